@@ -1,0 +1,93 @@
+# Every target is listed by `make` alone. Works with GNU make 4 and with the 3.81 of macOS.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# Any Python 3.8 or newer runs the set-up; it looks for the 3.11 of the environments by itself.
+FIND_PYTHON = for p in python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && { echo $$p; break; }; done
+PYTHON ?= $(shell $(FIND_PYTHON))
+NO_PYTHON = No Python 3.8 or newer was found on PATH (looked for python3.11, python3 and python); \
+	install Python 3.11, or name one: make PYTHON=/path/to/python3.11
+SETUP = $(or $(PYTHON),$(error $(NO_PYTHON))) environments/setup.py
+
+TH := .envs/th/bin
+TF := .envs/tf/bin
+TH_TESTS := tests/core tests/train tests/onnxgraph tests/ui tests/project tests/notebooks
+TF_TESTS := tests/core tests/convert
+NOTEBOOKS = $(wildcard notebooks/*.ipynb)
+# Whoever picks tests by name may pick none of one part: pytest's exit status 5 is no failure then.
+NO_TESTS_STATUS = $(if $(strip $(PYTEST_ARGS)),5,0)
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable \
+	"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+
+# $(call option,NAME,--name): the option, when NAME= was written on make's command line. A variable of that name in the
+# environment is not meant (WSL sets NAME), and the shell reads the value, so that it may hold spaces and quotes.
+option = $(if $(filter command,$(origin $(1))),$(if $(strip $($(1))),$(2) "$$$(1)"))
+HANDOFF_OPTIONS = $(call option,MODEL,--model) $(call option,CHECKPOINT,--checkpoint) \
+	$(call option,NAME,--name) $(call option,TARGETS,--targets) $(call option,INPUTS,--inputs) \
+	$(call option,OUTPUTS,--outputs) $(call option,OPSET,--opset)
+
+.PHONY: help setup legacy dev handoff lab browser test check clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## both environments (.envs/th, .envs/tf) and the kernels train and convert
+	@$(SETUP) th tf kernels
+
+legacy: ## the runtimes TensorFlow 1.4.1, 1.13.2 and 1.15.5 that prove old artefacts (Python 3.6 and 3.7)
+	@$(SETUP) legacy
+
+dev: ## what tests and checks need, on top of both environments
+	@$(SETUP) dev
+
+handoff: ## run notebooks 01-06 for a model: MODEL= CHECKPOINT= NAME= TARGETS="tf1.4 tf2" INPUTS= OUTPUTS= OPSET=
+	@$(SETUP) th tf kernels legacy --optional
+	@$(TH)/python -m nbhelpers.workbook $(HANDOFF_OPTIONS)
+
+lab: setup ## JupyterLab with both kernels (more options for it: LAB_ARGS=)
+	@$(TH)/jupyter lab notebooks $(LAB_ARGS)
+
+browser: ## chromium for the test that opens JupyterLab (installed here only as root with apt-get)
+	@for b in $(BROWSERS); do if command -v "$$b" >/dev/null 2>&1; then exit 0; fi; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+		echo "browser: installing chromium ..."; \
+		log=$$(mktemp); \
+		{ apt-get update && apt-get install -y --no-install-recommends chromium; } >"$$log" 2>&1 || \
+			{ cat "$$log"; rm "$$log"; exit 1; }; \
+		rm "$$log"; \
+	else \
+		echo "browser: no chromium or chrome was found; install one, or the browser test does not run."; \
+		[ -z "$$CI" ]; \
+	fi
+
+test: browser ## all tests, the legacy runtimes included (choose with PYTEST_ARGS=)
+	@$(SETUP) th tf kernels dev legacy
+	@status=0; \
+	echo "== tests of the kernel train"; \
+	$(TH)/python -m pytest $(TH_TESTS) $(PYTEST_ARGS) || [ $$? = $(NO_TESTS_STATUS) ] || status=1; \
+	echo "== tests of the kernel convert"; \
+	$(TF)/python -m pytest $(TF_TESTS) $(PYTEST_ARGS) || [ $$? = $(NO_TESTS_STATUS) ] || status=1; \
+	exit $$status
+
+check: ## lint, format, types, import contracts, spelling, notebooks without outputs and well-formed
+	@$(SETUP) dev-th
+	@status=0; \
+	run() { echo "== $$*"; "$$@" || status=1; }; \
+	run $(TH)/ruff check --output-format concise; \
+	run $(TH)/ruff format --check --output-format concise; \
+	run $(TH)/mypy; \
+	run $(TH)/lint-imports --no-logo; \
+	run $(TH)/codespell; \
+	$(if $(NOTEBOOKS),run $(TH)/nbstripout --keep-id --verify $(NOTEBOOKS);) \
+	run $(TH)/python -m pytest -q $(wildcard tests/project/test_notebook_structure.py) tests/project/test_pins.py; \
+	exit $$status
+
+clean: ## remove caches and what builds left behind (never handoffs/, your results, nor .envs/)
+	@rm -rf build dist .cache .tmp *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@find . \( -path ./.git -o -path ./.envs -o -path ./handoffs \) -prune -o \
+		\( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -exec rm -rf {} +
+
+distclean: clean ## `make clean`, and remove .envs/ (the next `make setup` installs it anew; handoffs/ stays)
+	@rm -rf .envs

@@ -1,0 +1,59 @@
+"""The environments that there are: their names, their Pythons, and where they stand.
+
+All of them are folders under `.envs` of the checkout, which git ignores.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PINS = Path(__file__).resolve().parent.parent
+ROOT = PINS.parent
+ENVS = ROOT / ".envs"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One folder under `.envs`: its name, its Python release, how its pins are installed."""
+
+    name: str
+    python: str
+    minutes: str
+    no_deps: bool = False
+    legacy: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        return ENVS / self.name
+
+    @property
+    def executable(self) -> Path:
+        """Its interpreter."""
+        return self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+    @property
+    def log(self) -> Path:
+        """What was said while it was set up."""
+        return ENVS / f"{self.name}.log"
+
+    @property
+    def dev(self) -> str:
+        """The name of the pin file that development adds to it."""
+        return f"dev-{self.name}"
+
+
+ENVIRONMENTS = {
+    environment.name: environment
+    for environment in (
+        Environment("th", "3.11", "2-6 minutes"),
+        # onnx-tf asks for an end-of-life package that nothing imports: the pin file is complete.
+        Environment("tf", "3.11", "2-4 minutes", no_deps=True),
+        Environment("tf1.4", "3.6", "about a minute", legacy=True),
+        Environment("tf1.13", "3.6", "about a minute", legacy=True),
+        Environment("tf1.15", "3.7", "about a minute", legacy=True),
+    )
+}
+LEGACY = [name for name, environment in ENVIRONMENTS.items() if environment.legacy]

@@ -1,0 +1,83 @@
+"""Know which environments are ready: a stamp, written last, of everything a step depends on.
+
+A set-up that was cut off leaves no stamp and is done again. A stamp stops to hold when the pins
+change, the checkout moves (scripts of an environment hold its path), or its Python goes away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+
+from . import pinfiles
+from .catalogue import ROOT, Environment
+from .report import SetupError
+
+FILE = "ready.json"
+PACKAGE = "nbhelpers"
+# Raise it when an environment made by earlier steps must not be kept.
+RECIPE = "1"
+
+
+def is_ready(environment: Environment, step: str) -> bool:
+    """Whether `step` is done and still holds.
+
+    A step is the environment's own name, its dev addition, or `PACKAGE` (importable here).
+    """
+    stamp = _stamps(environment).get(step)
+    return stamp is not None and stamp == _digest(environment, step)
+
+
+def stamp(environment: Environment, step: str) -> None:
+    """Write down that `step` is done.
+
+    Raises `SetupError` when the environment's interpreter does not run.
+    """
+    digest = _digest(environment, step)
+    if digest is None:
+        raise SetupError(
+            f"{environment.name}: expected {environment.executable} to run after the set-up, "
+            "but it does not; run the same command again."
+        )
+    draft = environment.folder / f"{FILE}.new"
+    stamps = {**_stamps(environment), step: digest}
+    draft.write_text(json.dumps(stamps, indent=1) + "\n", encoding="utf-8")
+    os.replace(draft, environment.folder / FILE)
+
+
+def _digest(environment: Environment, step: str) -> str | None:
+    """Everything that a finished step depends on; None when the interpreter does not run."""
+    python = _python_version(environment)
+    if python is None:
+        return None
+    parts = [RECIPE, str(ROOT), python, _content(step)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _content(step: str) -> str:
+    """What a step installs: its pins alone, so that a better reason costs no installation."""
+    if step == PACKAGE:
+        return pinfiles.text_of(ROOT / "pyproject.toml")
+    return "\n".join(sorted(pin.line for pin in pinfiles.read(step)))
+
+
+def _python_version(environment: Environment) -> str | None:
+    """The version of the environment's own interpreter, asked of it: its base may be gone."""
+    command = [str(environment.executable), "-c", "import sys; print(sys.version)"]
+    try:
+        answer = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+        )
+    except OSError:
+        return None
+    return answer.stdout.decode(errors="replace").strip() if answer.returncode == 0 else None
+
+
+def _stamps(environment: Environment) -> dict[str, str]:
+    try:
+        stamps = json.loads((environment.folder / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stamps if isinstance(stamps, dict) else {}

@@ -1,0 +1,86 @@
+"""Make the virtual environments under `.envs`, each from its pin file, once."""
+
+from __future__ import annotations
+
+import shutil
+
+from . import interpreters, pinfiles
+from .catalogue import Environment
+from .commands import editable, pip_install, run
+from .report import say
+from .stamps import PACKAGE, is_ready, stamp
+
+
+def ensure(environment: Environment) -> None:
+    """Bring one environment up, or only say that it is ready.
+
+    Raises `SetupError` when its Python is missing or an installation failed.
+    """
+    name = environment.name
+    if not is_ready(environment, name):
+        _build(environment)
+    if not environment.legacy and not is_ready(environment, PACKAGE):
+        _link_checkout(environment)
+    say(f"{name}: ready")
+
+
+def ensure_dev(environment: Environment) -> None:
+    """Add what development needs (`environments/dev-<name>.txt`), after the environment itself.
+
+    Raises what `ensure` raises.
+    """
+    ensure(environment)
+    addition = environment.dev
+    if not is_ready(environment, addition):
+        say(f"{addition}: installing {_count(addition)} packages (less than a minute) …")
+        _install(environment, addition)
+        stamp(environment, addition)
+    say(f"{addition}: ready")
+
+
+def _build(environment: Environment) -> None:
+    name = environment.name
+    python = interpreters.find(environment.python)
+    why = "not made from these pins, or not to the end: " if environment.folder.exists() else ""
+    say(f"{name}: {why}installing {_count(name)} packages ({environment.minutes}) …")
+    shutil.rmtree(environment.folder, ignore_errors=True)
+    environment.log.unlink(missing_ok=True)
+    _make(environment, str(python))
+    pip = [pin.line for pin in pinfiles.read(name) if pin.key == "pip"]
+    if pip:
+        # In a step of its own: the bundled pip of an old Python cannot read today's wheels.
+        _pip(environment, *pip, what="pip")
+    _install(environment, name, *(["--no-deps"] if environment.no_deps else []))
+    stamp(environment, name)
+
+
+def _make(environment: Environment, python: str) -> None:
+    command = [python, "-m", "venv", "--clear", str(environment.folder)]
+    failed = (
+        f"{environment.name}: {python} could not make the environment {environment.folder}; "
+        "what it said is above."
+    )
+    run(command, log=environment.log, failed=failed)
+
+
+def _install(environment: Environment, name: str, *options: str) -> None:
+    pins = pinfiles.pin_file(name)
+    _pip(environment, *options, "-r", str(pins), what=f"environments/{pins.name}")
+
+
+def _pip(environment: Environment, *arguments: str, what: str) -> None:
+    failed = (
+        f"{environment.name}: pip could not install {what}; what it said is above. Nothing of it "
+        "is taken as ready: mend the cause and run the same command again."
+    )
+    run(pip_install(environment.executable, *arguments), log=environment.log, failed=failed)
+
+
+def _link_checkout(environment: Environment) -> None:
+    failed = f"{environment.name}: nbhelpers could not be made importable; what pip said is above."
+    run(editable(environment.executable), log=environment.log, failed=failed)
+    stamp(environment, PACKAGE)
+
+
+def _count(name: str) -> int:
+    return sum(not pin.marker for pin in pinfiles.read(name))

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Set up this checkout's environments: `python environments/setup.py th tf kernels`.
+
+Each verb says in a line what it does, and does nothing the second time. Any Python 3.8 or newer
+runs it, with the standard library alone; environments/README.md describes what it makes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from envsetup import kernelspecs, pinfiles, resolve, venvs
+from envsetup.catalogue import ENVIRONMENTS, LEGACY, Environment
+from envsetup.report import SetupError, say
+from envsetup.turns import only_one
+
+DEV = ["dev-th", "dev-tf"]
+SEVERAL = {"dev": DEV, "legacy": LEGACY}
+HELP = """verbs:
+  th, tf               the environments of the kernels train and convert
+  tf1.4 tf1.13 tf1.15  the legacy runtimes; `legacy` for all three
+  dev-th, dev-tf       what tests and checks need, on top of th and tf; `dev` for both
+  kernels              register the kernels train and convert with the environment that runs
+                       JupyterLab: .envs/th, or the conda environment th when that runs this
+  conda-files          write environment-th.yml and environment-tf.yml from the pin files
+  lock NAME ...        rewrite the generated part of pin files
+                       (th tf dev-th dev-tf tf1.4 tf1.13 tf1.15)
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out the verbs in order; 0 when all are done, else 1 and a sentence on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        with only_one():
+            _carry_out(options)
+    except SetupError as problem:
+        print(f"setup: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("setup: interrupted; run the same command again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("verbs", nargs="+", metavar="VERB")
+    parser.add_argument(
+        "--optional", action="store_true", help="leave out a legacy runtime that cannot be had"
+    )
+    parser.add_argument(
+        "--tf-python", type=Path, help="for `kernels` with conda: the Python of environment tf"
+    )
+    return parser
+
+
+def _carry_out(options: argparse.Namespace) -> None:
+    if options.verbs[0] == "lock":
+        _known(options.verbs[1:], [*ENVIRONMENTS, *DEV])
+        for name in options.verbs[1:]:
+            resolve.lock(name)
+        return
+    _known(options.verbs, [*ENVIRONMENTS, *DEV, *SEVERAL, "kernels", "conda-files"])
+    for verb in options.verbs:
+        for one in SEVERAL.get(verb, [verb]):
+            _one(one, options)
+
+
+def _known(verbs: list[str], expected: list[str]) -> None:
+    for verb in verbs:
+        if verb not in expected:
+            raise SetupError(
+                f"Expected one of {', '.join(expected)}, not {verb!r}; `--help` says what each is."
+            )
+
+
+def _one(verb: str, options: argparse.Namespace) -> None:
+    if verb == "kernels":
+        _kernels(options)
+    elif verb == "conda-files":
+        for path in pinfiles.write_conda_files():
+            say(f"{path.name}: written")
+    elif verb in DEV:
+        venvs.ensure_dev(ENVIRONMENTS[verb[len("dev-") :]])
+    else:
+        _environment(ENVIRONMENTS[verb], optional=options.optional)
+
+
+def _kernels(options: argparse.Namespace) -> None:
+    # `setup.py th tf kernels` means the environments just made, even when conda's Python runs it.
+    conda = kernelspecs.in_conda_environment() and "th" not in options.verbs
+    if options.tf_python or conda:
+        kernelspecs.register_conda(options.tf_python)
+    else:
+        kernelspecs.register_venvs()
+
+
+def _environment(environment: Environment, *, optional: bool) -> None:
+    try:
+        venvs.ensure(environment)
+    except SetupError as problem:
+        if not (optional and environment.legacy):
+            raise
+        say(f"{environment.name}: left out, its target is checked by op tables only. {problem}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

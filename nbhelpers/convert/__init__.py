@@ -1,0 +1,40 @@
+"""ONNX → TensorFlow: convert, look inside, give names, sign, prove on the real runtimes.
+
+TensorFlow is imported when it is first needed, not by importing this package.
+"""
+
+from nbhelpers.convert.compat import tensorflow
+from nbhelpers.convert.conversion import Conversion, onnx2tf, run_conversion
+from nbhelpers.convert.graphdef import GraphView, load_graph_def, op_histogram, save_graph_def
+from nbhelpers.convert.optables import TARGETS
+from nbhelpers.convert.run import run_tf
+from nbhelpers.convert.savedmodel import (
+    SavedModel,
+    Signature,
+    build_saved_model,
+    call_saved_model,
+    open_graph,
+    read_saved_model,
+)
+from nbhelpers.convert.twins import Twin, twins
+
+__all__ = [
+    "TARGETS",
+    "Conversion",
+    "GraphView",
+    "SavedModel",
+    "Signature",
+    "Twin",
+    "build_saved_model",
+    "call_saved_model",
+    "load_graph_def",
+    "onnx2tf",
+    "op_histogram",
+    "open_graph",
+    "read_saved_model",
+    "run_conversion",
+    "run_tf",
+    "save_graph_def",
+    "tensorflow",
+    "twins",
+]

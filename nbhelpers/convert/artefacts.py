@@ -1,0 +1,101 @@
+"""The artefacts of a handoff: which file, for which target, under which names its tensors are reached.
+
+Notebook 03 records what it converted, 05 what it signed; 06 reads both here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nbhelpers.convert.conversion import Conversion
+from nbhelpers.convert.savedmodel import SavedModel
+
+OLDEST = {"tf1.4": [1, 4], "tf1.13": [1, 13], "tf1.15": [1, 15], "tf2": [2, 0]}
+"""Target → the oldest TensorFlow version that must load it."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One file or folder that a receiver loads.
+
+    `inputs` and `outputs` map ONNX names to tensors (frozen graph) or to signature keys (SavedModel).
+    """
+
+    path: str
+    kind: str
+    target: str
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    signature: str = ""
+    tags: tuple[str, ...] = ()
+
+    def to_json(self) -> dict:
+        """Return the entry of the receiver's scripts."""
+        return {
+            "path": self.path,
+            "kind": self.kind,
+            "oldest": OLDEST[self.target],
+            "inputs": dict(self.inputs),
+            "outputs": dict(self.outputs),
+            "signature": self.signature,
+            "tags": list(self.tags),
+        }
+
+
+def conversion_fact(conversion: Conversion) -> dict:
+    """Return what the record keeps of a conversion (nothing that differs from run to run)."""
+    return {
+        "inputs": conversion.inputs,
+        "outputs": conversion.outputs,
+        "changes": list(conversion.changes),
+        "rewrites": [vars(rewrite) for rewrite in conversion.rewrites],
+        "steps": [
+            {"name": step.name, "nodes": step.nodes, "transposes": step.transposes}
+            for step in conversion.steps
+        ],
+        "proven": conversion.proven,
+    }
+
+
+def signature_fact(model: SavedModel) -> dict:
+    """Return what the record keeps of a SavedModel."""
+    return {
+        "tags": list(model.tags),
+        "signatures": {
+            name: {"inputs": dict(entry.inputs), "outputs": dict(entry.outputs)}
+            for name, entry in model.signatures.items()
+        },
+    }
+
+
+def artefacts(
+    conversions: Mapping[str, dict], saved_models: Mapping[str, dict]
+) -> tuple[Artefact, ...]:
+    """Return every artefact of a handoff, frozen graphs first.
+
+    Args:
+        conversions: target → `conversion_fact`.
+        saved_models: target → `signature_fact`. A signature counts if it takes the model's inputs and
+            gives some of its outputs; one on inner tensors has no golden outputs to be held against.
+    """
+    found = [
+        Artefact(f"graph/{target}/frozen.pb", "frozen", target, fact["inputs"], fact["outputs"])
+        for target, fact in conversions.items()
+    ]
+    for target, fact in saved_models.items():
+        for name, entry in fact["signatures"].items():
+            inputs = _keys(conversions[target]["inputs"], entry["inputs"])
+            outputs = _keys(conversions[target]["outputs"], entry["outputs"])
+            if (
+                len(inputs) == len(conversions[target]["inputs"]) == len(entry["inputs"])
+                and outputs
+            ):
+                path = f"savedmodel/{target}/1"
+                tags = tuple(fact["tags"])
+                found.append(Artefact(path, "savedmodel", target, inputs, outputs, name, tags))
+    return tuple(found)
+
+
+def _keys(tensors: Mapping[str, str], signature: Mapping[str, str]) -> dict[str, str]:
+    """Return ONNX name → signature key, for the tensors that the signature has."""
+    keys = {tensor: key for key, tensor in signature.items()}
+    return {name: keys[tensor] for name, tensor in tensors.items() if tensor in keys}

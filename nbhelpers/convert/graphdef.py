@@ -1,0 +1,206 @@
+"""Read, write and look into a GraphDef: tensors by name, op and shape, without a session."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbhelpers.convert import compat
+from nbhelpers.errors import GraphError, unknown_name
+from nbhelpers.spec import TensorSpec
+
+
+def load_graph_def(path: str | Path):
+    """Read a frozen graph (`.pb`).
+
+    Raises:
+        GraphError: there is no such file, or it is not a GraphDef (a SavedModel, or cut short).
+    """
+    compat.tensorflow()
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.framework import graph_pb2
+
+    path = Path(path)
+    if not path.is_file():
+        raise GraphError(f"There is no file {path}; a frozen graph (.pb) was expected.")
+    graph_def = graph_pb2.GraphDef()
+    try:
+        graph_def.ParseFromString(path.read_bytes())
+    except DecodeError as error:
+        raise GraphError(
+            f"{path} ({path.stat().st_size} bytes) is not a whole GraphDef: the file is cut short, or "
+            "of another kind. Make it again."
+        ) from error
+    if not graph_def.node:
+        hint = "give its folder instead" if path.name == "saved_model.pb" else "make it again"
+        raise GraphError(f"{path} holds no graph nodes; a frozen graph was expected: {hint}.")
+    return graph_def
+
+
+def save_graph_def(graph_def, path: str | Path) -> Path:
+    """Write a GraphDef by renaming; the same graph gives the same bytes.
+
+    Raises:
+        GraphError: it is larger than the 2 GB that protobuf allows.
+    """
+    path = Path(path)
+    size = graph_def.ByteSize()
+    if size >= 2**31:
+        raise GraphError(
+            f"The frozen graph has {size / 2**30:.1f} GiB and protobuf allows 2; a SavedModel with "
+            "variables is the form for a model of this size."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def op_histogram(graph_def) -> dict[str, int]:
+    """Return op → number of nodes, the most frequent first."""
+    counts = Counter(node.op for node in graph_def.node)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def import_graph(graph_def):
+    """Return a `tf.Graph` made from a GraphDef, which stays as it is.
+
+    (`tf.import_graph_def` writes the defaults that an old target must not see into the GraphDef given.)
+
+    Raises:
+        GraphError: this TensorFlow refuses the graph (an unknown op, a missing input).
+    """
+    tf = compat.tensorflow()
+
+    copy = type(graph_def)()
+    copy.CopyFrom(graph_def)
+    graph = tf.Graph()
+    try:
+        with graph.as_default():
+            tf.import_graph_def(copy, name="")
+    except (ValueError, KeyError, TypeError, tf.errors.OpError) as error:
+        raise GraphError(
+            f"TensorFlow {tf.__version__} refuses the graph: {str(error).splitlines()[0]}"
+        ) from error
+    return graph
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor of a GraphDef; unknown sizes and ranks are None."""
+
+    name: str
+    op: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+    consumers: tuple[str, ...]
+
+    def spec(self) -> TensorSpec:
+        """Return name (without `:0`), dtype and shape; the first unknown size is called "batch"."""
+        dims: list[int | str] = []
+        for axis, size in enumerate(self.shape or ()):
+            dims.append(size if size is not None else ("batch" if axis == 0 else f"dim{axis}"))
+        return TensorSpec(self.name.removesuffix(":0"), self.dtype, tuple(dims))
+
+
+class GraphView:
+    """The tensors of a GraphDef, found by name, op or shape."""
+
+    def __init__(self, graph_def):
+        """Import the graph once, for its shapes.
+
+        Raises:
+            GraphError: this TensorFlow refuses the graph (an unknown op, a missing input).
+        """
+        graph = import_graph(graph_def)
+        self.graph_def, self.graph = graph_def, graph
+        self.tensors = {
+            tensor.name: _info(tensor)
+            for operation in graph.get_operations()
+            for tensor in operation.outputs
+        }
+
+    def tensor(self, name: str) -> TensorInfo:
+        """Return a tensor by its name, with or without `:0`.
+
+        Raises:
+            UnknownName: there is none; the closest names are given.
+        """
+        full = name if ":" in name else f"{name}:0"
+        if full not in self.tensors:
+            raise unknown_name("TensorFlow tensor", name, self.tensors)
+        return self.tensors[full]
+
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """Return the placeholders."""
+        return tuple(t for t in self.tensors.values() if t.op.startswith("Placeholder"))
+
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """Return the tensors that nothing consumes (constants and placeholders left out)."""
+        consumed = {t.name.partition(":")[0] for t in self.tensors.values() if t.consumers}
+        return tuple(
+            t
+            for t in self.tensors.values()
+            if t.name.partition(":")[0] not in consumed
+            and t.op not in ("Const", "NoOp")
+            and not t.op.startswith("Placeholder")
+        )
+
+    def find(
+        self, name: str = "", *, op: str = "", shape: Iterable[int | None] | None = None
+    ) -> tuple[TensorInfo, ...]:
+        """Return the tensors that match all that is given.
+
+        Args:
+            name: a regular expression that some part of the name matches (case does not count).
+            op: the op that makes the tensor ("Conv2D").
+            shape: sizes, where None matches any.
+        """
+        wanted = None if shape is None else tuple(shape)
+        return tuple(
+            tensor
+            for tensor in self.tensors.values()
+            if re.search(name, tensor.name, re.IGNORECASE)
+            and (not op or tensor.op == op)
+            and (wanted is None or _fits(tensor.shape, wanted))
+        )
+
+    def __repr__(self) -> str:
+        """Return the counts, and the inputs and outputs with dtype and shape."""
+        lines = [f"GraphDef with {len(self.graph_def.node)} nodes"]
+        for kind, tensors in (("input", self.inputs()), ("output", self.outputs())):
+            lines += [
+                f"  {kind:<6} {t.name}  {t.dtype}  {_shape(t.shape)}  {t.op}" for t in tensors
+            ]
+        return "\n".join(lines)
+
+
+def _info(tensor) -> TensorInfo:
+    rank = tensor.shape.rank
+    return TensorInfo(
+        tensor.name,
+        tensor.op.type,
+        tensor.dtype.base_dtype.name,
+        None if rank is None else tuple(tensor.shape.as_list()),
+        tuple(operation.name for operation in tensor.consumers()),
+    )
+
+
+def _fits(shape, wanted) -> bool:
+    if shape is None or len(shape) != len(wanted):
+        return False
+    return all(want is None or size == want for size, want in zip(shape, wanted, strict=True))
+
+
+def _shape(shape) -> str:
+    return (
+        "unknown"
+        if shape is None
+        else "×".join("?" if size is None else str(size) for size in shape)
+    )

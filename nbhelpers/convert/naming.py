@@ -1,0 +1,51 @@
+"""Legal TensorFlow names for ONNX names, and back.
+
+TensorFlow's node names match `[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*`; ONNX allows anything. A leading slash
+(as PyTorch's exporter writes) is dropped, other characters become `_`, and clashes get a number.
+"""
+
+import re
+from collections.abc import Iterable
+
+LONGEST = 200
+"""Names are cut to this many characters: file systems, TensorBoard and people dislike longer ones."""
+
+
+class Names:
+    """Hands out legal, unique names; `taken` maps each one to the ONNX name it stands for."""
+
+    def __init__(self) -> None:
+        """Start with no name taken."""
+        self.taken: dict[str, str] = {}
+        self._folded: set[str] = set()
+
+    def legal(self, onnx_name: str) -> str:
+        """Return a new legal name for `onnx_name`.
+
+        Names that differ in case only are kept apart too: TensorFlow makes them unique by itself,
+        and would change one of them.
+        """
+        name = legal(onnx_name)
+        candidate, count = name, 0
+        while candidate.lower() in self._folded:
+            count += 1
+            candidate = f"{name}_{count}"
+        self._folded.add(candidate.lower())
+        self.taken[candidate] = onnx_name
+        return candidate
+
+
+def legal(name: str) -> str:
+    """Return `name` as TensorFlow allows it (not necessarily unique)."""
+    name = re.sub(r"[^A-Za-z0-9_./-]", "_", name.lstrip("/"))
+    # "a//b" and "a/" are legal to write but not to import under a prefix.
+    name = re.sub(r"/+", "/", name).rstrip("/")
+    if not re.match(r"[A-Za-z0-9.]", name):
+        name = "t" + name
+    return name[:LONGEST]
+
+
+def legal_names(onnx_names: Iterable[str]) -> dict[str, str]:
+    """Return ONNX name to TensorFlow name, unique, in the given order."""
+    names = Names()
+    return {name: names.legal(name) for name in onnx_names}

@@ -1,0 +1,62 @@
+"""What each TensorFlow knows: its ops, their attributes and the values that these may take.
+
+One JSON file a release, written by the release itself (`make optables` runs `dump.py` in each legacy
+runtime); the current TensorFlow is asked directly.
+"""
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+
+from nbhelpers.convert import compat
+from nbhelpers.convert.optables.dump import attributes
+from nbhelpers.errors import unknown_name
+
+TARGETS = ("tf1.4", "tf1.13", "tf1.15", "tf2")
+"""The oldest TensorFlow that must load an artefact, oldest first."""
+
+
+@dataclass(frozen=True)
+class OpTable:
+    """The ops of one release.
+
+    `ops` maps an op to its attributes, and each attribute to the values that it may take (None: any).
+    `producer` is the release's GraphDef version.
+    """
+
+    target: str
+    version: str
+    producer: int
+    ops: Mapping[str, Mapping[str, list[str] | None]]
+
+
+@functools.cache
+def table(target: str) -> OpTable:
+    """Return the table of a target.
+
+    Raises:
+        UnknownName: there is no such target.
+    """
+    if target not in TARGETS:
+        raise unknown_name("target", target, TARGETS)
+    if target == "tf2":
+        return _current()
+    text = resources.files(__name__).joinpath(f"{target}.json").read_text(encoding="utf-8")
+    return OpTable(target=target, **json.loads(text))
+
+
+def first_with(op: str) -> str | None:
+    """Return the oldest target that knows `op`, or None."""
+    return next((target for target in TARGETS if op in table(target).ops), None)
+
+
+def _current() -> OpTable:
+    tf = compat.tensorflow()
+    from tensorflow.core.framework import op_def_pb2
+    from tensorflow.python.client import pywrap_tf_session as c_api
+
+    ops = op_def_pb2.OpList.FromString(c_api.TF_GetBuffer(c_api.TF_GetAllOpList()))
+    known = {op.name: attributes(op) for op in ops.op}
+    return OpTable("tf2", tf.__version__, tf.compat.v1.GRAPH_DEF_VERSION, known)

@@ -1,0 +1,175 @@
+"""Prove artefacts on the real runtimes: the receiver's own script, run by each TensorFlow elsewhere.
+
+A copy of the folder is put into a temporary place and `verify.py` is run there by each runtime in a
+process of its own, just as a receiver will do.
+"""
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+
+from nbhelpers import parity
+from nbhelpers.convert import runtimes as rt
+from nbhelpers.convert.artefacts import OLDEST, Artefact
+from nbhelpers.errors import ConversionError
+
+TIMEOUT = 900
+"""Seconds after which a runtime is given up."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What one runtime said of one artefact and one golden case."""
+
+    artefact: str
+    runtime: str
+    case: str
+    ok: bool
+    largest_difference: float | None = None
+    relative: float | None = None
+    labels_agree: bool | None = None
+    accuracy: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+    latency_ms: float | None = None
+
+    @property
+    def run(self) -> str:
+        """What ran where: "graph/tf2/frozen.pb on TensorFlow 2.21.0"."""
+        return f"{self.artefact} on {self.runtime}"
+
+    def to_json(self) -> dict:
+        """Return the proof as JSON data, without the latency (which no two runs share)."""
+        return {name: value for name, value in vars(self).items() if name != "latency_ms"}
+
+
+def verify_script(
+    name: str, artefacts: Iterable[Artefact], *, tolerance: float = parity.TOLERANCE
+) -> str:
+    """Return `verify.py` with its manifest filled in."""
+    entries = [artefact.to_json() for artefact in artefacts]
+    return _filled("verify.py", {"name": name, "tolerance": tolerance, "artefacts": entries})
+
+
+def predict_script(
+    artefacts: Iterable[Artefact], preprocessing: Mapping, *, tolerance: float = parity.TOLERANCE
+) -> str:
+    """Return `predict.py` with its manifest filled in: the frozen graphs, oldest target first.
+
+    `preprocessing` has `resize` (shorter side in pixels), `crop` (height, width), `mean` and `std`.
+    """
+    graphs = [artefact.to_json() for artefact in artefacts if artefact.kind == "frozen"]
+    graphs.sort(key=lambda graph: graph["oldest"])
+    manifest = {"tolerance": tolerance, "preprocessing": dict(preprocessing), "graphs": graphs}
+    return _filled("predict.py", manifest)
+
+
+def prove(
+    folder: str | Path,
+    files: Iterable[str],
+    script: str,
+    *,
+    runtimes: Iterable[rt.Runtime] | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> tuple[Proof, ...]:
+    """Run `script` (see `verify_script`) by every runtime on a copy of `files` somewhere else.
+
+    Args:
+        folder: the handoff folder.
+        files: the artefacts and `golden.npz`, by their names in the folder.
+        script: the text of verify.py.
+        runtimes: who is to prove; all that are installed if left out.
+        progress: is told which runtime runs.
+
+    Raises:
+        ConversionError: a runtime crashed or gave no answer; what it said last is in the message.
+    """
+    with tempfile.TemporaryDirectory(prefix="nbhelpers-proof-") as elsewhere:
+        place = copied(folder, files, elsewhere, verify=script)
+        proofs: list[Proof] = []
+        for runtime in rt.runtimes() if runtimes is None else runtimes:
+            progress(str(runtime))
+            proofs += _by_one(runtime, place)
+    return tuple(proofs)
+
+
+def settled(proofs: Iterable[Proof], earlier: Mapping | None) -> tuple[Proof, ...]:
+    """Return the proofs with the latencies of an earlier record, if they say the same otherwise.
+
+    No two runs take the same time; a folder that was proven again must not change for that.
+
+    Args:
+        proofs: what the runtimes said now.
+        earlier: the record entry of stage "handoff", if there is one.
+    """
+    proofs = tuple(proofs)
+    if not earlier or earlier["facts"].get("proofs") != [proof.to_json() for proof in proofs]:
+        return proofs
+    known = earlier["timings"]["latency_ms"]
+    return tuple(
+        replace(proof, latency_ms=known.get(proof.run, proof.latency_ms))
+        if proof.latency_ms is not None
+        else proof
+        for proof in proofs
+    )
+
+
+def covers(artefacts: Iterable[Artefact], runtime: rt.Runtime) -> bool:
+    """Whether a runtime is new enough for at least one of the artefacts."""
+    here = [int(part) for part in runtime.version.split(".")[:2]]
+    return any(OLDEST[artefact.target] <= here for artefact in artefacts)
+
+
+def copied(folder: str | Path, files: Iterable[str], elsewhere: str | Path, **scripts: str) -> Path:
+    """Copy files of a handoff into a new folder and return it.
+
+    Args:
+        folder: the handoff folder.
+        files: what to copy, by names in the folder.
+        elsewhere: an existing folder; the copy is made in it under the handoff's name.
+        scripts: Python scripts to put beside them, name without `.py` → text.
+    """
+    place = Path(elsewhere) / Path(folder).name
+    for file in files:
+        (place / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(folder) / file, place / file)
+    for name, text in scripts.items():
+        (place / f"{name}.py").write_text(text, encoding="utf-8")
+    return place
+
+
+def _by_one(runtime: rt.Runtime, folder: Path) -> list[Proof]:
+    answer = folder / "answer.json"
+    try:
+        done = subprocess.run(
+            [str(runtime.python), "verify.py", "--json", str(answer)],
+            cwd=folder,
+            env=rt.clean_environment(),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ConversionError(
+            f"{runtime} gave no answer in {TIMEOUT} s; it was stopped."
+        ) from error
+    if not answer.exists():
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["nothing"]
+        raise ConversionError(
+            f"{runtime} ended with status {done.returncode} and without an answer; it said last: {last[0]}"
+        )
+    rows = json.loads(answer.read_text(encoding="utf-8"))["rows"]
+    answer.unlink()
+    return [Proof(runtime=str(runtime), **row) for row in rows]
+
+
+def _filled(script: str, manifest: dict) -> str:
+    """Return a receiver's script with its manifest written into it as a string literal."""
+    text = (
+        resources.files("nbhelpers.convert.receiver").joinpath(script).read_text(encoding="utf-8")
+    )
+    return text.replace('"""{}"""', repr(json.dumps(manifest, sort_keys=True)), 1)

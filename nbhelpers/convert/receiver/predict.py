@@ -1,0 +1,101 @@
+#!/usr/bin/env python
+"""Classify a picture with a frozen graph of this folder: numpy, PIL and TensorFlow, nothing else.
+
+    python predict.py picture.jpg      the photograph that came along, or one of your own
+    python predict.py picture.jpg --check     also compare with what PyTorch gave for picture.jpg
+
+Runs on Python 3.6 and TensorFlow 1.4 or later, 2.x too.
+"""
+
+from __future__ import print_function
+
+import argparse
+import json
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import numpy as np
+from PIL import Image
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+MANIFEST = json.loads("""{}""")  # filled in when this script is put into a folder
+# {"tolerance", "preprocessing": {"resize", "crop", "mean", "std"},
+#  "graphs": [{"path", "oldest", "inputs", "outputs"}]}
+
+
+def preprocess(path):
+    """Return the picture as PyTorch saw it: RGB, shorter side resized, centre crop, mean/std, NCHW."""
+    steps = MANIFEST["preprocessing"]
+    image = Image.open(path).convert("RGB")
+    scale = float(steps["resize"]) / min(image.size)
+    width, height = [max(steps["resize"], int(side * scale)) for side in image.size]
+    image = image.resize((width, height), Image.BILINEAR)
+    crop_height, crop_width = steps["crop"]
+    left, top = (width - crop_width) // 2, (height - crop_height) // 2
+    image = image.crop((left, top, left + crop_width, top + crop_height))
+    pixels = np.array(image).transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+    mean, std = [np.array(steps[key], np.float32).reshape(3, 1, 1) for key in ("mean", "std")]
+    return ((pixels - mean) / std)[np.newaxis]
+
+
+def newest_graph(version):
+    """Return the graph made for the newest TensorFlow that is not newer than `version`."""
+    here = tuple(int(part) for part in version.split(".")[:2])
+    usable = [graph for graph in MANIFEST["graphs"] if tuple(graph["oldest"]) <= here]
+    if not usable:
+        sys.exit("No graph here can be loaded by TensorFlow %s; use a newer one." % version)
+    return usable[-1]
+
+
+def classify(images):
+    """Return output name -> scores for a batch of preprocessed pictures."""
+    import tensorflow as tf
+
+    v1 = tf if tf.__version__.split(".")[0] == "1" else tf.compat.v1
+    graph = newest_graph(tf.__version__)
+    graph_def = v1.GraphDef()
+    with open(os.path.join(HERE, graph["path"]), "rb") as file:
+        graph_def.ParseFromString(file.read())
+    with tf.Graph().as_default():
+        v1.import_graph_def(graph_def, name="")
+        with v1.Session() as session:
+            names = sorted(graph["outputs"])
+            fetch = [graph["outputs"][name] for name in names]
+            values = session.run(fetch, {list(graph["inputs"].values())[0]: images})
+    print("TensorFlow %s, %s" % (tf.__version__, graph["path"]))
+    return dict(zip(names, values))
+
+
+def main():
+    """Classify, print, compare if asked, and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("picture")
+    parser.add_argument("--check", action="store_true", help="compare with what PyTorch gave")
+    options = parser.parse_args()
+    images = preprocess(options.picture)
+    results = classify(images)
+    for name, scores in sorted(results.items()):
+        scores = scores.reshape(-1)
+        best = np.argsort(-scores)[:3]
+        print("  %s: %s" % (name, ", ".join("class %d (%.3f)" % (i, scores[i]) for i in best)))
+    if not options.check:
+        return 0
+    with np.load(os.path.join(HERE, "golden.npz")) as golden:
+        (key,) = [key for key in golden.files if key.startswith("picture/input/")]
+        same = np.array_equal(golden[key], images)
+        worst = max(
+            float(np.abs(results[name] - golden["picture/output/" + name]).max())
+            / max(float(np.abs(golden["picture/output/" + name]).max()), 1e-30)
+            for name in results
+        )
+    print("  preprocessed pixels %s PyTorch's" % ("equal" if same else "DIFFER from"))
+    print("  outputs differ by %.1e of the largest value" % worst)
+    return 0 if same and worst <= MANIFEST["tolerance"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,245 @@
+#!/usr/bin/env python
+"""Check a handoff folder: load every artefact that this TensorFlow can load, run it, compare.
+
+    python verify.py                   everything; exit status 0 only if all of it agrees
+    python verify.py --only graph/tf1.4/frozen.pb
+    python verify.py --json result.json
+
+Needs numpy and TensorFlow (1.4 or later, 2.x too) on Python 3.6 or later, and nothing else. The inputs
+and the outputs that PyTorch gave for them are in golden.npz beside this file.
+"""
+
+from __future__ import print_function
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+
+# TensorFlow's start-up messages would hide the table.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+MANIFEST = json.loads("""{}""")  # filled in when this script is put into a folder
+# {"name": ..., "tolerance": ..., "artefacts": [{"path", "kind", "oldest", "inputs", "outputs", "signature"}]}
+
+
+def check_sums():
+    """Return the files whose sha256 is not the one in SHA256SUMS (None if there is no such file)."""
+    path = os.path.join(HERE, "SHA256SUMS")
+    if not os.path.exists(path):
+        return None
+    wrong = []
+    with open(path) as sums:
+        for line in sums:
+            expected, _, name = line.rstrip("\n").partition("  ")
+            if not os.path.exists(os.path.join(HERE, name)):
+                wrong.append("%s is missing" % name)
+                continue
+            digest = hashlib.sha256()
+            with open(os.path.join(HERE, name), "rb") as file:
+                for block in iter(lambda: file.read(1 << 20), b""):
+                    digest.update(block)
+            if digest.hexdigest() != expected:
+                wrong.append("%s was changed" % name)
+    return wrong
+
+
+def load_cases():
+    """Return [(case name, inputs, outputs, labels)], each a dict of arrays by ONNX name."""
+    cases = []
+    by_name = {}
+    with np.load(os.path.join(HERE, "golden.npz")) as arrays:
+        for key in arrays.files:
+            case, kind, name = key.split("/", 2)
+            if case not in by_name:
+                by_name[case] = {"input": {}, "output": {}, "label": {}}
+                cases.append((case, by_name[case]))
+            by_name[case][kind][name] = arrays[key]
+    return [(case, kinds["input"], kinds["output"], kinds["label"]) for case, kinds in cases]
+
+
+def version_1_api(tf):
+    """Return the TensorFlow 1 interface, which 2.x keeps under compat.v1."""
+    if tf.__version__.split(".")[0] == "1":
+        return tf
+    return tf.compat.v1
+
+
+def frozen_graph(tf, artefact):
+    """Return a function inputs -> outputs (by ONNX name) for a frozen graph."""
+    v1 = version_1_api(tf)
+    graph_def = v1.GraphDef()
+    with open(os.path.join(HERE, artefact["path"]), "rb") as file:
+        graph_def.ParseFromString(file.read())
+    graph = tf.Graph()
+    with graph.as_default():
+        v1.import_graph_def(graph_def, name="")
+    session = v1.Session(graph=graph)
+    return lambda inputs: _run(session, artefact["inputs"], artefact["outputs"], inputs)
+
+
+def saved_model(tf, artefact):
+    """Return a function inputs -> outputs (by ONNX name) for a SavedModel, loaded as clients do."""
+    path = os.path.join(HERE, artefact["path"])
+    if tf.__version__.split(".")[0] != "1":
+        return _saved_model_2(tf, path, artefact)
+    session = tf.Session(graph=tf.Graph())
+    with session.graph.as_default():
+        meta_graph = tf.saved_model.loader.load(session, artefact["tags"], path)
+    signature = meta_graph.signature_def[artefact["signature"]]
+    inputs = dict((name, signature.inputs[key].name) for name, key in artefact["inputs"].items())
+    outputs = dict((name, signature.outputs[key].name) for name, key in artefact["outputs"].items())
+    return lambda values: _run(session, inputs, outputs, values)
+
+
+def _saved_model_2(tf, path, artefact):
+    loaded = tf.saved_model.load(path, tags=artefact["tags"])
+    function = loaded.signatures[artefact["signature"]]
+
+    def run(inputs):
+        # The loaded object owns what the function uses: naming it here keeps it alive.
+        assert loaded is not None
+        fed = dict((artefact["inputs"][name], tf.constant(value)) for name, value in inputs.items())
+        results = function(**fed)
+        return dict((name, results[key].numpy()) for name, key in artefact["outputs"].items())
+
+    return run
+
+
+def _run(session, input_tensors, output_tensors, inputs):
+    names = sorted(output_tensors)
+    fed = dict((input_tensors[name], value) for name, value in inputs.items())
+    return dict(zip(names, session.run([output_tensors[name] for name in names], fed)))
+
+
+def compare(expected, actual, tolerance):
+    """Return (agrees, largest absolute difference, the same as a share of the largest value, labels)."""
+    if expected.shape != actual.shape or expected.dtype != actual.dtype:
+        return False, None, None, None
+    if not expected.size:
+        return True, 0.0, 0.0, None
+    difference = np.abs(actual.astype("float64") - expected.astype("float64"))
+    largest, scale = float(np.max(difference)), float(np.max(np.abs(expected.astype("float64"))))
+    relative = largest / scale if scale else largest
+    labels = None
+    if expected.ndim == 2 and expected.shape[1] > 1:
+        labels = bool((expected.argmax(axis=1) == actual.argmax(axis=1)).all())
+    agrees = largest <= tolerance * scale if scale else largest <= 1e-6
+    return bool(agrees and labels is not False), largest, relative, labels
+
+
+def judge(run, artefact, case):
+    """Run one case and return its row; a signature may give some of the outputs only."""
+    name, inputs, outputs, labels = case
+    tolerance = MANIFEST["tolerance"]
+    results = run(inputs)
+    outputs = dict((key, value) for key, value in outputs.items() if key in artefact["outputs"])
+    labels = dict((key, value) for key, value in labels.items() if key in artefact["outputs"])
+    compared = dict(
+        (key, compare(value, results[key], tolerance)) for key, value in outputs.items()
+    )
+    shown = [row for row in compared.values() if row[1] is not None]
+    agreeing = [row[3] for row in compared.values() if row[3] is not None]
+    return {
+        "case": name,
+        "ok": all(row[0] for row in compared.values()),
+        "largest_difference": max(row[1] for row in shown) if len(shown) == len(compared) else None,
+        "relative": max(row[2] for row in shown) if len(shown) == len(compared) else None,
+        "labels_agree": all(agreeing) if agreeing else None,
+        "accuracy": dict(
+            (key, float((results[key].argmax(axis=1) == value).mean()))
+            for key, value in labels.items()
+        ),
+    }
+
+
+def latency(run, inputs, first, repeats=5, seconds=2.0):
+    """Return the median time of a call in milliseconds; a long `first` call is not repeated."""
+    times, begin = [first] if first > seconds else [], time.time()
+    while len(times) < repeats and (not times or time.time() - begin < seconds - first):
+        start = time.time()
+        run(inputs)
+        times.append(time.time() - start)
+    return 1000 * sorted(times)[len(times) // 2]
+
+
+def verify(only):
+    """Return (TensorFlow's version, one row per artefact and case)."""
+    import tensorflow as tf
+
+    cases = load_cases()
+    here = tuple(int(part) for part in tf.__version__.split(".")[:2])
+    loaders = {"frozen": frozen_graph, "savedmodel": saved_model}
+    rows = []
+    for artefact in MANIFEST["artefacts"]:
+        if only and artefact["path"] not in only:
+            continue
+        if here < tuple(artefact["oldest"]):
+            continue
+        try:
+            run = loaders[artefact["kind"]](tf, artefact)
+            start = time.time()
+            found = [judge(run, artefact, cases[0])]
+            found[0]["latency_ms"] = latency(run, cases[0][1], first=time.time() - start)
+            found += [judge(run, artefact, case) for case in cases[1:]]
+        except Exception as error:  # whatever TensorFlow raises is the verdict on this artefact
+            found = [{"case": "load", "ok": False, "error": str(error).splitlines()[0][:300]}]
+        shown = artefact["path"]
+        if artefact["signature"]:
+            shown += ":" + artefact["signature"]
+        rows += [dict(row, artefact=shown) for row in found]
+    return tf.__version__, rows
+
+
+def show(version, rows):
+    """Print the rows as a table."""
+    print("%s on TensorFlow %s, Python %s" % (MANIFEST["name"], version, sys.version.split()[0]))
+    width = max([len(row["artefact"]) for row in rows] + [8])
+    for row in rows:
+        words = "ok  " if row["ok"] else "FAIL"
+        if row.get("error"):
+            detail = row["error"]
+        elif row["relative"] is None:
+            detail = "an output has another shape or dtype, or is missing"
+        else:
+            detail = "largest difference %.1e (%.1e of largest value)" % (
+                row["largest_difference"],
+                row["relative"],
+            )
+            if row["labels_agree"] is not None:
+                detail += ", labels %s" % ("identical" if row["labels_agree"] else "DIFFER")
+            for name, share in sorted(row["accuracy"].items()):
+                detail += ", accuracy of %s %.4f" % (name, share)
+        print("  %s  %-*s  %-9s  %s" % (words, width, row["artefact"], row["case"], detail))
+
+
+def main():
+    """Verify, print, and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", action="append", help="path of an artefact, as in the table")
+    parser.add_argument("--json", help="also write the rows to this file")
+    options = parser.parse_args()
+    wrong = check_sums()
+    if wrong:
+        print("The folder is not as it was sealed: %s." % "; ".join(wrong))
+        return 1
+    version, rows = verify(options.only)
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump({"tensorflow": version, "rows": rows}, file)
+    if not rows:
+        print("No artefact here can be loaded by TensorFlow %s; use a newer one." % version)
+        return 1
+    show(version, rows)
+    return 0 if all(row["ok"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

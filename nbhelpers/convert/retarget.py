@@ -1,0 +1,175 @@
+"""Write a graph in the words of an older TensorFlow, or refuse.
+
+Driven by the op tables of the real runtimes: an attribute that the target does not know is dropped if it
+has its default (which is then the old behaviour); an op that it does not know is rewritten into older
+ones that compute the same (`rules`); what is left is refused, every node of it at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nbhelpers.convert import optables
+from nbhelpers.convert.graphdef import GraphView
+from nbhelpers.convert.rules import RULES, Shapes
+from nbhelpers.errors import ConversionError
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """What was done to how many nodes of one op, and why."""
+
+    op: str
+    change: str
+    reason: str
+    nodes: int
+
+
+@dataclass(frozen=True)
+class Retargeted:
+    """A graph that the target's op table allows, and what was rewritten for it."""
+
+    target: str
+    graph_def: object = field(repr=False)
+    rewrites: tuple[Rewrite, ...]
+
+
+def retarget(graph_def, target: str, *, onnx_names: Mapping[str, str] | None = None) -> Retargeted:
+    """Return an equal graph that `target` can load.
+
+    Args:
+        graph_def: a frozen graph.
+        target: "tf1.4", "tf1.13", "tf1.15" or "tf2".
+        onnx_names: TensorFlow node or scope → ONNX name, so that a refusal can name ONNX's node.
+
+    Raises:
+        ConversionError: some nodes cannot be expressed; each is named with the first version that can.
+    """
+    from tensorflow.core.framework import graph_pb2
+
+    table = optables.table(target)
+    shapes = Shapes(GraphView(graph_def))
+    result = graph_pb2.GraphDef()
+    done: dict[tuple[str, str, str], int] = {}
+    problems = []
+    for node in graph_def.node:
+        full = _with_defaults(node)
+        replacement, notes = _fit(full, table, shapes)
+        problem = next(filter(None, (_problem(new, table) for new in replacement)), None)
+        if problem:
+            problems.append(f"{_origin(node.name, onnx_names)}: {problem}")
+            continue
+        for note in notes:
+            done[(node.op, *note)] = done.get((node.op, *note), 0) + 1
+        result.node.extend(replacement)
+    if problems:
+        more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+        raise ConversionError(
+            f"{len(problems)} nodes cannot be written for {target} (TensorFlow {table.version}): "
+            f"{'; '.join(problems[:8])}{more}."
+        )
+    result.versions.producer = min(table.producer, graph_def.versions.producer or table.producer)
+    rewrites = tuple(Rewrite(*key, nodes=count) for key, count in sorted(done.items()))
+    return Retargeted(target, result, rewrites)
+
+
+def _fit(node, table, shapes) -> tuple[list, list[tuple[str, str]]]:
+    """Return the nodes that stand for `node` in the target, and (change, reason) for each step."""
+    notes = []
+    nodes = [node]
+    if not _known(node, table) and node.op in RULES:
+        rewritten = RULES[node.op](node, shapes)
+        if rewritten is not None:
+            nodes = [_with_defaults(new) for new in rewritten]
+            words = " + ".join(new.op for new in nodes if new.op != "Const")
+            since = optables.first_with(node.op) or "a later TensorFlow"
+            notes.append((f"→ {words}", f"{table.target} does not know it as it is; {since} does"))
+    for new in nodes:
+        dropped = _drop_new_defaults(new, table)
+        if dropped and table.target != "tf2":
+            reason = (
+                f"unknown to {table.target}; the value was the default, which is the old behaviour"
+            )
+            notes.append((f"without {', '.join(dropped)}", reason))
+    return nodes, notes
+
+
+def _known(node, table) -> bool:
+    """Whether the target knows the op, with these values for its attributes (defaults aside)."""
+    copy = type(node)()
+    copy.CopyFrom(node)
+    _drop_new_defaults(copy, table)
+    return _problem(copy, table) is None
+
+
+def _drop_new_defaults(node, table) -> list[str]:
+    """Remove attributes that have their default and that the target does not know (tf2: all defaults)."""
+    allowed = table.ops.get(node.op)
+    defaults = _defaults(node.op)
+    dropped = []
+    for name in sorted(node.attr):
+        spare = allowed is not None and (name not in allowed or table.target == "tf2")
+        if spare and name in defaults and node.attr[name] == defaults[name]:
+            del node.attr[name]
+            dropped.append(name)
+    return dropped
+
+
+def _problem(node, table) -> str | None:
+    """Return what the target does not know about a node, in words, or None."""
+    allowed = table.ops.get(node.op)
+    if allowed is None:
+        since = optables.first_with(node.op)
+        return f"op {node.op} is unknown before {since}" if since else f"op {node.op} is unknown"
+    for name, value in sorted(node.attr.items()):
+        if name.startswith("_"):
+            continue
+        if name not in allowed:
+            return f"{node.op} has no attribute {name} there, and here it is {_words(value)}"
+        seen = _allowed_word(value)
+        if allowed[name] is not None and seen is not None and seen not in allowed[name]:
+            return f"{node.op} does not take {name} = {seen} there"
+    return None
+
+
+def _with_defaults(node):
+    """Return a copy with every attribute written out and private ones removed."""
+    copy = type(node)()
+    copy.CopyFrom(node)
+    for name in [name for name in copy.attr if name.startswith("_")]:
+        del copy.attr[name]
+    for name, value in _defaults(node.op).items():
+        if name not in copy.attr:
+            copy.attr[name].CopyFrom(value)
+    return copy
+
+
+def _defaults(op: str) -> dict:
+    from tensorflow.python.framework import op_def_registry
+
+    definition = op_def_registry.get(op)
+    if definition is None:
+        return {}
+    return {a.name: a.default_value for a in definition.attr if a.HasField("default_value")}
+
+
+def _allowed_word(value) -> str | None:
+    from tensorflow.core.framework import types_pb2
+
+    kind = value.WhichOneof("value")
+    if kind == "type":
+        return types_pb2.DataType.Name(value.type)
+    return value.s.decode("utf-8", "replace") if kind == "s" else None
+
+
+def _words(value) -> str:
+    return " ".join(str(value).split())
+
+
+def _origin(name: str, onnx_names: Mapping[str, str] | None) -> str:
+    """Return the ONNX name of a node or of the nearest scope around it."""
+    scope = name
+    while onnx_names and scope:
+        if scope in onnx_names:
+            return onnx_names[scope]
+        scope = scope.rpartition("/")[0]
+    return name

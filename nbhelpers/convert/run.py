@@ -1,0 +1,77 @@
+"""Run a frozen graph in this kernel's TensorFlow."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from nbhelpers.convert import compat
+from nbhelpers.convert.graphdef import GraphView, load_graph_def
+from nbhelpers.errors import GraphError
+
+
+def run_tf(
+    pb_path: str | Path | object,
+    feeds: Mapping[str, np.ndarray],
+    *,
+    fetch: Iterable[str] | None = None,
+) -> dict[str, np.ndarray]:
+    """Run a frozen graph and return its outputs by name (without `:0`).
+
+    Args:
+        pb_path: a `.pb` file, or a GraphDef.
+        feeds: input tensor name, with or without `:0`, to array.
+        fetch: tensors to return, inner ones too; the graph's outputs if left out.
+
+    Raises:
+        GraphError: the file or a fed array does not fit.
+        UnknownName: a name is not in the graph; the closest names are given.
+    """
+    graph_def = load_graph_def(pb_path) if isinstance(pb_path, str | Path) else pb_path
+    return run_view(GraphView(graph_def), feeds, fetch=fetch)
+
+
+def run_view(
+    view: GraphView, feeds: Mapping[str, np.ndarray], *, fetch: Iterable[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Do what `run_tf` does, for a graph that has been looked into already."""
+    tf = compat.tensorflow()
+
+    wanted = (
+        [t.name for t in view.outputs()] if fetch is None else [view.tensor(n).name for n in fetch]
+    )
+    fed = {
+        view.tensor(name).name: _checked(view.tensor(name), value) for name, value in feeds.items()
+    }
+    missing = [t.name for t in view.inputs() if t.name not in fed and t.op == "Placeholder"]
+    with view.graph.as_default():
+        # One more consumer each: TensorFlow's own fusions may remove a tensor that is fetched itself.
+        fetches = [tf.identity(view.graph.get_tensor_by_name(name)) for name in wanted]
+    with tf.compat.v1.Session(graph=view.graph) as session:
+        try:
+            values = session.run(fetches, fed)
+        except tf.errors.InvalidArgumentError as error:
+            if missing:
+                raise GraphError(
+                    f"The graph's inputs {', '.join(missing)} were not fed."
+                ) from error
+            raise GraphError(
+                f"The graph failed to run: {str(error.message).splitlines()[0]}"
+            ) from error
+    names = [name.removesuffix(":0") for name in wanted] if fetch is None else list(fetch)
+    return dict(zip(names, values, strict=True))
+
+
+def _checked(tensor, value: np.ndarray) -> np.ndarray:
+    value = np.asarray(value)
+    shape = tensor.shape
+    fits = shape is None or (
+        len(shape) == value.ndim
+        and all(want in (None, size) for want, size in zip(shape, value.shape, strict=True))
+    )
+    if not fits or value.dtype.name != tensor.dtype:
+        expected = "any shape" if shape is None else tuple("?" if s is None else s for s in shape)
+        raise GraphError(
+            f"Input {tensor.name} takes {tensor.dtype} {expected}, but {value.dtype} {value.shape} was fed."
+        )
+    return value

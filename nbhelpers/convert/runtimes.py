@@ -1,0 +1,81 @@
+"""The TensorFlow runtimes on this machine that can prove an artefact: this kernel's, and the legacy ones."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbhelpers.errors import Refusal
+
+LEGACY = ("tf1.4", "tf1.13", "tf1.15")
+"""The legacy environments, named after the target that they prove."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A TensorFlow in an environment of its own."""
+
+    name: str
+    python: Path
+    version: str
+
+    def __str__(self) -> str:
+        """Return "TensorFlow 1.4.1"."""
+        return f"TensorFlow {self.version}"
+
+
+def environments_folder() -> Path:
+    """Return where the environments are: `.envs` of the checkout, or $NBHELPERS_ENVS."""
+    given = os.environ.get("NBHELPERS_ENVS")
+    return Path(given) if given else Path(__file__).resolve().parents[2] / ".envs"
+
+
+def runtimes() -> tuple[Runtime, ...]:
+    """Return the legacy runtimes that are installed, oldest first, and this kernel's TensorFlow."""
+    found = []
+    for name in LEGACY:
+        python = environments_folder() / name / "bin" / "python"
+        if python.exists():
+            found.append(Runtime(name, python, _version(python)))
+    return (*found, Runtime("tf2", Path(sys.executable), _version(Path(sys.executable))))
+
+
+def missing() -> tuple[str, ...]:
+    """Return the names of the legacy runtimes that are not installed."""
+    return tuple(
+        name for name in LEGACY if not (environments_folder() / name / "bin" / "python").exists()
+    )
+
+
+@functools.cache
+def _version(python: Path) -> str:
+    # Asking the installed package is a hundred times quicker than importing it.
+    code = (
+        "import json\n"
+        "try:\n    from importlib.metadata import version\n"
+        "except ImportError:\n"
+        "    import pkg_resources\n    version = lambda name: pkg_resources.get_distribution(name).version\n"
+        "print(json.dumps(version('tensorflow')))"
+    )
+    done = subprocess.run(
+        [str(python), "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=clean_environment(),
+    )
+    if done.returncode:
+        raise Refusal(
+            f"The runtime {python} was expected to hold TensorFlow, but: {done.stderr.strip()[-200:]}. "
+            "Run `make legacy` to make it again."
+        )
+    return json.loads(done.stdout)
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment variables without those that would lead another Python astray."""
+    drop = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "MPLBACKEND"}
+    return {name: value for name, value in os.environ.items() if name not in drop}

@@ -1,0 +1,50 @@
+"""SHA256SUMS: what a receiver's `verify.py`, or `sha256sum -c`, checks a handoff folder against.
+
+`handoff.json` and the executed notebooks are left out: they are the makers' record, and grow.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from nbhelpers.files import describe
+from nbhelpers.handoff import Handoff
+
+SUMS = "SHA256SUMS"
+
+
+def sums(handoff: Handoff, new: Mapping[str, Path]) -> str:
+    """Return the text of SHA256SUMS for a handoff, sorted by file name.
+
+    Args:
+        handoff: its earlier stages' files are checked against the record and taken from there.
+        new: file name → path, for the files that this last stage is about to add.
+
+    Raises:
+        HandoffError: a stage is not done, or a file was changed.
+    """
+    digests = {name: describe(path)["sha256"] for name, path in new.items()}
+    for stage in handoff.record()["stages"]:
+        if stage != "handoff":
+            entry = handoff.require(stage)
+            digests |= {name: seen["sha256"] for name, seen in entry["files"].items()}
+    return _text(digests)
+
+
+def sealed_files(handoff: Handoff) -> tuple[str, ...]:
+    """Return the files that SHA256SUMS lists, and itself."""
+    lines = handoff.read(SUMS).read_text(encoding="utf-8").splitlines()
+    return (*(line.partition("  ")[2] for line in lines), SUMS)
+
+
+def write_sums(folder: str | Path) -> Path:
+    """Write SHA256SUMS for every file that lies in a folder now, and return its path."""
+    folder = Path(folder)
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
+    digests = {path.relative_to(folder).as_posix(): describe(path)["sha256"] for path in files}
+    target = folder / SUMS
+    target.write_text(_text(digests), encoding="utf-8")
+    return target
+
+
+def _text(digests: Mapping[str, str]) -> str:
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))

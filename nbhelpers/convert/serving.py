@@ -1,0 +1,160 @@
+"""What servers want beside a SavedModel: warm-up requests, Triton's config, and lines to copy.
+
+Layout: `<name>/1/saved_model.pb` is TensorFlow Serving's (`--model_base_path=<name>`); the warm-up file
+is `1/assets.extra/tf_serving_warmup_requests`.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from nbhelpers.convert import compat
+from nbhelpers.convert.artefacts import Artefact
+from nbhelpers.convert.savedmodel import SERVING_DEFAULT, SavedModel, read_saved_model
+from nbhelpers.errors import unknown_name
+from nbhelpers.spec import TensorSpec
+
+WARMUP = "assets.extra/tf_serving_warmup_requests"
+
+_TRITON = {
+    "bool": "TYPE_BOOL",
+    "float16": "TYPE_FP16",
+    "float32": "TYPE_FP32",
+    "float64": "TYPE_FP64",
+}
+
+
+def write_warmup(
+    path: str | Path,
+    model: str,
+    requests: Iterable[Mapping[str, np.ndarray]],
+    *,
+    signature: str = SERVING_DEFAULT,
+) -> Path:
+    """Write the requests that TensorFlow Serving answers for itself before it says that it is ready.
+
+    Args:
+        path: `<export_dir>/assets.extra/tf_serving_warmup_requests`.
+        model: the model's name in the server.
+        requests: signature input → array, one mapping a request.
+        signature: the signature that they call.
+    """
+    tf = compat.tensorflow()
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for feeds in requests:
+            log = prediction_log_pb2.PredictionLog()
+            request = log.predict_log.request
+            request.model_spec.name = model
+            request.model_spec.signature_name = signature
+            for name, value in sorted(feeds.items()):
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            writer.write(log.SerializeToString(deterministic=True))
+    return path
+
+
+def triton_config(
+    name: str, platform: str, inputs: Mapping[str, TensorSpec], outputs: Mapping[str, TensorSpec]
+) -> str:
+    """Return Triton's `config.pbtxt`.
+
+    Args:
+        name: the model's name in the repository.
+        platform: "tensorflow_savedmodel" or "tensorflow_graphdef".
+        inputs: the name that the client uses → spec; unknown sizes become -1.
+        outputs: likewise.
+    """
+    lines = [f'name: "{name}"', f'platform: "{platform}"', "max_batch_size: 0"]
+    for kind, tensors in (("input", inputs), ("output", outputs)):
+        entries = []
+        for key, spec in tensors.items():
+            dims = ", ".join(str(dim if isinstance(dim, int) else -1) for dim in spec.shape)
+            dtype = _triton_type(spec.dtype)
+            entries.append(f'  {{ name: "{key}" data_type: {dtype} dims: [ {dims} ] }}')
+        lines += [f"{kind} [", ",\n".join(entries), "]"]
+    return "\n".join(lines) + "\n"
+
+
+def graph_config(
+    name: str,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    specs: Mapping[str, TensorSpec],
+) -> str:
+    """Return Triton's config for a frozen graph, whose clients use the tensors' own names.
+
+    `inputs` and `outputs` map client's names to tensors, `specs` tensors to specs.
+    """
+    sides = [
+        {tensor.removesuffix(":0"): specs[tensor] for tensor in side.values()}
+        for side in (inputs, outputs)
+    ]
+    return triton_config(name, "tensorflow_graphdef", *sides)
+
+
+def command_lines(model: SavedModel, *, path: str, signature: str = SERVING_DEFAULT) -> str:
+    """Return the `saved_model_cli` and TensorFlow Serving lines for a SavedModel that lies at `path`."""
+    if signature not in model.signatures:
+        raise unknown_name("signature", signature, model.signatures)
+    where, tags = path, ",".join(model.tags)
+    base = path.rpartition("/")[0]
+    feeds = ";".join(f"{key}={key}.npy" for key in model.signatures[signature].inputs)
+    return (
+        f"saved_model_cli show --dir {where} --tag_set {tags} --signature_def {signature}\n"
+        f"saved_model_cli run --dir {where} --tag_set {tags} --signature_def {signature} "
+        f"--inputs '{feeds}'\n"
+        f'tensorflow_model_server --model_name=NAME --model_base_path="$PWD/{base}"'
+    )
+
+
+def client_code(model: SavedModel, *, path: str, signature: str = SERVING_DEFAULT) -> str:
+    """Return Python that calls the SavedModel at `path`: TensorFlow 2, and a TensorFlow 1 session."""
+    if signature not in model.signatures:
+        raise unknown_name("signature", signature, model.signatures)
+    entry, where = model.signatures[signature], path
+    fed = ", ".join(f"{key}=tf.constant({key})" for key in entry.inputs)
+    feed_dict = ", ".join(f'signature.inputs["{key}"].name: {key}' for key in entry.inputs)
+    fetch = ", ".join(f'signature.outputs["{key}"].name' for key in entry.outputs)
+    return (
+        "# TensorFlow 2\n"
+        f'model = tf.saved_model.load("{where}")\n'
+        f'results = model.signatures["{signature}"]({fed})\n\n'
+        "# TensorFlow 1\n"
+        "with tf.Session(graph=tf.Graph()) as session:\n"
+        f'    loaded = tf.saved_model.loader.load(session, {list(model.tags)}, "{where}")\n'
+        f'    signature = loaded.signature_def["{signature}"]\n'
+        f"    results = session.run([{fetch}], {{{feed_dict}}})\n"
+    )
+
+
+def snippets(folder: str | Path, artefacts: Iterable[Artefact]) -> dict[str, str]:
+    """Return title → lines for the receiver: the commands and a client, for each SavedModel's first signature."""
+    found: dict[str, str] = {}
+    for each in artefacts:
+        if each.kind == "savedmodel" and f"{each.path}: client" not in found:
+            model = read_saved_model(Path(folder) / each.path, tags=each.tags)
+            options = {"path": each.path, "signature": each.signature}
+            found[f"{each.path}: commands"] = command_lines(model, **options)
+            found[f"{each.path}: client"] = client_code(model, **options)
+    return found
+
+
+def read_warmup(path: str | Path) -> list[dict[str, np.ndarray]]:
+    """Return the feeds in a warm-up file."""
+    tf = compat.tensorflow()
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    feeds = []
+    for record in tf.compat.v1.io.tf_record_iterator(str(path)):
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        inputs = log.predict_log.request.inputs
+        feeds.append({name: tf.make_ndarray(inputs[name]) for name in sorted(inputs)})
+    return feeds
+
+
+def _triton_type(dtype: str) -> str:
+    return _TRITON.get(dtype) or "TYPE_" + dtype.upper()

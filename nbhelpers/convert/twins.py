@@ -1,0 +1,146 @@
+"""Which TensorFlow tensor is which ONNX tensor: found by name, proven by value.
+
+A twin counts only if both runtimes give the same numbers for it, as they stand or with the channels
+moved last. In a graph of someone else's making, tensors are found by their values alone.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from nbhelpers import onnxgraph, parity
+from nbhelpers.convert.graphdef import GraphView
+from nbhelpers.convert.naming import legal_names
+from nbhelpers.convert.run import run_view
+
+
+@dataclass(frozen=True)
+class Twin:
+    """One ONNX tensor and the TensorFlow tensor that holds the same numbers.
+
+    `torch` is the module that made it (empty if the exporter did not say); `layout` says how the
+    TensorFlow tensor's axes follow from ONNX's ("as is", or "0,2,3,1" for channels last).
+    """
+
+    torch: str
+    onnx: str
+    op: str
+    tensor: str
+    layout: str
+    largest_difference: float
+    relative: float
+
+    def onnx_layout(self, value: np.ndarray) -> np.ndarray:
+        """Return the TensorFlow tensor's value with its axes in ONNX's order."""
+        if self.layout == "as is":
+            return value
+        return value.transpose(np.argsort([int(axis) for axis in self.layout.split(",")]))
+
+
+def twins(
+    model: onnx.ModelProto,
+    graph_def: object,
+    feeds: Mapping[str, np.ndarray],
+    *,
+    tolerance: float = parity.TOLERANCE,
+    group: int = 64,
+) -> tuple[Twin, ...]:
+    """Return the twins of a model and a graph made from it, in ONNX order.
+
+    Args:
+        model: the ONNX model.
+        graph_def: the TensorFlow graph; its placeholders are matched to the inputs by name and, where
+            that fails, by shape and order.
+        feeds: ONNX input name to array; random numbers tell tensors apart best.
+        tolerance: largest difference allowed, as a share of the largest value.
+        group: how many TensorFlow tensors are fetched a run; fewer need less memory.
+    """
+    view = GraphView(graph_def)
+    fed = {
+        _placeholder(name, index, view): value for index, (name, value) in enumerate(feeds.items())
+    }
+    makers = {output: node for node in model.graph.node for output in node.output if output}
+    names = [*feeds, *makers]
+    expected = dict(feeds) | onnxgraph.run_onnx(model, feeds, fetch=makers)
+    legal = legal_names(names)
+    candidates = [t.name for t in view.tensors.values() if t.op not in ("Const", "NoOp")]
+    found: dict[str, Twin] = {}
+    for start in range(0, len(candidates), group):
+        values = run_view(view, fed, fetch=candidates[start : start + group])
+        by_size: dict[int, list[str]] = {}
+        for tensor, value in values.items():
+            by_size.setdefault(np.size(value), []).append(tensor)
+        for name in names:
+            own = f"{legal[name]}:0"
+            if name in found and found[name].tensor == own:
+                continue
+            likely = by_size.get(expected[name].size, [])
+            for tensor in sorted(likely, key=lambda t: t != own):
+                if name in found and tensor != own:
+                    continue
+                twin = _match(
+                    name, makers.get(name), expected[name], tensor, values[tensor], tolerance
+                )
+                if twin:
+                    found[name] = twin
+                    break
+    return tuple(found[name] for name in names if name in found)
+
+
+def names_json(found: Iterable[Twin]) -> str:
+    """Return the map torch ↔ ONNX ↔ TensorFlow as JSON text, in ONNX order."""
+    rows = [
+        {"torch": t.torch, "onnx": t.onnx, "op": t.op, "tensorflow": t.tensor, "layout": t.layout}
+        for t in found
+    ]
+    return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+
+
+def torch_module(node_name: str) -> str:
+    """Return the module path in a node name as PyTorch's exporter writes it.
+
+    `/layer1/layer1.0/conv1/Conv` is `layer1.0.conv1`: each part is a scope, and a child of a container
+    repeats the container's name.
+    """
+    parts = node_name.strip("/").split("/")[:-1] if node_name.startswith("/") else []
+    path: list[str] = []
+    for part in parts:
+        if path and part.startswith(path[-1] + "."):
+            path[-1] = part
+        else:
+            path.append(part)
+    return ".".join(path)
+
+
+def _match(name, node, expected, tensor, value, tolerance) -> Twin | None:
+    for layout in _layouts(expected.shape, np.shape(value)):
+        seen = np.asarray(value)
+        if layout != "as is":
+            seen = seen.transpose(np.argsort([int(axis) for axis in layout.split(",")]))
+        if seen.dtype != expected.dtype:
+            continue
+        row = parity.compare({name: expected}, {name: seen}, tolerance=tolerance).rows[0]
+        if row.status == "ok":
+            module = torch_module(node.name) if node is not None else ""
+            op = node.op_type if node is not None else "input"
+            return Twin(module, name, op, tensor, layout, row.largest_difference, row.relative)
+    return None
+
+
+def _layouts(expected: tuple[int, ...], seen: tuple[int, ...]) -> Iterable[str]:
+    if expected == seen:
+        yield "as is"
+    rank = len(expected)
+    if rank >= 3 and seen == (expected[0], *expected[2:], expected[1]):
+        yield ",".join(map(str, [0, *range(2, rank), 1]))
+
+
+def _placeholder(name: str, index: int, view: GraphView) -> str:
+    placeholders = [t.name for t in view.inputs()]
+    own = f"{legal_names([name])[name]}:0"
+    if own in placeholders or index >= len(placeholders):
+        return view.tensor(own).name
+    return placeholders[index]

@@ -1,0 +1,68 @@
+"""Files of a handoff: safe names, sha256, and writing that is never seen half-done.
+
+Nothing here knows what a stage is; `record` and `handoff` are built on it.
+"""
+
+import hashlib
+import os
+import time
+from pathlib import Path, PurePosixPath
+
+from nbhelpers.errors import HandoffError
+
+_DIGESTS: dict[tuple[int, ...], str] = {}
+
+
+def check_name(file: str) -> str:
+    """Return `file` if it names a place inside a handoff folder.
+
+    Raises:
+        HandoffError: it is empty, absolute, leads out of the folder, or hidden.
+    """
+    parts = PurePosixPath(file).parts
+    plain = bool(parts) and "/".join(parts) == file and "\\" not in file and ":" not in parts[0]
+    if not plain or file.startswith("/") or any(part.startswith(".") for part in parts):
+        raise HandoffError(
+            f"A file of a handoff is named by a relative path such as graph/tf2/frozen.pb, without "
+            f"'..' and hidden parts, but this is {file!r}."
+        )
+    return file
+
+
+def describe(path: Path) -> dict:
+    """Return the sha256 and size in bytes of a file."""
+    stat = path.stat()
+    key = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    digest = _DIGESTS.get(key)
+    if digest is None:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        # A file written a moment ago can change again within one tick of the clock that stamps it.
+        if time.time() - max(stat.st_mtime, stat.st_ctime) > 2:
+            _DIGESTS[key] = digest
+    return {"sha256": digest, "bytes": stat.st_size}
+
+
+def problem(path: Path, recorded: dict) -> str:
+    """Return what is wrong with a recorded file, in words that follow its name, or ""."""
+    try:
+        size = path.stat().st_size if path.is_file() else None
+        if size is None:
+            return "is gone"
+        if size != recorded["bytes"]:
+            return f"has {size} bytes and had {recorded['bytes']} when it was recorded"
+        if describe(path)["sha256"] != recorded["sha256"]:
+            return "was changed since it was recorded (its sha256 differs)"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return ""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file by renaming, so that it is never seen half-written."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

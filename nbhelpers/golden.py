@@ -1,0 +1,82 @@
+"""Golden cases: inputs and the outputs that torch gave for them, recorded once.
+
+Stored as one `.npz` whose keys are `case/kind/name` (kind: input, output or label), so that a
+receiver can read it with numpy alone. At least two cases differ in batch size.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from nbhelpers.errors import HandoffError
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Named inputs, torch's outputs for them and, where they are known, the true labels."""
+
+    name: str
+    inputs: Arrays
+    outputs: Arrays
+    labels: Arrays = field(default_factory=dict)
+
+    @property
+    def batch(self) -> int:
+        """The size of the first axis of the first input (1 for a scalar)."""
+        first = next(iter(self.inputs.values()))
+        return first.shape[0] if first.ndim else 1
+
+
+def save_golden(path: str | Path, cases: Iterable[Case]) -> Path:
+    """Write the cases; the same cases give the same bytes.
+
+    Raises:
+        HandoffError: two cases have the same name, or a name holds a slash.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    names: set[str] = set()
+    for case in cases:
+        if "/" in case.name or case.name in names:
+            raise HandoffError(
+                f"A golden case needs a name of its own without '/', not {case.name!r}."
+            )
+        names.add(case.name)
+        for kind, values in (
+            ("input", case.inputs),
+            ("output", case.outputs),
+            ("label", case.labels),
+        ):
+            for name, value in values.items():
+                arrays[f"{case.name}/{kind}/{name}"] = np.ascontiguousarray(value)
+    with open(path, "wb") as file:  # numpy would add .npz to a temporary name
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+    return Path(path)
+
+
+def load_golden(path: str | Path) -> tuple[Case, ...]:
+    """Read the cases back, in the order in which they were recorded.
+
+    Raises:
+        HandoffError: the file is not a golden file, or is cut short.
+    """
+    broken = (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+    cases: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for key in arrays.files:
+                case, kind, name = key.split("/", 2)
+                cases.setdefault(case, {}).setdefault(kind, {})[name] = arrays[key]
+    except broken as error:
+        raise HandoffError(
+            f"{path} cannot be read as golden cases ({error}). Run the notebook 01_export."
+        ) from error
+    return tuple(
+        Case(name, kinds.get("input", {}), kinds.get("output", {}), kinds.get("label", {}))
+        for name, kinds in cases.items()
+    )

@@ -1,0 +1,194 @@
+"""The handoff folder: the only thing that passes between the two kernels.
+
+`handoff.json` records what each stage read, wrote and measured, with a sha256 for every file. A
+stage that was cut off is not done, a file changed by hand is noticed, and what came from older
+files is stale. `record` says what the record means, `stage` how one is written.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from nbhelpers.errors import HandoffError, unknown_name
+from nbhelpers.files import check_name, describe, write_text
+from nbhelpers.golden import Case, load_golden
+from nbhelpers.record import NOTEBOOKS, RECORD, STAGES, Record, StageStatus, expected_owner
+from nbhelpers.spec import TensorSpec
+from nbhelpers.stage import StageWriter, explained, locked, writing
+
+__all__ = [
+    "NOTEBOOKS",
+    "RECORD",
+    "STAGES",
+    "Handoff",
+    "StageStatus",
+    "StageWriter",
+    "check_handoff_name",
+    "describe",
+    "explained",
+    "locked",
+    "write_text",
+]
+
+
+class Handoff:
+    """One handoff folder. Reading is checked against the record; writing goes through `stage`."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Open `folder`; it need not exist yet.
+
+        Raises:
+            HandoffError: the folder's name is not made of letters, digits, `.`, `_` and `-`.
+        """
+        self.folder = Path(folder)
+        check_handoff_name(self.folder.name)
+        self._read: dict[str, str] = {}
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    def record(self) -> dict:
+        """Return the record as it is on disk now (an empty one if there is none).
+
+        Raises:
+            HandoffError: `handoff.json` is not a record of this format, or was edited.
+        """
+        return Record.load(self.folder).data
+
+    def status(self) -> tuple[StageStatus, ...]:
+        """Return where each stage stands, in order, with every file checked."""
+        record = Record.load(self.folder)
+        return tuple(map(record.status, STAGES))
+
+    def files(self, stage: str) -> tuple[str, ...]:
+        """Return the names of the files that `stage` wrote, sorted.
+
+        Raises:
+            HandoffError: the stage is missing, stale or changed.
+        """
+        return tuple(sorted(self.require(stage)["files"]))
+
+    def require(self, stage: str) -> dict:
+        """Return the record entry of `stage`, after checking that it is done and up to date.
+
+        Raises:
+            HandoffError: it is not; the sentence names the file and the notebook to run.
+            UnknownName: there is no stage of that name.
+        """
+        return self._require(stage).stages[stage]
+
+    def read(self, file: str) -> Path:
+        """Return the path of a recorded file whose content is what the record says.
+
+        What was read is remembered: a stage committed later through this object records it.
+
+        Raises:
+            HandoffError: the file's stage is missing or stale, or the file was changed.
+            UnknownName: no stage writes a file of that name.
+        """
+        check_name(file)
+        record = Record.load(self.folder)
+        owner = record.owner(file) or expected_owner(file)
+        if owner is not None:
+            record = self._require(owner)
+        sha256 = record.sha256(file)
+        if sha256 is None:
+            known = [name for entry in record.stages.values() for name in entry["files"]]
+            raise unknown_name(f"file in {self.folder}", file, known)
+        self._read[file] = sha256
+        return self.folder / file
+
+    def golden(self) -> tuple[Case, ...]:
+        """Return the golden cases, checked against the record."""
+        return load_golden(self.read("golden.npz"))
+
+    def inputs(self, *, after: str = "") -> tuple[TensorSpec, ...]:
+        """Return the specs of the model's inputs, in ONNX order.
+
+        Args:
+            after: the stage that described them, "export" or "surgery"; the later one that is done
+                if it is not given. (Surgery may rename inputs and change their shapes.)
+        """
+        return self._specs("inputs", after)
+
+    def outputs(self, *, after: str = "") -> tuple[TensorSpec, ...]:
+        """Return the specs of the model's outputs, in ONNX order; `after` as for `inputs`."""
+        return self._specs("outputs", after)
+
+    @contextlib.contextmanager
+    def stage(self, stage: str) -> Iterator[StageWriter]:
+        """Write one stage: everything or nothing.
+
+            with handoff.stage("surgery") as stage:
+                onnx.save(model, stage.write("prepared.onnx"))
+
+        The same work done again leaves the folder as it is, byte for byte.
+
+        Raises:
+            HandoffError: another run is writing, the folder cannot be written or is full, or a
+                file that was read has changed meanwhile. Nothing that was there is lost.
+            UnknownName: there is no stage of that name.
+        """
+        if stage not in STAGES:
+            raise unknown_name("stage", stage, STAGES)
+        with writing(self.folder, stage, self._read) as writer:
+            yield writer
+
+    def _require(self, stage: str) -> Record:
+        if stage not in STAGES:
+            raise unknown_name("stage", stage, STAGES)
+        record = Record.load(self.folder)
+        status = record.status(stage)
+        if status.state != "done":
+            # Somebody may be replacing the files right now: look again at what is there by then.
+            record = Record.load(self.folder)
+            status = record.status(stage)
+        if status.state != "done":
+            detail = f": {status.detail}" if status.detail else ""
+            raise HandoffError(
+                f"{self.folder}: stage '{stage}' is {status.state}{detail}. "
+                f"Run the notebook {status.run}."
+            )
+        return record
+
+    def _specs(self, which: str, after: str) -> tuple[TensorSpec, ...]:
+        if not after:
+            done = Record.load(self.folder).status("surgery").state == "done"
+            after = "surgery" if done else "export"
+        facts = self.require(after)["facts"]
+        if which not in facts and after == "surgery":
+            facts = self.require("export")["facts"]
+        if which not in facts:
+            raise HandoffError(
+                f"{self.folder}: stage '{after}' recorded no {which}. Run the notebook "
+                f"{NOTEBOOKS[after]} again."
+            )
+        return tuple(map(TensorSpec.from_json, facts[which]))
+
+    def __repr__(self) -> str:
+        """Return the folder and one line for each stage."""
+        try:
+            stages = self.status()
+        except HandoffError as error:  # a repr that raises would hide the sentence
+            return f"Handoff {self.folder}: {error}"
+        lines = [
+            f"  {status.stage:<11} {status.state} {status.detail}".rstrip() for status in stages
+        ]
+        return "\n".join([f"Handoff {self.folder}", *lines])
+
+
+def check_handoff_name(name: str) -> str:
+    """Return `name` if a handoff may be called so.
+
+    Raises:
+        HandoffError: it is not made of letters, digits, `.`, `_` and `-`, or starts with a sign.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise HandoffError(
+            f"A handoff is named with letters, digits, '.', '_' and '-', but this is {name!r}; "
+            "choose another NAME."
+        )
+    return name

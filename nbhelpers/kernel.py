@@ -1,0 +1,95 @@
+"""Which kernel is this, and does it have what the notebook needs?
+
+Packages are found without importing them, so that asking costs nothing and loads no framework.
+"""
+
+import platform
+import sys
+from dataclasses import dataclass
+from importlib import metadata, util
+
+from nbhelpers import __version__
+from nbhelpers.errors import WrongKernel
+
+KERNELS = {
+    "train": ("torch", "onnx", "onnxruntime", "numpy"),
+    "convert": ("tensorflow", "onnx_tf", "onnx", "onnxruntime", "numpy"),
+}
+"""Kernel name to the modules that it must have; the first one gives it its purpose."""
+
+ENVIRONMENTS = {"train": "th", "convert": "tf"}
+"""Kernel name to the name of its conda or venv environment."""
+
+_DISTRIBUTIONS = {"onnx_tf": "onnx-tf"}
+_TOUCHING = ("onnxsim",)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A kernel that was asked for and found: its name, Python version and package versions."""
+
+    kernel: str
+    python: str
+    versions: dict[str, str]
+
+    def __repr__(self) -> str:
+        """Return one line, as the notebooks show it."""
+        packages = " · ".join(f"{name} {version}" for name, version in self.versions.items())
+        return f"kernel {self.kernel} · Python {self.python} · {packages}"
+
+
+def has(module: str) -> bool:
+    """Whether `module` is installed here (it is not imported)."""
+    try:
+        return util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def version(module: str) -> str:
+    """Return the installed version of the package that holds `module`, or "not installed"."""
+    try:
+        return metadata.version(_DISTRIBUTIONS.get(module, module))
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def current() -> str | None:
+    """Return "train" or "convert", whichever this interpreter can be, or None."""
+    return next((name for name, modules in KERNELS.items() if has(modules[0])), None)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of every package of either kernel that is installed here."""
+    names = dict.fromkeys([name for modules in KERNELS.values() for name in modules] + [*_TOUCHING])
+    found = {name: version(name) for name in names if has(name)}
+    return {"python": platform.python_version(), "nbhelpers": __version__, **found}
+
+
+def require(kernel: str) -> Environment:
+    """Return this environment if it is the one for `kernel` ("train" or "convert").
+
+    Raises:
+        WrongKernel: a package is missing; the sentence says which kernel to choose.
+    """
+    if kernel not in KERNELS:
+        raise WrongKernel(
+            f"There are two kernels, 'train' and 'convert', but {kernel!r} was asked for."
+        )
+    missing = [name for name in KERNELS[kernel] if not has(name)]
+    if missing:
+        here = current()
+        if here == kernel:
+            raise WrongKernel(
+                f"The kernel {kernel!r} (environment {ENVIRONMENTS[kernel]}) lacks "
+                f"{', '.join(missing)}; run `make setup` to complete it."
+            )
+        seen = f"this is the kernel {here!r}" if here else f"this is the Python in {sys.prefix}"
+        raise WrongKernel(
+            f"This needs the kernel {kernel!r} (environment {ENVIRONMENTS[kernel]}), but {seen}, "
+            f"which lacks {', '.join(missing)}. In JupyterLab choose Kernel > Change Kernel > "
+            f"{kernel}; if it is not in the list, run `make setup`."
+        )
+    return Environment(
+        kernel, platform.python_version(), {name: version(name) for name in KERNELS[kernel]}
+    )

@@ -1,0 +1,216 @@
+"""The parts of an ONNX file as tables: what a ModelProto is made of.
+
+`anatomy(model)` holds one pandas table for each part; `op_histogram(model)` counts the operators.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import onnx
+
+from nbhelpers.onnxgraph import interface
+
+if TYPE_CHECKING:
+    import pandas
+
+_SHOWN = 8
+"""Longest attribute list that is written out in the nodes table."""
+
+
+def op_histogram(model: onnx.ModelProto) -> dict[str, int]:
+    """Return operator name to count, the most frequent first (subgraphs included)."""
+    counts = Counter(
+        f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
+        for graph in graphs(model.graph)
+        for node in graph.node
+    )
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def graphs(graph: onnx.GraphProto) -> list[onnx.GraphProto]:
+    """Return the graph and, after it, every graph inside its If, Loop and Scan nodes."""
+    found = [graph]
+    for node in graph.node:
+        for attribute in node.attribute:
+            inner = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
+            found += [each for sub in inner for each in graphs(sub)]
+    return found
+
+
+def arrows(model: onnx.ModelProto) -> list[tuple[str, str, str]]:
+    """Return who feeds whom in the main graph, as (from, to, tensor); weights are left out.
+
+    Inputs and outputs stand there by name, nodes by operator and name: what a small picture needs.
+    """
+    graph = model.graph
+    maker = {value.name: value.name for value in interface.fed(graph)}
+    found = []
+    for number, node in enumerate(graph.node):
+        box = f"{node.op_type} {node.name or number}"
+        found += [(maker[name], box, name) for name in node.input if name in maker]
+        maker.update((name, box) for name in node.output)
+    found += [
+        (maker[v.name], v.name, "") for v in graph.output if maker.get(v.name, v.name) != v.name
+    ]
+    return found
+
+
+def anatomy(model: onnx.ModelProto) -> "Anatomy":
+    """Return the parts of the model, each of them a table; the model is not changed."""
+    return Anatomy(model)
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The parts of one model. Each property is a pandas DataFrame with a row for each thing."""
+
+    proto: onnx.ModelProto = field(repr=False)
+
+    @property
+    def model(self) -> "pandas.DataFrame":
+        """The ModelProto's own fields: who wrote it, in which IR version and operator sets."""
+        proto = self.proto
+        rows = {
+            "ir_version": proto.ir_version,
+            "opset_import": _opsets(proto),
+            "producer": f"{proto.producer_name} {proto.producer_version}".strip(),
+            "domain": proto.domain,
+            "doc_string": proto.doc_string,
+            "metadata": ", ".join(f"{entry.key}={entry.value}" for entry in proto.metadata_props),
+            "functions": len(proto.functions),
+            "bytes": proto.ByteSize(),
+        }
+        return _table([{"field": key, "value": value} for key, value in rows.items()], "field")
+
+    @property
+    def graph(self) -> "pandas.DataFrame":
+        """The GraphProto: how much of each part it holds."""
+        graph = self.proto.graph
+        parts = ("node", "input", "output", "initializer", "value_info")
+        rows: list[dict] = [{"field": "name", "value": graph.name}]
+        rows += [{"field": part, "value": len(getattr(graph, part))} for part in parts]
+        return _table(rows, "field")
+
+    @property
+    def nodes(self) -> "pandas.DataFrame":
+        """The nodes in order: operator, name, tensors read and written, attributes."""
+        return _table(
+            [
+                {
+                    "op": node.op_type,
+                    "name": node.name,
+                    "inputs": ", ".join(node.input),
+                    "outputs": ", ".join(node.output),
+                    "attributes": _attributes(node),
+                }
+                for node in self.proto.graph.node
+            ]
+        )
+
+    @property
+    def inputs(self) -> "pandas.DataFrame":
+        """The inputs that a caller feeds."""
+        return _values(interface.fed(self.proto.graph))
+
+    @property
+    def outputs(self) -> "pandas.DataFrame":
+        """The outputs."""
+        return _values(self.proto.graph.output)
+
+    @property
+    def value_infos(self) -> "pandas.DataFrame":
+        """The inner tensors whose dtype and shape are written down."""
+        return _values(self.proto.graph.value_info)
+
+    @property
+    def initializers(self) -> "pandas.DataFrame":
+        """The weights: dtype, shape, number of values, bytes."""
+        rows = []
+        for tensor in self.proto.graph.initializer:
+            row = {"name": tensor.name, "dtype": interface.dtype(tensor.data_type)}
+            count = 1
+            for size in tensor.dims:
+                count *= size
+            width = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+            row |= {"shape": _shape(tuple(tensor.dims)), "values": count, "bytes": count * width}
+            rows.append(row)
+        return _table(rows, columns=("name", "dtype", "shape", "values", "bytes"))
+
+    def __repr__(self) -> str:
+        """Return the outline of the file: opsets, interface, counts, most frequent operators."""
+        graph = self.proto.graph
+        lines = [f"ModelProto · IR {self.proto.ir_version} · {_opsets(self.proto)}"]
+        lines.append(f"└ GraphProto {graph.name!r}")
+        for kind, values in (("input", interface.fed(graph)), ("output", graph.output)):
+            for value in values:
+                shape = _shape(interface.dims(value))
+                lines.append(f"   {kind:<7} {value.name}: {_dtype(value)} {shape}")
+        ops = ", ".join(f"{op} {count}" for op, count in list(op_histogram(self.proto).items())[:6])
+        size = sum(tensor.ByteSize() for tensor in graph.initializer)
+        lines.append(f"   nodes   {len(graph.node)} ({ops})")
+        lines.append(f"   weights {len(graph.initializer)} initializers, {size:,} bytes")
+        lines.append(f"   values  {len(graph.value_info)} inner tensors with a known shape")
+        return "\n".join(lines)
+
+
+def _opsets(model: onnx.ModelProto) -> str:
+    return ", ".join(f"{entry.domain or 'ai.onnx'} {entry.version}" for entry in model.opset_import)
+
+
+def _table(
+    rows: list[dict], index: str = "", *, columns: Iterable[str] | None = None
+) -> "pandas.DataFrame":
+    import pandas
+
+    frame = pandas.DataFrame(rows, columns=None if columns is None or rows else list(columns))
+    return frame.set_index(index) if index else frame
+
+
+def _values(values: Iterable[onnx.ValueInfoProto]) -> "pandas.DataFrame":
+    rows = [
+        {"name": value.name, "dtype": _dtype(value), "shape": _shape(interface.dims(value))}
+        for value in values
+    ]
+    return _table(rows, columns=("name", "dtype", "shape"))
+
+
+def _dtype(value: onnx.ValueInfoProto) -> str:
+    if not value.type.HasField("tensor_type"):
+        return (value.type.WhichOneof("value") or "unknown").removesuffix("_type")
+    elem_type = value.type.tensor_type.elem_type
+    return interface.dtype(elem_type) if elem_type else "unknown"
+
+
+def _shape(shape: tuple | None) -> str:
+    if shape is None:
+        return "unknown"
+    return " × ".join("?" if dim is None else str(dim) for dim in shape) or "scalar"
+
+
+def _attributes(node: onnx.NodeProto) -> str:
+    return ", ".join(f"{each.name}={_attribute(each)}" for each in node.attribute)
+
+
+def _attribute(attribute: onnx.AttributeProto) -> str:
+    value = onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, onnx.TensorProto):
+        return f"<tensor {interface.dtype(value.data_type)} {_shape(tuple(value.dims))}>"
+    if isinstance(value, onnx.GraphProto):
+        return f"<graph of {len(value.node)} nodes>"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, int):
+        return str(value)
+    values = list(value)
+    more = f", … {len(values)} in all" if len(values) > _SHOWN else ""
+    return "[" + ", ".join(map(_item, values[:_SHOWN])) + more + "]"
+
+
+def _item(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,202 @@
+"""The proof that a dynamic batch is right: every row is what the original gives for it alone.
+
+If it is not, the first node whose tensors differ is found and named.
+"""
+
+import re
+
+import numpy as np
+import onnx
+
+from nbhelpers import parity
+from nbhelpers.errors import GraphError
+from nbhelpers.onnxgraph import examples, interface
+from nbhelpers.onnxgraph.batch_work import Work, named
+from nbhelpers.onnxgraph.edit import without_dead_parts
+from nbhelpers.onnxgraph.run import Runner, tensor_names
+
+TOLERANCE = 1e-5
+"""Other batch sizes take other kernels, which add in another order; more than this share is a
+change.
+"""
+
+
+class Differs(GraphError):
+    """The rewritten graph does not compute what the original does."""
+
+
+def prove(
+    model: onnx.ModelProto, result: onnx.ModelProto, carriers: tuple[str, ...], batch: int
+) -> tuple[parity.Report, ...]:
+    """Return a report for each batch size: `result` against the original, `batch` rows at a time.
+
+    Args:
+        model: the original.
+        result: the rewritten model.
+        carriers: names of the inputs that carry the batch.
+        batch: the original's fixed batch, or 0 if it is dynamic.
+
+    Raises:
+        Differs: a row is not what the original gives for it, or the model does not run.
+    """
+    reports = []
+    try:
+        after = Runner(result)
+        if not batch:
+            known = examples.reference_runs(model, batches=(1, 2, 3))
+            runs = [(rows, expected, after.run(feeds)) for rows, feeds, expected in known]
+        else:
+            before = Runner(model)
+            runs = []
+            for rows in sorted({1, 2, 3, batch}):
+                feeds = _example(model, carriers, rows)
+                seen = after.run(feeds)
+                parts = _parts(before, feeds, carriers, batch)
+                runs.append((rows, _whole(parts, seen, rows, batch), seen))
+        for rows, expected, seen in runs:
+            _check_labels(result, carriers, rows, seen)
+            report = parity.compare(expected, seen, tolerance=TOLERANCE, title=f"batch {rows}")
+            if not report.ok:
+                bad = report.rows[0]
+                raise Differs(
+                    f"at batch {rows} the output {bad.name!r} differs: {bad.status} {bad.note}"
+                )
+            reports.append(report)
+    except Differs:
+        raise
+    except GraphError as error:
+        raise Differs(str(error)) from error
+    return tuple(reports)
+
+
+def _check_labels(
+    result: onnx.ModelProto, carriers: tuple[str, ...], rows: int, seen: examples.Feeds
+) -> None:
+    """Check that the outputs have the shapes that the file states, the batch being `rows`."""
+    symbol = next(spec.shape[0] for spec in interface.inputs(result) if spec.name in carriers)
+    for spec in interface.outputs(result):
+        shape = seen[spec.name].shape
+        stated = [rows if dim == symbol else dim for dim in spec.shape]
+        fits = [size for size, dim in zip(shape, stated, strict=True) if dim in (size, str(dim))]
+        if len(fits) < len(shape):
+            raise Differs(f"the output {spec} has the shape {shape} at batch {rows}")
+
+
+def _example(model: onnx.ModelProto, carriers: tuple[str, ...], rows: int) -> examples.Feeds:
+    """Return inputs with `rows` rows; inputs without a batch are as the model states them."""
+    made = examples.feeds(interface.inputs(model), batch=1)
+    for number, spec in enumerate(interface.inputs(model)):
+        if spec.name in carriers:
+            rest = tuple(made[spec.name].shape[1:])
+            wide = type(spec)(spec.name, spec.dtype, (rows, *rest))
+            made[spec.name] = wide.random(rows, seed=number)
+    return made
+
+
+def _parts(
+    runner: Runner, feeds: examples.Feeds, carriers: tuple[str, ...], batch: int
+) -> list[examples.Feeds]:
+    """Return what the original gives for the rows, `batch` at a time (the last row repeated)."""
+    rows = len(feeds[carriers[0]])
+    order = np.arange(-(-rows // batch) * batch).clip(max=rows - 1).reshape(-1, batch)
+    return [
+        runner.run(
+            {name: value[some] if name in carriers else value for name, value in feeds.items()}
+        )
+        for some in order
+    ]
+
+
+def _join(parts: list[np.ndarray], seen: np.ndarray, rows: int, batch: int) -> np.ndarray:
+    """Return the parts as one array of `rows` rows, joined along the axis on which `seen` grew."""
+    one = parts[0]
+    if one.ndim != seen.ndim:
+        raise Differs(f"its shape is {seen.shape} at batch {rows} and was {one.shape}")
+    differing = [axis for axis in range(one.ndim) if one.shape[axis] != seen.shape[axis]]
+    if not differing:
+        if rows != batch and any(not np.array_equal(part, one, equal_nan=True) for part in parts):
+            raise Differs(f"it keeps the shape {one.shape} at batch {rows}")
+        return one
+    axis = differing[0]
+    if len(differing) > 1 or one.shape[axis] * rows != seen.shape[axis] * batch:
+        raise Differs(f"its shape is {seen.shape} at batch {rows} and was {one.shape}")
+    return np.concatenate(parts, axis=axis).take(range(seen.shape[axis]), axis=axis)
+
+
+def _whole(
+    parts: list[examples.Feeds], seen: examples.Feeds, rows: int, batch: int
+) -> examples.Feeds:
+    """Return the outputs of the original for all rows.
+
+    Raises:
+        Differs: an output cannot be made of rows, or had a row for each of the batch and lost it.
+    """
+    whole = {}
+    for name, value in seen.items():
+        try:
+            whole[name] = _join([part[name] for part in parts], value, rows, batch)
+        except Differs as difference:
+            raise Differs(f"of the output {name!r}, {difference}") from difference
+        stays = value.shape == parts[0][name].shape and rows != batch
+        if stays and value.ndim and value.shape[0] == batch:
+            raise Differs(f"the output {name!r} keeps the shape {value.shape} at batch {rows}")
+    return whole
+
+
+def refusal(
+    model: onnx.ModelProto,
+    work: Work,
+    carriers: tuple[str, ...],
+    batch: int,
+    difference: Differs,
+) -> GraphError:
+    """Return the refusal that names the first node whose rows are not those of the original."""
+    culprit = _first_failing(work.model, str(difference)) or _first_differing(
+        model, work, carriers, batch
+    )
+    where = (
+        f"{named(culprit)} stands in the way"
+        if culprit is not None
+        else "no single node explains it"
+    )
+    return GraphError(
+        f"The batch cannot be made dynamic: {where} ({difference}). Export the model with a "
+        "dynamic batch, or change that node so that every row is computed on its own."
+    )
+
+
+def _first_failing(model: onnx.ModelProto, message: str) -> onnx.NodeProto | None:
+    """Return the node that an error message of onnxruntime or of shape inference names."""
+    mentioned = set(re.findall(r"[Nn]ame: ?'?([^'),\s]+)|Node \(([^)]+)\)", message))
+    names = {name for pair in mentioned for name in pair if name}
+    return next((node for node in model.graph.node if node.name in names), None)
+
+
+def _first_differing(
+    model: onnx.ModelProto, work: Work, carriers: tuple[str, ...], batch: int
+) -> onnx.NodeProto | None:
+    """Return the first node one of whose tensors, at batch 3, is not that of the rows run alone."""
+    if not batch:
+        return None
+    shared, rewritten = set(tensor_names(model)), without_dead_parts(work.model)
+    computed = [
+        (node, name)
+        for node in rewritten.graph.node
+        for name in node.output
+        if name in shared and name and node.op_type != "Shape"
+    ]
+    fetch = [name for _, name in computed]
+    feeds = _example(model, carriers, 3)
+    try:
+        seen = Runner(rewritten, fetch=fetch).run(feeds)
+    except GraphError as error:
+        return _first_failing(rewritten, str(error))
+    parts = _parts(Runner(model, fetch=fetch), feeds, carriers, batch)
+    for node, name in computed:
+        try:
+            rows = _join([part[name] for part in parts], seen[name], 3, batch)
+        except Differs:
+            return node
+        if not parity.compare({name: rows}, {name: seen[name]}, tolerance=TOLERANCE * 10).ok:
+            return node
+    return None

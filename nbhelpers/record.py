@@ -1,0 +1,204 @@
+"""The record of a handoff, `handoff.json`: which stages are done, from what, with which files.
+
+A `Record` is what the file says, checked; it tells where each stage stands. It carries the sha256
+of itself, so that an edit by hand is noticed. Writing it is the business of `nbhelpers.stage`.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbhelpers.errors import HandoffError
+from nbhelpers.files import check_name, problem
+
+NOTEBOOKS = {
+    "export": "01_export",
+    "surgery": "02_surgery",
+    "conversion": "03_conversion",
+    "names": "04_tensor_names",
+    "signature": "05_signature",
+    "handoff": "06_handoff",
+}
+"""Stage to the notebook that makes it, in the order of the work."""
+
+STAGES = tuple(NOTEBOOKS)
+RECORD = "handoff.json"
+FORMAT = 1
+
+_ENTRY = {
+    "done": str,
+    "reads": dict,
+    "files": dict,
+    "versions": dict,
+    "parity": list,
+    "facts": dict,
+    "timings": dict,
+}
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """Where one stage stands: "missing", "done", "stale" (made from older files) or "changed".
+
+    `run` is the notebook to run next to get it done: its own, or an earlier one's.
+    """
+
+    stage: str
+    state: str
+    detail: str = ""
+    run: str = ""
+
+
+class Record:
+    """What `handoff.json` in `folder` says."""
+
+    def __init__(self, folder: Path, data: dict) -> None:
+        """Hold `data`, which `load` or `with_stage` has checked."""
+        self.folder = folder
+        self.data = data
+        self._known: dict[str, StageStatus] = {}
+
+    @classmethod
+    def load(cls, folder: Path) -> "Record":
+        """Read the record as it is on disk now (an empty one if there is none).
+
+        Raises:
+            HandoffError: it is not a record of this format, or was edited.
+        """
+        path = folder / RECORD
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return cls(folder, {"format": FORMAT, "name": folder.name, "stages": {}})
+        except (OSError, ValueError, RecursionError) as error:
+            raise HandoffError(
+                f"{path} is not a handoff record ({error}); restore it, or delete the folder and "
+                f"run {NOTEBOOKS['export']} again."
+            ) from error
+        seen = data.get("format") if isinstance(data, dict) else data
+        if not isinstance(data, dict) or seen != FORMAT:
+            raise HandoffError(
+                f"{path} was expected to have format {FORMAT}, but says {seen!r}; "
+                "use the version of nbhelpers that wrote it."
+            )
+        if data.pop("seal", None) != _seal(data) or not _well_formed(data):
+            raise HandoffError(
+                f"{path} was edited since it was written (its seal does not fit its content); "
+                f"restore it, or delete the folder and run {NOTEBOOKS['export']} again."
+            )
+        return cls(folder, data)
+
+    @property
+    def stages(self) -> dict:
+        """Stage name to its entry, for the stages that were recorded."""
+        return self.data["stages"]
+
+    def text(self) -> str:
+        """Return the text of the file, sealed."""
+        sealed = {**self.data, "seal": _seal(self.data)}
+        return json.dumps(sealed, indent=1, ensure_ascii=False) + "\n"
+
+    def with_stage(self, stage: str, entry: dict) -> "Record":
+        """Return the record with `stage` done."""
+        stages = {**self.stages, stage: entry}
+        ordered = {name: stages[name] for name in STAGES if name in stages}
+        unfinished = {name: files for name, files in self._unfinished().items() if name != stage}
+        return self._replaced(ordered, unfinished)
+
+    def without_stage(self, stage: str, files: list[str]) -> "Record":
+        """Return the record while the `files` of `stage` are being replaced: it is not done."""
+        stages = {name: entry for name, entry in self.stages.items() if name != stage}
+        return self._replaced(stages, {**self._unfinished(), stage: files})
+
+    def files_of(self, stage: str) -> set[str]:
+        """Return the files that `stage` has written, or had begun to write when it was killed."""
+        recorded = self.stages.get(stage, {}).get("files", {})
+        return {*recorded, *self._unfinished().get(stage, ())}
+
+    def owner(self, file: str) -> str | None:
+        """Return the stage that wrote `file`."""
+        return next((name for name, entry in self.stages.items() if file in entry["files"]), None)
+
+    def sha256(self, file: str) -> str | None:
+        """Return the recorded sha256 of `file`."""
+        owner = self.owner(file)
+        return None if owner is None else self.stages[owner]["files"][file]["sha256"]
+
+    def status(self, stage: str) -> StageStatus:
+        """Return where `stage` stands, with its files and everything it was made from checked."""
+        if stage not in self._known:
+            self._known[stage] = self._status(stage)
+        return self._known[stage]
+
+    def _status(self, stage: str) -> StageStatus:
+        here = NOTEBOOKS[stage]
+        entry = self.stages.get(stage)
+        if entry is None:
+            return StageStatus(stage, "missing", run=here)
+        for file, recorded in entry["files"].items():
+            wrong = problem(self.folder / file, recorded)
+            if wrong:
+                return StageStatus(stage, "changed", f"{file} {wrong}", here)
+        for file, sha256 in entry["reads"].items():
+            owner = self.owner(file)
+            if owner is None:
+                return StageStatus(
+                    stage, "stale", f"{file}, from which it was made, is missing", here
+                )
+            upstream = self.status(owner)
+            if upstream.state != "done":
+                why = f" ({upstream.detail})" if upstream.detail else ""
+                detail = f"it was made from {file}, and stage '{owner}' is {upstream.state}{why}"
+                return StageStatus(stage, "stale", detail, upstream.run)
+            if self.sha256(file) != sha256:
+                return StageStatus(stage, "stale", f"{file} was made again since", here)
+        return StageStatus(stage, "done")
+
+    def _unfinished(self) -> dict:
+        return self.data.get("unfinished", {})
+
+    def _replaced(self, stages: dict, unfinished: dict) -> "Record":
+        data = {key: value for key, value in self.data.items() if key != "unfinished"}
+        data["stages"] = stages
+        if unfinished:
+            data["unfinished"] = unfinished
+        return Record(self.folder, data)
+
+
+def expected_owner(file: str) -> str | None:
+    """Return the stage that makes a file of this name, whether or not it was made."""
+    by_name = {
+        "exported.onnx": "export",
+        "golden.npz": "export",
+        "prepared.onnx": "surgery",
+        "frozen.pb": "conversion",
+        "names.json": "names",
+    }
+    if file.startswith("savedmodel/"):
+        return "signature"
+    if file in ("verify.py", "report.html", "SHA256SUMS"):
+        return "handoff"
+    return by_name.get(file.rsplit("/", 1)[-1])
+
+
+def _seal(data: dict) -> str:
+    text = json.dumps(data, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _well_formed(data: dict) -> bool:
+    """Whether the fields have their types and every file lies inside the folder."""
+    try:
+        for files in data.get("unfinished", {}).values():
+            list(map(check_name, files))
+        for stage, entry in data["stages"].items():
+            list(map(check_name, (*entry["files"], *entry["reads"])))
+            typed = all(isinstance(entry[key], kind) for key, kind in _ENTRY.items())
+            if stage not in STAGES or not typed:
+                return False
+            if not all({"sha256", "bytes"} == set(file) for file in entry["files"].values()):
+                return False
+    except (HandoffError, KeyError, TypeError, AttributeError):
+        return False
+    return True

@@ -1,0 +1,106 @@
+"""TensorSpec: the name, dtype and shape of one input or output.
+
+A shape holds sizes (`int`) and symbolic dims (`str`, such as "batch"), as ONNX does.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nbhelpers.errors import Refusal
+
+Dim = int | str
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, numpy dtype name and shape (with symbolic dims) of one tensor."""
+
+    name: str
+    dtype: str
+    shape: tuple[Dim, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "TensorSpec":
+        """Read `"images:float32:batch,3,64,64"` (dims also parted by `x`; dtype may be left out).
+
+        A scalar has no dims: `"scale:float32:"`.
+
+        Raises:
+            Refusal: the text does not have that form.
+        """
+        parts = text.strip().rsplit(":", 2)
+        if len(parts) == 2:
+            parts.insert(1, "float32")
+        if len(parts) != 3 or not parts[0]:
+            raise Refusal(
+                f"An input is written name:dtype:dims, as in images:float32:batch,3,64,64, "
+                f"but this is {text!r}."
+            )
+        name, dtype, dims = parts
+        # "1x3x64x64" is parted by x; a dim called "x" or "max" needs the commas.
+        by_x = re.fullmatch(r"\d+(x\d+)+", dims)
+        sizes = dims.split("x" if by_x else ",") if dims.strip() else ()
+        return cls(name, _dtype(dtype, text), tuple(_dim(size, text) for size in sizes))
+
+    @classmethod
+    def from_json(cls, data: Mapping) -> "TensorSpec":
+        """Read what `to_json` wrote."""
+        return cls(data["name"], data["dtype"], tuple(data["shape"]))
+
+    def to_json(self) -> dict:
+        """Return the spec as plain JSON data."""
+        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+
+    def concrete(self, batch: int) -> tuple[int, ...]:
+        """Return the shape with every symbolic dim set to `batch`."""
+        return tuple(dim if isinstance(dim, int) else batch for dim in self.shape)
+
+    def random(self, batch: int, *, seed: int = 0) -> np.ndarray:
+        """Return a seeded example: normal for floats, 0 or 1 for integers and booleans."""
+        generator = np.random.default_rng(seed)
+        shape = self.concrete(batch)
+        if np.issubdtype(self.dtype, np.floating):
+            return generator.standard_normal(shape).astype(self.dtype)
+        return generator.integers(0, 2, shape).astype(self.dtype)
+
+    def __str__(self) -> str:
+        """Return the form that `parse` reads."""
+        return f"{self.name}:{self.dtype}:{','.join(map(str, self.shape))}"
+
+
+def parse_specs(texts: str | Iterable[str]) -> tuple[TensorSpec, ...]:
+    """Read several specs, given as a list or as one text parted by white space.
+
+    Raises:
+        Refusal: one of them does not have the form, or two have the same name.
+    """
+    specs = tuple(map(TensorSpec.parse, texts.split() if isinstance(texts, str) else texts))
+    names = [spec.name for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise Refusal(f"Two tensors are named {name!r}; give each a name of its own.")
+    return specs
+
+
+def _dtype(name: str, text: str) -> str:
+    try:
+        dtype = np.dtype(name) if name else None
+    except (TypeError, ValueError):
+        dtype = None
+    if dtype is None or dtype.kind not in "fiubc":
+        raise Refusal(f"{name!r} in {text!r} is not a numpy dtype such as float32.")
+    return dtype.name
+
+
+def _dim(size: str, text: str) -> Dim:
+    size = size.strip()
+    if size.isdecimal() and int(size) > 0:
+        return int(size)
+    if size.isidentifier():
+        return size
+    raise Refusal(
+        f"{size!r} in {text!r} is not a dim: a dim is a size above 0, or a name like batch."
+    )

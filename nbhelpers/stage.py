@@ -1,0 +1,273 @@
+"""Writing one stage of a handoff: everything or nothing.
+
+Files are made in a temporary folder beside the old ones. Everything that needs room on the disk is
+written before the first rename; while files are being renamed, the record says that the stage is
+not done. `Handoff.stage` is the way in.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from nbhelpers import kernel
+from nbhelpers.errors import HandoffError
+from nbhelpers.files import check_name, describe, problem
+from nbhelpers.parity import Report
+from nbhelpers.record import NOTEBOOKS, RECORD, STAGES, Record
+
+LOCK = ".lock"
+_TEMPORARY = ".stage-"
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "your disk quota is used up; free some space",
+    errno.EACCES: "you may not write there; choose another folder or change its rights",
+    errno.EPERM: "you may not write there; choose another folder or change its rights",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.ENOTDIR: "a part of the path is a file; choose another folder",
+    errno.EISDIR: "there is a folder where a file must go; move it away",
+    errno.EEXIST: "there is a file of that name; choose another NAME",
+    errno.ENAMETOOLONG: "its name is too long; choose another NAME",
+    errno.ENOENT: "it was removed meanwhile; make it again",
+}
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class StageWriter:
+    """Where a stage puts its files and what it measured; see `Handoff.stage`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Collect files under `folder`."""
+        self.folder = folder
+        self.facts: dict = {}
+        self.timings: dict = {}
+        self.parity: list[dict] = []
+
+    def write(self, file: str) -> Path:
+        """Return the path to write `file` to; its folders exist.
+
+        Raises:
+            HandoffError: the name leads out of the handoff folder, or is the record's.
+        """
+        check_name(file)
+        if file == RECORD:
+            raise HandoffError(
+                f"{RECORD} is the record itself; put what it should say into `facts`."
+            )
+        path = self.folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def add_parity(self, report: Report) -> None:
+        """Record a comparison.
+
+        Raises:
+            ParityError: the report is not ok; the stage is then not written.
+        """
+        self.parity.append(report.check().to_json())
+
+
+@contextlib.contextmanager
+def writing(folder: Path, stage: str, read: Mapping[str, str]) -> Iterator[StageWriter]:
+    """Write `stage` into `folder`; see `Handoff.stage`.
+
+    Args:
+        folder: the handoff folder; made if it does not exist.
+        stage: one of `STAGES`.
+        read: the files that were read for it, name to sha256, filled until the block ends.
+
+    Raises:
+        HandoffError: another run is writing, the folder cannot be written or is full, or a file
+            that was read has changed meanwhile.
+    """
+    unchanged = "What was there before is unchanged."
+    with contextlib.ExitStack() as stack:
+        with explained(folder, unchanged):
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder / LOCK, f"Another run is writing {folder} now"))
+            _remove_leftovers(folder)
+            temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder))
+            stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+            writer = StageWriter(temporary / "files")
+            writer.folder.mkdir()
+        with explained(folder, unchanged, body=True):
+            yield writer
+        with explained(folder, unchanged):
+            commit = _prepare(folder, stage, read, writer)
+        with explained(folder, f"Stage '{stage}' is not done now."):
+            commit()
+
+
+@contextlib.contextmanager
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Hold the lock file at `path`; it is freed when the process ends, however it ends.
+
+    Raises:
+        HandoffError: somebody else holds it; the sentence begins with `busy`.
+    """
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise HandoffError(f"{busy}; wait until it is done, or choose another NAME.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _prepare(
+    folder: Path, stage: str, read: Mapping[str, str], writer: StageWriter
+) -> Callable[[], None]:
+    """Write all that needs room, and return the function that moves it into place."""
+    record = Record.load(folder)
+    files = [path for path in sorted(writer.folder.rglob("*")) if path.is_file()]
+    entry = _plain(
+        stage,
+        {
+            "done": datetime.now(UTC).isoformat(timespec="seconds"),
+            "reads": _upstream(folder, stage, read, record),
+            "files": {path.relative_to(writer.folder).as_posix(): describe(path) for path in files},
+            "versions": kernel.versions(),
+            "parity": writer.parity,
+            "facts": writer.facts,
+            "timings": writer.timings,
+        },
+    )
+    before = record.stages.get(stage)
+    if before and _identity(before) == _identity(entry) and _intact(folder, before):
+        return lambda: None  # the same work again: the record keeps saying when it was first done
+    for file in entry["files"]:
+        _check_place(folder, file, stage, record)
+    touched = sorted(record.files_of(stage) | set(entry["files"]))
+    half, whole = (writer.folder.parent / "half.json", writer.folder.parent / "whole.json")
+    half.write_text(record.without_stage(stage, touched).text(), encoding="utf-8")
+    whole.write_text(record.with_stage(stage, entry).text(), encoding="utf-8")
+
+    def commit() -> None:
+        # From here until the last line the stage is not done, so that a kill leaves no half-truth.
+        os.replace(half, folder / RECORD)
+        for file in entry["files"]:
+            os.replace(writer.folder / file, folder / file)
+        for file in touched:
+            if file not in entry["files"] and record.owner(file) in (None, stage):
+                _remove(folder, file)
+        os.replace(whole, folder / RECORD)
+
+    return commit
+
+
+def _upstream(folder: Path, stage: str, read: Mapping[str, str], record: Record) -> dict[str, str]:
+    """Return what was read from earlier stages, after checking that it is still so."""
+    reads = {}
+    for file, sha256 in sorted(read.items()):
+        owner = record.owner(file)
+        if owner is not None and STAGES.index(owner) >= STAGES.index(stage):
+            continue
+        if record.sha256(file) != sha256:
+            raise HandoffError(
+                f"{folder / file} was written again while stage '{stage}' was running; "
+                f"run {NOTEBOOKS[stage]} again from its first cell."
+            )
+        reads[file] = sha256
+    return reads
+
+
+def _check_place(folder: Path, file: str, stage: str, record: Record) -> None:
+    """Make the folders of `file`, and refuse a place that is taken or cannot be written."""
+    owner = record.owner(file)
+    if owner not in (None, stage):
+        raise HandoffError(
+            f"Stage '{stage}' writes {file}, but that is a file of stage '{owner}'; "
+            "use another name."
+        )
+    target = folder / file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target.parent))
+
+
+def _remove(folder: Path, file: str) -> None:
+    """Remove a file of an earlier run, and its folders if that leaves them empty."""
+    path = folder / file
+    path.unlink(missing_ok=True)
+    for parent in path.relative_to(folder).parents[:-1]:
+        with contextlib.suppress(OSError):  # not empty
+            (folder / parent).rmdir()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process left; the caller holds the lock."""
+    for left in folder.glob(f"{_TEMPORARY}*"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+
+
+@contextlib.contextmanager
+def explained(folder: Path, state: str, *, body: bool = False) -> Iterator[None]:
+    """Turn an error of the file system into a sentence that ends with `state`.
+
+    In the `body` of a stage only errors about `folder`, or about a full disk, are meant.
+
+    Raises:
+        HandoffError: the folder cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+        inside = bool(name) and folder.absolute() in Path(name).absolute().parents
+        reason = _REASONS.get(error.errno or 0)
+        gone = error.errno == errno.ENOENT and folder.exists()
+        if reason is None or gone or (body and not inside and error.errno not in _FULL):
+            raise
+        raise HandoffError(
+            f"The handoff folder {folder} cannot be written: {reason} and run the notebook again. "
+            f"{state}"
+        ) from error
+
+
+def _plain(stage: str, entry: dict) -> dict:
+    """Return the entry as JSON gives it back."""
+    try:
+        return json.loads(json.dumps(entry, default=_plain_value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise HandoffError(
+            f"What stage '{stage}' records must be text, finite numbers, lists and dicts "
+            f"({error}); use None for a number that is not there."
+        ) from error
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return value.as_posix()
+    raise TypeError(f"{type(value).__name__} is none of them")
+
+
+def _identity(entry: dict) -> dict:
+    """Return what makes two runs the same work; the last bits of a measurement do not."""
+    parity = [
+        (report["title"], report["ok"], [(row["name"], row["status"]) for row in report["rows"]])
+        for report in entry["parity"]
+    ]
+    rest = {key: value for key, value in entry.items() if key not in ("done", "timings", "parity")}
+    return {**rest, "parity": parity}
+
+
+def _intact(folder: Path, entry: dict) -> bool:
+    return not any(problem(folder / file, seen) for file, seen in entry["files"].items())

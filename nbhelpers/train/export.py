@@ -1,0 +1,252 @@
+"""Export a module to ONNX by tracing, with the names and the opset that were asked for.
+
+Tracing runs the module once and records what it did. Every Python decision made on the way is
+frozen as it fell; torch warns about those it notices, and the warnings are kept.
+"""
+
+import contextlib
+import inspect
+import io
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nbhelpers.errors import ModelError
+from nbhelpers.onnxgraph import examples, files, interface
+from nbhelpers.spec import TensorSpec
+from nbhelpers.train.forward import eval_mode, tensors
+
+OPSETS = range(7, 21)
+"""What torch's TorchScript exporter writes."""
+
+Input: TypeAlias = TensorSpec | Tensor | np.ndarray
+
+
+@dataclass(frozen=True)
+class Export:
+    """The file that was written, and what is in it (read back, not assumed)."""
+
+    path: Path
+    opset_asked: int
+    opset: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    nodes: int
+    warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the interface, the opset and the warnings, one a line."""
+        lines = [
+            f"{self.path.name}: {self.nodes} nodes, opset {self.opset} (asked: {self.opset_asked})"
+        ]
+        lines.append(f"  inputs   {'  '.join(map(str, self.inputs))}")
+        lines.append(f"  outputs  {'  '.join(map(str, self.outputs))}")
+        lines += [f"  WARNING  {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+
+def export_onnx(
+    module: nn.Module,
+    inputs: Sequence[Input],
+    path: str | Path,
+    *,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    opset: int = 13,
+    dynamic_batch: bool = True,
+    symbol: str = "batch",
+) -> Export:
+    """Trace the module in eval mode and write it as an ONNX file.
+
+    Args:
+        module: what is exported; the mode it is in is put back.
+        inputs: one for each argument of `forward`: an array or tensor to trace with, or a spec
+            from which one is drawn. A spec whose first dim is a number keeps that batch, whatever
+            `dynamic_batch` says.
+        path: where to write; an older file is replaced at the very end.
+        input_names: by default those of the specs, or of the arguments of `forward`.
+        output_names: by default "output", or "output0", "output1" …, or the keys of a dict.
+        opset: version of the operator set to write in.
+        dynamic_batch: whether the first dim of inputs and outputs is a symbol rather than a size.
+        symbol: what that dim is called.
+
+    Raises:
+        ModelError: the module does not run, cannot be traced, or the file has another opset.
+    """
+    if opset not in OPSETS:
+        raise ModelError(
+            f"torch's tracing exporter writes opset {OPSETS[0]} to {OPSETS[-1]}, but {opset} was "
+            "asked for."
+        )
+    specs = _specs(module, list(inputs), input_names, dynamic_batch, symbol)
+    arguments = _arguments(list(inputs), specs)
+    found = tensors(module, arguments)
+    names = list(output_names or _default_names(found))
+    if len(names) != len(found):
+        raise ModelError(
+            f"{type(module).__name__} returns {len(found)} tensors, but {len(names)} output "
+            "names were given."
+        )
+    axes = {spec.name: _symbols(spec.shape) for spec in specs}
+    batch = next((len(a) for a, s in zip(arguments, specs, strict=True) if 0 in axes[s.name]), None)
+    first = next((axes[spec.name][0] for spec in specs if 0 in axes[spec.name]), symbol)
+    for name, value in zip(names, found.values(), strict=True):
+        if batch is not None and value.ndim and len(value) == batch:
+            axes[name] = {0: first}
+    return _write(module, arguments, Path(path), [spec.name for spec in specs], names, axes, opset)
+
+
+def _write(
+    module: nn.Module,
+    arguments: list[Tensor],
+    path: Path,
+    input_names: list[str],
+    output_names: list[str],
+    axes: dict[str, dict[int, str]],
+    opset: int,
+) -> Export:
+    # Beside the target, so that a full disk is noticed before the old file is touched.
+    handle, temporary = tempfile.mkstemp(suffix=".onnx", prefix=".export-", dir=path.parent)
+    os.close(handle)
+    try:
+        notes = _trace(module, arguments, temporary, input_names, output_names, axes, opset)
+        model = files.load(temporary)
+        written = interface.opset(model)
+        if written != opset:
+            raise ModelError(
+                f"Opset {opset} was asked for, but torch wrote {written}; ask for {written}."
+            )
+        files.save(model, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return Export(
+        path,
+        opset,
+        written,
+        interface.inputs(model),
+        interface.outputs(model),
+        len(model.graph.node),
+        notes,
+    )
+
+
+def _trace(
+    module: nn.Module,
+    arguments: list[Tensor],
+    path: str,
+    input_names: list[str],
+    output_names: list[str],
+    axes: dict[str, dict[int, str]],
+    opset: int,
+) -> tuple[str, ...]:
+    """Call torch's exporter and return what it warned of; its own printing is kept off the
+    screen.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(eval_mode(module))
+        stack.enter_context(torch.no_grad())
+        caught = stack.enter_context(warnings.catch_warnings(record=True))
+        warnings.simplefilter("always")
+        stack.enter_context(_silent())
+        try:
+            torch.onnx.export(
+                module,
+                tuple(arguments),
+                path,
+                input_names=input_names,
+                output_names=output_names,
+                opset_version=opset,
+                dynamic_axes={name: dims for name, dims in axes.items() if dims},
+                dynamo=False,
+            )
+        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
+            reason = next(
+                (line for line in str(error).splitlines() if line.strip()), type(error).__name__
+            )
+            raise ModelError(
+                f"{type(module).__name__} runs, but cannot be traced for opset {opset}: "
+                f"{reason.strip()} Rewrite that part of forward with plain tensor operations, or "
+                "ask for another OPSET."
+            ) from error
+    return _kept(caught)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what is printed inside off the screen; torch prints graphs past Python's own streams."""
+    sys.stdout.flush()
+    screen, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        os.dup2(screen, 1)
+        os.close(screen)
+        os.close(nowhere)
+
+
+def _kept(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
+    """Return what the exporter said about the model, once each, not about itself."""
+    kinds = (torch.jit.TracerWarning, UserWarning)
+    said = [
+        f"{Path(each.filename).name}:{each.lineno}: {' '.join(str(each.message).split())}"
+        for each in caught
+        if issubclass(each.category, kinds) and not issubclass(each.category, DeprecationWarning)
+    ]
+    return tuple(dict.fromkeys(said))
+
+
+def _specs(
+    module: nn.Module, inputs: list[Input], names: Sequence[str] | None, dynamic: bool, symbol: str
+) -> list[TensorSpec]:
+    if names is None:
+        arguments = list(inspect.signature(module.forward).parameters)
+        names = [
+            each.name if isinstance(each, TensorSpec) else argument
+            for each, argument in zip(inputs, arguments, strict=False)
+        ]
+    if len(names) != len(inputs):
+        raise ModelError(f"{len(inputs)} inputs need as many names, but {len(names)} were given.")
+    return [_spec(each, name, dynamic, symbol) for each, name in zip(inputs, names, strict=True)]
+
+
+def _spec(each: Input, name: str, dynamic: bool, symbol: str) -> TensorSpec:
+    if isinstance(each, TensorSpec):
+        shape = each.shape
+        if shape and isinstance(shape[0], str):
+            shape = (symbol if dynamic else 1, *shape[1:])
+        return TensorSpec(name, each.dtype, shape)
+    array = each.detach().numpy() if isinstance(each, Tensor) else np.asarray(each)
+    shape = (symbol, *array.shape[1:]) if dynamic and array.ndim else array.shape
+    return TensorSpec(name, array.dtype.name, tuple(shape))
+
+
+def _arguments(inputs: list[Input], specs: list[TensorSpec]) -> list[Tensor]:
+    # Two rows rather than one: with one, tracing may take the batch for a dim to broadcast.
+    drawn = examples.feeds(specs, batch=2)
+    return [
+        torch.from_numpy(drawn[spec.name])
+        if isinstance(each, TensorSpec)
+        else (each.detach() if isinstance(each, Tensor) else torch.from_numpy(np.array(each)))
+        for each, spec in zip(inputs, specs, strict=True)
+    ]
+
+
+def _default_names(found: dict[str, Tensor]) -> list[str]:
+    if list(found) == ["0"]:
+        return ["output"]
+    return [f"output{name}" if name.isdigit() else name for name in found]
+
+
+def _symbols(shape: tuple) -> dict[int, str]:
+    return {axis: dim for axis, dim in enumerate(shape) if isinstance(dim, str)}

@@ -1,0 +1,142 @@
+"""Find a model: the function that builds it, its weights, and the names of what goes in and out.
+
+A module may say the latter itself (the protocol is in `nbhelpers.train.samples`), or it is told
+here.
+"""
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from nbhelpers.errors import ModelError, unknown_name
+from nbhelpers.spec import TensorSpec, parse_specs
+from nbhelpers.train.checkpoint import load_checkpoint
+from nbhelpers.train.forward import named_outputs
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The folder that holds the package; a module of the user may lie there or in the current folder.
+"""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A module in eval mode, the specs of its inputs, the names of its outputs, and where it came
+    from.
+    """
+
+    module: nn.Module = field(repr=False)
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[str, ...]
+    model: str
+    weights: str
+
+    @property
+    def parameters(self) -> int:
+        """The number of trained values."""
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+    def __repr__(self) -> str:
+        """Return the interface and the origin, one fact a line."""
+        return "\n".join(
+            [
+                f"{type(self.module).__name__} from {self.model}",
+                f"  weights  {self.weights} ({self.parameters:,} parameters)",
+                f"  inputs   {'  '.join(map(str, self.inputs))}",
+                f"  outputs  {'  '.join(self.outputs)}",
+            ]
+        )
+
+
+def load_model(
+    model: str = "nbhelpers.train.samples:multitask_resnet18",
+    *,
+    checkpoint: str = "",
+    inputs: str = "",
+    outputs: str = "",
+) -> ModelSource:
+    """Build a model, give it its weights and return it in eval mode.
+
+    Args:
+        model: `package.module:factory`; the factory is called without arguments.
+        checkpoint: path of the weights. If empty, the module trains itself if it can, or stays as
+            built.
+        inputs: specs such as `"images:float32:batch,3,224,224"`, if the module does not say.
+        outputs: names parted by spaces or commas, if the module does not say.
+
+    Raises:
+        ModelError: the factory, the checkpoint or the names cannot be used; the sentence says
+            what to write.
+    """
+    module = _build(model)
+    specs = parse_specs(inputs) if inputs.strip() else tuple(getattr(module, "input_specs", ()))
+    if not specs:
+        raise ModelError(
+            f"What {model} takes is not known: give INPUTS as name:dtype:dims for each argument, "
+            f"such as 'images:float32:batch,3,224,224', or give {type(module).__name__} an "
+            "attribute input_specs."
+        )
+    weights = _weights(module, checkpoint)
+    module.eval()
+    names = tuple(outputs.replace(",", " ").split()) or tuple(getattr(module, "output_names", ()))
+    names = tuple(named_outputs(module, specs, names))
+    return ModelSource(module, specs, names, model, weights)
+
+
+def _weights(module: nn.Module, checkpoint: str) -> str:
+    if checkpoint:
+        return repr(load_checkpoint(module, checkpoint))
+    if hasattr(module, "train_in_place"):
+        module.train_in_place()
+        return "trained in place"
+    return "as the factory made them"
+
+
+def _build(model: str) -> nn.Module:
+    where, _, name = model.partition(":")
+    if not where or not name:
+        raise ModelError(f"MODEL is written package.module:factory, but this is {model!r}.")
+    with _importable():
+        factory = _factory(where, name, model)
+        module = factory()
+    if not isinstance(module, nn.Module):
+        raise ModelError(
+            f"{model} must return a torch.nn.Module, but it returned a {type(module).__name__}."
+        )
+    return module
+
+
+def _factory(where: str, name: str, model: str) -> Callable[[], object]:
+    try:
+        package = importlib.import_module(where)
+    except (ImportError, SyntaxError) as error:
+        raise ModelError(
+            f"{where} (of MODEL {model!r}) cannot be imported: {error}. It must lie in the "
+            f"current folder ({Path.cwd().name}), beside the package nbhelpers, or be installed."
+        ) from error
+    if not hasattr(package, name):
+        known = [each for each in vars(package) if callable(vars(package)[each])]
+        raise ModelError(str(unknown_name(f"function in {where}", name, known)))
+    factory = getattr(package, name)
+    if not callable(factory):
+        raise ModelError(
+            f"{model} must be a function or a class that builds the model, but it is a "
+            f"{type(factory).__name__}; write a function that returns it."
+        )
+    return factory
+
+
+@contextlib.contextmanager
+def _importable() -> Iterator[None]:
+    """Let modules of the current folder and of the repository be found, inside only."""
+    before = list(sys.path)
+    sys.path[:0] = [str(Path.cwd()), str(ROOT)]
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path[:] = before

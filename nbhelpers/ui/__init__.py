@@ -1,0 +1,25 @@
+"""What a person sees: tables, pictures of graphs, Netron, and the receiver's page. Never logic.
+
+Every function returns an object that JupyterLab displays and that prints as plain text elsewhere;
+nothing is shown, started or configured by importing this package.
+"""
+
+from nbhelpers.ui.filled import report_data
+from nbhelpers.ui.pictures import FlowPicture, flow_picture, histogram_picture
+from nbhelpers.ui.report import ReportData, report_html
+from nbhelpers.ui.tables import Table, handoff_status, table
+from nbhelpers.ui.viewer import ModelView, netron_view
+
+__all__ = [
+    "FlowPicture",
+    "ModelView",
+    "ReportData",
+    "Table",
+    "flow_picture",
+    "handoff_status",
+    "histogram_picture",
+    "netron_view",
+    "report_data",
+    "report_html",
+    "table",
+]

@@ -1,0 +1,59 @@
+"""The receiver's page for a handoff: what the record and the proofs say, in the form `report` takes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from nbhelpers.handoff import STAGES, Handoff
+from nbhelpers.ui.report import ReportData
+
+
+def report_data(
+    handoff: Handoff,
+    *,
+    proofs: Iterable[Mapping],
+    serve: Mapping[str, str],
+    unproven: Sequence[str] = (),
+) -> ReportData:
+    """Collect what the page says.
+
+    Args:
+        handoff: its stages up to "signature" are done.
+        proofs: what each runtime said, as `ReportData.proofs` describes it.
+        serve: title → snippet of code or shell.
+        unproven: why a runtime did not take part.
+
+    Raises:
+        HandoffError: a stage is not done.
+    """
+    stages = {stage: handoff.require(stage) for stage in STAGES if stage != "handoff"}
+    targets = stages["conversion"]["facts"]["targets"]
+    versions: dict[str, str] = {}
+    for entry in stages.values():
+        versions |= entry["versions"]
+    return ReportData(
+        title=handoff.name,
+        facts=_facts(stages),
+        flow=("PyTorch module", "exported.onnx", "prepared.onnx", "frozen.pb", "SavedModel"),
+        inputs=handoff.inputs(),
+        outputs=handoff.outputs(),
+        parity={stage: entry["parity"] for stage, entry in stages.items() if entry["parity"]},
+        proofs=tuple(proofs),
+        rewrites={target: _rewrites(fact) for target, fact in targets.items()},
+        files={name: seen for entry in stages.values() for name, seen in entry["files"].items()},
+        serve=serve,
+        versions=versions,
+        unproven=unproven,
+    )
+
+
+def _facts(stages: Mapping[str, Mapping]) -> dict[str, object]:
+    facts = stages["export"]["facts"]
+    shown = {"model": "model", "weights": "weights", "opset": "ONNX opset"}
+    found = {label: facts[key] for key, label in shown.items() if key in facts}
+    return {**found, "targets": ", ".join(stages["conversion"]["facts"]["targets"])}
+
+
+def _rewrites(fact: Mapping) -> list[str]:
+    lines = list(fact["changes"])
+    for each in fact["rewrites"]:
+        lines.append(f"{each['op']} {each['change']} ({each['nodes']} nodes): {each['reason']}")
+    return lines

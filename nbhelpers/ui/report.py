@@ -1,0 +1,261 @@
+"""The page for those who receive a handoff: what it is, what was proven, how to check and serve it.
+
+One HTML file without scripts and without network, from plain data; the same data gives the same
+bytes.
+"""
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+
+from nbhelpers.spec import TensorSpec
+
+_MINUS = "–"
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """What the page says. Everything is escaped; a missing number is None.
+
+    Args:
+        title: the handoff's name.
+        facts: short facts about the model, as label to text ("weights" to "11.2 million").
+        flow: what became of the model, in order ("PyTorch module", "exported.onnx", …).
+        inputs: the model's inputs.
+        outputs: the model's outputs.
+        parity: stage to its reports, each as `parity.Report.to_json` gives it.
+        proofs: one mapping for each artefact × runtime × golden case, with `artefact`, `runtime`,
+            `case` and `ok`, and where they are known `largest_difference` (absolute), `relative`
+            (of the largest value), `labels_agree`, `accuracy` (output to the share of right labels,
+            0 to 1), `latency_ms` and `note`.
+        rewrites: target to what was rewritten for it, one sentence each.
+        files: path to its `bytes` and `sha256`, as the record has them.
+        verify: the command that checks the folder.
+        serve: how to serve it: title to a snippet of code or shell.
+        versions: package to version, of everything that touched the model.
+        unproven: why a runtime did not take part, one sentence each.
+    """
+
+    title: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+    flow: Sequence[str] = ()
+    inputs: Sequence[TensorSpec] = ()
+    outputs: Sequence[TensorSpec] = ()
+    parity: Mapping[str, Sequence[Mapping]] = field(default_factory=dict)
+    proofs: Sequence[Mapping] = ()
+    rewrites: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    files: Mapping[str, Mapping] = field(default_factory=dict)
+    verify: str = "python verify.py"
+    serve: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    unproven: Sequence[str] = ()
+
+
+def report_html(data: ReportData) -> str:
+    """Return the page as one HTML document."""
+    sections = [
+        ("Flow", _flow(data.flow)),
+        ("Interface", _interface(data)),
+        ("Proof", _proofs(data)),
+        ("Parity at every step", _parity(data.parity)),
+        ("Rewritten for a target", _rewrites(data.rewrites)),
+        ("Check it yourself", _verify(data.verify)),
+        ("Serve it", _serve(data.serve)),
+        ("Files", _files(data.files)),
+        ("Versions", _definitions(data.versions)),
+    ]
+    body = "\n".join(
+        f"<section><h2>{html.escape(title)}</h2>\n{content}</section>"
+        for title, content in sections
+        if content
+    )
+    style = resources.files(__package__).joinpath("report.css").read_text(encoding="utf-8")
+    title = html.escape(data.title)
+    # The policy makes the promise checkable: a browser loads nothing from anywhere for this page.
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}: handoff</title>
+<style>
+{style}</style>
+</head>
+<body>
+<main>
+<header>
+<h1>{title}</h1>
+{_verdict(data)}
+{_definitions(data.facts)}</header>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def _verdict(data: ReportData) -> str:
+    """Return the one sentence that a reader in a hurry needs."""
+    proofs = data.proofs
+    bad = [proof for proof in proofs if not proof["ok"]]
+    if not proofs:
+        state, text = "open", "No runtime has run the artefacts yet."
+    elif bad:
+        state = "bad"
+        text = f"{len(bad)} of {len(proofs)} runs differ from the PyTorch model: do not use it."
+    else:
+        runtimes = list(dict.fromkeys(str(proof["runtime"]) for proof in proofs))
+        worst = max((proof.get("relative") or 0.0 for proof in proofs), default=0.0)
+        state = "good"
+        text = (
+            f"All {len(proofs)} runs agree with the PyTorch model, on {', '.join(runtimes)}; "
+            f"the largest difference is {worst:.1e} of the largest output."
+        )
+    return f'<p class="verdict {state}">{html.escape(text)}</p>'
+
+
+def _flow(steps: Sequence[str]) -> str:
+    items = "".join(f"<li>{html.escape(step)}</li>" for step in steps)
+    return f'<ol class="flow">{items}</ol>\n' if items else ""
+
+
+def _interface(data: ReportData) -> str:
+    rows = [
+        (kind, spec.name, spec.dtype, " × ".join(map(str, spec.shape)) or "scalar")
+        for kind, specs in (("input", data.inputs), ("output", data.outputs))
+        for spec in specs
+    ]
+    return _table(("", "name", "dtype", "shape"), rows)
+
+
+def _proofs(data: ReportData) -> str:
+    rows = []
+    for proof in data.proofs:
+        accuracy = proof.get("accuracy") or {}
+        rows.append(
+            (
+                proof["artefact"],
+                proof["runtime"],
+                proof["case"],
+                "agrees" if proof["ok"] else "DIFFERS",
+                _number(proof.get("largest_difference"), ".2e"),
+                _number(proof.get("relative"), ".1e"),
+                _labels(proof),
+                ", ".join(f"{name} {share:.2%}" for name, share in accuracy.items()) or _MINUS,
+                _number(proof.get("latency_ms"), ".1f"),
+                proof.get("note") or "",
+            )
+        )
+    compared = ("outputs", "largest difference", "of largest output", "labels")
+    head = ("artefact", "runtime", "case", *compared, "accuracy", "latency, ms", "")
+    notes = "".join(f"<li>{html.escape(text)}</li>" for text in data.unproven)
+    listed = f"<p>Not proven:</p><ul>{notes}</ul>\n" if notes else ""
+    return _table(head, rows, numbers=(4, 5, 8)) + listed
+
+
+def _parity(stages: Mapping[str, Sequence[Mapping]]) -> str:
+    rows = [
+        (
+            stage,
+            report.get("title", ""),
+            row["name"],
+            row["status"],
+            _number(row.get("largest_difference"), ".2e"),
+            _number(row.get("relative"), ".1e"),
+            _labels(row),
+        )
+        for stage, reports in stages.items()
+        for report in reports
+        for row in report["rows"]
+    ]
+    head = ("stage", "compared", "tensor", "status", "largest difference", "of largest value")
+    return _table((*head, "labels"), rows, numbers=(4, 5))
+
+
+def _rewrites(targets: Mapping[str, Sequence[str]]) -> str:
+    parts = []
+    for target, lines in targets.items():
+        items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+        parts.append(f"<h3>{html.escape(target)}</h3>\n<ul>{items or '<li>nothing</li>'}</ul>\n")
+    return "".join(parts)
+
+
+def _verify(command: str) -> str:
+    return (
+        f"<p>In a copy of this folder, with any TensorFlow that the artefacts are for:</p>\n"
+        f"<pre>{html.escape(command)}</pre>\n"
+    )
+
+
+def _serve(snippets: Mapping[str, str]) -> str:
+    return "".join(
+        f"<h3>{html.escape(title)}</h3>\n<pre>{html.escape(code.strip())}</pre>\n"
+        for title, code in snippets.items()
+    )
+
+
+def _files(files: Mapping[str, Mapping]) -> str:
+    rows = [
+        (path, f"{seen['bytes']:,}".replace(",", " "), seen["sha256"])
+        for path, seen in sorted(files.items())
+    ]
+    return _table(("path", "bytes", "sha256"), rows, numbers=(1,), code=(0, 2))
+
+
+def _definitions(facts: Mapping[str, object]) -> str:
+    items = "".join(
+        f"<dt>{html.escape(str(label))}</dt><dd>{html.escape(str(text))}</dd>"
+        for label, text in facts.items()
+    )
+    return f"<dl>{items}</dl>\n" if items else ""
+
+
+def _labels(row: Mapping) -> str:
+    agree = row.get("labels_agree")
+    return _MINUS if agree is None else "identical" if agree else "DIFFER"
+
+
+def _number(value: float | None, form: str) -> str:
+    return _MINUS if value is None else format(value, form)
+
+
+def _table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    numbers: Sequence[int] = (),
+    code: Sequence[int] = (),
+) -> str:
+    """Return a table that scrolls sideways in a narrow window; empty if there are no rows."""
+    classes = {**dict.fromkeys(numbers, "number"), **dict.fromkeys(code, "code")}
+
+    def cell(tag: str, place: int, text: object) -> str:
+        words = str(text)
+        names = [classes[place]] if place in classes else []
+        if words in ("agrees", "ok", "identical"):
+            names.append("good")
+        elif words.startswith("DIFFER") or words in (
+            "mismatch",
+            "missing",
+            "nan",
+            "shape",
+            "dtype",
+        ):
+            names.append("bad")
+        given = f' class="{" ".join(names)}"' if names and tag == "td" else ""
+        return f"<{tag}{given}>{html.escape(words)}</{tag}>"
+
+    body = "\n".join(
+        f"<tr>{''.join(cell('td', place, text) for place, text in enumerate(row))}</tr>"
+        for row in rows
+    )
+    if not body:
+        return ""
+    top = "".join(cell("th", place, text) for place, text in enumerate(head))
+    return (
+        f'<div class="wide"><table>\n<thead><tr>{top}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table></div>\n"
+    )

@@ -1,0 +1,133 @@
+"""A model file in Netron, beside the notebook; its ops in a table where Netron cannot be shown.
+
+Netron serves on the loopback address only, and refuses to open 180 days after its build: it is
+never the only view. Its server ends with the kernel.
+"""
+
+import atexit
+import html
+import logging
+import os
+import re
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import util
+from pathlib import Path
+
+from nbhelpers.ui.opcount import op_counts
+from nbhelpers.ui.tables import Table, table
+
+HOST = "127.0.0.1"
+LIFETIME = timedelta(days=180)
+"""How long after its build Netron still opens."""
+
+_START_SECONDS = 10
+_SERVED: dict[tuple[str, int, int], int] = {}
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """A model file: live in Netron if `port` is not 0, and always as a table of its ops."""
+
+    path: Path
+    summary: Table
+    port: int
+    height: int
+    reason: str
+
+    @property
+    def url(self) -> str:
+        """Where Netron shows the model; empty if it does not."""
+        return f"http://{HOST}:{self.port}/" if self.port else ""
+
+    def __repr__(self) -> str:
+        where = f"Netron: {self.url}" if self.port else f"Netron is not shown: {self.reason}"
+        return f"{self.summary!r}\n{where}"
+
+    def _repr_html_(self) -> str:
+        ops = self.summary._repr_html_()
+        if not self.port:
+            return f"{ops}<p>Netron is not shown: {html.escape(self.reason)}</p>"
+        return (
+            f'<iframe src="{self.url}" width="100%" height="{self.height}" '
+            f'title="{html.escape(self.path.name)} in Netron" style="border:0"></iframe>'
+            f"<details><summary>Nothing drawn? The ops of {html.escape(self.path.name)}</summary>"
+            f"<p>Netron answers on this machine only, at {self.url}</p>{ops}</details>"
+        )
+
+
+def netron_view(path: str | Path, *, height: int = 500) -> ModelView:
+    """Return a view of an `.onnx` or `.pb` file that JupyterLab displays.
+
+    Args:
+        path: the model file.
+        height: of the live view, in pixels.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not an ONNX model, a frozen graph or a SavedModel.
+    """
+    path = Path(path).absolute()
+    counts = op_counts(path)
+    nodes = sum(counts.values())
+    rows = [{"op": op, "nodes": count} for op, count in counts.items()]
+    size = path.stat().st_size / 1e6
+    summary = table(rows, f"{path.name} · {nodes} nodes · {size:.1f} MB")
+    reason = _why_not()
+    port = 0 if reason else _serve(path)
+    if not reason and not port:
+        reason = "its server did not start."
+    return ModelView(path, summary, port, height, reason)
+
+
+def _why_not(now: datetime | None = None) -> str:
+    """Return why Netron cannot be shown here, or an empty text."""
+    # Set by the server of JupyterLab; a notebook that runs headless has nobody to look at it.
+    if "JPY_SESSION_NAME" not in os.environ:
+        return "this notebook does not run in JupyterLab."
+    spec = util.find_spec("netron")
+    if spec is None or spec.origin is None:
+        return "it is not installed in this kernel."
+    built = _build_date(Path(spec.origin).with_name("index.html"))
+    if built and (now or datetime.now(UTC)) - built > LIFETIME:
+        return f"it was built on {built:%Y-%m-%d} and opens for 180 days; install a newer one."
+    return ""
+
+
+def _build_date(page: Path) -> datetime | None:
+    try:
+        found = re.search(r'name="date" content="(\d{4}-\d\d-\d\d)', page.read_text("utf-8"))
+    except OSError:
+        return None
+    return datetime.fromisoformat(found.group(1)).replace(tzinfo=UTC) if found else None
+
+
+def _serve(path: Path) -> int:
+    """Return the port where Netron serves the file, or 0; the same file has one server."""
+    stat = path.stat()
+    key = (str(path), stat.st_mtime_ns, stat.st_size)
+    if key not in _SERVED:
+        found: list[int] = []
+        thread = threading.Thread(target=_start, args=(path, found), daemon=True)
+        thread.start()
+        thread.join(_START_SECONDS)
+        if not found:
+            return 0
+        _SERVED[key] = found[0]
+    return _SERVED[key]
+
+
+def _start(path: Path, found: list[int]) -> None:
+    import netron  # here: it is not needed where it is not shown
+
+    # It announces itself, and configures the root logger if nobody has: neither is wanted here.
+    logging.getLogger("netron").setLevel(logging.WARNING)
+    silent = logging.NullHandler()
+    logging.getLogger().addHandler(silent)
+    try:
+        address = netron.start(str(path), address=(HOST, 0), browse=False)
+    finally:
+        logging.getLogger().removeHandler(silent)
+    atexit.register(netron.stop, address)
+    found.append(address[1])

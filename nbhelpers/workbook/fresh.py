@@ -1,0 +1,56 @@
+"""Which notebooks need not run again: nothing that decides their outcome has changed.
+
+A notebook's executed copy carries the fingerprint of what it was run with. A model that comes from
+elsewhere is always exported again: nobody knows what its code reads.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+from nbhelpers.errors import HandoffError
+from nbhelpers.handoff import Handoff, describe
+from nbhelpers.workbook.plan import ROOT, Notebook, Settings, interpreter
+
+KEY = "nbhelpers"
+
+
+def fingerprint(notebook: Notebook, settings: Settings) -> str:
+    """Return the sha256 of everything that decides what `notebook` does."""
+    cells = json.loads(notebook.path.read_text(encoding="utf-8"))["cells"]
+    parts: list[object] = [
+        [cell["source"] for cell in cells],
+        sorted(notebook.parameters(settings).items()),
+        describe(Path(settings.checkpoint))["sha256"] if settings.checkpoint else "",
+        _sources(ROOT / "nbhelpers"),
+        _packages(interpreter(notebook.kernel).parent.parent, "*"),
+        [_packages(runtime, "tensorflow-*") for runtime in sorted(ROOT.glob(".envs/tf*"))],
+    ]
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
+
+
+def is_fresh(notebook: Notebook, settings: Settings, executed: Path) -> bool:
+    """Whether `executed` is a run of `notebook` that would give the same again."""
+    if notebook.stage == "export" and not settings.model.startswith("nbhelpers."):
+        return False
+    try:
+        metadata = json.loads(executed.read_text(encoding="utf-8"))["metadata"]
+        Handoff(settings.folder).require(notebook.stage)
+    except (OSError, ValueError, KeyError, HandoffError):
+        return False
+    return metadata.get(KEY, {}).get("fingerprint") == fingerprint(notebook, settings)
+
+
+def _sources(package: Path) -> list[tuple[str, str]]:
+    files = (path for path in sorted(package.rglob("*")) if path.is_file())
+    return [
+        (path.relative_to(package).as_posix(), describe(path)["sha256"])
+        for path in files
+        if "__pycache__" not in path.parts and path.parent.name != "workbook"
+    ]
+
+
+def _packages(environment: Path, name: str) -> list[str]:
+    """Return the names and versions of the packages in an environment that fit `name`."""
+    found = environment.glob(f"lib/python*/site-packages/{name}.dist-info")
+    return sorted(path.name for path in found)

@@ -1,0 +1,187 @@
+"""What was asked for (`Settings`), and the notebooks that do it (`Notebook`).
+
+Everything that can be refused before the first kernel starts is refused here.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+from nbhelpers.errors import Refusal, unknown_name
+from nbhelpers.handoff import NOTEBOOKS, check_handoff_name
+from nbhelpers.spec import parse_specs
+
+ROOT = Path(__file__).parents[2]
+"""The repository: the notebooks are in it, and handoffs go there unless another place is named."""
+
+SAMPLE = "nbhelpers.train.samples:multitask_resnet18"
+TARGETS = ("tf1.4", "tf1.13", "tf1.15", "tf2")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to hand off, and where. Empty: the notebooks' own default.
+
+    Args:
+        model: where the PyTorch module comes from, as `package.module:factory`.
+        checkpoint: a file of weights for it.
+        name: the handoff's name; the factory's if it is empty.
+        targets: oldest TensorFlow versions that must load the artefacts, parted by spaces.
+        inputs: specs as `TensorSpec.parse` reads them, parted by spaces.
+        outputs: names, parted by spaces.
+        opset: the ONNX opset to export; 0 for the notebook's own.
+        handoffs: the folder that holds the handoff folders.
+        notebooks: the folder that holds the notebooks.
+    """
+
+    model: str = SAMPLE
+    checkpoint: str = ""
+    name: str = ""
+    targets: str = "tf1.4 tf2"
+    inputs: str = ""
+    outputs: str = ""
+    opset: int = 0
+    handoffs: Path = ROOT / "handoffs"
+    notebooks: Path = ROOT / "notebooks"
+
+    def checked(self) -> "Settings":
+        """Return the settings with the name filled in and paths absolute.
+
+        Raises:
+            Refusal: one of them cannot be right.
+        """
+        if not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", self.model):
+            raise Refusal(f"MODEL is written package.module:factory, but this is {self.model!r}.")
+        for target in self.targets.split():
+            if target not in TARGETS:
+                raise unknown_name("target", target, TARGETS)
+        if not self.targets.split():
+            raise Refusal(f"TARGETS is empty; choose from {' '.join(TARGETS)}.")
+        parse_specs(self.inputs)
+        checkpoint = Path(self.checkpoint).absolute() if self.checkpoint else None
+        if checkpoint and not checkpoint.is_file():
+            raise Refusal(f"The checkpoint {checkpoint} does not exist; give the path of a file.")
+        return Settings(
+            model=self.model,
+            checkpoint=str(checkpoint or ""),
+            name=check_handoff_name(self.name or re.split(r"[:.]", self.model)[-1]),
+            targets=self.targets,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            opset=self.opset,
+            handoffs=Path(self.handoffs).absolute(),
+            notebooks=Path(self.notebooks).absolute(),
+        )
+
+    @property
+    def folder(self) -> Path:
+        """The handoff folder."""
+        return self.handoffs / self.name
+
+    def parameters(self) -> dict[str, object]:
+        """Return the values for the notebooks' parameter cells, without the empty ones."""
+        values = {
+            "MODEL": self.model,
+            "CHECKPOINT": self.checkpoint,
+            "NAME": self.name,
+            "TARGETS": self.targets,
+            "INPUTS": self.inputs,
+            "OUTPUTS": self.outputs,
+            "OPSET": self.opset,
+            "HANDOFFS": str(self.handoffs),
+        }
+        return {name: value for name, value in values.items() if value}
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """One notebook of the workbook: its stage, kernel and the defaults of its parameters."""
+
+    stage: str
+    path: Path
+    kernel: str
+    defaults: Mapping[str, object]
+
+    @property
+    def title(self) -> str:
+        """The file's name without its ending, such as `01_export`."""
+        return self.path.stem
+
+    def parameters(self, settings: Settings) -> dict[str, object]:
+        """Return what `settings` says about the parameters that the notebook declares."""
+        return {
+            name: _like(self.defaults[name], value)
+            for name, value in settings.parameters().items()
+            if name in self.defaults
+        }
+
+
+def find_notebooks(folder: Path) -> tuple[Notebook, ...]:
+    """Return the six notebooks in order.
+
+    Raises:
+        Refusal: one is missing or unreadable, or its kernel is not installed.
+    """
+    return tuple(_read(stage, folder / f"{title}.ipynb") for stage, title in NOTEBOOKS.items())
+
+
+def interpreter(kernel: str) -> Path:
+    """Return the Python of an installed kernel.
+
+    Raises:
+        Refusal: it is not installed, or its Python is gone.
+    """
+    try:
+        spec = KernelSpecManager().get_kernel_spec(kernel)
+    except NoSuchKernel as error:
+        raise Refusal(f"The kernel {kernel!r} is not installed; run `make setup`.") from error
+    python = Path(spec.argv[0])
+    if python.is_absolute() and not python.exists():
+        raise Refusal(f"The Python of the kernel {kernel!r} is gone ({python}); run `make setup`.")
+    return python
+
+
+def _read(stage: str, path: Path) -> Notebook:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        kernel = content["metadata"]["kernelspec"]["name"]
+        defaults = _defaults(content["cells"])
+    except FileNotFoundError as error:
+        raise Refusal(
+            f"There is no notebook {path}; restore it, or name the folder that has it."
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, SyntaxError) as error:
+        raise Refusal(f"{path} is not a notebook that names its kernel ({error!r}).") from error
+    interpreter(kernel)
+    return Notebook(stage, path, kernel, defaults)
+
+
+def _defaults(cells: Iterable[dict]) -> dict[str, object]:
+    """Return the names that the cell tagged `parameters` assigns, with their literal values."""
+    found: dict[str, object] = {}
+    for cell in cells:
+        if "parameters" not in cell["metadata"].get("tags", ()):
+            continue
+        for statement in ast.parse("".join(cell["source"])).body:
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+                found[statement.target.id] = _literal(statement.value)
+            elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+                found[statement.targets[0].id] = _literal(statement.value)
+    return found
+
+
+def _literal(value: ast.expr | None) -> object:
+    try:
+        return ast.literal_eval(value) if value is not None else None
+    except ValueError:  # an expression: its type is not known, and text is the likeliest
+        return None
+
+
+def _like(default: object, value: object) -> object:
+    """Return `value`, a text split up if the notebook's default is a list."""
+    return value.split() if isinstance(default, list | tuple) and isinstance(value, str) else value

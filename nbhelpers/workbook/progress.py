@@ -1,0 +1,49 @@
+"""How far the run is: one line for each notebook, with a live count of cells on a terminal."""
+
+from typing import TextIO
+
+from nbhelpers.workbook.plan import Notebook
+
+
+class Progress:
+    """Writes to a stream; on a terminal the line of the running notebook is rewritten in place."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to `stream`."""
+        self._stream = stream
+        self._live = stream.isatty()
+        self._head = ""
+        self._total = 0
+        self.reached = 0
+
+    def started(self, notebook: Notebook) -> None:
+        """Say that `notebook` begins."""
+        self._head = f"{notebook.title:<16} {notebook.kernel:<8}"
+        self._total = self.reached = 0
+        self._say("starting" if self._live else "running", last=not self._live)
+
+    def cell(self, number: int, total: int) -> None:
+        """Say that code cell `number` of `total` begins."""
+        self.reached, self._total = number, total
+        if self._live:
+            self._say(f"cell {number} of {total}", last=False)
+
+    def done(self, seconds: float) -> None:
+        """Say that the notebook has ended well."""
+        self._say(f"done     {self._total:>3} cells {seconds:>7.1f} s", last=True)
+
+    def failed(self) -> None:
+        """Say that the notebook has stopped."""
+        self._say(f"stopped  at cell {self.reached} of {self._total}", last=True)
+
+    def kept(self, notebook: Notebook) -> None:
+        """Say that `notebook` need not run: nothing that it depends on has changed."""
+        self._head = f"{notebook.title:<16} {notebook.kernel:<8}"
+        self._say("up to date", last=True)
+
+    def _say(self, text: str, *, last: bool) -> None:
+        line = f"{self._head} {text}"
+        if self._live:
+            line = f"\r\x1b[K{line}"
+        self._stream.write(line + ("\n" if last else ""))
+        self._stream.flush()

@@ -1,0 +1,202 @@
+"""Run the notebooks of one handoff, in order, and keep what they looked like.
+
+Each runs on the kernel that its metadata names, with the parameters that it declares. The executed
+copy is kept in the handoff folder, also when a cell failed.
+"""
+
+import contextlib
+import io
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+
+from nbhelpers.errors import Refusal
+from nbhelpers.handoff import Handoff, explained, locked, write_text
+from nbhelpers.workbook.fresh import KEY, fingerprint, is_fresh
+from nbhelpers.workbook.plan import ROOT, Notebook, Settings, find_notebooks
+from nbhelpers.workbook.progress import Progress
+
+CELL_TIMEOUT = 900
+"""Seconds after which a single cell is given up."""
+
+KERNEL_TIMEOUT = 180
+"""Seconds in which a kernel must have started."""
+
+_ENGINE = "nbhelpers-workbook"
+
+
+class NotebookFailed(Refusal):
+    """A notebook of the workbook stopped before its end."""
+
+
+def run(settings: Settings, *, progress: Progress | None = None, again: bool = False) -> Handoff:
+    """Run the six notebooks, and return the handoff that they made.
+
+    Args:
+        settings: what to hand off.
+        progress: where to say how far it is.
+        again: also run what would give the same as last time.
+
+    Raises:
+        Refusal: a setting cannot be right, or another run works on this handoff.
+        NotebookFailed: a cell failed; the sentence is the cell's own.
+    """
+    settings = settings.checked()
+    progress = progress or Progress(io.StringIO())
+    notebooks = find_notebooks(settings.notebooks)
+    papermill_engines.register(_ENGINE, _CountingEngine)
+    executed = settings.folder / "notebooks"
+    with contextlib.ExitStack() as stack:
+        with explained(settings.folder, "What was there before is unchanged."):
+            executed.mkdir(parents=True, exist_ok=True)
+            busy = f"Another `make handoff` works on {settings.folder}"
+            stack.enter_context(locked(settings.folder / ".run.lock", busy))
+        for notebook in notebooks:
+            copy = executed / notebook.path.name
+            if not again and is_fresh(notebook, settings, copy):
+                progress.kept(notebook)
+            else:
+                run_notebook(notebook, settings, copy, progress=progress)
+    return Handoff(settings.folder)
+
+
+def run_notebook(
+    notebook: Notebook,
+    settings: Settings,
+    copy: Path,
+    *,
+    progress: Progress,
+    cell_timeout: int = CELL_TIMEOUT,
+) -> None:
+    """Run one notebook and write its executed copy.
+
+    Raises:
+        NotebookFailed: it stopped before its end, or its stage is not done afterwards.
+    """
+    begun = time.monotonic()
+    mark = fingerprint(notebook, settings)  # of what is run, not of what it is changed to meanwhile
+    progress.started(notebook)
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / copy.name
+        finished = False
+        try:
+            _execute(notebook, settings, output, cell_timeout, progress.cell)
+            Handoff(settings.folder).require(notebook.stage)
+            finished = True
+        except PapermillExecutionError as error:
+            said = f"{error.ename}: {_first_line(error.evalue)}"
+            raise NotebookFailed(_stopped(notebook, copy, error.exec_count, said)) from error
+        except CellTimeoutError as error:
+            said = f"it took longer than {cell_timeout} s"
+            raise NotebookFailed(_stopped(notebook, copy, progress.reached, said)) from error
+        except (DeadKernelError, RuntimeError) as error:
+            said = f"{_first_line(str(error))} (was there enough memory?)"
+            raise NotebookFailed(_stopped(notebook, copy, progress.reached, said)) from error
+        finally:
+            if not finished:
+                progress.failed()
+            if output.exists():
+                with explained(settings.folder, ""):
+                    write_text(copy, _as_record(output, notebook, mark if finished else ""))
+    progress.done(time.monotonic() - begun)
+
+
+def _execute(
+    notebook: Notebook,
+    settings: Settings,
+    output: Path,
+    cell_timeout: int,
+    on_cell: Callable[[int, int], None],
+) -> None:
+    with (output.parent / "kernel.log").open("w+") as log:
+        try:
+            papermill.execute_notebook(
+                notebook.path,
+                output,
+                parameters=notebook.parameters(settings),
+                engine_name=_ENGINE,
+                cwd=notebook.path.parent,
+                progress_bar=False,
+                start_timeout=KERNEL_TIMEOUT,
+                execution_timeout=cell_timeout,
+                on_cell=on_cell,
+                process={"env": _environment(settings), "stderr": log},
+            )
+        except RuntimeError as error:
+            log.seek(0)
+            last = log.read().strip().rpartition("\n")[2]
+            raise RuntimeError(f"{error} {last}".strip()) from error
+
+
+class _CountingEngine(NBClientEngine):
+    """papermill's own engine, which also says which cell it is at and where the kernel logs."""
+
+    @classmethod
+    def execute_managed_notebook(
+        cls,
+        nb_man: Any,
+        kernel_name: str,
+        *,
+        on_cell: Callable[[int, int], None],
+        process: dict[str, Any],
+        start_timeout: int,
+        execution_timeout: int,
+        **_: Any,
+    ) -> Any:
+        total = sum(cell.cell_type == "code" for cell in nb_man.nb.cells)
+        seen = 0
+        start = nb_man.cell_start
+
+        def cell_start(cell: Any, cell_index: int | None = None, **options: Any) -> None:
+            nonlocal seen
+            seen += cell.cell_type == "code"
+            on_cell(seen, total)
+            start(cell, cell_index, **options)
+
+        nb_man.cell_start = cell_start
+        client = PapermillNotebookClient(
+            nb_man,
+            kernel_name=kernel_name,
+            startup_timeout=start_timeout,
+            timeout=execution_timeout,
+            iopub_timeout=60,  # a busy machine is not a broken kernel
+        )
+        return client.execute(**process)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Return the variables for a kernel: it finds this package and the person's own model."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    if not settings.model.startswith("nbhelpers."):
+        paths.insert(0, str(Path.cwd()))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def _as_record(output: Path, notebook: Notebook, mark: str) -> str:
+    """Return the executed notebook without the temporary paths, with its fingerprint."""
+    content = json.loads(output.read_text(encoding="utf-8"))
+    content["metadata"].setdefault("papermill", {}).update(
+        input_path=notebook.path.name, output_path=notebook.path.name
+    )
+    if mark:
+        content["metadata"][KEY] = {"fingerprint": mark}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _stopped(notebook: Notebook, copy: Path, cell: int | None, said: str) -> str:
+    return f"{notebook.title} stopped at cell [{cell or '?'}]: {said}\nLook at it in {copy}"
+
+
+def _first_line(text: str) -> str:
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "no message")
+    return line if len(line) <= 600 else line[:600] + " …"

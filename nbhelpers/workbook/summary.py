@@ -1,0 +1,67 @@
+"""The table at the end of a run: every artefact, and where it was proven to compute the same.
+
+Read from the record alone: the files of the stages, and `proofs` among the facts of "handoff".
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from nbhelpers.handoff import Handoff
+
+_MODELS = (".pb", ".onnx")
+
+
+def summary(handoff: Handoff) -> str:
+    """Return the table as text.
+
+    Raises:
+        HandoffError: a stage is not done.
+    """
+    proofs = handoff.require("handoff")["facts"].get("proofs", [])
+    stages = handoff.record()["stages"].values()
+    files = {name: seen for entry in stages for name, seen in entry["files"].items()}
+    rows = [("artefact", "size", "sha256", "proven on", "parity")]
+    for name, seen in sorted(files.items()):
+        about = [proof for proof in proofs if _is_about(proof["artefact"], name)]
+        if about or name.endswith(_MODELS):
+            size, digest = _size(seen["bytes"]), seen["sha256"][:12]
+            rows.append((name, size, digest, _runtimes(about), _parity(about)))
+    return "\n".join([*_aligned(rows), "", f"Everything is in {handoff.folder}"])
+
+
+def _is_about(artefact: str, file: str) -> bool:
+    """Whether `file` is the artefact, or the graph in the SavedModel folder that is."""
+    return artefact == file or file == f"{artefact.rstrip('/')}/saved_model.pb"
+
+
+def _runtimes(proofs: Iterable[Mapping]) -> str:
+    return ", ".join(sorted({proof["runtime"] for proof in proofs})) or "–"
+
+
+def _parity(proofs: Sequence[Mapping]) -> str:
+    """Return the verdict over all runtimes and cases: the worst counts."""
+    if not proofs:
+        return "–"
+    bad = [proof for proof in proofs if not proof["ok"]]
+    if bad:
+        where = sorted({proof["runtime"] for proof in bad})
+        return f"DIFFERS on {', '.join(where)}"
+    differences = [proof["relative"] for proof in proofs if proof.get("relative") is not None]
+    text = f"{max(differences):.1e}" if differences else "ok"
+    labels = [proof.get("labels_agree") for proof in proofs]
+    if False in labels:
+        return f"{text}, LABELS DIFFER"
+    return f"{text}, labels identical" if True in labels else text
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    ruled = "  ".join("-" * width for width in widths)
+    return [lines[0].rstrip(), ruled, *(line.rstrip() for line in lines[1:])]

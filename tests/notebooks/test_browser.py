@@ -1,0 +1,248 @@
+"""JupyterLab in a real browser: the right kernel is chosen, every cell runs, what is shown is seen.
+
+Screenshots are kept in `build/screenshots`.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import onnx
+import onnx.parser
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from nbhelpers.workbook.plan import ROOT
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(2400)]
+
+SHOTS = ROOT / "build" / "screenshots"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+RUN_MINUTES = 10
+
+# JupyterLab's own model of the open notebook: the page holds only the cells that are in view.
+IDLE = """() =>
+  window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"""
+
+CELLS = """() => {
+  const widget = window.jupyterapp.shell.currentWidget;
+  if (!widget || !widget.content || !widget.content.model) return null;
+  const cells = Array.from(widget.content.model.cells);
+  return cells.filter(c => c.type === 'code').map(c => ({
+    count: c.sharedModel.execution_count,
+    state: c.executionState || c.sharedModel.executionState,
+    empty: !c.sharedModel.source.trim(),
+    errors: c.sharedModel.outputs
+      .filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue),
+  }));
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        sentence = "No chromium was found; install it (Debian, Ubuntu: apt-get install chromium)."
+        if os.environ.get("CI") == "true":
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[tuple[str, str, Path]]:
+    """Start JupyterLab over a copy of the notebooks; address, token and the folder of notebooks."""
+    notebooks = tmp_path / "workbook" / "notebooks"
+    shutil.copytree(ROOT / "notebooks", notebooks, ignore=shutil.ignore_patterns(".*"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    log = (tmp_path / "lab.log").open("w+")
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"),
+            *("--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
+            *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={notebooks.parent}"),
+            "--LabApp.expose_app_in_browser=True",
+        ],
+        env=environment(tmp_path / "jupyter"),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for_server(server, f"{address}/api?token={token}", log)
+        yield address, token, notebooks
+    finally:
+        server.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(30)
+        server.kill()
+        log.close()
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return variables under which nothing of a person's own JupyterLab is read or changed."""
+    config = home / "config"
+    (config / "labconfig").mkdir(parents=True)
+    news = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+    (config / "labconfig" / "page_config.json").write_text(json.dumps(news))
+    return {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(config),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def wait_for_server(server: subprocess.Popen, url: str, log) -> None:
+    for _ in range(240):
+        if server.poll() is not None:
+            break
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+            return
+        time.sleep(0.5)
+    log.seek(0)
+    pytest.fail(f"JupyterLab did not start: {log.read()[-2000:]}")
+
+
+def open_notebook(page: Page, lab, name: str) -> list[str]:
+    """Open a notebook and wait for its kernel; return the list that collects page errors."""
+    address, token, _ = lab
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(f"{address}/lab/tree/notebooks/{name}?reset&token={token}")
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
+    page.wait_for_function(IDLE, timeout=120_000)
+    return problems
+
+
+def kernel_of(lab, name: str) -> str:
+    address, token, _ = lab
+    with urllib.request.urlopen(f"{address}/api/sessions?token={token}", timeout=30) as answer:
+        sessions = json.load(answer)
+    return next(one["kernel"]["name"] for one in sessions if one["path"].endswith(name))
+
+
+def run_all_cells(page: Page) -> list[dict]:
+    """Choose Run > Run All Cells as a person does, and return the cells when the last has ended."""
+    page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
+    page.locator(".lm-Menu-itemLabel", has_text="Run All Cells").first.click()
+    for _ in range(RUN_MINUTES * 60):
+        cells = page.evaluate(CELLS) or []
+        full = [cell for cell in cells if not cell["empty"]]
+        if any(cell["errors"] for cell in full):
+            return full
+        if full and all(cell["count"] and cell["state"] == "idle" for cell in full):
+            return full
+        page.wait_for_timeout(1000)
+    pytest.fail(f"The notebook did not finish in {RUN_MINUTES} minutes: {full}")
+
+
+def shot(page: Page, name: str) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png")
+
+
+@pytest.mark.parametrize(
+    ("title", "kernel", "upstream"),
+    [
+        ("02_surgery", "train", ("export",)),
+        ("03_conversion", "convert", ("export", "surgery")),
+    ],
+)
+def test_a_notebook_opens_on_its_kernel_and_runs_to_its_end(
+    browser, lab, sample, title, kernel, upstream
+):
+    """The handoff beside the notebook holds what comes before it, and nothing else."""
+    _, _, notebooks = lab
+    folder = notebooks.parent / "handoffs" / sample.name
+    for file in ("handoff.json", *(file for stage in upstream for file in sample.files(stage))):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(sample.folder / file, folder / file)
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    problems = open_notebook(page, lab, f"{title}.ipynb")
+    assert kernel_of(lab, f"{title}.ipynb") == kernel
+    assert kernel in page.locator(".jp-NotebookPanel-toolbar .jp-KernelName").first.inner_text()
+    cells = run_all_cells(page)
+    shot(page, title)
+    assert [error for cell in cells for error in cell["errors"]] == []
+    assert len(cells) >= 10
+    assert problems == []
+    page.close()
+
+
+MODEL = """
+<ir_version: 8, opset_import: ["" : 13]>
+tiny (float[N, 2] x) => (float[N, 2] y) {
+  a = Relu(x)
+  y = Add(a, x)
+}
+"""
+
+THEME = "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
+
+SHOWN = [
+    "from nbhelpers import ui",
+    "ui.table([{'op': 'Conv', 'nodes': 20, 'x': 0.5}, {'op': '<b>Add</b>', 'nodes': 8}], 'Ops')",
+    "ui.flow_picture([('exported.onnx', 'prepared.onnx', 'surgery'), ('prepared.onnx', 'pb')])",
+    "ui.histogram_picture({'before': {'Conv': 20, 'Add': 8}, 'after': {'Conv': 20}}, 'Ops')",
+    "ui.netron_view('tiny.onnx', height=300)",
+]
+
+
+@pytest.mark.parametrize("kernel", ["train", "convert"])
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_what_the_helpers_show_is_seen(browser, lab, kernel, theme):
+    _, _, notebooks = lab
+    onnx.save(onnx.parser.parse_model(MODEL), notebooks / "tiny.onnx")
+    spec = {"name": kernel, "display_name": kernel, "language": "python"}
+    book = nbformat.v4.new_notebook(metadata={"kernelspec": spec})
+    book.cells = [nbformat.v4.new_code_cell(source) for source in SHOWN]
+    nbformat.write(book, notebooks / "shown.ipynb")
+    page = browser.new_page(viewport={"width": 1400, "height": 1500})
+    problems = open_notebook(page, lab, "shown.ipynb")
+    page.evaluate(
+        "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", theme
+    )
+    cells = run_all_cells(page)
+    assert [error for cell in cells for error in cell["errors"]] == []
+    page.wait_for_selector(".jp-OutputArea-output table caption", timeout=60_000)
+    assert page.locator(".jp-OutputArea-output td", has_text="<b>Add</b>").count() == 1
+    drawn = page.locator(".jp-RenderedMermaid svg, .jp-RenderedMermaid img").first
+    drawn.wait_for(timeout=60_000)
+    assert drawn.bounding_box()["width"] > 100
+    assert page.locator(".jp-RenderedImage img").count() == 1  # the histogram, once
+    frame = page.frame_locator("iframe[title='tiny.onnx in Netron']")
+    frame.get_by_role("button", name="Accept").click(timeout=60_000)  # it asks for consent first
+    frame.locator("svg text", has_text="Relu").first.wait_for(timeout=60_000)
+    name = f"shown_{kernel}_{theme.rpartition(' ')[2].lower()}"
+    shot(page, name)
+    assert problems == []
+    page.close()

@@ -1,0 +1,66 @@
+"""What the package imports is chosen in the pin file of the kernel that imports it.
+
+A package that happens to be installed, because a neighbour needs it or a developer tried it, is
+not there on the next machine.
+"""
+
+import ast
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+from envsetup import pinfiles
+from envsetup.catalogue import ENVIRONMENTS
+
+PACKAGE = Path(__file__).resolve().parents[2] / "nbhelpers"
+# The room -> the kernels that it must work in; a room that is not listed works in both.
+KERNELS = {
+    "train": ["th"],
+    "convert": ["tf"],
+    "workbook": ["th"],
+    # The simplifier is a tool of notebook 02; the kernel convert gets what is simplified already.
+    "onnxgraph/simplify_worker.py": ["th"],
+}
+# Part of what a chosen package is, imported under a name of its own.
+COMES_WITH = {
+    "IPython": "ipykernel",
+    "jupyter_client": "ipykernel",
+    "nbclient": "papermill",
+    "nbformat": "papermill",
+    "ml_dtypes": "onnx",
+}
+LISTING = "import importlib.metadata as m, json; print(json.dumps(m.packages_distributions()))"
+MODULES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
+
+
+@cache
+def distributions(name):
+    """Import name -> the distributions that bring it, in one environment."""
+    python = ENVIRONMENTS[name].executable
+    said = subprocess.run([python, "-c", LISTING], capture_output=True, text=True, check=True)
+    return json.loads(said.stdout)
+
+
+def imported(path):
+    """The top-level names of other people's packages that a module imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names) - {"nbhelpers"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_an_import_is_a_chosen_pin(module):
+    room = KERNELS.get(Path(module).parts[0], ["th", "tf"])
+    for environment in KERNELS.get(module, room):
+        chosen = {pin.key for pin in pinfiles.read(environment) if pin.chosen}
+        for name in imported(PACKAGE / module):
+            known = distributions(environment).get(name, [name])
+            brought = {pinfiles.normal(known) for known in [*known, COMES_WITH.get(name, "")]}
+            assert brought & chosen, f"{module} imports {name}: choose it in {environment}.txt"

@@ -1,0 +1,122 @@
+import hashlib
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nbhelpers import onnxgraph, parity, train
+from nbhelpers.errors import ModelError
+from nbhelpers.spec import TensorSpec
+
+SPEC = TensorSpec("images", "float32", ("batch", 3, 7, 5))
+
+
+def agrees(module, path, feeds, names):
+    expected = train.run_torch(module, feeds, names)
+    return parity.compare(expected, onnxgraph.run_onnx(path, feeds)).check()
+
+
+@pytest.mark.parametrize("opset", [9, 11, 13, 15, 17])
+def test_onnxruntime_agrees_at_several_batches_and_the_opset_is_read_back(small, tmp_path, opset):
+    path = tmp_path / "small.onnx"
+    made = train.export_onnx(small, [SPEC], path, output_names=["label", "map"], opset=opset)
+    assert (made.opset_asked, made.opset) == (opset, opset)
+    assert onnxgraph.opset(onnxgraph.load(path)) == opset
+    assert [str(spec) for spec in made.inputs] == ["images:float32:batch,3,7,5"]
+    assert [spec.name for spec in made.outputs] == ["label", "map"]
+    assert all(spec.shape[0] == "batch" for spec in made.outputs)
+    for batch in (1, 2, 5):
+        agrees(small, path, {"images": SPEC.random(batch)}, ["label", "map"])
+
+
+def test_a_module_in_training_is_exported_in_eval_mode_and_put_back(small, tmp_path):
+    small.train()
+    small.bn.eval()
+    train.export_onnx(small, [SPEC], tmp_path / "small.onnx", output_names=["label", "map"])
+    assert (small.training, small.bn.training, small.drop.training) == (True, False, True)
+    assert "Dropout" not in onnxgraph.op_histogram(onnxgraph.load(tmp_path / "small.onnx"))
+    agrees(small, tmp_path / "small.onnx", {"images": SPEC.random(3)}, ["label", "map"])
+
+
+def test_inputs_may_be_arrays_or_tensors(small, tmp_path):
+    for number, example in enumerate((SPEC.random(2), torch.from_numpy(SPEC.random(1)))):
+        made = train.export_onnx(small, [example], tmp_path / f"{number}.onnx", symbol="N")
+        assert made.inputs == (TensorSpec("images", "float32", ("N", 3, 7, 5)),)
+        assert [spec.name for spec in made.outputs] == ["output0", "output1"]
+        assert [spec.shape for spec in made.outputs] == [("N", 5), ("N", 7, 5)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "dynamic", "batch"), [((1, 3, 7, 5), True, 1), (("batch", 3, 7, 5), False, 1)]
+)
+def test_a_fixed_batch_stays_fixed(small, tmp_path, shape, dynamic, batch):
+    spec = TensorSpec("images", "float32", shape)
+    made = train.export_onnx(small, [spec], tmp_path / "small.onnx", dynamic_batch=dynamic)
+    assert made.inputs[0].shape == (batch, 3, 7, 5)
+    assert made.outputs[0].shape == (batch, 5)
+
+
+def test_the_same_module_gives_the_same_bytes(small, tmp_path):
+    digests = set()
+    for name in ("a.onnx", "b.onnx"):
+        train.export_onnx(small, [SPEC], tmp_path / name)
+        digests.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
+    assert len(digests) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "b.onnx"]
+
+
+class Branch(nn.Module):
+    def forward(self, x):
+        return x * 2 if x.sum() > 0 else x - 1
+
+
+def test_a_frozen_branch_is_told(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing is printed or warned past the result
+        made = train.export_onnx(Branch(), [np.ones((1, 2), np.float32)], tmp_path / "b.onnx")
+    (warning,) = made.warnings
+    assert "Python boolean" in warning and "test_export.py" in warning
+    assert "WARNING" in repr(made)
+
+
+class Stringly(nn.Module):
+    def forward(self, x):
+        return x, "a text"
+
+
+class Untraceable(nn.Module):
+    def forward(self, x):
+        return torch.linalg.eigvals(x)
+
+
+class Narrow(nn.Module):
+    def forward(self, x):
+        return x @ torch.ones(9, 2)
+
+
+def test_what_cannot_be_traced_is_one_sentence_and_leaves_the_old_file(tmp_path, capfd):
+    path = tmp_path / "old.onnx"
+    path.write_bytes(b"old")
+    square = np.eye(3, dtype=np.float32)
+    with pytest.raises(ModelError, match=r"Untraceable runs, but cannot be traced for opset 13"):
+        train.export_onnx(Untraceable(), [square], path, dynamic_batch=False)
+    with pytest.raises(ModelError, match=r"must return a tensor.*there is a str"):
+        train.export_onnx(Stringly(), [square], path)
+    with pytest.raises(
+        ModelError, match=r"Narrow does not run on inputs of torch\.float32 \(3, 3\)"
+    ):
+        train.export_onnx(Narrow(), [square], path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+    assert capfd.readouterr().out == ""
+
+
+def test_wrong_numbers_of_names_and_opsets_are_refused(small, tmp_path):
+    with pytest.raises(ModelError, match="opset 7 to 20, but 21 was asked"):
+        train.export_onnx(small, [SPEC], tmp_path / "x.onnx", opset=21)
+    with pytest.raises(ModelError, match="returns 2 tensors, but 1 output names"):
+        train.export_onnx(small, [SPEC], tmp_path / "x.onnx", output_names=["one"])
+    with pytest.raises(ModelError, match="1 inputs need as many names, but 2"):
+        train.export_onnx(small, [SPEC], tmp_path / "x.onnx", input_names=["a", "b"])
