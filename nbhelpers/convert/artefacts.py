@@ -1,4 +1,4 @@
-"""The artefacts of a handoff: which file, for which target, under which names its tensors are reached.
+"""The artefacts of a handoff: which file, for which target, and how its tensors are called there.
 
 Notebook 03 records what it converted, 05 what it signed; 06 reads both here.
 """
@@ -17,7 +17,8 @@ OLDEST = {"tf1.4": [1, 4], "tf1.13": [1, 13], "tf1.15": [1, 15], "tf2": [2, 0]}
 class Artefact:
     """One file or folder that a receiver loads.
 
-    `inputs` and `outputs` map ONNX names to tensors (frozen graph) or to signature keys (SavedModel).
+    `inputs` and `outputs` map ONNX names to tensors (frozen graph) or to signature keys
+    (SavedModel).
     """
 
     path: str
@@ -68,31 +69,46 @@ def signature_fact(model: SavedModel) -> dict:
 
 
 def artefacts(
-    conversions: Mapping[str, dict], saved_models: Mapping[str, dict]
+    conversions: Mapping[str, dict],
+    saved_models: Mapping[str, dict],
+    *,
+    renamed: Mapping[str, str] | None = None,
 ) -> tuple[Artefact, ...]:
     """Return every artefact of a handoff, frozen graphs first.
 
     Args:
         conversions: target → `conversion_fact`.
-        saved_models: target → `signature_fact`. A signature counts if it takes the model's inputs and
-            gives some of its outputs; one on inner tensors has no golden outputs to be held against.
+        saved_models: target → `signature_fact`. A signature counts if it takes the model's inputs
+            and gives some of its outputs; one on inner tensors has no golden outputs to be held
+            against.
     """
-    found = [
-        Artefact(f"graph/{target}/frozen.pb", "frozen", target, fact["inputs"], fact["outputs"])
-        for target, fact in conversions.items()
-    ]
+    golden = {new: old for old, new in (renamed or {}).items()}
+    found = []
+    for target, fact in conversions.items():
+        inputs, outputs = (_golden_names(fact[side], golden) for side in ("inputs", "outputs"))
+        found.append(Artefact(f"graph/{target}/frozen.pb", "frozen", target, inputs, outputs))
     for target, fact in saved_models.items():
+        tensors = conversions[target]
         for name, entry in fact["signatures"].items():
-            inputs = _keys(conversions[target]["inputs"], entry["inputs"])
-            outputs = _keys(conversions[target]["outputs"], entry["outputs"])
-            if (
-                len(inputs) == len(conversions[target]["inputs"]) == len(entry["inputs"])
-                and outputs
-            ):
-                path = f"savedmodel/{target}/1"
-                tags = tuple(fact["tags"])
-                found.append(Artefact(path, "savedmodel", target, inputs, outputs, name, tags))
+            inputs = _keys(tensors["inputs"], entry["inputs"])
+            outputs = _keys(tensors["outputs"], entry["outputs"])
+            if len(inputs) == len(tensors["inputs"]) == len(entry["inputs"]) and outputs:
+                found.append(
+                    Artefact(
+                        f"savedmodel/{target}/1",
+                        "savedmodel",
+                        target,
+                        _golden_names(inputs, golden),
+                        _golden_names(outputs, golden),
+                        name,
+                        tuple(fact["tags"]),
+                    )
+                )
     return tuple(found)
+
+
+def _golden_names(tensors: Mapping[str, str], golden: Mapping[str, str]) -> dict[str, str]:
+    return {golden.get(name, name): tensor for name, tensor in tensors.items()}
 
 
 def _keys(tensors: Mapping[str, str], signature: Mapping[str, str]) -> dict[str, str]:

@@ -1,21 +1,22 @@
 """onnx2tf: ONNX file → frozen TensorFlow graph, in four pure steps, compared before it is written.
 
-`prepare` (padding made explicit) → `build` → `optimise` → `retarget` → compare with onnxruntime → write.
-Each step is a function of its own and can be called by itself; notebook 03 shows them one by one.
+`explicit_padding` → `build` → `optimise` → `retarget` → compare with onnxruntime → write. Each step
+is a function of its own and can be called by itself; notebook 03 shows them one by one.
 """
 
 import html
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import onnx
 
 from nbhelpers import onnxgraph
 from nbhelpers.convert import compat, optables
-from nbhelpers.convert.build import Built, build
+from nbhelpers.convert.build import build
 from nbhelpers.convert.graphdef import op_histogram, save_graph_def
 from nbhelpers.convert.optimise import optimise
 from nbhelpers.convert.retarget import Rewrite, retarget
@@ -24,6 +25,11 @@ from nbhelpers.errors import ParityError
 from nbhelpers.onnxgraph.pooling import explicit_padding
 from nbhelpers.parity import TOLERANCE, Report, compare
 from nbhelpers.spec import TensorSpec
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+Result = TypeVar("Result")
 
 BATCHES = (1, 3)
 """The batch sizes at which a conversion is compared with onnxruntime."""
@@ -52,12 +58,12 @@ class Step:
 class Conversion:
     """A converted graph: what goes in and out, what was done to it, and how well it agrees.
 
-    `inputs` and `outputs` map ONNX names to TensorFlow tensors ("digit:0"), in ONNX order; `specs` has
-    their dtypes and shapes by ONNX name; `parity` is empty if the comparison was left out.
+    `inputs` and `outputs` map ONNX names to TensorFlow tensors ("digit:0"), in ONNX order; `specs`
+    has their dtypes and shapes by ONNX name; `parity` is empty if the comparison was left out.
     """
 
     target: str
-    graph_def: object = field(repr=False)
+    graph_def: "GraphDef" = field(repr=False)
     inputs: dict[str, str]
     outputs: dict[str, str]
     specs: dict[str, TensorSpec]
@@ -128,7 +134,7 @@ def onnx2tf(
 def written(conversion: Conversion, pb_path: str | Path) -> Conversion:
     """Write the graph and return the conversion with its path."""
     path = save_graph_def(conversion.graph_def, pb_path)
-    return Conversion(**{**vars(conversion), "pb_path": path})
+    return replace(conversion, pb_path=path)
 
 
 def verified(
@@ -158,7 +164,7 @@ def verified(
         if not report.ok:
             raise ParityError(_explained(report, model, feeds))
         reports.append(report)
-    return Conversion(**{**vars(conversion), "parity": tuple(reports)})
+    return replace(conversion, parity=tuple(reports))
 
 
 def run_conversion(
@@ -174,7 +180,7 @@ def _pipeline(model: onnx.ModelProto, target: str) -> Conversion:
     compat.load()
     steps: list[Step] = []
     explicit = explicit_padding(model)
-    built: Built = _timed(steps, "build", lambda: build(explicit.model))
+    built = _timed(steps, "build", lambda: build(explicit.model))
     fast = _timed(steps, "optimise", lambda: optimise(built.graph_def, built.outputs.values()))
     fitted = _timed(steps, "retarget", lambda: retarget(fast, target, onnx_names=built.origins()))
     specs = (*onnxgraph.inputs(model), *onnxgraph.outputs(model))
@@ -190,7 +196,8 @@ def _pipeline(model: onnx.ModelProto, target: str) -> Conversion:
     )
 
 
-def _timed(steps: list[Step], name: str, work: Callable) -> object:
+def _timed(steps: list[Step], name: str, work: Callable[[], Result]) -> Result:
+    """Do the work and add its step: the time it took and the nodes of the graph it returned."""
     begin = time.perf_counter()
     result = work()
     seconds = time.perf_counter() - begin
@@ -199,7 +206,7 @@ def _timed(steps: list[Step], name: str, work: Callable) -> object:
     return result
 
 
-def _explained(report: Report, model: onnx.ModelProto, feeds: Mapping) -> str:
+def _explained(report: Report, model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> str:
     """Return the report's own sentence and, from the graph before optimisation, where it begins."""
     try:
         report.check()
@@ -213,5 +220,8 @@ def _explained(report: Report, model: onnx.ModelProto, feeds: Mapping) -> str:
     for name in names:
         row = compare({name: expected[name]}, {name: seen[built.tensors[name]]}).rows[0]
         if row.status != "ok":
-            return f"{sentence} The first ONNX tensor that differs is {name!r} ({row.note}). Nothing was written."
+            return (
+                f"{sentence} The first ONNX tensor that differs is {name!r} ({row.note}). "
+                "Nothing was written."
+            )
     return f"{sentence} The graph agrees before it is optimised. Nothing was written."

@@ -1,18 +1,24 @@
 """Read, write and look into a GraphDef: tensors by name, op and shape, without a session."""
 
+import heapq
 import os
 import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.spec import TensorSpec
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+    from tensorflow.core.framework.graph_pb2 import GraphDef
 
-def load_graph_def(path: str | Path):
+
+def load_graph_def(path: str | Path) -> "GraphDef":
     """Read a frozen graph (`.pb`).
 
     Raises:
@@ -30,8 +36,8 @@ def load_graph_def(path: str | Path):
         graph_def.ParseFromString(path.read_bytes())
     except DecodeError as error:
         raise GraphError(
-            f"{path} ({path.stat().st_size} bytes) is not a whole GraphDef: the file is cut short, or "
-            "of another kind. Make it again."
+            f"{path} ({path.stat().st_size} bytes) is not a whole GraphDef: the file is cut short, "
+            "or of another kind. Make it again."
         ) from error
     if not graph_def.node:
         hint = "give its folder instead" if path.name == "saved_model.pb" else "make it again"
@@ -39,7 +45,7 @@ def load_graph_def(path: str | Path):
     return graph_def
 
 
-def save_graph_def(graph_def, path: str | Path) -> Path:
+def save_graph_def(graph_def: "GraphDef", path: str | Path) -> Path:
     """Write a GraphDef by renaming; the same graph gives the same bytes.
 
     Raises:
@@ -62,16 +68,52 @@ def save_graph_def(graph_def, path: str | Path) -> Path:
     return path
 
 
-def op_histogram(graph_def) -> dict[str, int]:
+def in_order(graph_def: "GraphDef") -> "GraphDef":
+    """Return the graph with every node behind its inputs, and by name where that leaves a choice.
+
+    TensorFlow does not care, but its optimiser returns another order every time.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    sources = {name: {_maker(each) for each in node.input} for name, node in nodes.items()}
+    readers: dict[str, list[str]] = {name: [] for name in nodes}
+    for name, makers in sources.items():
+        for maker in makers:
+            readers[maker].append(name)
+    waiting = {name: len(makers) for name, makers in sources.items()}
+    ready = [name for name, count in waiting.items() if count == 0]
+    heapq.heapify(ready)
+    ordered = []
+    while ready:
+        name = heapq.heappop(ready)
+        ordered.append(name)
+        for reader in readers[name]:
+            waiting[reader] -= 1
+            if waiting[reader] == 0:
+                heapq.heappush(ready, reader)
+    ordered += sorted(set(nodes) - set(ordered))  # the loops of TensorFlow 1 go in circles
+    result = type(graph_def)()
+    result.CopyFrom(graph_def)
+    del result.node[:]
+    result.node.extend(nodes[name] for name in ordered)
+    return result
+
+
+def _maker(reference: str) -> str:
+    """Return the node that an input reference ("name", "name:1", "^name") names."""
+    return reference.partition(":")[0].removeprefix("^")
+
+
+def op_histogram(graph_def: "GraphDef") -> dict[str, int]:
     """Return op → number of nodes, the most frequent first."""
     counts = Counter(node.op for node in graph_def.node)
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def import_graph(graph_def):
+def import_graph(graph_def: "GraphDef") -> "tf.Graph":
     """Return a `tf.Graph` made from a GraphDef, which stays as it is.
 
-    (`tf.import_graph_def` writes the defaults that an old target must not see into the GraphDef given.)
+    (`tf.import_graph_def` writes the defaults that an old target must not see into the GraphDef
+    that it is given.)
 
     Raises:
         GraphError: this TensorFlow refuses the graph (an unknown op, a missing input).
@@ -112,7 +154,7 @@ class TensorInfo:
 class GraphView:
     """The tensors of a GraphDef, found by name, op or shape."""
 
-    def __init__(self, graph_def):
+    def __init__(self, graph_def: "GraphDef") -> None:
         """Import the graph once, for its shapes.
 
         Raises:
@@ -181,7 +223,7 @@ class GraphView:
         return "\n".join(lines)
 
 
-def _info(tensor) -> TensorInfo:
+def _info(tensor: "tf.Tensor") -> TensorInfo:
     rank = tensor.shape.rank
     return TensorInfo(
         tensor.name,
@@ -192,15 +234,13 @@ def _info(tensor) -> TensorInfo:
     )
 
 
-def _fits(shape, wanted) -> bool:
+def _fits(shape: tuple[int | None, ...] | None, wanted: tuple[int | None, ...]) -> bool:
     if shape is None or len(shape) != len(wanted):
         return False
     return all(want is None or size == want for size, want in zip(shape, wanted, strict=True))
 
 
-def _shape(shape) -> str:
-    return (
-        "unknown"
-        if shape is None
-        else "×".join("?" if size is None else str(size) for size in shape)
-    )
+def _shape(shape: tuple[int | None, ...] | None) -> str:
+    if shape is None:
+        return "unknown"
+    return "×".join("?" if size is None else str(size) for size in shape)

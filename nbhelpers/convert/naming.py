@@ -1,14 +1,15 @@
 """Legal TensorFlow names for ONNX names, and back.
 
-TensorFlow's node names match `[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*`; ONNX allows anything. A leading slash
-(as PyTorch's exporter writes) is dropped, other characters become `_`, and clashes get a number.
+TensorFlow's node names match `[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*`; ONNX allows anything. A leading
+slash (as PyTorch's exporter writes) is dropped, other characters become `_`, and clashes get a
+number.
 """
 
 import re
 from collections.abc import Iterable
 
 LONGEST = 200
-"""Names are cut to this many characters: file systems, TensorBoard and people dislike longer ones."""
+"""Names are cut to this many characters: file systems, TensorBoard and people like them short."""
 
 
 class Names:

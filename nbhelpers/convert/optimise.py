@@ -1,15 +1,23 @@
-"""Make the graph fast before it is saved: fold constants and move it to NHWC with TensorFlow's Grappler.
+"""Make the graph fast before it is saved: Grappler folds its constants and moves it to NHWC.
 
-Run offline, once, so that every runtime gets the fast graph, old ones included. The remapper is left
-out: its fused ops exist at run time only and cannot be saved.
+Run offline, once, so that every runtime gets the fast graph, old ones included. The remapper is
+left out: its fused ops exist at run time only and cannot be saved.
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.graphdef import import_graph
+from nbhelpers.convert.graphdef import import_graph, in_order
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 PASSES = ("constfold", "layout", "constfold", "arithmetic", "dependency")
+
+SMALL = 4096
+"""Constants of fewer bytes are left for Grappler to fold."""
 
 _TAKE_WEIGHTS = {(op, 1) for op in ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul")}
 """Ops, and the input, that take weights in the layout in which the conversion made them."""
@@ -17,7 +25,7 @@ _TAKE_WEIGHTS = {(op, 1) for op in ("Conv2D", "Conv3D", "DepthwiseConv2dNative",
 _DEVICE = "/job:localhost/replica:0/task:0/device:CPU:0"
 
 
-def optimise(graph_def, outputs: Iterable[str]):
+def optimise(graph_def: "GraphDef", outputs: Iterable[str]) -> "GraphDef":
     """Return an equal GraphDef with constants folded and convolutions in NHWC.
 
     Args:
@@ -32,10 +40,10 @@ def optimise(graph_def, outputs: Iterable[str]):
             del node.attr[private]
         if node.name in weights:
             node.CopyFrom(weights[node.name])
-    return optimised
+    return in_order(optimised)
 
 
-def inline(graph_def):
+def inline(graph_def: "GraphDef") -> "GraphDef":
     """Return the graph with every function call replaced by the function's own nodes."""
     called = {
         source.partition(":")[0].lstrip("^") for node in graph_def.node for source in node.input
@@ -44,7 +52,7 @@ def inline(graph_def):
     return _grappler(graph_def, last, ("function",))
 
 
-def _grappler(graph_def, outputs: Iterable[str], passes: Iterable[str]):
+def _grappler(graph_def: "GraphDef", outputs: Iterable[str], passes: Iterable[str]) -> "GraphDef":
     """Run some of Grappler's passes over a graph, keeping `outputs`."""
     tf = compat.tensorflow()
     from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
@@ -70,7 +78,7 @@ def _grappler(graph_def, outputs: Iterable[str], passes: Iterable[str]):
     return tf_optimizer.OptimizeGraph(config, meta_graph)
 
 
-def _without_weights(graph_def):
+def _without_weights(graph_def: "GraphDef") -> tuple["GraphDef", dict[str, "NodeDef"]]:
     """Return the graph with its weights as placeholders, and the weights by name.
 
     Nothing is left to fold in a weight that a convolution or a product takes as it is; without them
@@ -82,14 +90,11 @@ def _without_weights(graph_def):
     for node in graph_def.node:
         for index, source in enumerate(node.input):
             consumers.setdefault(source.partition(":")[0], set()).add((node.op, index))
-    small, weights = graph_pb2.GraphDef(versions=graph_def.versions), {}
+    small = graph_pb2.GraphDef(versions=graph_def.versions)
+    weights: dict[str, NodeDef] = {}
     for node in graph_def.node:
-        kept_whole = consumers.get(node.name, {("", 0)}) <= _TAKE_WEIGHTS
-        if (
-            node.op != "Const"
-            or not kept_whole
-            or len(node.attr["value"].tensor.tensor_content) < 4096
-        ):
+        taken_whole = consumers.get(node.name, {("", 0)}) <= _TAKE_WEIGHTS
+        if node.op != "Const" or not taken_whole or _content(node) < SMALL:
             small.node.add().CopyFrom(node)
             continue
         weights[node.name] = node
@@ -97,3 +102,8 @@ def _without_weights(graph_def):
         placeholder.attr["dtype"].CopyFrom(node.attr["dtype"])
         placeholder.attr["shape"].shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
     return small, weights
+
+
+def _content(node: "NodeDef") -> int:
+    """Return the size in bytes of a constant's value."""
+    return len(node.attr["value"].tensor.tensor_content)

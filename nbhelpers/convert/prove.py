@@ -1,4 +1,4 @@
-"""Prove artefacts on the real runtimes: the receiver's own script, run by each TensorFlow elsewhere.
+"""Prove artefacts on the real runtimes: each TensorFlow runs the receiver's own script elsewhere.
 
 A copy of the folder is put into a temporary place and `verify.py` is run there by each runtime in a
 process of its own, just as a receiver will do.
@@ -30,6 +30,7 @@ class Proof:
     runtime: str
     case: str
     ok: bool
+    signature: str = ""
     largest_difference: float | None = None
     relative: float | None = None
     labels_agree: bool | None = None
@@ -40,7 +41,7 @@ class Proof:
     @property
     def run(self) -> str:
         """What ran where: "graph/tf2/frozen.pb on TensorFlow 2.21.0"."""
-        return f"{self.artefact} on {self.runtime}"
+        return f"{self.artefact} {self.signature} on {self.runtime}".replace("  ", " ")
 
     def to_json(self) -> dict:
         """Return the proof as JSON data, without the latency (which no two runs share)."""
@@ -160,7 +161,8 @@ def _by_one(runtime: rt.Runtime, folder: Path) -> list[Proof]:
     if not answer.exists():
         last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["nothing"]
         raise ConversionError(
-            f"{runtime} ended with status {done.returncode} and without an answer; it said last: {last[0]}"
+            f"{runtime} ended with status {done.returncode} and without an answer; it said last: "
+            f"{last[0]}"
         )
     rows = json.loads(answer.read_text(encoding="utf-8"))["rows"]
     answer.unlink()

@@ -1,17 +1,24 @@
 """Write a graph in the words of an older TensorFlow, or refuse.
 
-Driven by the op tables of the real runtimes: an attribute that the target does not know is dropped if it
-has its default (which is then the old behaviour); an op that it does not know is rewritten into older
-ones that compute the same (`rules`); what is left is refused, every node of it at once.
+Driven by the op tables of the real runtimes: an attribute that the target does not know is dropped
+if it has its default (which is then the old behaviour); an op that it does not know is rewritten
+into older ones that compute the same (`rules`); what is left is refused, every node of it at once.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from nbhelpers.convert import optables
 from nbhelpers.convert.graphdef import GraphView
+from nbhelpers.convert.optables import OpTable
 from nbhelpers.convert.rules import RULES, Shapes
 from nbhelpers.errors import ConversionError
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.attr_value_pb2 import AttrValue
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 
 @dataclass(frozen=True)
@@ -29,11 +36,13 @@ class Retargeted:
     """A graph that the target's op table allows, and what was rewritten for it."""
 
     target: str
-    graph_def: object = field(repr=False)
+    graph_def: "GraphDef" = field(repr=False)
     rewrites: tuple[Rewrite, ...]
 
 
-def retarget(graph_def, target: str, *, onnx_names: Mapping[str, str] | None = None) -> Retargeted:
+def retarget(
+    graph_def: "GraphDef", target: str, *, onnx_names: Mapping[str, str] | None = None
+) -> Retargeted:
     """Return an equal graph that `target` can load.
 
     Args:
@@ -42,7 +51,8 @@ def retarget(graph_def, target: str, *, onnx_names: Mapping[str, str] | None = N
         onnx_names: TensorFlow node or scope → ONNX name, so that a refusal can name ONNX's node.
 
     Raises:
-        ConversionError: some nodes cannot be expressed; each is named with the first version that can.
+        ConversionError: some nodes cannot be expressed; each is named with the first version that
+            can.
     """
     from tensorflow.core.framework import graph_pb2
 
@@ -72,7 +82,9 @@ def retarget(graph_def, target: str, *, onnx_names: Mapping[str, str] | None = N
     return Retargeted(target, result, rewrites)
 
 
-def _fit(node, table, shapes) -> tuple[list, list[tuple[str, str]]]:
+def _fit(
+    node: "NodeDef", table: OpTable, shapes: Shapes
+) -> tuple[list["NodeDef"], list[tuple[str, str]]]:
     """Return the nodes that stand for `node` in the target, and (change, reason) for each step."""
     notes = []
     nodes = [node]
@@ -93,7 +105,7 @@ def _fit(node, table, shapes) -> tuple[list, list[tuple[str, str]]]:
     return nodes, notes
 
 
-def _known(node, table) -> bool:
+def _known(node: "NodeDef", table: OpTable) -> bool:
     """Whether the target knows the op, with these values for its attributes (defaults aside)."""
     copy = type(node)()
     copy.CopyFrom(node)
@@ -101,8 +113,8 @@ def _known(node, table) -> bool:
     return _problem(copy, table) is None
 
 
-def _drop_new_defaults(node, table) -> list[str]:
-    """Remove attributes that have their default and that the target does not know (tf2: all defaults)."""
+def _drop_new_defaults(node: "NodeDef", table: OpTable) -> list[str]:
+    """Remove attributes with their default that the target does not know (tf2: all defaults)."""
     allowed = table.ops.get(node.op)
     defaults = _defaults(node.op)
     dropped = []
@@ -114,7 +126,7 @@ def _drop_new_defaults(node, table) -> list[str]:
     return dropped
 
 
-def _problem(node, table) -> str | None:
+def _problem(node: "NodeDef", table: OpTable) -> str | None:
     """Return what the target does not know about a node, in words, or None."""
     allowed = table.ops.get(node.op)
     if allowed is None:
@@ -131,7 +143,7 @@ def _problem(node, table) -> str | None:
     return None
 
 
-def _with_defaults(node):
+def _with_defaults(node: "NodeDef") -> "NodeDef":
     """Return a copy with every attribute written out and private ones removed."""
     copy = type(node)()
     copy.CopyFrom(node)
@@ -143,7 +155,7 @@ def _with_defaults(node):
     return copy
 
 
-def _defaults(op: str) -> dict:
+def _defaults(op: str) -> dict[str, "AttrValue"]:
     from tensorflow.python.framework import op_def_registry
 
     definition = op_def_registry.get(op)
@@ -152,7 +164,7 @@ def _defaults(op: str) -> dict:
     return {a.name: a.default_value for a in definition.attr if a.HasField("default_value")}
 
 
-def _allowed_word(value) -> str | None:
+def _allowed_word(value: "AttrValue") -> str | None:
     from tensorflow.core.framework import types_pb2
 
     kind = value.WhichOneof("value")
@@ -161,7 +173,7 @@ def _allowed_word(value) -> str | None:
     return value.s.decode("utf-8", "replace") if kind == "s" else None
 
 
-def _words(value) -> str:
+def _words(value: "AttrValue") -> str:
     return " ".join(str(value).split())
 
 

@@ -1,23 +1,24 @@
 """Newer TensorFlow ops in older terms, one exact rule an op.
 
-A rule takes a node (every attribute written out) and the graph's static shapes, and returns the nodes
-that replace it, the last one under the same name; or None where it is not exact for this node.
+A rule takes a node (every attribute written out) and the graph's static shapes, and returns the
+nodes that replace it, the last one under the same name; or None where it is not exact for this node.
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from nbhelpers.convert.graphdef import GraphView
 
-RULES: dict[str, Callable] = {}
-"""Op → rule."""
+if TYPE_CHECKING:
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 
 class Shapes:
     """Static shapes and constant values of a graph, by input reference ("name", "name:1")."""
 
-    def __init__(self, view: GraphView):
+    def __init__(self, view: GraphView) -> None:
         """Index the nodes of `view`."""
         self._view = view
         self._nodes = {node.name: node for node in view.graph_def.node}
@@ -36,10 +37,16 @@ class Shapes:
         return tensor_util.MakeNdarray(node.attr["value"].tensor)
 
 
-def rule(op: str) -> Callable[[Callable], Callable]:
+Rule: TypeAlias = Callable[["NodeDef", Shapes], "list[NodeDef] | None"]
+
+RULES: dict[str, Rule] = {}
+"""Op → rule."""
+
+
+def rule(op: str) -> Callable[[Rule], Rule]:
     """Register the rule for an op."""
 
-    def register(function: Callable) -> Callable:
+    def register(function: Rule) -> Rule:
         RULES[op] = function
         return function
 
@@ -47,13 +54,13 @@ def rule(op: str) -> Callable[[Callable], Callable]:
 
 
 @rule("AddV2")
-def add_v2(node, shapes: Shapes) -> list:
+def add_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
     """Add: the same but for strings and for how gradients are grouped."""
     return [_like(node, "Add", "T")]
 
 
 @rule("SelectV2")
-def select_v2(node, shapes: Shapes) -> list | None:
+def select_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
     """Select, where nothing is broadcast."""
     first, *others = [shapes.of(source) for source in node.input]
     if first is None or None in first or any(shape != first for shape in others):
@@ -62,7 +69,7 @@ def select_v2(node, shapes: Shapes) -> list | None:
 
 
 @rule("BatchMatMulV2")
-def batch_mat_mul_v2(node, shapes: Shapes) -> list | None:
+def batch_mat_mul_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
     """BatchMatMul, where the leading axes are equal and so nothing is broadcast."""
     left, right = (shapes.of(source) for source in node.input)
     if left is None or right is None or len(left) != len(right):
@@ -73,7 +80,7 @@ def batch_mat_mul_v2(node, shapes: Shapes) -> list | None:
 
 
 @rule("FusedBatchNormV3")
-def fused_batch_norm_v3(node, shapes: Shapes) -> list | None:
+def fused_batch_norm_v3(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
     """FusedBatchNorm: the third version adds an output and a type, both for training."""
     if node.attr["is_training"].b or node.attr["data_format"].s not in (b"NHWC", b"NCHW"):
         return None
@@ -81,7 +88,7 @@ def fused_batch_norm_v3(node, shapes: Shapes) -> list | None:
 
 
 @rule("LeakyRelu")
-def leaky_relu(node, shapes: Shapes) -> list | None:
+def leaky_relu(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
     """max(x, αx), which is the same for 0 ≤ α ≤ 1."""
     alpha, source = node.attr["alpha"].f, node.input[0]
     if not 0 <= alpha <= 1:
@@ -93,7 +100,7 @@ def leaky_relu(node, shapes: Shapes) -> list | None:
 
 
 @rule("DataFormatVecPermute")
-def data_format_vec_permute(node, shapes: Shapes) -> list | None:
+def data_format_vec_permute(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
     """A gather with constant indices, for a vector of one entry an axis."""
     source, target = node.attr["src_format"].s.decode(), node.attr["dst_format"].s.decode()
     if shapes.of(node.input[0]) != (len(source),) or sorted(source) != sorted(target):
@@ -102,7 +109,7 @@ def data_format_vec_permute(node, shapes: Shapes) -> list | None:
     return _gather(node, indices)
 
 
-def _gather(node, indices: np.ndarray) -> list:
+def _gather(node: "NodeDef", indices: np.ndarray) -> list["NodeDef"]:
     from tensorflow.core.framework import types_pb2
 
     index = _const(f"{node.name}/indices", indices, types_pb2.DT_INT32)
@@ -116,7 +123,7 @@ def _gather(node, indices: np.ndarray) -> list:
     return [index, gather]
 
 
-def _like(node, op: str, *attributes: str):
+def _like(node: "NodeDef", op: str, *attributes: str) -> "NodeDef":
     """Return a node with another op, the same name and inputs, and just these attributes."""
     result = type(node)(name=node.name, op=op, input=node.input)
     for name in attributes:
@@ -124,7 +131,7 @@ def _like(node, op: str, *attributes: str):
     return result
 
 
-def _new(name: str, op: str, inputs: list[str], **types: int):
+def _new(name: str, op: str, inputs: list[str], **types: int) -> "NodeDef":
     from tensorflow.core.framework import node_def_pb2
 
     node = node_def_pb2.NodeDef(name=name, op=op, input=inputs)
@@ -133,7 +140,7 @@ def _new(name: str, op: str, inputs: list[str], **types: int):
     return node
 
 
-def _const(name: str, value: np.ndarray, dtype: int):
+def _const(name: str, value: np.ndarray, dtype: int) -> "NodeDef":
     from tensorflow.python.framework import tensor_util
 
     node = _new(name, "Const", [], dtype=dtype)

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.graphdef import GraphView, load_graph_def
+from nbhelpers.convert.graphdef import GraphView, TensorInfo, load_graph_def
 from nbhelpers.errors import GraphError
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
 
 
 def run_tf(
-    pb_path: str | Path | object,
+    pb_path: "str | Path | GraphDef",
     feeds: Mapping[str, np.ndarray],
     *,
     fetch: Iterable[str] | None = None,
@@ -45,7 +49,7 @@ def run_view(
     }
     missing = [t.name for t in view.inputs() if t.name not in fed and t.op == "Placeholder"]
     with view.graph.as_default():
-        # One more consumer each: TensorFlow's own fusions may remove a tensor that is fetched itself.
+        # One more consumer each: TensorFlow's own fusions may remove a tensor that is fetched.
         fetches = [tf.identity(view.graph.get_tensor_by_name(name)) for name in wanted]
     with tf.compat.v1.Session(graph=view.graph) as session:
         try:
@@ -62,7 +66,7 @@ def run_view(
     return dict(zip(names, values, strict=True))
 
 
-def _checked(tensor, value: np.ndarray) -> np.ndarray:
+def _checked(tensor: TensorInfo, value: np.ndarray) -> np.ndarray:
     value = np.asarray(value)
     shape = tensor.shape
     fits = shape is None or (
@@ -72,6 +76,7 @@ def _checked(tensor, value: np.ndarray) -> np.ndarray:
     if not fits or value.dtype.name != tensor.dtype:
         expected = "any shape" if shape is None else tuple("?" if s is None else s for s in shape)
         raise GraphError(
-            f"Input {tensor.name} takes {tensor.dtype} {expected}, but {value.dtype} {value.shape} was fed."
+            f"Input {tensor.name} takes {tensor.dtype} {expected}, but {value.dtype} {value.shape} "
+            "was fed."
         )
     return value

@@ -1,4 +1,4 @@
-"""The TensorFlow runtimes on this machine that can prove an artefact: this kernel's, and the legacy ones."""
+"""The TensorFlow runtimes here that can prove an artefact: this kernel's, and the legacy ones."""
 
 import functools
 import json
@@ -57,7 +57,8 @@ def _version(python: Path) -> str:
         "import json\n"
         "try:\n    from importlib.metadata import version\n"
         "except ImportError:\n"
-        "    import pkg_resources\n    version = lambda name: pkg_resources.get_distribution(name).version\n"
+        "    import pkg_resources\n"
+        "    version = lambda name: pkg_resources.get_distribution(name).version\n"
         "print(json.dumps(version('tensorflow')))"
     )
     done = subprocess.run(
@@ -69,8 +70,8 @@ def _version(python: Path) -> str:
     )
     if done.returncode:
         raise Refusal(
-            f"The runtime {python} was expected to hold TensorFlow, but: {done.stderr.strip()[-200:]}. "
-            "Run `make legacy` to make it again."
+            f"The runtime {python} was expected to hold TensorFlow, but: "
+            f"{done.stderr.strip()[-200:]}. Run `make legacy` to make it again."
         )
     return json.loads(done.stdout)
 

@@ -1,7 +1,8 @@
 """SavedModels from a frozen graph: signatures with the names that the receiver sees.
 
-Written in the form that every TensorFlow since 1.0 reads: one MetaGraphDef, no variables, constants in
-the graph. TensorFlow Serving wants it in a folder whose name is a version number (`export_dir/1`).
+Written in the form that every TensorFlow since 1.0 reads: one MetaGraphDef, no variables, constants
+in the graph. TensorFlow Serving wants it in a folder whose name is a version number
+(`export_dir/1`).
 """
 
 import os
@@ -10,13 +11,18 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.graphdef import GraphView, load_graph_def
+from nbhelpers.convert.graphdef import GraphView, TensorInfo, load_graph_def
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.spec import TensorSpec
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 PREDICT = "tensorflow/serving/predict"
 """The method name of a signature that takes tensors and gives tensors."""
@@ -41,7 +47,7 @@ class SavedModel:
     tags: tuple[str, ...]
     signatures: dict[str, Signature]
     specs: dict[str, TensorSpec]
-    graph_def: object = field(repr=False)
+    graph_def: "GraphDef" = field(repr=False)
 
     def __repr__(self) -> str:
         """Return every signature with its tensors."""
@@ -71,8 +77,8 @@ def build_saved_model(
     Args:
         pb_path: the frozen graph.
         export_dir: the folder to write; one that holds a SavedModel already is replaced as a whole.
-        inputs: receiver's name → tensor ("images": "input:0"); all placeholders under their own names
-            if left out.
+        inputs: receiver's name → tensor ("images": "input:0"); all placeholders under their own
+            names if left out.
         outputs: likewise for outputs; all tensors that nothing consumes if left out.
         signature: the name of this signature.
         tags: the tags of the graph; TensorFlow Serving asks for "serve".
@@ -120,13 +126,17 @@ def read_saved_model(export_dir: str | Path, *, tags: Sequence[str] = ("serve",)
     if not graphs:
         seen = "; ".join(", ".join(g.meta_info_def.tags) for g in message.meta_graphs) or "none"
         raise GraphError(f"{path} has no graph tagged {', '.join(tags)}; its tags are: {seen}.")
-    signatures, specs = {}, {}
+    signatures: dict[str, Signature] = {}
+    specs: dict[str, TensorSpec] = {}
     for name, definition in sorted(graphs[0].signature_def.items()):
-        sides = []
-        for tensors in (definition.inputs, definition.outputs):
-            sides.append({key: tensors[key].name for key in sorted(tensors)})
-            specs |= {info.name: _spec(info) for info in tensors.values()}
-        signatures[name] = Signature(*sides, method=definition.method_name)
+        inputs, outputs = definition.inputs, definition.outputs
+        signatures[name] = Signature(
+            inputs={key: inputs[key].name for key in sorted(inputs)},
+            outputs={key: outputs[key].name for key in sorted(outputs)},
+            method=definition.method_name,
+        )
+        for info in (*inputs.values(), *outputs.values()):
+            specs[info.name] = _spec(info)
     return SavedModel(path, tuple(tags), signatures, specs, graphs[0].graph_def)
 
 
@@ -179,7 +189,7 @@ def open_graph(path: str | Path) -> GraphView:
     return GraphView(load_graph_def(path))
 
 
-def _inlined(graph_def):
+def _inlined(graph_def: "GraphDef") -> "GraphDef":
     """Return the graph with its function calls replaced by what they call, outputs kept."""
     if not graph_def.library.function:
         return graph_def
@@ -188,7 +198,12 @@ def _inlined(graph_def):
     return inline(graph_def)
 
 
-def _message(graph_def, view: GraphView, signatures: Mapping[str, Signature], tags: Sequence[str]):
+def _message(
+    graph_def: "GraphDef",
+    view: GraphView,
+    signatures: Mapping[str, Signature],
+    tags: Sequence[str],
+) -> "saved_model_pb2.SavedModel":
     from tensorflow.core.protobuf import saved_model_pb2
 
     message = saved_model_pb2.SavedModel(saved_model_schema_version=1)
@@ -204,7 +219,7 @@ def _message(graph_def, view: GraphView, signatures: Mapping[str, Signature], ta
     return message
 
 
-def _fill(info, tensor) -> None:
+def _fill(info: "meta_graph_pb2.TensorInfo", tensor: TensorInfo) -> None:
     tf = compat.tensorflow()
 
     info.name = tensor.name
@@ -216,14 +231,16 @@ def _fill(info, tensor) -> None:
         info.tensor_shape.dim.add(size=-1 if size is None else size)
 
 
-def _spec(info) -> TensorSpec:
+def _spec(info: "meta_graph_pb2.TensorInfo") -> TensorSpec:
     tf = compat.tensorflow()
 
     dims = [
         d.size if d.size >= 0 else ("batch" if i == 0 else f"dim{i}")
         for i, d in enumerate(info.tensor_shape.dim)
     ]
-    return TensorSpec(info.name, tf.as_dtype(info.dtype).name, tuple(dims))
+    # An initialisation op of TensorFlow 2 stands among the signatures with no dtype at all.
+    dtype = tf.as_dtype(info.dtype).name if info.dtype else ""
+    return TensorSpec(info.name, dtype, tuple(dims))
 
 
 def _replace_folder(folder: Path, content: bytes) -> None:

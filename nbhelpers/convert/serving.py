@@ -1,7 +1,7 @@
 """What servers want beside a SavedModel: warm-up requests, Triton's config, and lines to copy.
 
-Layout: `<name>/1/saved_model.pb` is TensorFlow Serving's (`--model_base_path=<name>`); the warm-up file
-is `1/assets.extra/tf_serving_warmup_requests`.
+Layout: `<name>/1/saved_model.pb` is TensorFlow Serving's (`--model_base_path=<name>`); the warm-up
+file is `1/assets.extra/tf_serving_warmup_requests`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,7 +32,7 @@ def write_warmup(
     *,
     signature: str = SERVING_DEFAULT,
 ) -> Path:
-    """Write the requests that TensorFlow Serving answers for itself before it says that it is ready.
+    """Write the requests that TensorFlow Serving answers itself before it says that it is ready.
 
     Args:
         path: `<export_dir>/assets.extra/tf_serving_warmup_requests`.
@@ -97,7 +97,7 @@ def graph_config(
 
 
 def command_lines(model: SavedModel, *, path: str, signature: str = SERVING_DEFAULT) -> str:
-    """Return the `saved_model_cli` and TensorFlow Serving lines for a SavedModel that lies at `path`."""
+    """Return the `saved_model_cli` and TensorFlow Serving lines for a SavedModel at `path`."""
     if signature not in model.signatures:
         raise unknown_name("signature", signature, model.signatures)
     where, tags = path, ",".join(model.tags)
@@ -112,7 +112,7 @@ def command_lines(model: SavedModel, *, path: str, signature: str = SERVING_DEFA
 
 
 def client_code(model: SavedModel, *, path: str, signature: str = SERVING_DEFAULT) -> str:
-    """Return Python that calls the SavedModel at `path`: TensorFlow 2, and a TensorFlow 1 session."""
+    """Return Python that calls the SavedModel at `path`: in TensorFlow 2 and in TensorFlow 1."""
     if signature not in model.signatures:
         raise unknown_name("signature", signature, model.signatures)
     entry, where = model.signatures[signature], path
@@ -132,7 +132,10 @@ def client_code(model: SavedModel, *, path: str, signature: str = SERVING_DEFAUL
 
 
 def snippets(folder: str | Path, artefacts: Iterable[Artefact]) -> dict[str, str]:
-    """Return title → lines for the receiver: the commands and a client, for each SavedModel's first signature."""
+    """Return title → lines for the receiver: commands and a client.
+
+    Of each SavedModel, the first signature counts.
+    """
     found: dict[str, str] = {}
     for each in artefacts:
         if each.kind == "savedmodel" and f"{each.path}: client" not in found:

@@ -7,6 +7,7 @@ moved last. In a graph of someone else's making, tensors are found by their valu
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -15,6 +16,9 @@ from nbhelpers import onnxgraph, parity
 from nbhelpers.convert.graphdef import GraphView
 from nbhelpers.convert.naming import legal_names
 from nbhelpers.convert.run import run_view
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Twin:
 
 def twins(
     model: onnx.ModelProto,
-    graph_def: object,
+    graph_def: "GraphDef",
     feeds: Mapping[str, np.ndarray],
     *,
     tolerance: float = parity.TOLERANCE,
@@ -52,8 +56,8 @@ def twins(
 
     Args:
         model: the ONNX model.
-        graph_def: the TensorFlow graph; its placeholders are matched to the inputs by name and, where
-            that fails, by shape and order.
+        graph_def: the TensorFlow graph; its placeholders are matched to the inputs by name and,
+            where that fails, by shape and order.
         feeds: ONNX input name to array; random numbers tell tensors apart best.
         tolerance: largest difference allowed, as a share of the largest value.
         group: how many TensorFlow tensors are fetched a run; fewer need less memory.
@@ -102,8 +106,8 @@ def names_json(found: Iterable[Twin]) -> str:
 def torch_module(node_name: str) -> str:
     """Return the module path in a node name as PyTorch's exporter writes it.
 
-    `/layer1/layer1.0/conv1/Conv` is `layer1.0.conv1`: each part is a scope, and a child of a container
-    repeats the container's name.
+    `/layer1/layer1.0/conv1/Conv` is `layer1.0.conv1`: each part is a scope, and a child of a
+    container repeats the container's name.
     """
     parts = node_name.strip("/").split("/")[:-1] if node_name.startswith("/") else []
     path: list[str] = []
@@ -115,7 +119,15 @@ def torch_module(node_name: str) -> str:
     return ".".join(path)
 
 
-def _match(name, node, expected, tensor, value, tolerance) -> Twin | None:
+def _match(
+    name: str,
+    node: onnx.NodeProto | None,
+    expected: np.ndarray,
+    tensor: str,
+    value: np.ndarray,
+    tolerance: float,
+) -> Twin | None:
+    """Return the twin if the TensorFlow tensor's `value` is `expected` in one of the layouts."""
     for layout in _layouts(expected.shape, np.shape(value)):
         seen = np.asarray(value)
         if layout != "as is":

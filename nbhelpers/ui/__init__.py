@@ -5,7 +5,7 @@ nothing is shown, started or configured by importing this package.
 """
 
 from nbhelpers.ui.filled import report_data
-from nbhelpers.ui.pictures import FlowPicture, flow_picture, histogram_picture
+from nbhelpers.ui.pictures import FlowPicture, Picture, flow_picture, histogram_picture
 from nbhelpers.ui.report import ReportData, report_html
 from nbhelpers.ui.tables import Table, handoff_status, table
 from nbhelpers.ui.viewer import ModelView, netron_view
@@ -13,6 +13,7 @@ from nbhelpers.ui.viewer import ModelView, netron_view
 __all__ = [
     "FlowPicture",
     "ModelView",
+    "Picture",
     "ReportData",
     "Table",
     "flow_picture",

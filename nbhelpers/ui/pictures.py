@@ -14,8 +14,8 @@ _ROW = 0.28
 """Inches for each bar."""
 
 
-class _Picture(Figure):
-    """A figure that shows itself, whether or not pyplot was ever imported."""
+class Picture(Figure):
+    """A matplotlib figure that shows itself in a notebook without pyplot (a plain one does not)."""
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -35,7 +35,7 @@ def histogram_picture(counts: Mapping[str, Mapping[str, int]], title: str = "") 
     }
     names = sorted(total, key=lambda op: (-total[op], op))
     height = 1.2 + _ROW * max(1, len(names)) * max(1, len(counts))
-    figure = _Picture(figsize=(8, height), facecolor="white", layout="constrained")
+    figure = Picture(figsize=(8, height), facecolor="white", layout="constrained")
     axes = figure.add_subplot()
     thick = 0.8 / max(1, len(counts))
     for place, (graph, ops) in enumerate(counts.items()):

@@ -54,7 +54,6 @@ def run(settings: Settings, *, progress: Progress | None = None, again: bool = F
     settings = settings.checked()
     progress = progress or Progress(io.StringIO())
     notebooks = find_notebooks(settings.notebooks)
-    papermill_engines.register(_ENGINE, _CountingEngine)
     executed = settings.folder / "notebooks"
     with contextlib.ExitStack() as stack:
         with explained(settings.folder, "What was there before is unchanged."):
@@ -118,6 +117,7 @@ def _execute(
     cell_timeout: int,
     on_cell: Callable[[int, int], None],
 ) -> None:
+    papermill_engines.register(_ENGINE, _CountingEngine)
     with (output.parent / "kernel.log").open("w+") as log:
         try:
             papermill.execute_notebook(

@@ -3,6 +3,7 @@
 Read from the record alone: the files of the stages, and `proofs` among the facts of "handoff".
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from nbhelpers.handoff import Handoff
@@ -30,11 +31,15 @@ def summary(handoff: Handoff) -> str:
 
 def _is_about(artefact: str, file: str) -> bool:
     """Whether `file` is the artefact, or the graph in the SavedModel folder that is."""
-    return artefact == file or file == f"{artefact.rstrip('/')}/saved_model.pb"
+    path = artefact.partition(":")[0]  # what stands after the colon is a signature
+    return path in (file, file.removesuffix("/saved_model.pb"))
 
 
 def _runtimes(proofs: Iterable[Mapping]) -> str:
-    return ", ".join(sorted({proof["runtime"] for proof in proofs})) or "–"
+    def by_version(runtime: str) -> list[int]:
+        return [int(number) for number in re.findall(r"\d+", runtime)]
+
+    return ", ".join(sorted({proof["runtime"] for proof in proofs}, key=by_version)) or "–"
 
 
 def _parity(proofs: Sequence[Mapping]) -> str:

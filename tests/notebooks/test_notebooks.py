@@ -95,9 +95,13 @@ def test_every_artefact_is_proven_on_every_runtime_that_can_load_it(sample):
 
 def test_the_accuracy_is_worth_the_name_and_everywhere_the_same(sample):
     known = [proof["accuracy"] for proof in proofs(sample) if proof.get("accuracy")]
-    assert known
-    assert all(accuracy == known[0] for accuracy in known)
-    assert max(known[0].values()) >= 0.95
+    shares = {}
+    for accuracy in known:
+        for output, share in accuracy.items():
+            shares.setdefault(output, set()).add(share)
+    assert shares
+    assert all(len(seen) == 1 for seen in shares.values()), shares
+    assert max(map(max, shares.values())) >= 0.95
 
 
 def test_the_table_at_the_end_names_every_model_and_its_runtimes(sample):

@@ -1,7 +1,7 @@
 """What each TensorFlow knows: its ops, their attributes and the values that these may take.
 
-One JSON file a release, written by the release itself (`make optables` runs `dump.py` in each legacy
-runtime); the current TensorFlow is asked directly.
+One JSON file a release, written by the release itself (`make optables` runs `dump.py` in each
+legacy runtime); the current TensorFlow is asked directly.
 """
 
 import functools
@@ -22,8 +22,8 @@ TARGETS = ("tf1.4", "tf1.13", "tf1.15", "tf2")
 class OpTable:
     """The ops of one release.
 
-    `ops` maps an op to its attributes, and each attribute to the values that it may take (None: any).
-    `producer` is the release's GraphDef version.
+    `ops` maps an op to its attributes, and each attribute to the values that it may take (None:
+    any). `producer` is the release's GraphDef version.
     """
 
     target: str

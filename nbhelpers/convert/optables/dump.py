@@ -1,6 +1,7 @@
 """Write the op table of the TensorFlow that runs this script: `python dump.py tf1.4.json`.
 
-Runs on Python 3.6 and TensorFlow 1.4 and later 1.x. Stateful ops are left out: a frozen graph has none.
+Runs on Python 3.6 and TensorFlow 1.4 and later 1.x. Stateful ops are left out: a frozen graph has
+none.
 """
 
 import json

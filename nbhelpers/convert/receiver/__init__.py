@@ -1,1 +1,1 @@
-"""Scripts that go into a handoff folder; they stand alone and are copied with their manifest filled in."""
+"""Scripts for a handoff folder; they stand alone and are copied with their manifest filled in."""

@@ -28,7 +28,7 @@ MANIFEST = json.loads("""{}""")  # filled in when this script is put into a fold
 
 
 def preprocess(path):
-    """Return the picture as PyTorch saw it: RGB, shorter side resized, centre crop, mean/std, NCHW."""
+    """Return the picture as PyTorch saw it: RGB, resized, centre crop, mean/std, NCHW."""
     steps = MANIFEST["preprocessing"]
     image = Image.open(path).convert("RGB")
     scale = float(steps["resize"]) / min(image.size)
@@ -65,7 +65,7 @@ def classify(images):
         with v1.Session() as session:
             names = sorted(graph["outputs"])
             fetch = [graph["outputs"][name] for name in names]
-            values = session.run(fetch, {list(graph["inputs"].values())[0]: images})
+            values = session.run(fetch, {next(iter(graph["inputs"].values())): images})
     print("TensorFlow %s, %s" % (tf.__version__, graph["path"]))
     return dict(zip(names, values))
 

@@ -5,8 +5,8 @@
     python verify.py --only graph/tf1.4/frozen.pb
     python verify.py --json result.json
 
-Needs numpy and TensorFlow (1.4 or later, 2.x too) on Python 3.6 or later, and nothing else. The inputs
-and the outputs that PyTorch gave for them are in golden.npz beside this file.
+Needs numpy and TensorFlow (1.4 or later, 2.x too) on Python 3.6 or later, and nothing else. The
+inputs and the outputs that PyTorch gave for them are in golden.npz beside this file.
 """
 
 from __future__ import print_function
@@ -27,11 +27,12 @@ import numpy as np
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 MANIFEST = json.loads("""{}""")  # filled in when this script is put into a folder
-# {"name": ..., "tolerance": ..., "artefacts": [{"path", "kind", "oldest", "inputs", "outputs", "signature"}]}
+# {"name", "tolerance",
+#  "artefacts": [{"path", "kind", "oldest", "inputs", "outputs", "signature", "tags"}]}
 
 
 def check_sums():
-    """Return the files whose sha256 is not the one in SHA256SUMS (None if there is no such file)."""
+    """Return the files whose sha256 is not the one in SHA256SUMS (None if there is none)."""
     path = os.path.join(HERE, "SHA256SUMS")
     if not os.path.exists(path):
         return None
@@ -94,8 +95,8 @@ def saved_model(tf, artefact):
     with session.graph.as_default():
         meta_graph = tf.saved_model.loader.load(session, artefact["tags"], path)
     signature = meta_graph.signature_def[artefact["signature"]]
-    inputs = dict((name, signature.inputs[key].name) for name, key in artefact["inputs"].items())
-    outputs = dict((name, signature.outputs[key].name) for name, key in artefact["outputs"].items())
+    inputs = {name: signature.inputs[key].name for name, key in artefact["inputs"].items()}
+    outputs = {name: signature.outputs[key].name for name, key in artefact["outputs"].items()}
     return lambda values: _run(session, inputs, outputs, values)
 
 
@@ -106,21 +107,21 @@ def _saved_model_2(tf, path, artefact):
     def run(inputs):
         # The loaded object owns what the function uses: naming it here keeps it alive.
         assert loaded is not None
-        fed = dict((artefact["inputs"][name], tf.constant(value)) for name, value in inputs.items())
+        fed = {artefact["inputs"][name]: tf.constant(value) for name, value in inputs.items()}
         results = function(**fed)
-        return dict((name, results[key].numpy()) for name, key in artefact["outputs"].items())
+        return {name: results[key].numpy() for name, key in artefact["outputs"].items()}
 
     return run
 
 
 def _run(session, input_tensors, output_tensors, inputs):
     names = sorted(output_tensors)
-    fed = dict((input_tensors[name], value) for name, value in inputs.items())
+    fed = {input_tensors[name]: value for name, value in inputs.items()}
     return dict(zip(names, session.run([output_tensors[name] for name in names], fed)))
 
 
 def compare(expected, actual, tolerance):
-    """Return (agrees, largest absolute difference, the same as a share of the largest value, labels)."""
+    """Return (agrees, largest difference, that as a share of the largest value, labels agree)."""
     if expected.shape != actual.shape or expected.dtype != actual.dtype:
         return False, None, None, None
     if not expected.size:
@@ -140,11 +141,9 @@ def judge(run, artefact, case):
     name, inputs, outputs, labels = case
     tolerance = MANIFEST["tolerance"]
     results = run(inputs)
-    outputs = dict((key, value) for key, value in outputs.items() if key in artefact["outputs"])
-    labels = dict((key, value) for key, value in labels.items() if key in artefact["outputs"])
-    compared = dict(
-        (key, compare(value, results[key], tolerance)) for key, value in outputs.items()
-    )
+    outputs = {key: value for key, value in outputs.items() if key in artefact["outputs"]}
+    labels = {key: value for key, value in labels.items() if key in artefact["outputs"]}
+    compared = {key: compare(value, results[key], tolerance) for key, value in outputs.items()}
     shown = [row for row in compared.values() if row[1] is not None]
     agreeing = [row[3] for row in compared.values() if row[3] is not None]
     return {
@@ -153,10 +152,10 @@ def judge(run, artefact, case):
         "largest_difference": max(row[1] for row in shown) if len(shown) == len(compared) else None,
         "relative": max(row[2] for row in shown) if len(shown) == len(compared) else None,
         "labels_agree": all(agreeing) if agreeing else None,
-        "accuracy": dict(
-            (key, float((results[key].argmax(axis=1) == value).mean()))
+        "accuracy": {
+            key: float((results[key].argmax(axis=1) == value).mean())
             for key, value in labels.items()
-        ),
+        },
     }
 
 
@@ -189,19 +188,19 @@ def verify(only):
             found = [judge(run, artefact, cases[0])]
             found[0]["latency_ms"] = latency(run, cases[0][1], first=time.time() - start)
             found += [judge(run, artefact, case) for case in cases[1:]]
-        except Exception as error:  # whatever TensorFlow raises is the verdict on this artefact
+        except Exception as error:  # noqa: BLE001 - what TensorFlow raises is the verdict here
             found = [{"case": "load", "ok": False, "error": str(error).splitlines()[0][:300]}]
-        shown = artefact["path"]
-        if artefact["signature"]:
-            shown += ":" + artefact["signature"]
-        rows += [dict(row, artefact=shown) for row in found]
+        where = {"artefact": artefact["path"], "signature": artefact["signature"]}
+        rows += [dict(row, **where) for row in found]
     return tf.__version__, rows
 
 
 def show(version, rows):
     """Print the rows as a table."""
     print("%s on TensorFlow %s, Python %s" % (MANIFEST["name"], version, sys.version.split()[0]))
-    width = max([len(row["artefact"]) for row in rows] + [8])
+    for row in rows:
+        row["shown"] = ":".join(filter(None, [row["artefact"], row["signature"]]))
+    width = max(len(row["shown"]) for row in rows)
     for row in rows:
         words = "ok  " if row["ok"] else "FAIL"
         if row.get("error"):
@@ -217,7 +216,7 @@ def show(version, rows):
                 detail += ", labels %s" % ("identical" if row["labels_agree"] else "DIFFER")
             for name, share in sorted(row["accuracy"].items()):
                 detail += ", accuracy of %s %.4f" % (name, share)
-        print("  %s  %-*s  %-9s  %s" % (words, width, row["artefact"], row["case"], detail))
+        print("  %s  %-*s  %-9s  %s" % (words, width, row["shown"], row["case"], detail))
 
 
 def main():

@@ -1,0 +1,38 @@
+"""onnx-tf comes up on current packages, and leaves nothing behind."""
+
+import subprocess
+import sys
+
+
+def fresh(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+def test_nothing_end_of_life_is_imported_and_the_stand_ins_are_gone():
+    seen = fresh(
+        "import sys, onnx\n"
+        "from nbhelpers.convert import compat\n"
+        "compat.load()\n"
+        "import onnx_tf.handlers.backend.hardmax\n"
+        "names = ('tensorflow_addons', 'tensorflow_probability', 'onnx.mapping', 'keras_addons')\n"
+        "print([name for name in names if name in sys.modules], hasattr(onnx, 'mapping'))"
+    )
+    assert seen.stdout.strip() == "[] False"
+
+
+def test_importing_the_package_loads_no_tensorflow():
+    seen = fresh("import sys, nbhelpers.convert; print('tensorflow' in sys.modules)")
+    assert seen.stdout.strip() == "False"
+
+
+def test_a_conversion_is_silent():
+    code = (
+        "from nbhelpers import convert; import onnx\n"
+        'm = onnx.parser.parse_model(\'<ir_version: 7, opset_import: ["" : 13]> '
+        "g (float[N, 2] x) => (float[N, 2] y) { y = Hardmax(x) }')\n"
+        "convert.onnx2tf(m, None)"
+    )
+    done = fresh(code)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -1,0 +1,159 @@
+"""Proof by the receiver's script: what it finds, in every runtime, and what it refuses."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from nbhelpers import convert, onnxgraph
+from nbhelpers.convert import artefacts, prove, runtimes, seal
+from nbhelpers.errors import ConversionError
+from nbhelpers.golden import Case, save_golden
+from tests.convert.models import seeded
+
+
+@pytest.fixture(scope="module")
+def folder(network, tmp_path_factory):
+    """A folder as a handoff has it: two graphs, their SavedModels, golden cases with labels."""
+    home = tmp_path_factory.mktemp("proof") / "net"
+    converted, signed = {}, {}
+    for target in ("tf1.4", "tf2"):
+        made = convert.onnx2tf(network, home / f"graph/{target}/frozen.pb", target=target)
+        converted[target] = artefacts.conversion_fact(made)
+        place = home / f"savedmodel/{target}/1"
+        model = convert.build_saved_model(
+            made.pb_path, place, inputs={"x": "images"}, outputs={"y": "scores", "z": "aux/out_0"}
+        )
+        signed[target] = artefacts.signature_fact(model)
+    cases = []
+    for batch in (1, 3):
+        feeds = {"images": seeded(batch, 3, 9, 11, seed=batch)}
+        outputs = onnxgraph.run_onnx(network, feeds)
+        labels = {"scores": outputs["scores"].argmax(axis=1)}
+        cases.append(Case(f"batch{batch}", feeds, outputs, labels))
+    save_golden(home / "golden.npz", cases)
+    return home, artefacts.artefacts(converted, signed)
+
+
+def files(home):
+    return [path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()]
+
+
+def test_every_runtime_proves_what_it_can_load(folder, legacy):
+    home, promises = folder
+    here = runtimes.runtimes()
+    proofs = prove.prove(home, files(home), prove.verify_script("net", promises), runtimes=here)
+    assert all(proof.ok for proof in proofs), proofs
+    by_runtime = {
+        str(each): {p.artefact for p in proofs if p.runtime == str(each)} for each in here
+    }
+    old = {"graph/tf1.4/frozen.pb", "savedmodel/tf1.4/1"}
+    new = {"graph/tf2/frozen.pb", "savedmodel/tf2/1"}
+    for each in here:
+        assert by_runtime[str(each)] == (old | new if each.name == "tf2" else old)
+    assert {proof.case for proof in proofs} == {"batch1", "batch3"}
+    assert all(proof.labels_agree and proof.accuracy == {"scores": 1.0} for proof in proofs)
+    assert all(proof.relative < 1e-5 for proof in proofs)
+
+
+def verify(home, *options):
+    done = subprocess.run(
+        [sys.executable, "verify.py", *options], cwd=home, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.fixture
+def received(folder, tmp_path):
+    """What a receiver has: the folder, verify.py and SHA256SUMS, somewhere else."""
+    home, promises = folder
+    place = prove.copied(home, files(home), tmp_path, verify=prove.verify_script("net", promises))
+    seal.write_sums(place)
+    return place
+
+
+def test_the_script_alone_says_ok(received):
+    status, text = verify(received)
+    assert status == 0, text
+    assert re.search(
+        r"ok    graph/tf2/frozen.pb .* batch3 .*labels identical, accuracy of scores 1.0000", text
+    )
+
+
+def test_a_changed_file_is_named_before_anything_is_loaded(received):
+    path = received / "graph/tf2/frozen.pb"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert verify(received) == (
+        1,
+        "The folder is not as it was sealed: graph/tf2/frozen.pb was changed.\n",
+    )
+    path.unlink()
+    assert "graph/tf2/frozen.pb is missing" in verify(received)[1]
+
+
+def test_wrong_numbers_fail(received):
+    (received / "SHA256SUMS").unlink()
+    with np.load(received / "golden.npz") as arrays:
+        golden = {name: arrays[name] for name in arrays.files}
+    golden["batch3/output/scores"] = golden["batch3/output/scores"] * np.float32(1.001)
+    np.savez(received / "golden.npz", **golden)
+    status, text = verify(received, "--only", "graph/tf2/frozen.pb")
+    assert status == 1
+    assert "FAIL  graph/tf2/frozen.pb  batch3" in text
+    assert "ok    graph/tf2/frozen.pb  batch1" in text
+
+
+def test_an_artefact_that_does_not_load_fails_and_says_why(received):
+    (received / "SHA256SUMS").unlink()
+    (received / "graph/tf2/frozen.pb").write_bytes(b"not a graph")
+    status, text = verify(received, "--json", "rows.json")
+    assert status == 1
+    assert "FAIL  graph/tf2/frozen.pb" in text
+    rows = json.loads((received / "rows.json").read_text())["rows"]
+    assert [row["case"] for row in rows if not row["ok"]] == ["load"]
+
+
+def test_a_runtime_that_crashes_is_reported_with_its_last_words(folder):
+    home, _ = folder
+    runtime = runtimes.Runtime("tf2", runtimes.runtimes()[-1].python, "9.9")
+    with pytest.raises(
+        ConversionError, match="TensorFlow 9.9 ended with status 7 .*it said last: out of luck"
+    ):
+        prove.prove(
+            home,
+            ["golden.npz"],
+            "import sys; print('out of luck'); sys.exit(7)",
+            runtimes=[runtime],
+        )
+
+
+def test_an_environment_without_tensorflow_is_named(tmp_path, monkeypatch):
+    place = tmp_path / "tf1.4" / "bin"
+    place.mkdir(parents=True)
+    (place / "python").write_text("#!/bin/sh\necho 'no tensorflow here' >&2\nexit 1\n")
+    (place / "python").chmod(0o755)
+    monkeypatch.setenv("NBHELPERS_ENVS", str(tmp_path))
+    with pytest.raises(
+        ValueError, match=r"expected to hold TensorFlow, but: no tensorflow here.*make legacy"
+    ):
+        runtimes.runtimes()
+
+
+def test_runtimes_that_are_not_installed_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("NBHELPERS_ENVS", str(tmp_path))
+    assert runtimes.missing() == ("tf1.4", "tf1.13", "tf1.15")
+    assert [each.name for each in runtimes.runtimes()] == ["tf2"]
+
+
+def test_proofs_that_say_the_same_keep_their_latency():
+    proof = prove.Proof("graph/tf2/frozen.pb", "TensorFlow 2", "batch1", True, latency_ms=5.0)
+    entry = {"facts": {"proofs": [proof.to_json()]}, "timings": {"latency_ms": {proof.run: 3.0}}}
+    assert prove.settled([proof], entry)[0].latency_ms == 3.0
+    entry["facts"]["proofs"][0]["relative"] = 0.5
+    assert prove.settled([proof], entry)[0].latency_ms == 5.0
+    assert prove.settled([proof], None) == (proof,)
