@@ -28,7 +28,7 @@ HANDOFF_OPTIONS = $(call option,MODEL,--model) $(call option,CHECKPOINT,--checkp
 	$(call option,NAME,--name) $(call option,TARGETS,--targets) $(call option,INPUTS,--inputs) \
 	$(call option,OUTPUTS,--outputs) $(call option,OPSET,--opset)
 
-.PHONY: help setup legacy dev handoff lab browser test check clean distclean
+.PHONY: help setup legacy dev handoff lab browser test check bench optables clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -83,6 +83,14 @@ check: ## lint, format, types, import contracts, spelling, notebooks without out
 	$(if $(NOTEBOOKS),run $(TH)/nbstripout --keep-id --verify $(NOTEBOOKS);) \
 	run $(TH)/python -m pytest -q $(wildcard tests/project/test_notebook_structure.py) tests/project/test_pins.py; \
 	exit $$status
+
+bench: setup ## conversion time and latency against raw onnx-tf, in one run: writes benchmarks/RESULTS.md
+	@$(TH)/python benchmarks/export_resnet18.py build/bench/resnet18.onnx
+	@$(TF)/python benchmarks/conversion.py build/bench/resnet18.onnx
+
+optables: legacy ## write the op tables of TensorFlow 1.4, 1.13 and 1.15 again, each by its own runtime
+	@for v in tf1.4 tf1.13 tf1.15; do \
+		.envs/$$v/bin/python nbhelpers/convert/optables/dump.py nbhelpers/convert/optables/$$v.json || exit 1; done
 
 clean: ## remove caches and what builds left behind (never handoffs/, your results, nor .envs/)
 	@rm -rf build dist .cache .tmp *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

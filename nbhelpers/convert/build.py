@@ -5,6 +5,8 @@ conversion; a name scope for each ONNX node gives the same graph without it.
 """
 
 from dataclasses import dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import onnx
 from onnx import numpy_helper
@@ -12,6 +14,14 @@ from onnx import numpy_helper
 from nbhelpers.convert import compat
 from nbhelpers.convert.naming import Names
 from nbhelpers.errors import ConversionError
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+    from nbhelpers.convert.handlers import Tensors
+
+HandlerTable: TypeAlias = dict[str, dict[str, Any]]
+"""Domain → op → onnx-tf's handler class."""
 
 NEWEST_OPSET = 15
 """The newest opset that onnx-tf 1.10 knows."""
@@ -25,7 +35,7 @@ class Built:
     does so for every tensor that a node makes; `scopes` maps ONNX nodes to their name scopes.
     """
 
-    graph_def: object
+    graph_def: "GraphDef"
     inputs: dict[str, str]
     outputs: dict[str, str]
     tensors: dict[str, str] = field(repr=False)
@@ -78,7 +88,13 @@ def build(model: onnx.ModelProto) -> Built:
     )
 
 
-def _run_handlers(tf, model, table, tensors, names) -> tuple[dict[str, str], dict[str, str]]:
+def _run_handlers(
+    tf: ModuleType,
+    model: onnx.ModelProto,
+    table: HandlerTable,
+    tensors: "Tensors",
+    names: Names,
+) -> tuple[dict[str, str], dict[str, str]]:
     """Run every node's handler; return ONNX tensor → TensorFlow tensor, and ONNX node → scope."""
     from onnx_tf.pb_wrapper import OnnxNode
 
@@ -95,9 +111,10 @@ def _run_handlers(tf, model, table, tensors, names) -> tuple[dict[str, str], dic
         except ConversionError:
             raise
         except Exception as error:  # whatever a foreign handler raises, the node is to blame
+            said = str(error).splitlines()[0] if str(error) else "no message"
             raise ConversionError(
                 f"ONNX node {node.name!r} ({node.op_type}) cannot be converted: "
-                f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+                f"{type(error).__name__}: {said}"
             ) from error
         for name, tensor in zip(node.output, results, strict=False):
             if name and tensor is not None:
@@ -106,7 +123,7 @@ def _run_handlers(tf, model, table, tensors, names) -> tuple[dict[str, str], dic
     return made, scopes
 
 
-def _placeholder(tf, value: onnx.ValueInfoProto, names: Names):
+def _placeholder(tf: ModuleType, value: onnx.ValueInfoProto, names: Names) -> Any:
     kind = value.type.tensor_type
     dims = [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
@@ -114,21 +131,20 @@ def _placeholder(tf, value: onnx.ValueInfoProto, names: Names):
     return tf.compat.v1.placeholder(dtype, shape, name=names.legal(value.name))
 
 
-def _refuse_unknown(model: onnx.ModelProto, opsets: dict[str, int], table: dict) -> None:
+def _refuse_unknown(model: onnx.ModelProto, opsets: dict[str, int], table: HandlerTable) -> None:
     """Refuse an opset or ops that no handler knows, naming every such node at once."""
     opset = opsets.get("", opsets.get("ai.onnx", 0))
     if opset > NEWEST_OPSET:
         raise ConversionError(
-            f"The model uses opset {opset}; the converter knows up to {NEWEST_OPSET}. Export it again "
-            "with opset 13 (nbhelpers.train.export_onnx(..., opset=13))."
+            f"The model uses opset {opset}; the converter knows up to {NEWEST_OPSET}. Export it "
+            "again with opset 13 (nbhelpers.train.export_onnx(..., opset=13))."
         )
     unknown = []
     for node in model.graph.node:
         handler = table.get(node.domain, {}).get(node.op_type)
         if handler is None:
-            unknown.append(
-                f"{node.name or node.output[0]} ({node.domain + '.' if node.domain else ''}{node.op_type})"
-            )
+            op = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            unknown.append(f"{node.name or node.output[0]} ({op})")
     if unknown:
         more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
         raise ConversionError(
@@ -137,7 +153,9 @@ def _refuse_unknown(model: onnx.ModelProto, opsets: dict[str, int], table: dict)
         )
 
 
-def _named_after_onnx(graph_def, made: dict[str, str], names: Names):
+def _named_after_onnx(
+    graph_def: "GraphDef", made: dict[str, str], names: Names
+) -> tuple["GraphDef", dict[str, str]]:
     """Rename each TensorFlow node after the ONNX tensor that it makes, where it makes just one.
 
     So `/layer1/relu/Relu_output_0` is found under that name (made legal) in every later graph.

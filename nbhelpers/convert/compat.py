@@ -1,8 +1,9 @@
 """Bring up onnx-tf 1.10 on today's onnx and TensorFlow.
 
 onnx-tf imports three things that are gone or end-of-life: `onnx.mapping`, `tensorflow_addons` (one
-function of it) and `tensorflow_probability` (for Bernoulli only). They are provided while it is being
-imported. `tensorflow_addons` and `tensorflow_probability` are never imported, installed or not.
+function of it) and `tensorflow_probability` (for Bernoulli only). They are provided while it is
+being imported. `tensorflow_addons` and `tensorflow_probability` are never imported, installed or
+not.
 """
 
 import contextlib
@@ -12,7 +13,9 @@ import os
 import sys
 import types
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
@@ -21,7 +24,7 @@ from nbhelpers import kernel
 
 @functools.cache
 def tensorflow() -> types.ModuleType:
-    """Import and return TensorFlow without its start-up messages, which would bury a notebook cell."""
+    """Import and return TensorFlow without its start-up messages, which would bury a cell."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read while it is imported
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     with _without_standard_error():  # the first lines come before any setting is read
@@ -39,7 +42,7 @@ def load() -> types.ModuleType:
     """
     kernel.require("convert")
     with _stand_ins(tensorflow()):
-        import onnx_tf.backend  # noqa: F401
+        import onnx_tf.backend
     import onnx_tf
 
     return onnx_tf
@@ -63,7 +66,7 @@ def nchw_convolutions() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_standard_error() -> Iterator[None]:
-    """Send what native code writes to the process's standard error nowhere; exceptions still come."""
+    """Silence what native code writes to standard error; exceptions still come."""
     sys.stderr.flush()
     saved = os.dup(2)
     with open(os.devnull, "wb") as nowhere:
@@ -81,17 +84,18 @@ def _stand_ins(tf: types.ModuleType) -> Iterator[None]:
     provided = {
         "onnx.mapping": mapping,
         "tensorflow_addons": _tensorflow_addons(tf),
-        "tensorflow_probability": types.ModuleType("tensorflow_probability"),
+        "tensorflow_probability": _module("tensorflow_probability", distributions=None),
     }
-    provided["tensorflow_probability"].distributions = None
     before = {name: sys.modules.get(name) for name in provided}
     sys.modules.update(provided)
-    onnx.mapping = helper.mapping = mapping
+    for owner in (onnx, helper):
+        vars(owner)["mapping"] = mapping
     try:
         yield
     finally:
         # The handlers keep their references; nobody else shall meet the stand-ins.
-        del onnx.mapping, helper.mapping
+        for owner in (onnx, helper):
+            del vars(owner)["mapping"]
         for name, module in before.items():
             if module is None:
                 del sys.modules[name]
@@ -100,29 +104,34 @@ def _stand_ins(tf: types.ModuleType) -> Iterator[None]:
 
 
 def _onnx_mapping() -> types.ModuleType:
-    """Return what `onnx.mapping` was until onnx 1.15, built from its replacement in `onnx.helper`."""
+    """Return what `onnx.mapping` was until onnx 1.15, made with `onnx.helper`."""
     codes = [code for code in TensorProto.DataType.values() if code != TensorProto.UNDEFINED]
-    mapping = types.ModuleType("onnx.mapping")
-    mapping.TENSOR_TYPE_TO_NP_TYPE = {c: helper.tensor_dtype_to_np_dtype(c) for c in codes}
-    mapping.NP_TYPE_TO_TENSOR_TYPE = {}
-    for code, dtype in mapping.TENSOR_TYPE_TO_NP_TYPE.items():
-        mapping.NP_TYPE_TO_TENSOR_TYPE.setdefault(dtype, code)
-    mapping.TENSOR_TYPE_TO_STORAGE_TENSOR_TYPE = {
-        code: helper.tensor_dtype_to_storage_tensor_dtype(code) for code in codes
-    }
-    mapping.STORAGE_TENSOR_TYPE_TO_FIELD = {
-        code: helper.tensor_dtype_to_field(code) for code in codes
-    }
-    return mapping
+    dtypes = {code: helper.tensor_dtype_to_np_dtype(code) for code in codes}
+    first_codes: dict[np.dtype, int] = {}
+    for code, dtype in dtypes.items():
+        first_codes.setdefault(dtype, code)
+    return _module(
+        "onnx.mapping",
+        TENSOR_TYPE_TO_NP_TYPE=dtypes,
+        NP_TYPE_TO_TENSOR_TYPE=first_codes,
+        TENSOR_TYPE_TO_STORAGE_TENSOR_TYPE={
+            code: helper.tensor_dtype_to_storage_tensor_dtype(code) for code in codes
+        },
+        STORAGE_TENSOR_TYPE_TO_FIELD={code: helper.tensor_dtype_to_field(code) for code in codes},
+    )
 
 
 def _tensorflow_addons(tf: types.ModuleType) -> types.ModuleType:
-    def hardmax(logits: object, name: str | None = None) -> object:
+    def hardmax(logits: Any, name: str | None = None) -> Any:
         """One where the last axis has its (first) largest value, zero elsewhere."""
         return tf.one_hot(
             tf.argmax(logits, -1), tf.shape(logits)[-1], dtype=logits.dtype, name=name
         )
 
-    module = types.ModuleType("tensorflow_addons")
-    module.seq2seq = types.SimpleNamespace(hardmax=hardmax)
+    return _module("tensorflow_addons", seq2seq=types.SimpleNamespace(hardmax=hardmax))
+
+
+def _module(name: str, **members: object) -> types.ModuleType:
+    module = types.ModuleType(name)
+    vars(module).update(members)
     return module

@@ -119,6 +119,29 @@ def settled(proofs: Iterable[Proof], earlier: Mapping | None) -> tuple[Proof, ..
     )
 
 
+def grid(proofs: Iterable[Proof]) -> list[dict[str, str]]:
+    """Return a row for each artefact and signature, with the worst of all cases on each runtime."""
+    rows: dict[tuple[str, str], dict[str, list[Proof]]] = {}
+    for proof in proofs:
+        row = rows.setdefault((proof.artefact, proof.signature), {})
+        row.setdefault(proof.runtime, []).append(proof)
+    return [
+        {
+            "artefact": artefact,
+            "signature": signature,
+            **{runtime: _worst(found) for runtime, found in row.items()},
+        }
+        for (artefact, signature), row in rows.items()
+    ]
+
+
+def _worst(proofs: Iterable[Proof]) -> str:
+    bad = [proof for proof in proofs if not proof.ok]
+    if bad:
+        return f"DIFFERS ({', '.join(proof.case for proof in bad)}) {bad[0].error}".strip()
+    return f"{max(proof.relative or 0.0 for proof in proofs):.1e}"
+
+
 def covers(artefacts: Iterable[Artefact], runtime: rt.Runtime) -> bool:
     """Whether a runtime is new enough for at least one of the artefacts."""
     here = [int(part) for part in runtime.version.split(".")[:2]]

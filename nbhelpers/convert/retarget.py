@@ -138,7 +138,8 @@ def _problem(node: "NodeDef", table: OpTable) -> str | None:
         if name not in allowed:
             return f"{node.op} has no attribute {name} there, and here it is {_words(value)}"
         seen = _allowed_word(value)
-        if allowed[name] is not None and seen is not None and seen not in allowed[name]:
+        values = allowed[name]
+        if values is not None and seen is not None and seen not in values:
             return f"{node.op} does not take {name} = {seen} there"
     return None
 

@@ -1,13 +1,15 @@
-"""Make the padding of pools (and of auto-padded convolutions) explicit, so that no converter guesses it.
+"""Make the padding of pools (and of auto-padded convolutions) explicit: no converter guesses it.
 
-A padded MaxPool becomes a Pad with the lowest value and a pool without pads; AveragePool becomes a Pad
-with zeros, a pool without pads and, where padding must not be counted, a factor for each output cell.
-The output sizes follow ONNX's MaxPool and AveragePool: a last window that would begin in the padding
-at the end is dropped.
+A padded MaxPool becomes a Pad with the lowest value and a pool without pads; AveragePool becomes a
+Pad with zeros, a pool without pads and, where padding must not be counted, a factor for each output
+cell. The output sizes follow ONNX's MaxPool and AveragePool: a last window that would begin in the
+padding at the end is dropped.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,7 +26,7 @@ class ExplicitPadding:
 
 @dataclass(frozen=True)
 class _Window:
-    """One pooled axis: sizes in elements; `counted` is the padding that ceil_mode did not add."""
+    """One pooled axis: sizes in elements; `extra` is the padding at the end that ceil_mode adds."""
 
     kernel: int
     stride: int
@@ -36,16 +38,18 @@ class _Window:
 
 
 def explicit_padding(model: onnx.ModelProto) -> ExplicitPadding:
-    """Return `model` with explicit padding on MaxPool, AveragePool and Conv; the original is untouched.
+    """Return `model` with explicit padding on MaxPool, AveragePool and Conv; the original stays.
 
-    Nodes that need a spatial size which is not known (ceil_mode, auto_pad, or uncounted padding, on a
-    dynamic axis) are left as they are: the conversion names and refuses them.
+    Nodes that need a spatial size which is not known (ceil_mode, auto_pad, or uncounted padding, on
+    a dynamic axis) are left as they are: the conversion names and refuses them.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
     shapes = _shapes(result)
     opset = next(o.version for o in result.opset_import if o.domain in ("", "ai.onnx"))
-    nodes, constants, changes = [], [], []
+    nodes: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
+    changes: list[str] = []
     for node in result.graph.node:
         replaced = None
         if node.domain in ("", "ai.onnx") and node.op_type in ("MaxPool", "AveragePool"):
@@ -65,7 +69,10 @@ def explicit_padding(model: onnx.ModelProto) -> ExplicitPadding:
     return ExplicitPadding(result, tuple(changes))
 
 
-def _explicit_pool(node, shapes, constants, opset) -> list[onnx.NodeProto] | None:
+def _explicit_pool(
+    node: onnx.NodeProto, shapes: "_Types", constants: list[onnx.TensorProto], opset: int
+) -> list[onnx.NodeProto] | None:
+    """Return the nodes that replace a pool, or None; their constants are added to `constants`."""
     attributes = _attributes(node)
     shape = shapes.get(node.input[0])
     if shape is None or len(node.output) > 1:
@@ -81,11 +88,13 @@ def _explicit_pool(node, shapes, constants, opset) -> list[onnx.NodeProto] | Non
         return None
     average = node.op_type == "AveragePool"
     needs_factor = average and any(w.extra or (not include and (w.begin or w.end)) for w in windows)
-    if needs_factor and any(size is None for size in shape[2:]):
+    sizes = [size for size in shape[2:] if size is not None]
+    if needs_factor and len(sizes) < len(windows):
         return None
     begins, ends = [w.begin for w in windows], [w.end + w.extra for w in windows]
     name = node.name or node.output[0]
-    steps, data = [], node.input[0]
+    steps: list[onnx.NodeProto] = []
+    data = node.input[0]
     if any(begins) or any(ends):
         padding = [0, 0, *begins, 0, 0, *ends]
         lowest = 0.0 if average else _lowest(shapes.dtype(node.input[0]))
@@ -94,7 +103,7 @@ def _explicit_pool(node, shapes, constants, opset) -> list[onnx.NodeProto] | Non
     pooled = f"{name}/average" if needs_factor else node.output[0]
     steps.append(helper.make_node(node.op_type, [data], [pooled], name=name, **attributes))
     if needs_factor:
-        factor = _cells_over_counted(windows, shape[2:], bool(include))
+        factor = _cells_over_counted(windows, sizes, bool(include))
         dtype = helper.tensor_dtype_to_np_dtype(shapes.dtype(node.input[0]))
         constants.append(numpy_helper.from_array(factor.astype(dtype), f"{name}/factor"))
         steps.append(
@@ -105,7 +114,7 @@ def _explicit_pool(node, shapes, constants, opset) -> list[onnx.NodeProto] | Non
     return steps
 
 
-def _explicit_conv(node, shapes) -> list[onnx.NodeProto] | None:
+def _explicit_conv(node: onnx.NodeProto, shapes: "_Types") -> list[onnx.NodeProto] | None:
     attributes = _attributes(node)
     weight, shape = shapes.get(node.input[1]), shapes.get(node.input[0])
     if shape is None or weight is None:
@@ -119,7 +128,13 @@ def _explicit_conv(node, shapes) -> list[onnx.NodeProto] | None:
     return [helper.make_node("Conv", node.input, node.output, name=node.name, **attributes)]
 
 
-def _windows(sizes, attributes, pads, auto_pad, ceil_mode) -> list[_Window] | None:
+def _windows(
+    sizes: Sequence[int | None],
+    attributes: dict[str, Any],
+    pads: Sequence[int] | None,
+    auto_pad: str,
+    ceil_mode: int,
+) -> list[_Window] | None:
     """Return one window an axis, or None where an unknown size would have to be known."""
     rank = len(attributes["kernel_shape"])
     strides = attributes.get("strides", [1] * rank)
@@ -129,14 +144,17 @@ def _windows(sizes, attributes, pads, auto_pad, ceil_mode) -> list[_Window] | No
     for axis, kernel in enumerate(attributes["kernel_shape"]):
         size, stride, reach = sizes[axis], strides[axis], (kernel - 1) * dilations[axis] + 1
         begin, end, extra = pads[axis], pads[rank + axis], 0
-        if size is None and (auto_pad.startswith("SAME") or ceil_mode):
-            return None
+        outputs: int | None
         if auto_pad.startswith("SAME"):
+            if size is None:
+                return None
             outputs = -(-size // stride)
             total = max((outputs - 1) * stride + reach - size, 0)
             begin = total // 2 if auto_pad == "SAME_UPPER" else total - total // 2
             end = total - begin
         elif ceil_mode:
+            if size is None:
+                return None
             padded = size + begin + end
             outputs = math.ceil((padded - reach) / stride) + 1
             if (outputs - 1) * stride >= size + begin:
@@ -148,10 +166,13 @@ def _windows(sizes, attributes, pads, auto_pad, ceil_mode) -> list[_Window] | No
     return windows
 
 
-def _cells_over_counted(windows: list[_Window], sizes: list[int], include: bool) -> np.ndarray:
+def _cells_over_counted(
+    windows: Sequence[_Window], sizes: Sequence[int], include: bool
+) -> np.ndarray:
     """Return window cells / counted cells, shape 1×1×outputs (the axes' counts multiply)."""
     factor = np.ones([1] * (2 + len(windows)))
     for axis, (window, size) in enumerate(zip(windows, sizes, strict=True)):
+        assert window.outputs is not None  # its size is known
         first = np.arange(window.outputs)[:, None] * window.stride - window.begin
         cells = first + np.arange(window.kernel)[None, :] * window.dilation
         low, high = (-window.begin, size + window.end) if include else (0, size)
@@ -162,7 +183,16 @@ def _cells_over_counted(windows: list[_Window], sizes: list[int], include: bool)
     return factor
 
 
-def _pad(data, output, padding, value, shapes, constants, opset) -> onnx.NodeProto:
+def _pad(
+    data: str,
+    output: str,
+    padding: Sequence[int],
+    value: float,
+    shapes: "_Types",
+    constants: list[onnx.TensorProto],
+    opset: int,
+) -> onnx.NodeProto:
+    """Return a Pad, whose amounts are attributes up to opset 10 and constants from 11."""
     name = f"{output}/Pad"
     if opset < 11:
         return helper.make_node(
@@ -181,11 +211,11 @@ def _lowest(dtype: int) -> float | int:
     return -math.inf
 
 
-def _attributes(node: onnx.NodeProto) -> dict:
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {a.name: helper.get_attribute_value(a) for a in node.attribute}
 
 
-class _Types(dict):
+class _Types(dict[str, list[int | None]]):
     """Tensor name to shape (None for an unknown size), and its element type."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The receiver's page for a handoff: what the record and the proofs say, in the form `report` takes."""
+"""What the record and the proofs of a handoff say, in the form that `report` takes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

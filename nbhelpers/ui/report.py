@@ -137,7 +137,7 @@ def _proofs(data: ReportData) -> str:
         accuracy = proof.get("accuracy") or {}
         rows.append(
             (
-                proof["artefact"],
+                _called(proof),
                 proof["runtime"],
                 proof["case"],
                 "agrees" if proof["ok"] else "DIFFERS",
@@ -153,7 +153,43 @@ def _proofs(data: ReportData) -> str:
     head = ("artefact", "runtime", "case", *compared, "accuracy", "latency, ms", "")
     notes = "".join(f"<li>{html.escape(text)}</li>" for text in data.unproven)
     listed = f"<p>Not proven:</p><ul>{notes}</ul>\n" if notes else ""
-    return _table(head, rows, numbers=(4, 5, 8)) + listed
+    if not rows:
+        return listed
+    every = _table(head, rows, numbers=(4, 5, 8))
+    closed = f"<details><summary>Every run ({len(rows)})</summary>\n{every}</details>\n"
+    return _grid(data.proofs) + listed + closed
+
+
+def _grid(proofs: Sequence[Mapping]) -> str:
+    """Return artefact by runtime: the largest difference over all cases, or that it differs."""
+    runtimes = list(dict.fromkeys(str(proof["runtime"]) for proof in proofs))
+    worst: dict[str, dict[str, str | float]] = {}
+    for proof in proofs:
+        row = worst.setdefault(_called(proof), {})
+        runtime, relative = str(proof["runtime"]), proof.get("relative") or 0.0
+        before = row.get(runtime, 0.0)
+        if not proof["ok"] or isinstance(before, str):
+            row[runtime] = "DIFFERS"
+        else:
+            row[runtime] = max(before, relative)
+    rows = [
+        (artefact, *(_grid_cell(row.get(runtime)) for runtime in runtimes))
+        for artefact, row in worst.items()
+    ]
+    caption = "<p>Largest difference over all cases, as a share of the largest output:</p>\n"
+    return caption + _table(("artefact", *runtimes), rows, numbers=range(1, len(runtimes) + 1))
+
+
+def _grid_cell(value: str | float | None) -> str:
+    if value is None or isinstance(value, str):
+        return value or _MINUS
+    return f"{value:.1e}"
+
+
+def _called(proof: Mapping) -> str:
+    """Return the artefact and, for a SavedModel, the signature that was called."""
+    signature = proof.get("signature")
+    return f"{proof['artefact']} · {signature}" if signature else str(proof["artefact"])
 
 
 def _parity(stages: Mapping[str, Sequence[Mapping]]) -> str:

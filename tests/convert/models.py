@@ -5,7 +5,8 @@ import onnx
 
 NETWORK = """
 network (float[N, 3, 9, 11] images) => (float[N, 4] scores, float[N, 2] "aux/out:0") {
-    [stem_conv] hidden = Conv<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(images, w1, b1)
+    [stem_conv] hidden = Conv<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>
+        (images, w1, b1)
     [stem_relu] active = Relu(hidden)
     [pool] pooled = MaxPool<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(active)
     [body] wide = Conv<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(pooled, w2, b2)

@@ -55,7 +55,7 @@ def test_running_fetches_inner_tensors_and_takes_both_forms_of_a_name(view, netw
 
 
 def test_importing_a_graph_leaves_it_as_it_is(network):
-    """TensorFlow writes default attributes into what it imports; an old target would refuse them."""
+    """TensorFlow writes defaults into what it imports; an old target would refuse them."""
     graph_def = convert.onnx2tf(network, None, target="tf1.4").graph_def
     before = graph_def.SerializeToString(deterministic=True)
     convert.run_tf(graph_def, {"images": seeded(1, 3, 9, 11)})

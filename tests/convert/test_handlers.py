@@ -25,8 +25,8 @@ POOLS = {
     "padded": "kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]",
     "lopsided": "kernel_shape = [2, 3], strides = [1, 2], pads = [0, 2, 1, 0]",
     "ceil": "kernel_shape = [3, 3], strides = [2, 2], ceil_mode = 1",
-    "ceil and padded": "kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1], ceil_mode = 1",
-    "ceil past the end": "kernel_shape = [2, 2], strides = [3, 3], pads = [1, 1, 1, 1], ceil_mode = 1",
+    "ceil, padded": "kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1], ceil_mode = 1",
+    "ceil, past": "kernel_shape = [2, 2], strides = [3, 3], pads = [1, 1, 1, 1], ceil_mode = 1",
     "same upper": 'kernel_shape = [3, 2], strides = [2, 2], auto_pad = "SAME_UPPER"',
     "same lower": 'kernel_shape = [3, 2], strides = [2, 2], auto_pad = "SAME_LOWER"',
     "valid": 'kernel_shape = [3, 3], auto_pad = "VALID"',
@@ -39,7 +39,8 @@ POOLS = {
 def test_max_pool_is_exact_at_odd_and_even_sizes(options, size):
     height, width = size
     model = parse(
-        f"g (float[N, 2, {height}, {width}] x) => (float[N, 2, h, w] y) {{ y = MaxPool<{options}>(x) }}"
+        f"g (float[N, 2, {height}, {width}] x) => (float[N, 2, h, w] y) "
+        f"{{ y = MaxPool<{options}>(x) }}"
     )
     agree(model, (1, 2, *size), (3, 2, *size))
 
@@ -134,8 +135,9 @@ def test_convolution(case):
 @pytest.mark.parametrize("stride", [1, 2])
 def test_convolution_over_one_and_three_axes(rank, stride):
     size = (9, 6, 7)[:rank]
+    sizes, symbols = ", ".join(map(str, size)), ", ".join("abc"[:rank])
     model = parse(
-        f"g (float[N, 2, {', '.join(map(str, size))}] x) => (float[N, 3, {', '.join('abc'[:rank])}] y) "
+        f"g (float[N, 2, {sizes}] x) => (float[N, 3, {symbols}] y) "
         f"{{ y = Conv<pads = {[1] * 2 * rank}, strides = {[stride] * rank}>(x, w1, b1) }}",
         w1=seeded(3, 2, *[3] * rank, seed=1),
         b1=seeded(3, seed=2),
@@ -212,6 +214,7 @@ def test_squeeze_and_unsqueeze_take_axes_as_input():
 def test_ops_that_onnx_tf_converts_itself_still_do():
     model = parse(
         "g (float[N, 3, 4] x) => (float[N, 4, 3] y) "
-        "{ a = Sigmoid(x) b = Softmax<axis = 2>(a) c = Mul(a, b) y = Transpose<perm = [0, 2, 1]>(c) }"
+        "{ a = Sigmoid(x) b = Softmax<axis = 2>(a) c = Mul(a, b) "
+        "y = Transpose<perm = [0, 2, 1]>(c) }"
     )
     agree(model, (1, 3, 4), (3, 3, 4))

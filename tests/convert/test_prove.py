@@ -122,7 +122,7 @@ def test_a_runtime_that_crashes_is_reported_with_its_last_words(folder):
     home, _ = folder
     runtime = runtimes.Runtime("tf2", runtimes.runtimes()[-1].python, "9.9")
     with pytest.raises(
-        ConversionError, match="TensorFlow 9.9 ended with status 7 .*it said last: out of luck"
+        ConversionError, match=r"TensorFlow 9.9 ended with status 7 .*it said last: out of luck"
     ):
         prove.prove(
             home,

@@ -18,7 +18,8 @@ with tf.Session(graph=tf.Graph()) as session:
     loaded = tf.saved_model.loader.load(session, ["serve"], "1")
     signature = loaded.signature_def["serving_default"]
     assert signature.method_name == "tensorflow/serving/predict"
-    np.save("y.npy", session.run(signature.outputs["y"].name, {signature.inputs["x"].name: np.load("x.npy")}))
+    fed = {signature.inputs["x"].name: np.load("x.npy")}
+    np.save("y.npy", session.run(signature.outputs["y"].name, fed))
 """
 
 

@@ -33,7 +33,7 @@ def preprocess(path):
     image = Image.open(path).convert("RGB")
     scale = float(steps["resize"]) / min(image.size)
     width, height = [max(steps["resize"], int(side * scale)) for side in image.size]
-    image = image.resize((width, height), Image.BILINEAR)
+    image = image.resize((width, height), Image.BILINEAR)  # type: ignore[attr-defined]
     crop_height, crop_width = steps["crop"]
     left, top = (width - crop_width) // 2, (height - crop_height) // 2
     image = image.crop((left, top, left + crop_width, top + crop_height))

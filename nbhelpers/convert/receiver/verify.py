@@ -55,7 +55,7 @@ def check_sums():
 def load_cases():
     """Return [(case name, inputs, outputs, labels)], each a dict of arrays by ONNX name."""
     cases = []
-    by_name = {}
+    by_name = {}  # type: dict
     with np.load(os.path.join(HERE, "golden.npz")) as arrays:
         for key in arrays.files:
             case, kind, name = key.split("/", 2)
