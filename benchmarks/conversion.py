@@ -100,8 +100,8 @@ def main(model: Path, results: Path) -> None:
     lines = [
         "# Results",
         "",
-        "Made by `make bench`. ResNet-18, 224×224, seeded weights, target `tf2`. Ratios are to this",
-        "project, from one run on one machine; medians.",
+        "Made by `make bench`. ResNet-18, 224×224, seeded weights, target `tf2`. Ratios are to",
+        "this project, from one run on one machine; medians.",
         "",
         f"{platform.system()} {platform.machine()} · {versions}",
         "",

@@ -13,6 +13,7 @@ from nbhelpers.convert.savedmodel import (
     Signature,
     build_saved_model,
     call_saved_model,
+    load_saved_model,
     open_graph,
     read_saved_model,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "build_saved_model",
     "call_saved_model",
     "load_graph_def",
+    "load_saved_model",
     "onnx2tf",
     "op_histogram",
     "open_graph",

@@ -51,7 +51,10 @@ def run_view(
     with view.graph.as_default():
         # One more consumer each: TensorFlow's own fusions may remove a tensor that is fetched.
         fetches = [tf.identity(view.graph.get_tensor_by_name(name)) for name in wanted]
-    with tf.compat.v1.Session(graph=view.graph) as session:
+    # The session's own optimiser takes longer than the run: seconds for a graph of 250 MB.
+    config = tf.compat.v1.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    with tf.compat.v1.Session(graph=view.graph, config=config) as session:
         try:
             values = session.run(fetches, fed)
         except tf.errors.InvalidArgumentError as error:

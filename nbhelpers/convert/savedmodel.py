@@ -8,7 +8,7 @@ in the graph. TensorFlow Serving wants it in a folder whose name is a version nu
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,6 +140,43 @@ def read_saved_model(export_dir: str | Path, *, tags: Sequence[str] = ("serve",)
     return SavedModel(path, tuple(tags), signatures, specs, graphs[0].graph_def)
 
 
+def load_saved_model(
+    export_dir: str | Path, *, tags: Sequence[str] = ("serve",)
+) -> Callable[..., dict[str, np.ndarray]]:
+    """Load a SavedModel as a client does; return `call(feeds, signature=…)`.
+
+    A call maps the receiver's input names to arrays and gives his output names with theirs.
+
+    Raises:
+        GraphError: there is no such SavedModel; or, when called, an input was not fed.
+        UnknownName: when called, there is no such signature or input.
+    """
+    tf = compat.tensorflow()
+
+    read_saved_model(export_dir, tags=tags)  # says what is wrong with it in our words
+    loaded = tf.saved_model.load(str(export_dir), tags=list(tags))
+
+    def call(
+        feeds: Mapping[str, np.ndarray], signature: str = SERVING_DEFAULT
+    ) -> dict[str, np.ndarray]:
+        if signature not in loaded.signatures:
+            raise unknown_name("signature", signature, loaded.signatures)
+        function = loaded.signatures[signature]
+        known = function.structured_input_signature[1]
+        for name in feeds:
+            if name not in known:
+                raise unknown_name(f"input of {signature!r}", name, known)
+        left_out = [name for name in known if name not in feeds]
+        if left_out:
+            raise GraphError(
+                f"The signature {signature!r} also takes {', '.join(left_out)}; feed them too."
+            )
+        results = function(**{name: tf.constant(value) for name, value in feeds.items()})
+        return {name: value.numpy() for name, value in results.items()}
+
+    return call
+
+
 def call_saved_model(
     export_dir: str | Path,
     feeds: Mapping[str, np.ndarray],
@@ -147,30 +184,8 @@ def call_saved_model(
     signature: str = SERVING_DEFAULT,
     tags: Sequence[str] = ("serve",),
 ) -> dict[str, np.ndarray]:
-    """Load a SavedModel as a client does and call one signature, by the receiver's names.
-
-    Raises:
-        GraphError: there is no such SavedModel, or an input was not fed.
-        UnknownName: there is no such signature or input.
-    """
-    tf = compat.tensorflow()
-
-    read_saved_model(export_dir, tags=tags)  # says what is wrong with it in our words
-    loaded = tf.saved_model.load(str(export_dir), tags=list(tags))
-    if signature not in loaded.signatures:
-        raise unknown_name("signature", signature, loaded.signatures)
-    function = loaded.signatures[signature]
-    known = function.structured_input_signature[1]
-    for name in feeds:
-        if name not in known:
-            raise unknown_name(f"input of {signature!r}", name, known)
-    left_out = [name for name in known if name not in feeds]
-    if left_out:
-        raise GraphError(
-            f"The signature {signature!r} also takes {', '.join(left_out)}; feed them too."
-        )
-    results = function(**{name: tf.constant(value) for name, value in feeds.items()})
-    return {name: value.numpy() for name, value in results.items()}
+    """Load a SavedModel and call one signature once; see `load_saved_model`."""
+    return load_saved_model(export_dir, tags=tags)(feeds, signature)
 
 
 def open_graph(path: str | Path) -> GraphView:
