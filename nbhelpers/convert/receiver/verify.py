@@ -161,7 +161,8 @@ def judge(run, artefact, case):
 
 def latency(run, inputs, repeats=5, seconds=2.0):
     """Return the median time of a call in milliseconds, over one call if it is a long one."""
-    times, begin = [], time.time()
+    times = []  # type: list
+    begin = time.time()
     while len(times) < repeats and (not times or time.time() - begin < seconds):
         start = time.time()
         run(inputs)
