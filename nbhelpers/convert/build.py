@@ -4,6 +4,7 @@ Its own entry points let AutoGraph rewrite every handler, which takes nearly all
 conversion; a name scope for each ONNX node gives the same graph without it.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 HandlerTable: TypeAlias = dict[str, dict[str, Any]]
 """Domain → op → onnx-tf's handler class."""
-
-NEWEST_OPSET = 15
-"""The newest opset that onnx-tf 1.10 knows."""
 
 
 @dataclass(frozen=True)
@@ -47,36 +45,40 @@ class Built:
         return nodes | {scope: name for name, scope in self.scopes.items()}
 
 
+def is_known(model: onnx.ModelProto) -> Callable[[onnx.NodeProto], bool]:
+    """Return a function that says whether a node has a handler, at the model's opset."""
+    compat.load()
+    builder = _Builder(model)
+    return lambda node: builder.handler(node) is not None
+
+
 def build(model: onnx.ModelProto) -> Built:
     """Turn a prepared ONNX model into a GraphDef.
 
     Raises:
-        ConversionError: an op has no handler, or a handler refused; the sentence names the node.
+        ConversionError: ops have no handler, or handlers refused; every such node is named.
     """
     compat.load()
     tf = compat.tensorflow()
-    from onnx_tf.common.handler_helper import get_all_backend_handlers
+    from nbhelpers.convert import handlers
 
-    from nbhelpers.convert import handlers  # registers ours
-
-    opsets = {entry.domain: entry.version for entry in model.opset_import}
-    table = get_all_backend_handlers(opsets)
-    _refuse_unknown(model, opsets, table)
-    names = Names()
+    builder = _Builder(model)
+    names = builder.names
     graph = tf.Graph()
     weights = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer}
-    tensors = handlers.Tensors(weights, names)
+    tensors = handlers.Tensors(weights, names, subgraph=builder.subgraph)
     with graph.as_default(), compat.nchw_convolutions():
         inputs = {}
         for value in model.graph.input:
             if value.name not in tensors.weights:
                 tensors[value.name] = inputs[value.name] = _placeholder(tf, value, names)
-        made, scopes = _run_handlers(tf, model, table, tensors, names)
+        builder.run(model.graph, tensors)
+        builder.refuse()
         outputs = {}
         for value in model.graph.output:
             # An Identity of its own gives the output ONNX's name, whatever the optimiser folds.
             outputs[value.name] = tf.identity(tensors[value.name], name=names.legal(value.name))
-    graph_def, renamed = _named_after_onnx(graph.as_graph_def(), made, names)
+    graph_def, renamed = _named_after_onnx(graph.as_graph_def(), builder.made, names)
     for node in graph_def.node:
         node.device = ""
     return Built(
@@ -84,43 +86,119 @@ def build(model: onnx.ModelProto) -> Built:
         {name: tensor.name for name, tensor in inputs.items()},
         {name: tensor.name for name, tensor in outputs.items()},
         {**renamed, **{name: tensor.name for name, tensor in (inputs | outputs).items()}},
-        scopes,
+        builder.scopes,
     )
 
 
-def _run_handlers(
-    tf: ModuleType,
-    model: onnx.ModelProto,
-    table: HandlerTable,
-    tensors: "Tensors",
-    names: Names,
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Run every node's handler; return ONNX tensor → TensorFlow tensor, and ONNX node → scope."""
+class _Builder:
+    """Runs the handlers; collects what they make and what they refuse."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        from onnx_tf.common.handler_helper import get_all_backend_handlers
+
+        from nbhelpers.convert import handlers  # noqa: F401 (registers ours)
+
+        opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
+        self.table: HandlerTable = get_all_backend_handlers(opsets)
+        self.opset = opsets.get("", 1)
+        self.names = Names()
+        self.made: dict[str, str] = {}
+        self.scopes: dict[str, str] = {}
+        self.refusals: list[str] = []
+
+    def run(self, graph: onnx.GraphProto, tensors: "Tensors", *, outside: bool = True) -> None:
+        """Run every node's handler; the tensors of the graph itself (`outside`) are noted by name.
+
+        A node that is refused makes nothing, and so nothing is said of those that need it.
+        """
+        tf = compat.tensorflow()
+        lost: set[str] = set()
+        for node in graph.node:
+            label = node.name or f"{node.op_type}_{node.output[0]}"
+            scope = self.names.legal(label)
+            handler = self.handler(node)
+            if handler is None:
+                self.refusals.append(self._unknown(node))
+            if handler is None or lost.intersection(node.input):
+                lost.update(node.output)
+                continue
+            try:
+                # A trailing slash takes the scope as it is: TensorFlow would add a number.
+                with tf.name_scope(scope + "/"):
+                    results = _results(handler, node, tensors)
+            except ConversionError as error:
+                self.refusals.append(str(error))
+                lost.update(node.output)
+                continue
+            for name, tensor in zip(node.output, results, strict=False):
+                if name and tensor is not None:
+                    tensors[name] = tensor
+                    if outside:
+                        self.made[name] = tensor.name
+            if outside:
+                self.scopes[label] = scope
+
+    def subgraph(
+        self, graph: onnx.GraphProto, outer: "Tensors", inputs: Sequence[Any]
+    ) -> list[Any]:
+        """Add the nodes of a subgraph to the current graph and return its outputs."""
+        tensors = outer.inner({w.name: numpy_helper.to_array(w) for w in graph.initializer})
+        tensors.update(zip([value.name for value in graph.input], inputs, strict=False))
+        before = len(self.refusals)
+        self.run(graph, tensors, outside=False)
+        if len(self.refusals) > before:
+            raise ConversionError(self.refusals.pop())
+        return [tensors[value.name] for value in graph.output]
+
+    def refuse(self) -> None:
+        """Raise one error for all that was refused."""
+        if not self.refusals:
+            return
+        if len(self.refusals) == 1:
+            raise ConversionError(self.refusals[0])
+        more = f"; and {len(self.refusals) - 10} more" if len(self.refusals) > 10 else ""
+        raise ConversionError(
+            f"{len(self.refusals)} ONNX nodes cannot be converted: "
+            f"{'; '.join(self.refusals[:10])}{more}"
+        )
+
+    def handler(self, node: onnx.NodeProto) -> Any:
+        """Return the handler of a node, or None."""
+        from nbhelpers.convert.handlers import knows
+
+        found = self.table.get(_domain(node), {}).get(node.op_type)
+        return found if found is not None and knows(found) else None
+
+    def _unknown(self, node: onnx.NodeProto) -> str:
+        op = ".".join(filter(None, [_domain(node), node.op_type]))
+        what = "no TensorFlow counterpart here"
+        if node.op_type in self.table.get(_domain(node), {}):
+            what += f" as opset {self.opset} defines it"
+        return f"ONNX node {node.name or node.output[0]!r} ({op}) has {what}"
+
+
+def _domain(node: onnx.NodeProto) -> str:
+    return "" if node.domain == "ai.onnx" else node.domain
+
+
+def _results(handler: Any, node: onnx.NodeProto, tensors: "Tensors") -> list:
+    """Return the node's outputs.
+
+    Raises:
+        ConversionError: the handler refused, or failed in some way of its own.
+    """
     from onnx_tf.pb_wrapper import OnnxNode
 
-    made, scopes = {}, {}
-    for node in model.graph.node:
-        onnx_node = OnnxNode(node)
-        label = node.name or f"{node.op_type}_{node.output[0]}"
-        scope = scopes[label] = names.legal(label)
-        handler = table[node.domain][node.op_type]
-        try:
-            # A trailing slash takes the scope as it is: TensorFlow would add a number of its own.
-            with tf.name_scope(scope + "/"):
-                results = handler.handle(onnx_node, tensor_dict=tensors, strict=True)
-        except ConversionError:
-            raise
-        except Exception as error:  # whatever a foreign handler raises, the node is to blame
-            said = str(error).splitlines()[0] if str(error) else "no message"
-            raise ConversionError(
-                f"ONNX node {node.name!r} ({node.op_type}) cannot be converted: "
-                f"{type(error).__name__}: {said}"
-            ) from error
-        for name, tensor in zip(node.output, results, strict=False):
-            if name and tensor is not None:
-                tensors[name] = tensor
-                made[name] = tensor.name
-    return made, scopes
+    try:
+        return handler.handle(OnnxNode(node), tensor_dict=tensors, strict=True)
+    except ConversionError:
+        raise
+    except Exception as error:  # whatever a foreign handler raises, the node is to blame
+        said = str(error).splitlines()[0] if str(error) else "no message"
+        raise ConversionError(
+            f"ONNX node {node.name!r} ({node.op_type}) cannot be converted: "
+            f"{type(error).__name__}: {said}"
+        ) from error
 
 
 def _placeholder(tf: ModuleType, value: onnx.ValueInfoProto, names: Names) -> Any:
@@ -129,28 +207,6 @@ def _placeholder(tf: ModuleType, value: onnx.ValueInfoProto, names: Names) -> An
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
     shape = dims if kind.HasField("shape") else None
     return tf.compat.v1.placeholder(dtype, shape, name=names.legal(value.name))
-
-
-def _refuse_unknown(model: onnx.ModelProto, opsets: dict[str, int], table: HandlerTable) -> None:
-    """Refuse an opset or ops that no handler knows, naming every such node at once."""
-    opset = opsets.get("", opsets.get("ai.onnx", 0))
-    if opset > NEWEST_OPSET:
-        raise ConversionError(
-            f"The model uses opset {opset}; the converter knows up to {NEWEST_OPSET}. Export it "
-            "again with opset 13 (nbhelpers.train.export_onnx(..., opset=13))."
-        )
-    unknown = []
-    for node in model.graph.node:
-        handler = table.get(node.domain, {}).get(node.op_type)
-        if handler is None:
-            op = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-            unknown.append(f"{node.name or node.output[0]} ({op})")
-    if unknown:
-        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
-        raise ConversionError(
-            f"{len(unknown)} ONNX nodes have no TensorFlow counterpart here: "
-            f"{', '.join(unknown[:10])}{more}."
-        )
 
 
 def _named_after_onnx(

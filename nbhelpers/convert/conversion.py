@@ -16,12 +16,13 @@ import onnx
 
 from nbhelpers import onnxgraph
 from nbhelpers.convert import compat, optables
-from nbhelpers.convert.build import build
+from nbhelpers.convert.build import build, is_known
 from nbhelpers.convert.graphdef import op_histogram, save_graph_def
 from nbhelpers.convert.optimise import optimise
 from nbhelpers.convert.retarget import Rewrite, retarget
 from nbhelpers.convert.run import run_tf
 from nbhelpers.errors import ParityError
+from nbhelpers.onnxgraph.functions import inline_functions
 from nbhelpers.onnxgraph.pooling import explicit_padding
 from nbhelpers.parity import TOLERANCE, Report, compare
 from nbhelpers.spec import TensorSpec
@@ -179,7 +180,7 @@ def run_conversion(
 def _pipeline(model: onnx.ModelProto, target: str) -> Conversion:
     compat.load()
     steps: list[Step] = []
-    explicit = explicit_padding(model)
+    explicit = explicit_padding(inline_functions(model, keep=is_known(model)))
     built = _timed(steps, "build", lambda: build(explicit.model))
     fast = _timed(steps, "optimise", lambda: optimise(built.graph_def, built.outputs.values()))
     fitted = _timed(steps, "retarget", lambda: retarget(fast, target, onnx_names=built.origins()))

@@ -5,6 +5,6 @@ ONNX op replaces the earlier one. Each gets the ONNX node and its inputs and ret
 """
 
 from nbhelpers.convert.handlers import pools, products, shapes
-from nbhelpers.convert.handlers.registry import Tensors
+from nbhelpers.convert.handlers.registry import Tensors, knows
 
-__all__ = ["Tensors", "pools", "products", "shapes"]
+__all__ = ["Tensors", "knows", "pools", "products", "shapes"]

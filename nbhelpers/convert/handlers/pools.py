@@ -1,13 +1,12 @@
 """Pools over the spatial axes."""
 
 import tensorflow as tf
-from onnx_tf.pb_wrapper import OnnxNode
 
-from nbhelpers.convert.handlers.registry import refusal, register
+from nbhelpers.convert.handlers.registry import Node, refusal, register
 
 
 @register("GlobalAveragePool")
-def global_average_pool(node: OnnxNode, data: tf.Tensor) -> list[tf.Tensor]:
+def global_average_pool(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
     """Average over every spatial axis, keeping them with size one.
 
     A mean without those axes has no layout that would have to be moved back from NHWC.
@@ -20,13 +19,13 @@ def global_average_pool(node: OnnxNode, data: tf.Tensor) -> list[tf.Tensor]:
 
 
 @register("MaxPool")
-def max_pool(node: OnnxNode, data: tf.Tensor) -> list[tf.Tensor]:
+def max_pool(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
     """Pool without padding: `nbhelpers.onnxgraph.explicit_pooling` has made it a Pad before."""
     return [_pool(node, data, "MAX")]
 
 
 @register("AveragePool")
-def average_pool(node: OnnxNode, data: tf.Tensor) -> list[tf.Tensor]:
+def average_pool(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
     """Pool without padding: `nbhelpers.onnxgraph.explicit_pooling` has made it explicit before."""
     return [_pool(node, data, "AVG")]
 
@@ -41,7 +40,7 @@ _POOLS = {
 }
 
 
-def _pool(node: OnnxNode, data: tf.Tensor, kind: str) -> tf.Tensor:
+def _pool(node: Node, data: tf.Tensor, kind: str) -> tf.Tensor:
     window = [int(size) for size in node.attrs["kernel_shape"]]
     explicit = node.attrs.get("auto_pad", "NOTSET") in ("NOTSET", "VALID")
     if not explicit or any(node.attrs.get("pads", ())) or node.attrs.get("ceil_mode", 0):

@@ -2,13 +2,12 @@
 
 import numpy as np
 import tensorflow as tf
-from onnx_tf.pb_wrapper import OnnxNode
 
-from nbhelpers.convert.handlers.registry import Value, constant, refusal, register
+from nbhelpers.convert.handlers.registry import Node, Value, constant, refusal, register
 
 
 @register("Gemm")
-def gemm(node: OnnxNode, a: tf.Tensor, b: tf.Tensor, c: tf.Tensor | None = None) -> list[tf.Tensor]:
+def gemm(node: Node, a: tf.Tensor, b: tf.Tensor, c: tf.Tensor | None = None) -> list[tf.Tensor]:
     """Compute alpha·A·B + beta·C in the inputs' dtype, without scaling by one."""
     alpha, beta = node.attrs.get("alpha", 1.0), node.attrs.get("beta", 1.0)
     result = tf.matmul(
@@ -24,10 +23,8 @@ def gemm(node: OnnxNode, a: tf.Tensor, b: tf.Tensor, c: tf.Tensor | None = None)
     return [result + (c if beta == 1.0 else c * tf.cast(beta, a.dtype))]
 
 
-@register("Conv")
-def conv(
-    node: OnnxNode, data: tf.Tensor, weights: Value, bias: Value | None = None
-) -> list[tf.Tensor]:
+@register("Conv", as_arrays=[1])
+def conv(node: Node, data: tf.Tensor, weights: Value, bias: Value | None = None) -> list[tf.Tensor]:
     """Convolve over one, two or three axes; groups become depthwise where they are."""
     rank = data.shape.rank - 2
     if rank not in (1, 2, 3):

@@ -1,9 +1,11 @@
-"""How a handler is registered with onnx-tf, and what it is given: the tensors made so far."""
+"""How a handler is registered with onnx-tf, and what it is given: a node and its inputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import onnx
 
 from nbhelpers.convert import compat
 
@@ -11,8 +13,8 @@ compat.load()  # before onnx_tf: it cannot be imported on its own
 
 import tensorflow as tf  # noqa: E402
 from onnx_tf.handlers.backend_handler import BackendHandler  # noqa: E402
+from onnx_tf.handlers.handler import domain as domain_of  # noqa: E402
 from onnx_tf.handlers.handler import onnx_op  # noqa: E402
-from onnx_tf.pb_wrapper import OnnxNode  # noqa: E402
 
 from nbhelpers.convert.naming import Names  # noqa: E402
 from nbhelpers.errors import ConversionError  # noqa: E402
@@ -28,18 +30,36 @@ class Tensors(dict):
     that no other handler asks for never enters the graph.
     """
 
-    def __init__(self, weights: dict[str, np.ndarray], names: Names) -> None:
-        """Start with the model's `weights`; constants are named by `names`."""
+    def __init__(
+        self,
+        weights: dict[str, np.ndarray],
+        names: Names,
+        *,
+        outer: "Tensors | None" = None,
+        subgraph: "Callable[[onnx.GraphProto, Tensors, Sequence[tf.Tensor]], list] | None" = None,
+    ) -> None:
+        """Start with the model's `weights`; constants are named by `names`.
+
+        A subgraph (the branch of an If, say) sees the tensors of the graph around it, `outer`.
+        """
         super().__init__()
         self.weights = weights
         self._names = names
+        self._outer = outer
+        self._subgraph = subgraph
 
     def __contains__(self, name: object) -> bool:
-        """Whether a node made `name`, or it is a weight."""
-        return super().__contains__(name) or name in self.weights
+        """Whether a node made `name`, or it is a weight, here or in the graph around this one."""
+        return (
+            super().__contains__(name)
+            or name in self.weights
+            or (self._outer is not None and name in self._outer)
+        )
 
     def __missing__(self, name: str) -> tf.Tensor:
         """Make the constant for a weight, outside any name scope."""
+        if name not in self.weights and self._outer is not None:
+            return self._outer[name]
         value = self.weights[name]
         with tf.compat.v1.get_default_graph().name_scope(None):
             self[name] = tf.constant(value, name=self._names.legal(name))
@@ -49,6 +69,60 @@ class Tensors(dict):
         """Return the tensor, as `dict.get` does (which would not see the weights)."""
         return self[name] if name in self else default  # noqa: SIM401 (it would call itself)
 
+    def array(self, name: str) -> Value:
+        """Return a weight as it is, outside the graph, or else the tensor."""
+        if name in self.weights:
+            return self.weights[name]
+        if not super().__contains__(name) and self._outer is not None:
+            return self._outer.array(name)
+        return self[name]
+
+    def run(self, graph: onnx.GraphProto, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Add the nodes of a subgraph here and return its outputs."""
+        assert self._subgraph is not None
+        return self._subgraph(graph, self, inputs)
+
+    def inner(self, weights: dict[str, np.ndarray]) -> "Tensors":
+        """Return an empty store for a subgraph, which sees this one."""
+        return Tensors(weights, self._names, outer=self, subgraph=self._subgraph)
+
+
+@dataclass(frozen=True)
+class Node:
+    """An ONNX node as a handler sees it.
+
+    `attrs` maps attribute names to values (text as str); `since` is the version of the op, the
+    newest that is not newer than the model's opset; `tensors` are those made so far.
+    """
+
+    proto: onnx.NodeProto
+    attrs: Mapping[str, Any]
+    since: int
+    tensors: Tensors
+
+    @property
+    def name(self) -> str:
+        """The node's name, or that of its first output."""
+        return self.proto.name or self.proto.output[0]
+
+    @property
+    def op_type(self) -> str:
+        """The ONNX op."""
+        return self.proto.op_type
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of the outputs; "" for one that is left out at the end or in between."""
+        return list(self.proto.output)
+
+    def wants(self, index: int) -> bool:
+        """Whether an output is asked for."""
+        return len(self.proto.output) > index and bool(self.proto.output[index])
+
+
+_HANDLERS: list[type] = []
+"""onnx-tf finds handlers as the subclasses of a class, which does not keep them alive."""
+
 
 def constant(value: Value | None) -> np.ndarray | None:
     """Return a value that is known while the graph is being built, else None."""
@@ -57,32 +131,55 @@ def constant(value: Value | None) -> np.ndarray | None:
     return tf.get_static_value(value)
 
 
-def refusal(node: OnnxNode, reason: str) -> ConversionError:
+def refusal(node: Node, reason: str) -> ConversionError:
     """Return the error to raise for a node; `reason` goes on after its name."""
     return ConversionError(f"ONNX node {node.name!r} ({node.op_type}) {reason}")
 
 
-def _handle(cls: Any, node: OnnxNode, **kwargs: Tensors) -> list[tf.Tensor]:
-    """Collect the node's inputs (None where one is left out, arrays for weights) and convert it."""
-    tensors = kwargs["tensor_dict"]
-    data, *others = node.inputs
-    arrays = getattr(tensors, "weights", {})
-    values = [arrays[name] if name in arrays else tensors.get(name) for name in others]
-    return cls.convert(node, tensors[data], *values)
+def register(
+    *ops: str, as_arrays: Sequence[int] = (), domain: str = ""
+) -> Callable[[Callable], Callable]:
+    """Make a function the handler of some ONNX ops: onnx-tf finds subclasses of BackendHandler.
 
-
-def register(op: str) -> Callable[[Callable], type]:
-    """Make a function the handler of an ONNX op: onnx-tf finds subclasses of BackendHandler.
-
-    The function gets the ONNX node and its inputs, of which the first is made a tensor.
+    The function gets the node and its inputs (None for one that is left out) and returns a tensor,
+    or one for each output. Inputs are tensors; those whose positions are in `as_arrays` are numpy
+    arrays if they are weights, so that the handler can write them in another layout.
     """
 
-    def decorate(convert: Callable) -> type:
+    def handle(cls: Any, node: Any, **kwargs: Any) -> list[tf.Tensor]:
+        tensors = kwargs["tensor_dict"]
+        values = [
+            None if not name else tensors.array(name) if index in as_arrays else tensors[name]
+            for index, name in enumerate(node.inputs)
+        ]
+        mine = Node(node.node_proto, attributes(node.node_proto), cls.SINCE_VERSION, tensors)
+        result = cls.convert(mine, *values)
+        return list(result) if isinstance(result, list | tuple) else [result]
+
+    def decorate(convert: Callable) -> Callable:
         body = {
-            "handle": classmethod(_handle),
+            "handle": classmethod(handle),
             "convert": staticmethod(convert),
             "__doc__": convert.__doc__,
         }
-        return onnx_op(op)(type(op, (BackendHandler,), body))
+        for op in ops:
+            _HANDLERS.append(
+                domain_of(domain)(onnx_op(op)(type(op, (BackendHandler,), dict(body))))
+            )
+        return convert
 
     return decorate
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """Return a node's attributes by name, text as str."""
+    values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    return {
+        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        for name, value in values.items()
+    }
+
+
+def knows(handler: Any) -> bool:
+    """Whether a handler, ours or onnx-tf's, knows the version of its op that the model asks for."""
+    return hasattr(handler, "convert") or hasattr(handler, f"version_{handler.SINCE_VERSION}")

@@ -2,13 +2,12 @@
 
 import numpy as np
 import tensorflow as tf
-from onnx_tf.pb_wrapper import OnnxNode
 
-from nbhelpers.convert.handlers.registry import constant, refusal, register
+from nbhelpers.convert.handlers.registry import Node, constant, refusal, register
 
 
 @register("Reshape")
-def reshape(node: OnnxNode, data: tf.Tensor, shape: tf.Tensor | None = None) -> list[tf.Tensor]:
+def reshape(node: Node, data: tf.Tensor, shape: tf.Tensor | None = None) -> list[tf.Tensor]:
     """Reshape to a constant where the shape is one (onnx-tf builds a chain of gathers for it)."""
     wanted = node.attrs.get("shape") if shape is None else constant(shape)
     if wanted is None:
@@ -27,7 +26,7 @@ def reshape(node: OnnxNode, data: tf.Tensor, shape: tf.Tensor | None = None) -> 
 
 
 @register("Flatten")
-def flatten(node: OnnxNode, data: tf.Tensor) -> list[tf.Tensor]:
+def flatten(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
     """Flatten to two axes; a constant shape where all but the batch is known."""
     axis = node.attrs.get("axis", 1)
     axis = axis + data.shape.rank if axis < 0 else axis
@@ -49,23 +48,23 @@ def _flatten_empty(data: tf.Tensor, axis: int) -> list[tf.Tensor]:
 
 
 @register("Squeeze")
-def squeeze(node: OnnxNode, data: tf.Tensor, axes: tf.Tensor | None = None) -> list[tf.Tensor]:
+def squeeze(node: Node, data: tf.Tensor, axes: tf.Tensor | None = None) -> list[tf.Tensor]:
     """Remove axes; they are an attribute up to opset 12, an input from 13."""
     chosen = node.attrs.get("axes") if axes is None else _constant_axes(node, axes)
     return [tf.squeeze(data, None if chosen is None else [int(axis) for axis in chosen])]
 
 
 @register("Unsqueeze")
-def unsqueeze(node: OnnxNode, data: tf.Tensor, axes: tf.Tensor | None = None) -> list[tf.Tensor]:
+def unsqueeze(node: Node, data: tf.Tensor, axes: tf.Tensor | None = None) -> list[tf.Tensor]:
     """Insert axes of size one; they are an attribute up to opset 12, an input from 13."""
-    chosen = node.attrs.get("axes") if axes is None else _constant_axes(node, axes)
+    chosen = node.attrs["axes"] if axes is None else _constant_axes(node, axes)
     rank = data.shape.rank + len(chosen)
     for axis in sorted(int(axis) % rank for axis in chosen):
         data = tf.expand_dims(data, axis)
     return [data]
 
 
-def _constant_axes(node: OnnxNode, axes: tf.Tensor) -> np.ndarray:
+def _constant_axes(node: Node, axes: tf.Tensor) -> np.ndarray:
     chosen = constant(axes)
     if chosen is None:
         raise refusal(
@@ -78,7 +77,7 @@ def _constant_axes(node: OnnxNode, axes: tf.Tensor) -> np.ndarray:
 
 @register("Pad")
 def pad(
-    node: OnnxNode,
+    node: Node,
     data: tf.Tensor,
     pads: tf.Tensor | None = None,
     value: tf.Tensor | None = None,

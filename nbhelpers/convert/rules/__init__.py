@@ -1,0 +1,10 @@
+"""Newer TensorFlow ops in older terms, one exact rule an op.
+
+A rule takes a node (every attribute written out) and the graph's static shapes, and returns the
+nodes that replace it, the last one under the same name; or None where it is not exact for this one.
+"""
+
+from nbhelpers.convert.rules import elementwise, indexing, layers
+from nbhelpers.convert.rules.rewriting import RULES, Shapes
+
+__all__ = ["RULES", "Shapes", "elementwise", "indexing", "layers"]

@@ -1,0 +1,77 @@
+"""What a rule is given and what it is written with."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from nbhelpers.convert.graphdef import GraphView
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+
+class Shapes:
+    """Static shapes and constant values of a graph, by input reference ("name", "name:1")."""
+
+    def __init__(self, view: GraphView) -> None:
+        """Index the nodes of `view`."""
+        self._view = view
+        self._nodes = {node.name: node for node in view.graph_def.node}
+
+    def of(self, reference: str) -> tuple[int | None, ...] | None:
+        """Return the shape with None for an unknown size, or None if the rank is unknown."""
+        return self._view.tensor(reference.lstrip("^")).shape
+
+    def constant(self, reference: str) -> np.ndarray | None:
+        """Return the value if a Const makes it."""
+        from tensorflow.python.framework import tensor_util
+
+        node = self._nodes.get(reference.partition(":")[0])
+        if node is None or node.op != "Const":
+            return None
+        return tensor_util.MakeNdarray(node.attr["value"].tensor)
+
+
+Rule: TypeAlias = Callable[["NodeDef", Shapes], "list[NodeDef] | None"]
+
+RULES: dict[str, Rule] = {}
+"""Op → rule."""
+
+
+def rule(op: str) -> Callable[[Rule], Rule]:
+    """Register the rule for an op."""
+
+    def register(function: Rule) -> Rule:
+        RULES[op] = function
+        return function
+
+    return register
+
+
+def like(node: "NodeDef", op: str, *attributes: str) -> "NodeDef":
+    """Return a node with another op, the same name and inputs, and just these attributes."""
+    result = type(node)(name=node.name, op=op, input=node.input)
+    for name in attributes:
+        result.attr[name].CopyFrom(node.attr[name])
+    return result
+
+
+def new(name: str, op: str, inputs: list[str], **types: int) -> "NodeDef":
+    """Return a node; `types` gives its type attributes by name."""
+    from tensorflow.core.framework import node_def_pb2
+
+    node = node_def_pb2.NodeDef(name=name, op=op, input=inputs)
+    for attribute, code in types.items():
+        node.attr[attribute].type = code
+    return node
+
+
+def const(name: str, value: np.ndarray, dtype: int) -> "NodeDef":
+    """Return a Const of the type `dtype` (a DataType)."""
+    from tensorflow.python.framework import tensor_util
+
+    node = new(name, "Const", [], dtype=dtype)
+    proto = tensor_util.make_tensor_proto(value, dtype=dtype)
+    node.attr["value"].tensor.CopyFrom(proto)
+    return node
