@@ -18,6 +18,7 @@ TF_TESTS := tests/core tests/convert tests/ui
 NOTEBOOKS = $(wildcard notebooks/*.ipynb)
 # Whoever picks tests by name may pick none of one part: pytest's exit status 5 is no failure then.
 NO_TESTS_STATUS = $(if $(strip $(PYTEST_ARGS)),5,0)
+OPTABLES := nbhelpers/convert/optables
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable \
 	"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 
@@ -28,7 +29,14 @@ HANDOFF_OPTIONS = $(call option,MODEL,--model) $(call option,CHECKPOINT,--checkp
 	$(call option,NAME,--name) $(call option,TARGETS,--targets) $(call option,INPUTS,--inputs) \
 	$(call option,OUTPUTS,--outputs) $(call option,OPSET,--opset)
 
-.PHONY: help setup legacy dev handoff lab browser test check bench optables clean distclean
+# A typing mistake (MODLE=) would hand off another model than was meant.
+VARIABLES := MODEL CHECKPOINT NAME TARGETS INPUTS OUTPUTS OPSET PYTHON SETUP TH
+GIVEN = $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v)))
+UNKNOWN = $(filter-out $(VARIABLES),$(GIVEN))
+check_variables = $(if $(strip $(UNKNOWN)),$(error There is no variable $(strip $(UNKNOWN)); \
+	make handoff takes $(wordlist 1,7,$(VARIABLES))))
+
+.PHONY: help setup legacy dev handoff lab browser test check bench coverage optables clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,7 +51,7 @@ dev: ## what tests and checks need, on top of both environments
 	@$(SETUP) dev
 
 handoff: ## run notebooks 01-06 for a model: MODEL= CHECKPOINT= NAME= TARGETS="tf1.4 tf2" INPUTS= OUTPUTS= OPSET=
-	@$(SETUP) th tf kernels legacy --optional
+	@$(check_variables)$(SETUP) th tf kernels legacy --optional
 	@$(TH)/python -m nbhelpers.workbook $(HANDOFF_OPTIONS)
 
 lab: setup ## JupyterLab with both kernels (more options for it: LAB_ARGS=)
@@ -88,9 +96,13 @@ bench: setup ## conversion time and latency against raw onnx-tf, in one run: wri
 	@$(TH)/python benchmarks/export_resnet18.py build/bench/resnet18.onnx
 	@$(TF)/python benchmarks/conversion.py build/bench/resnet18.onnx
 
+coverage: setup legacy ## onnx's own test suite on every target, each on its runtime: writes benchmarks/coverage/
+	@$(TF)/python benchmarks/coverage/measure.py
+
 optables: legacy ## write the op tables of TensorFlow 1.4, 1.13 and 1.15 again, each by its own runtime
 	@for v in tf1.4 tf1.13 tf1.15; do \
-		.envs/$$v/bin/python nbhelpers/convert/optables/dump.py nbhelpers/convert/optables/$$v.json || exit 1; done
+		.envs/$$v/bin/python $(OPTABLES)/dump.py $(OPTABLES)/$$v.json || exit 1; \
+		.envs/$$v/bin/python $(OPTABLES)/dump_kernels.py $(OPTABLES)/$$v.kernels.json || exit 1; done
 
 clean: ## remove caches and what builds left behind (never handoffs/, your results, nor .envs/)
 	@rm -rf build dist .cache .tmp *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -69,8 +69,12 @@ def _node_case(case):
     return Case(case.name, "node", op, case.model, data, case.rtol, case.atol, reason)
 
 
+def _array(value):
+    return numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value)
+
+
 def _named(values, arrays):
-    return {value.name: np.asarray(array) for value, array in zip(values, arrays) if value.name}
+    return {value.name: _array(array) for value, array in zip(values, arrays) if value.name}
 
 
 def _folder_case(suite, folder):

@@ -16,6 +16,13 @@ import numpy as np
 import tensorflow as tf
 
 
+def typed(array):
+    """Return an array as TensorFlow takes it: numpy's files hold bfloat16 as two bytes each."""
+    if array.dtype.kind == "V":
+        return array.view(tf.bfloat16.as_numpy_dtype)
+    return array
+
+
 def run(home):
     """Run one job and return what went wrong, or an empty text."""
     graph_def = tf.GraphDef()
@@ -31,7 +38,7 @@ def run(home):
                     with open(os.path.join(home, "in%d.json" % number)) as file:
                         names = json.load(file)
                     with np.load(os.path.join(home, "in%d.npz" % number)) as arrays:
-                        fed = {name: arrays[str(i)] for i, name in enumerate(names)}
+                        fed = {name: typed(arrays[str(i)]) for i, name in enumerate(names)}
                     values = session.run(fetch, fed)
                     outputs = {str(i): value for i, value in enumerate(values)}
                     np.savez(os.path.join(home, "out%d.npz" % number), **outputs)

@@ -30,19 +30,15 @@ class Built:
     """A GraphDef in NCHW and how ONNX tensors are called in it.
 
     `inputs` and `outputs` map ONNX names to TensorFlow tensors ("name:0") in ONNX order, `tensors`
-    does so for every tensor that a node makes; `scopes` maps ONNX nodes to their name scopes.
+    does so for every tensor that a node makes. `origins` maps TensorFlow nodes and name scopes to
+    the ONNX nodes that they come from.
     """
 
     graph_def: "GraphDef"
     inputs: dict[str, str]
     outputs: dict[str, str]
     tensors: dict[str, str] = field(repr=False)
-    scopes: dict[str, str] = field(repr=False)
-
-    def origins(self) -> dict[str, str]:
-        """Return TensorFlow node or name scope → the ONNX tensor or node that it came from."""
-        nodes = {tensor.partition(":")[0]: name for name, tensor in self.tensors.items()}
-        return nodes | {scope: name for name, scope in self.scopes.items()}
+    origins: dict[str, str] = field(repr=False)
 
 
 def is_known(model: onnx.ModelProto) -> Callable[[onnx.NodeProto], bool]:
@@ -66,8 +62,8 @@ def build(model: onnx.ModelProto) -> Built:
     names = builder.names
     graph = tf.Graph()
     weights = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer}
-    tensors = handlers.Tensors(weights, names, subgraph=builder.subgraph)
-    with graph.as_default(), compat.nchw_convolutions():
+    with graph.as_default(), compat.nchw_convolutions(), compat.old_control_flow():
+        tensors = handlers.Tensors(weights, names, subgraph=builder.subgraph)
         inputs = {}
         for value in model.graph.input:
             if value.name not in tensors.weights:
@@ -76,6 +72,8 @@ def build(model: onnx.ModelProto) -> Built:
         builder.refuse()
         outputs = {}
         for value in model.graph.output:
+            if not isinstance(tensors[value.name], tf.Tensor):
+                raise ConversionError(_not_a_tensor("output", value))
             # An Identity of its own gives the output ONNX's name, whatever the optimiser folds.
             outputs[value.name] = tf.identity(tensors[value.name], name=names.legal(value.name))
     graph_def, renamed = _named_after_onnx(graph.as_graph_def(), builder.made, names)
@@ -86,7 +84,8 @@ def build(model: onnx.ModelProto) -> Built:
         {name: tensor.name for name, tensor in inputs.items()},
         {name: tensor.name for name, tensor in outputs.items()},
         {**renamed, **{name: tensor.name for name, tensor in (inputs | outputs).items()}},
-        builder.scopes,
+        builder.scopes
+        | {tensor.partition(":")[0]: builder.makers[name] for name, tensor in renamed.items()},
     )
 
 
@@ -103,6 +102,7 @@ class _Builder:
         self.opset = opsets.get("", 1)
         self.names = Names()
         self.made: dict[str, str] = {}
+        self.makers: dict[str, str] = {}
         self.scopes: dict[str, str] = {}
         self.refusals: list[str] = []
 
@@ -133,10 +133,11 @@ class _Builder:
             for name, tensor in zip(node.output, results, strict=False):
                 if name and tensor is not None:
                     tensors[name] = tensor
-                    if outside:
+                    if outside and isinstance(tensor, tf.Tensor):
                         self.made[name] = tensor.name
+                        self.makers[name] = label
             if outside:
-                self.scopes[label] = scope
+                self.scopes[scope] = label
 
     def subgraph(
         self, graph: onnx.GraphProto, outer: "Tensors", inputs: Sequence[Any]
@@ -202,11 +203,20 @@ def _results(handler: Any, node: onnx.NodeProto, tensors: "Tensors") -> list:
 
 
 def _placeholder(tf: ModuleType, value: onnx.ValueInfoProto, names: Names) -> Any:
+    if value.type.WhichOneof("value") != "tensor_type":
+        raise ConversionError(_not_a_tensor("input", value))
     kind = value.type.tensor_type
     dims = [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
     shape = dims if kind.HasField("shape") else None
     return tf.compat.v1.placeholder(dtype, shape, name=names.legal(value.name))
+
+
+def _not_a_tensor(role: str, value: onnx.ValueInfoProto) -> str:
+    return (
+        f"The model's {role} {value.name!r} is not a tensor but a sequence or an optional value; "
+        "TensorFlow has none in a graph. Pass its elements as tensors of their own."
+    )
 
 
 def _named_after_onnx(

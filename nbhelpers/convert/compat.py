@@ -65,6 +65,22 @@ def nchw_convolutions() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def old_control_flow() -> Iterator[None]:
+    """Make conditions and loops of Switch, Merge, Enter and Exit, which TensorFlow 1.4 knows too.
+
+    Newer ones call functions (If, While), and a frozen graph would have to carry those.
+    """
+    from tensorflow.python.ops import control_flow_util
+
+    before = control_flow_util.ENABLE_CONTROL_FLOW_V2
+    control_flow_util.ENABLE_CONTROL_FLOW_V2 = False
+    try:
+        yield
+    finally:
+        control_flow_util.ENABLE_CONTROL_FLOW_V2 = before
+
+
+@contextlib.contextmanager
 def _without_standard_error() -> Iterator[None]:
     """Silence what native code writes to standard error; exceptions still come."""
     sys.stderr.flush()

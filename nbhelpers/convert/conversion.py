@@ -22,6 +22,7 @@ from nbhelpers.convert.optimise import optimise
 from nbhelpers.convert.retarget import Rewrite, retarget
 from nbhelpers.convert.run import run_tf
 from nbhelpers.errors import ParityError
+from nbhelpers.onnxgraph.examples import reference_runs
 from nbhelpers.onnxgraph.functions import inline_functions
 from nbhelpers.onnxgraph.pooling import explicit_padding
 from nbhelpers.parity import TOLERANCE, Report, compare
@@ -150,14 +151,10 @@ def verified(
     Raises:
         ParityError: they differ; the message names the first ONNX tensor that does.
     """
-    inputs = onnxgraph.inputs(model)
-    dynamic = any(isinstance(dim, str) for spec in inputs for dim in spec.shape)
-    runner = onnxgraph.Runner(model)
     reports = []
-    for batch in batches if dynamic else batches[:1]:
-        feeds = {spec.name: spec.random(batch, seed=batch) for spec in inputs}
+    for batch, feeds, expected in reference_runs(model, batches=batches):
         report = compare(
-            runner.run(feeds),
+            expected,
             run_conversion(conversion, feeds),
             tolerance=tolerance,
             title=f"{conversion.target} against onnxruntime, batch {batch}",
@@ -183,7 +180,7 @@ def _pipeline(model: onnx.ModelProto, target: str) -> Conversion:
     explicit = explicit_padding(inline_functions(model, keep=is_known(model)))
     built = _timed(steps, "build", lambda: build(explicit.model))
     fast = _timed(steps, "optimise", lambda: optimise(built.graph_def, built.outputs.values()))
-    fitted = _timed(steps, "retarget", lambda: retarget(fast, target, onnx_names=built.origins()))
+    fitted = _timed(steps, "retarget", lambda: retarget(fast, target, onnx_names=built.origins))
     specs = (*onnxgraph.inputs(model), *onnxgraph.outputs(model))
     return Conversion(
         target=target,

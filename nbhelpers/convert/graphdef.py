@@ -75,6 +75,9 @@ def in_order(graph_def: "GraphDef") -> "GraphDef":
     """
     nodes = {node.name: node for node in graph_def.node}
     sources = {name: {_maker(each) for each in node.input} for name, node in nodes.items()}
+    for name, node in nodes.items():
+        if node.op == "Merge":  # where a loop of TensorFlow 1 comes round again
+            sources[name] = {m for m in sources[name] if nodes[m].op != "NextIteration"}
     readers: dict[str, list[str]] = {name: [] for name in nodes}
     for name, makers in sources.items():
         for maker in makers:
@@ -90,12 +93,20 @@ def in_order(graph_def: "GraphDef") -> "GraphDef":
             waiting[reader] -= 1
             if waiting[reader] == 0:
                 heapq.heappush(ready, reader)
-    ordered += sorted(set(nodes) - set(ordered))  # the loops of TensorFlow 1 go in circles
     result = type(graph_def)()
     result.CopyFrom(graph_def)
     del result.node[:]
     result.node.extend(nodes[name] for name in ordered)
     return result
+
+
+def in_loops(graph_def: "GraphDef") -> set[str]:
+    """Return the names of the nodes that run once for each round of some loop."""
+    depths: dict[str, int] = {}
+    for node in in_order(graph_def).node:
+        depth = max((depths.get(_maker(source), 0) for source in node.input), default=0)
+        depths[node.name] = depth + {"Enter": 1, "Exit": -1}.get(node.op, 0)
+    return {name for name, depth in depths.items() if depth > 0}
 
 
 def _maker(reference: str) -> str:

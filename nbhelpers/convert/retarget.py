@@ -10,15 +10,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert import optables
-from nbhelpers.convert.graphdef import GraphView
+from nbhelpers.convert.graphdef import GraphView, in_loops
 from nbhelpers.convert.optables import OpTable
-from nbhelpers.convert.rules import RULES, Shapes
+from nbhelpers.convert.rules import RULES, UNTIL, Shapes
 from nbhelpers.errors import ConversionError
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.attr_value_pb2 import AttrValue
     from tensorflow.core.framework.graph_pb2 import GraphDef
     from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+_STRING = 7
+"""The number of strings among TensorFlow's types."""
+
+
+_NO_SUCH_TYPE = {"tf1.4": ("DT_UINT32", "DT_UINT64", "DT_BFLOAT16")}
+"""Types that a release lists, but can neither be fed nor cast to."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ def retarget(
     Args:
         graph_def: a frozen graph.
         target: "tf1.4", "tf1.13", "tf1.15" or "tf2".
-        onnx_names: TensorFlow node or scope → ONNX name, so that a refusal can name ONNX's node.
+        onnx_names: TensorFlow node or scope → ONNX node, so that a refusal can name that one.
 
     Raises:
         ConversionError: some nodes cannot be expressed; each is named with the first version that
@@ -58,12 +65,17 @@ def retarget(
 
     table = optables.table(target)
     shapes = Shapes(GraphView(graph_def))
+    looping = in_loops(graph_def)
     result = graph_pb2.GraphDef()
     done: dict[tuple[str, str, str], int] = {}
     problems = []
     for node in graph_def.node:
         full = _with_defaults(node)
+        if full.op == "Const" and target != "tf2":
+            _spell_out(full)
         replacement, notes = _fit(full, table, shapes)
+        if node.name in looping:
+            _bind(replacement, node)
         problem = next(filter(None, (_problem(new, table) for new in replacement)), None)
         if problem:
             problems.append(f"{_origin(node.name, onnx_names)}: {problem}")
@@ -74,7 +86,8 @@ def retarget(
     if problems:
         more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise ConversionError(
-            f"{len(problems)} nodes cannot be written for {target} (TensorFlow {table.version}): "
+            f"{'1 node' if len(problems) == 1 else f'{len(problems)} nodes'} cannot be written for "
+            f"{target} (TensorFlow {table.version}): "
             f"{'; '.join(problems[:8])}{more}."
         )
     result.versions.producer = min(table.producer, graph_def.versions.producer or table.producer)
@@ -88,13 +101,16 @@ def _fit(
     """Return the nodes that stand for `node` in the target, and (change, reason) for each step."""
     notes = []
     nodes = [node]
-    if not _known(node, table) and node.op in RULES:
+    if node.op in RULES and (not _known(node, table) or _limited(node.op, table.target)):
         rewritten = RULES[node.op](node, shapes)
         if rewritten is not None:
             nodes = [_with_defaults(new) for new in rewritten]
             words = " + ".join(new.op for new in nodes if new.op != "Const")
             since = optables.first_with(node.op) or "a later TensorFlow"
-            notes.append((f"→ {words}", f"{table.target} does not know it as it is; {since} does"))
+            why = f"{table.target} does not know it as it is; {since} does"
+            if _known(node, table):
+                why = f"{table.target} knows it, but not for every shape, or not from a file"
+            notes.append((f"→ {words}", why))
     for new in nodes:
         dropped = _drop_new_defaults(new, table)
         if dropped and table.target != "tf2":
@@ -103,6 +119,42 @@ def _fit(
             )
             notes.append((f"without {', '.join(dropped)}", reason))
     return nodes, notes
+
+
+def _limited(op: str, target: str) -> bool:
+    """Whether the target knows the op, but not for every shape."""
+    newest = UNTIL.get(op)
+    order = optables.TARGETS.index
+    return newest is not None and order(target) <= order(newest)
+
+
+def _spell_out(node: "NodeDef") -> None:
+    """Write a constant so that TensorFlow 1.4 can read it: not with its last value left to repeat.
+
+    The optimiser writes zeros as no value at all, and leaves out equal values at the end.
+    """
+    from tensorflow.python.framework import tensor_util
+
+    tensor = node.attr["value"].tensor
+    fields = [found for found, _ in tensor.ListFields() if found.name.endswith("_val")]
+    written = len(getattr(tensor, fields[0].name)) if fields else 0
+    if tensor.tensor_content or written == 1 or node.attr["dtype"].type == _STRING:
+        return
+    value = tensor_util.MakeNdarray(tensor)
+    if value.size > 1 and not any(value.tobytes()):
+        shape = type(tensor.tensor_shape)()
+        shape.CopyFrom(tensor.tensor_shape)
+        tensor.CopyFrom(tensor_util.make_tensor_proto(value.flat[0], dtype=tensor.dtype))
+        tensor.tensor_shape.CopyFrom(shape)
+    elif value.size:
+        tensor.CopyFrom(tensor_util.make_tensor_proto(value, dtype=tensor.dtype))
+
+
+def _bind(nodes: list["NodeDef"], replaced: "NodeDef") -> None:
+    """Make new constants inside a loop run in each of its rounds, with the node that they serve."""
+    for new in nodes:
+        if new.op == "Const" and not new.input:
+            new.input.append("^" + replaced.input[0].partition(":")[0].lstrip("^"))
 
 
 def _known(node: "NodeDef", table: OpTable) -> bool:
@@ -135,12 +187,16 @@ def _problem(node: "NodeDef", table: OpTable) -> str | None:
     for name, value in sorted(node.attr.items()):
         if name.startswith("_"):
             continue
+        if _allowed_word(value) in _NO_SUCH_TYPE.get(table.target, ()):
+            return f"{table.target} has no {_allowed_word(value)}, which {node.op} needs"
         if name not in allowed:
             return f"{node.op} has no attribute {name} there, and here it is {_words(value)}"
         seen = _allowed_word(value)
         values = allowed[name]
         if values is not None and seen is not None and seen not in values:
             return f"{node.op} does not take {name} = {seen} there"
+        if seen in table.no_kernel.get(node.op, {}).get(name, ()):
+            return f"{node.op} cannot be run there with {name} = {seen}"
     return None
 
 

@@ -14,14 +14,15 @@ from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.spec import TensorSpec
 
-OTHER_SIZES = (32, 64, 16, 8, 224, 1)
-"""Tried in this order for a symbolic dim that is not the batch."""
+EVEN_SIZES = (32, 64, 16, 8, 224, 1)
+ODD_SIZES = (33, 65, 17, 9, 225, 7)
+"""Tried in this order for symbolic dims that are not the batch; many models take even ones only."""
 
 Feeds = dict[str, np.ndarray]
 
 
 def feeds(
-    specs: Iterable[TensorSpec], *, batch: int, other: int = OTHER_SIZES[0], seed: int = 0
+    specs: Iterable[TensorSpec], *, batch: int, other: int = EVEN_SIZES[0], seed: int = 0
 ) -> Feeds:
     """Return seeded arrays for the inputs, the symbol of a first axis being `batch`, others
     `other`.
@@ -43,10 +44,20 @@ def has_dynamic_batch(specs: Iterable[TensorSpec]) -> bool:
     return any(spec.shape and isinstance(spec.shape[0], str) for spec in specs)
 
 
+def has_other_symbols(specs: Iterable[TensorSpec]) -> bool:
+    """Whether a dim after the first of any input is symbolic, and not just the batch again."""
+    specs = tuple(specs)
+    batch = {spec.shape[0] for spec in specs if spec.shape}
+    return any(isinstance(dim, str) and dim not in batch for s in specs for dim in s.shape[1:])
+
+
 def reference_runs(
     model: onnx.ModelProto, *, batches: Iterable[int] = (1, 3), seed: int = 0
 ) -> list[tuple[int, Feeds, Feeds]]:
     """Return (batch, inputs, outputs) of the model for each batch, one only if its batch is fixed.
+
+    Where other dims are symbolic, the first run has even sizes and the next odd ones, if the model
+    takes any.
 
     Raises:
         GraphError: the model cannot be run on any of the example inputs.
@@ -54,11 +65,23 @@ def reference_runs(
     runner = Runner(model)
     specs = interface.inputs(model)
     wanted = tuple(batches) if has_dynamic_batch(specs) else (1,)
+    if not has_other_symbols(specs):
+        return [_first_run(runner, specs, batch, (1,), seed) for batch in wanted]
+    runs = [_first_run(runner, specs, wanted[0], EVEN_SIZES, seed)]
+    for batch in wanted[1:] or wanted:
+        runs.append(_first_run(runner, specs, batch, (*ODD_SIZES, *EVEN_SIZES), seed))
+    return runs
+
+
+def _first_run(
+    runner: Runner, specs: tuple[TensorSpec, ...], batch: int, sizes: Iterable[int], seed: int
+) -> tuple[int, Feeds, Feeds]:
+    """Return (batch, inputs, outputs) with the first of the sizes that the model takes."""
     refusal: GraphError | None = None
-    for other in OTHER_SIZES:
-        given = [(batch, feeds(specs, batch=batch, other=other, seed=seed)) for batch in wanted]
+    for other in sizes:
+        given = feeds(specs, batch=batch, other=other, seed=seed)
         try:
-            return [(batch, arrays, runner.run(arrays)) for batch, arrays in given]
+            return batch, given, runner.run(given)
         except GraphError as error:
             refusal = refusal or error
     raise GraphError(f"No example input could be made for the model: {refusal}") from refusal

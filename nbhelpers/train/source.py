@@ -115,8 +115,8 @@ def _factory(where: str, name: str, model: str) -> Callable[[], object]:
         package = importlib.import_module(where)
     except (ImportError, SyntaxError) as error:
         raise ModelError(
-            f"{where} (of MODEL {model!r}) cannot be imported: {error}. It must lie in the "
-            f"current folder ({Path.cwd().name}), beside the package nbhelpers, or be installed."
+            f"{where} (of MODEL {model!r}) cannot be imported: {error}. Put the file beside the "
+            "folder nbhelpers, or name its folder: PYTHONPATH=folder make handoff MODEL=…"
         ) from error
     if not hasattr(package, name):
         known = [each for each in vars(package) if callable(vars(package)[each])]

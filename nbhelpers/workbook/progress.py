@@ -2,7 +2,7 @@
 
 from typing import TextIO
 
-from nbhelpers.workbook.plan import Notebook
+from nbhelpers.workbook.plan import Notebook, Settings
 
 
 class Progress:
@@ -15,6 +15,13 @@ class Progress:
         self._head = ""
         self._total = 0
         self.reached = 0
+
+    def begun(self, settings: Settings) -> None:
+        """Say what is handed off."""
+        checkpoint = f"  checkpoint {settings.checkpoint}" if settings.checkpoint else ""
+        self._stream.write(
+            f"{settings.name}: model {settings.model}{checkpoint}  targets {settings.targets}\n"
+        )
 
     def started(self, notebook: Notebook) -> None:
         """Say that `notebook` begins."""

@@ -54,6 +54,7 @@ def run(settings: Settings, *, progress: Progress | None = None, again: bool = F
     settings = settings.checked()
     progress = progress or Progress(io.StringIO())
     notebooks = find_notebooks(settings.notebooks)
+    progress.begun(settings)
     executed = settings.folder / "notebooks"
     with contextlib.ExitStack() as stack:
         with explained(settings.folder, "What was there before is unchanged."):

@@ -6,7 +6,7 @@ Read from the record alone: the files of the stages, and `proofs` among the fact
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from nbhelpers.handoff import Handoff
+from nbhelpers.handoff import STAGES, Handoff
 
 _MODELS = (".pb", ".onnx")
 
@@ -18,15 +18,35 @@ def summary(handoff: Handoff) -> str:
         HandoffError: a stage is not done.
     """
     proofs = handoff.require("handoff")["facts"].get("proofs", [])
-    stages = handoff.record()["stages"].values()
-    files = {name: seen for entry in stages for name, seen in entry["files"].items()}
+    stages = handoff.record()["stages"]
     rows = [("artefact", "size", "sha256", "proven on", "parity")]
-    for name, seen in sorted(files.items()):
-        about = [proof for proof in proofs if _is_about(proof["artefact"], name)]
-        if about or name.endswith(_MODELS):
-            size, digest = _size(seen["bytes"]), seen["sha256"][:12]
-            rows.append((name, size, digest, _runtimes(about), _parity(about)))
-    return "\n".join([*_aligned(rows), "", f"Everything is in {handoff.folder}"])
+    for stage in STAGES:
+        entry = stages[stage]
+        for name, seen in sorted(entry["files"].items()):
+            about = [proof for proof in proofs if _is_about(proof["artefact"], name)]
+            if name.endswith(".onnx"):
+                about = _by_onnxruntime(entry["parity"])
+            if about or name.endswith(_MODELS):
+                size, digest = _size(seen["bytes"]), seen["sha256"][:12]
+                rows.append((name, size, digest, _runtimes(about), _parity(about)))
+    return "\n".join(
+        [
+            *_aligned(rows),
+            "",
+            "parity: the largest difference from PyTorch, as a share of the largest output.",
+            f"Everything is in {handoff.folder}: begin with report.html; whoever receives the "
+            "folder runs verify.py.",
+        ]
+    )
+
+
+def _by_onnxruntime(reports: Iterable[Mapping]) -> list[dict]:
+    """Return the comparisons of an ONNX file as if they were proofs."""
+    return [
+        {**row, "runtime": "onnxruntime", "ok": report["ok"]}
+        for report in reports
+        for row in report["rows"]
+    ]
 
 
 def _is_about(artefact: str, file: str) -> bool:

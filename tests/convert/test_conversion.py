@@ -128,17 +128,13 @@ def test_an_opset_as_exporters_write_it_today_is_taken():
     assert convert.onnx2tf(model, None).proven
 
 
-def test_an_op_too_new_for_the_target_names_node_op_and_first_target():
-    model = parse(
-        "g (float[N, 3, 4] a, float[N, 4, 5] b) => (float[N, 3, 5] c) "
-        '{ [outer] c = Einsum<equation = "nij,njk->nik">(a, b) }'
-    )
+def test_what_the_target_lacks_is_refused_with_the_onnx_node():
+    model = parse("g (float[N, 3] x) => (uint32[N, 3] y) { [outer] y = Cast<to = 12>(x) }")
     with pytest.raises(
-        ConversionError,
-        match=r"for tf1.4 \(TensorFlow 1.4.1\): .*op Einsum is unknown before tf1.15",
+        ConversionError, match=r"for tf1.4 \(TensorFlow 1.4.1\): outer: tf1.4 has no DT_UINT32"
     ):
         convert.onnx2tf(model, None, target="tf1.4")
-    assert convert.onnx2tf(model, None, target="tf1.15").proven
+    assert convert.onnx2tf(model, None, target="tf1.13").proven
 
 
 def test_a_wrong_target_is_refused_before_any_work(tmp_path):

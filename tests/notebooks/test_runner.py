@@ -225,9 +225,10 @@ def test_a_terminal_shows_a_live_count_in_one_line(settings):
     terminal = Terminal()
     run(settings(), progress=Progress(terminal))
     lines = terminal.getvalue().split("\n")
-    assert len(lines) == 7 and lines[-1] == ""
-    assert "\r\x1b[K01_export        train    cell 2 of 4\r" in lines[0]
-    assert lines[0].rpartition("\r\x1b[K")[2].startswith("01_export        train    done")
+    assert len(lines) == 8 and lines[-1] == ""
+    assert "model nbhelpers.train.samples:multitask_resnet18" in lines[0]
+    assert "\r\x1b[K01_export        train    cell 2 of 4\r" in lines[1]
+    assert lines[1].rpartition("\r\x1b[K")[2].startswith("01_export        train    done")
 
 
 def test_a_model_from_elsewhere_is_found_and_always_exported_again(tiny, tmp_path, workbook):

@@ -52,7 +52,8 @@ def imported(path):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names.add(node.module.split(".")[0])
-    return names - set(sys.stdlib_module_names) - {"nbhelpers"}
+    beside = {each.stem for each in path.parent.glob("*.py")}  # a script imports its neighbour
+    return names - set(sys.stdlib_module_names) - beside - {"nbhelpers"}
 
 
 @pytest.mark.parametrize("module", MODULES)

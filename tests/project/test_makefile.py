@@ -110,7 +110,8 @@ def test_both_parts_of_the_tests_run_and_either_failure_counts(project, th, tf, 
     said = make(project, "test", "SETUP=true", "BROWSERS=sh", "PYTEST_ARGS=-k 'a or b'")
     assert (said.returncode == 0) is good
     assert re.search(r"^th -m pytest tests/core .*-k a or b$", said.stdout, re.MULTILINE)
-    assert re.search(r"^tf -m pytest tests/core tests/convert tests/ui -k a or b$", said.stdout, re.M)
+    folders = "tests/core tests/convert tests/ui"
+    assert re.search(rf"^tf -m pytest {folders} -k a or b$", said.stdout, re.M)
 
 
 def test_no_test_found_is_a_failure_unless_some_were_picked(project):

@@ -15,6 +15,9 @@ import tensorflow as tf  # noqa: E402
 from onnx_tf.handlers.backend_handler import BackendHandler  # noqa: E402
 from onnx_tf.handlers.handler import domain as domain_of  # noqa: E402
 from onnx_tf.handlers.handler import onnx_op  # noqa: E402
+from tensorflow.python.client.pywrap_tf_session import (  # noqa: E402
+    TF_TryEvaluateConstant_wrapper,
+)
 
 from nbhelpers.convert.naming import Names  # noqa: E402
 from nbhelpers.errors import ConversionError  # noqa: E402
@@ -47,6 +50,8 @@ class Tensors(dict):
         self._names = names
         self._outer = outer
         self._subgraph = subgraph
+        self._graph = tf.compat.v1.get_default_graph()
+        self._context = self._graph._get_control_flow_context()
 
     def __contains__(self, name: object) -> bool:
         """Whether a node made `name`, or it is a weight, here or in the graph around this one."""
@@ -57,11 +62,16 @@ class Tensors(dict):
         )
 
     def __missing__(self, name: str) -> tf.Tensor:
-        """Make the constant for a weight, outside any name scope."""
+        """Make the constant for a weight, outside any name scope.
+
+        It is made where this store was: a loop or a branch that asks for it first may not own it.
+        """
         if name not in self.weights and self._outer is not None:
             return self._outer[name]
         value = self.weights[name]
-        with tf.compat.v1.get_default_graph().name_scope(None):
+        graph = self._graph
+        with graph.as_default(), graph.control_dependencies(None), graph.name_scope(None):
+            graph._set_control_flow_context(self._context)
             self[name] = tf.constant(value, name=self._names.legal(name))
         return self[name]
 
@@ -123,12 +133,20 @@ class Node:
 _HANDLERS: list[type] = []
 """onnx-tf finds handlers as the subclasses of a class, which does not keep them alive."""
 
+SMALL = 64
+"""Integers computed from constants are evaluated while the graph is built if there are so few."""
+
 
 def constant(value: Value | None) -> np.ndarray | None:
     """Return a value that is known while the graph is being built, else None."""
     if value is None or isinstance(value, np.ndarray):
         return value
-    return tf.get_static_value(value)
+    known = tf.get_static_value(value)
+    small = value.dtype.is_integer or value.dtype.is_bool
+    if known is not None or not small or (value.shape.num_elements() or SMALL + 1) > SMALL:
+        return known
+    with value.graph._c_graph.get() as graph:  # what is computed from sizes, say
+        return TF_TryEvaluateConstant_wrapper(graph, value._as_tf_output())
 
 
 def refusal(node: Node, reason: str) -> ConversionError:

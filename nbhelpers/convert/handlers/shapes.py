@@ -1,124 +1,206 @@
-"""Ops that only give a tensor another shape, and Pad."""
+"""Ops that give a tensor another shape, and those that ask for its shape."""
 
 import numpy as np
 import tensorflow as tf
 
-from nbhelpers.convert.handlers.registry import Node, constant, refusal, register
+from nbhelpers.convert.handlers.registry import Node, Value, constant, refusal, register
+from nbhelpers.convert.handlers.sizes import (
+    Size,
+    all_elements,
+    elements,
+    inferable,
+    product,
+    size_of,
+    sizes_of,
+    vector,
+)
+from nbhelpers.convert.handlers.widening import FLOATS, widened
 
 
 @register("Reshape")
-def reshape(node: Node, data: tf.Tensor, shape: tf.Tensor | None = None) -> list[tf.Tensor]:
-    """Reshape to a constant where the shape is one (onnx-tf builds a chain of gathers for it)."""
-    wanted = node.attrs.get("shape") if shape is None else constant(shape)
+def reshape(node: Node, data: tf.Tensor, shape: tf.Tensor | None = None) -> tf.Tensor:
+    """Reshape to a constant where at most one size is unknown (onnx-tf gathers them all)."""
+    copies = not node.attrs.get("allowzero", 0)
+    wanted = node.attrs.get("shape") if shape is None else elements(shape)
     if wanted is None:
-        return [tf.reshape(data, shape)]
-    wanted = [int(size) for size in wanted]
-    if not node.attrs.get("allowzero", 0):
-        dims = data.shape.as_list() if data.shape.rank is not None else None
-        for axis, size in enumerate(wanted):
-            if size == 0:
-                known = None if dims is None else dims[axis]
-                if known is None and -1 not in wanted and wanted.count(0) == 1:
-                    wanted[axis] = -1
-                else:
-                    wanted[axis] = tf.shape(data)[axis] if known is None else known
-    return [tf.reshape(data, wanted)]
+        assert shape is not None
+        return tf.reshape(data, _zeros_copied(data, shape) if copies else shape)
+    sizes: list[Size] = list(wanted)
+    if copies:
+        for axis, size in enumerate(sizes):
+            if isinstance(size, int) and size == 0:
+                sizes[axis] = size_of(data, axis)
+    return tf.reshape(data, vector(inferable(sizes)))
+
+
+def _zeros_copied(data: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """Replace each zero of a shape by the size of the data's axis."""
+    count = shape.shape[0]
+    if data.shape.rank == 0 or count == 0:
+        return shape
+    given = tf.cast(tf.shape(data), shape.dtype)
+    length = tf.shape(shape)[0] if count is None else count
+    given = tf.concat([given, tf.ones([length], shape.dtype)], 0)[:length]
+    return shape + given * tf.cast(tf.equal(shape, 0), shape.dtype)
 
 
 @register("Flatten")
-def flatten(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
+def flatten(node: Node, data: tf.Tensor) -> tf.Tensor:
     """Flatten to two axes; a constant shape where all but the batch is known."""
     axis = node.attrs.get("axis", 1)
     axis = axis + data.shape.rank if axis < 0 else axis
-    head, tail = data.shape.as_list()[:axis], data.shape.as_list()[axis:]
-    if None not in tail:
-        return (
-            [tf.reshape(data, [-1, int(np.prod(tail))])]
-            if np.prod(tail)
-            else _flatten_empty(data, axis)
-        )
-    if None not in head and np.prod(head):
-        return [tf.reshape(data, [int(np.prod(head)), -1])]
-    return _flatten_empty(data, axis)
-
-
-def _flatten_empty(data: tf.Tensor, axis: int) -> list[tf.Tensor]:
-    shape = tf.shape(data)
-    return [tf.reshape(data, [tf.reduce_prod(shape[:axis]), tf.reduce_prod(shape[axis:])])]
+    known = data.shape.as_list()
+    head, tail = (
+        None if None in part else int(np.prod(part)) for part in (known[:axis], known[axis:])
+    )
+    if tail:
+        return tf.reshape(data, [-1, tail])
+    if head:
+        return tf.reshape(data, [head, -1])
+    sizes = sizes_of(data)
+    return tf.reshape(data, vector([product(sizes[:axis]), product(sizes[axis:])]))
 
 
 @register("Squeeze")
-def squeeze(node: Node, data: tf.Tensor, axes: tf.Tensor | None = None) -> list[tf.Tensor]:
+def squeeze(node: Node, data: tf.Tensor, axes: tf.Tensor | None = None) -> tf.Tensor:
     """Remove axes; they are an attribute up to opset 12, an input from 13."""
-    chosen = node.attrs.get("axes") if axes is None else _constant_axes(node, axes)
-    return [tf.squeeze(data, None if chosen is None else [int(axis) for axis in chosen])]
+    given = node.attrs.get("axes") if axes is None else constant(axes)
+    if given is None and axes is not None:
+        marked = _marked(node, axes, data.shape.rank)
+        kept = tf.boolean_mask(tf.shape(data), tf.equal(marked, 0))
+        return _of_rank(tf.reshape(data, kept), data.shape.rank - axes.shape[0])
+    if given is None:
+        return tf.squeeze(data)
+    chosen = [int(axis) for axis in given]
+    return _refolded(data, tf.squeeze(data, chosen)) if chosen else tf.identity(data)
 
 
 @register("Unsqueeze")
-def unsqueeze(node: Node, data: tf.Tensor, axes: tf.Tensor | None = None) -> list[tf.Tensor]:
+def unsqueeze(node: Node, data: tf.Tensor, axes: tf.Tensor | None = None) -> tf.Tensor:
     """Insert axes of size one; they are an attribute up to opset 12, an input from 13."""
-    chosen = node.attrs["axes"] if axes is None else _constant_axes(node, axes)
-    rank = data.shape.rank + len(chosen)
-    for axis in sorted(int(axis) % rank for axis in chosen):
-        data = tf.expand_dims(data, axis)
-    return [data]
+    given = node.attrs["axes"] if axes is None else constant(axes)
+    if given is None:
+        assert axes is not None
+        rank = data.shape.rank + (axes.shape[0] or 0)
+        marked = _marked(node, axes, rank)
+        places = tf.cumsum(1 - marked) - 1
+        sizes = tf.concat([tf.shape(data), [1]], 0)
+        last = tf.fill([rank], data.shape.rank)
+        places = places * (1 - marked) + last * marked
+        return _of_rank(tf.reshape(data, tf.gather(sizes, places)), rank)
+    rank = data.shape.rank + len(given)
+    chosen = sorted(int(axis) % rank for axis in given)
+    if len(chosen) > 1 and data.shape.as_list().count(None) <= 1 and 0 not in data.shape.as_list():
+        sizes = [-1 if size is None else size for size in data.shape.as_list()]
+        for axis in chosen:
+            sizes.insert(axis, 1)
+        return _refolded(data, tf.reshape(data, sizes))
+    result = data
+    for axis in chosen:
+        result = tf.expand_dims(result, axis)
+    return _refolded(data, result)
 
 
-def _constant_axes(node: Node, axes: tf.Tensor) -> np.ndarray:
-    chosen = constant(axes)
-    if chosen is None:
+def _refolded(data: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
+    """Return a constant if a small integer was one; shapes are computed from these."""
+    known = constant(result) if data.dtype.is_integer and data.shape.rank in (0, 1) else None
+    return result if known is None else tf.constant(known)
+
+
+def _marked(node: Node, axes: tf.Tensor, rank: int) -> tf.Tensor:
+    """Return one for each axis that is named, zero for the others."""
+    if axes.shape.rank != 1 or axes.shape[0] is None:
         raise refusal(
             node,
-            "computes its axes while it runs; TensorFlow needs them in the graph. Simplify "
-            "the model so that they become a constant.",
+            "computes its axes while it runs, and even how many they are; TensorFlow needs them "
+            "in the graph. Simplify the model so that they become a constant.",
         )
-    return chosen
+    named = tf.one_hot(tf.math.floormod(tf.cast(axes, tf.int32), rank), rank, dtype=tf.int32)
+    return tf.reduce_sum(named, 0)
 
 
-@register("Pad")
-def pad(
-    node: Node,
-    data: tf.Tensor,
-    pads: tf.Tensor | None = None,
-    value: tf.Tensor | None = None,
-    *axes: tf.Tensor,
-) -> list[tf.Tensor]:
-    """Pad with a constant, the edge or a reflection; negative padding crops."""
-    amounts = node.attrs.get("pads", node.attrs.get("paddings")) if pads is None else constant(pads)
-    if amounts is None or axes:
-        raise refusal(
-            node,
-            "computes its padding while it runs or names axes; simplify the model so that the "
-            "padding becomes a constant for every axis.",
+def _of_rank(tensor: tf.Tensor, rank: int) -> tf.Tensor:
+    tensor.set_shape([None] * rank)
+    return tensor
+
+
+@register("Transpose", as_arrays=[0])
+def transpose(node: Node, data: Value) -> tf.Tensor:
+    """Permute the axes; of a weight at once, since folding it later costs much more."""
+    permutation = [int(axis) for axis in node.attrs.get("perm", reversed(range(len(data.shape))))]
+    if isinstance(data, np.ndarray):
+        return tf.constant(np.ascontiguousarray(data.transpose(permutation)))
+    if permutation == sorted(permutation):
+        return tf.identity(data)
+    return tf.transpose(data, permutation)
+
+
+@register("Shape")
+def shape(node: Node, data: tf.Tensor) -> tf.Tensor:
+    """Return the sizes, from `start` to `end`: a constant where they are known."""
+    rank = data.shape.rank
+    begin, end, _ = slice(node.attrs.get("start", 0), node.attrs.get("end")).indices(rank)
+    known = data.shape.as_list()[begin:end]
+    if None not in known:
+        return tf.constant(np.array(known, np.int64))
+    whole = tf.shape(data, tf.int64)
+    if (begin, end) == (0, rank):
+        return whole
+    return vector([whole[begin + i] if s is None else s for i, s in enumerate(known)], tf.int64)
+
+
+@register("Size")
+def size(node: Node, data: tf.Tensor) -> tf.Tensor:
+    """Return the number of elements."""
+    known = data.shape.num_elements()
+    return tf.size(data, tf.int64) if known is None else tf.constant(known, tf.int64)
+
+
+@register("Expand")
+def expand(node: Node, data: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """Broadcast to a shape, in both directions: a one in it leaves the data's size."""
+    count = shape.shape[0]
+    if count is None:
+        raise refusal(node, "expands to a shape of unknown length; fix that length in the model.")
+    rank = max(data.shape.rank, count)
+    wanted: list[Size] = [1] * (rank - count) + all_elements(shape, count)
+    known = [1] * (rank - data.shape.rank) + data.shape.as_list()
+    pairs = list(zip(known, wanted, strict=True))
+    if all(k not in (1, None) or (isinstance(w, int) and w == 1) for k, w in pairs):
+        return _with_rank(data, rank)
+    sizes = [1] * (rank - data.shape.rank) + sizes_of(data)
+    if any(k is None and not isinstance(w, int) for k, w in pairs):
+        result = tf.broadcast_to(
+            data, tf.broadcast_dynamic_shape(vector(sizes), vector(wanted, tf.int32))
         )
-    amounts = np.array(amounts, np.int64).reshape(2, -1).T
-    if (amounts < 0).any():
-        begins = np.maximum(-amounts[:, 0], 0)
-        crops = [
-            slice(int(b), -int(e) if e else None)
-            for b, e in zip(begins, np.maximum(-amounts[:, 1], 0), strict=True)
-        ]
-        data, amounts = data[tuple(crops)], np.maximum(amounts, 0)
-    mode = node.attrs.get("mode", "constant")
-    if mode == "constant":
-        fill = node.attrs.get("value", 0) if value is None else value
-        known = constant(fill) if isinstance(fill, tf.Tensor) else fill
-        fill = fill if known is None else data.dtype.as_numpy_dtype(np.asarray(known).item())
-        return [tf.pad(data, amounts.tolist(), constant_values=fill)]
-    if mode == "reflect":
-        return [tf.pad(data, amounts.tolist(), mode="REFLECT")]
-    if mode != "edge":
-        raise refusal(
-            node,
-            f"has the mode {mode!r}, which TensorFlow lacks.",
-        )
-    return [_pad_edge(data, amounts)]
+        static = [_broadcast(k, None, w) for k, w in pairs]
+        result.set_shape([size if isinstance(size, int) else None for size in static])
+        return result
+    merged = [_broadcast(*each) for each in zip(known, sizes, wanted, strict=True)]
+    return tf.broadcast_to(data, vector(merged))
 
 
-def _pad_edge(data: tf.Tensor, amounts: np.ndarray) -> tf.Tensor:
-    for axis, (begin, end) in enumerate(amounts.tolist()):
-        first = [slice(None)] * axis + [slice(0, 1)]
-        last = [slice(None)] * axis + [slice(-1, None)]
-        parts = [data[tuple(first)]] * begin + [data] + [data[tuple(last)]] * end
-        data = tf.concat(parts, axis) if len(parts) > 1 else data
-    return data
+def _broadcast(known: int | None, size: Size | None, wanted: Size) -> Size | None:
+    """Return the size that the data's size (maybe not known) gives with the wanted one."""
+    if known not in (1, None):
+        return known
+    if known is None and (not isinstance(wanted, int) or wanted == 1):
+        return size
+    return wanted
+
+
+def _with_rank(data: tf.Tensor, rank: int) -> tf.Tensor:
+    """Add axes of size one in front."""
+    if rank == data.shape.rank:
+        return tf.identity(data)
+    return tf.reshape(data, vector([1] * (rank - data.shape.rank) + sizes_of(data)))
+
+
+@register("Tile")
+def tile(node: Node, data: tf.Tensor, repeats: tf.Tensor) -> tf.Tensor:
+    """Repeat along each axis."""
+    times = all_elements(repeats, data.shape.rank)
+    if all(isinstance(each, int) and each == 1 for each in times):
+        return tf.identity(data)
+    native = FLOATS | {tf.uint8, tf.int16, tf.int32, tf.int64, tf.bool, tf.complex64, tf.complex128}
+    return widened(lambda x: tf.tile(x, vector(times)), native, data)

@@ -1,7 +1,7 @@
 """What each TensorFlow knows: its ops, their attributes and the values that these may take.
 
-One JSON file a release, written by the release itself (`make optables` runs `dump.py` in each
-legacy runtime); the current TensorFlow is asked directly.
+Two JSON files a release, written by the release itself (`make optables` runs `dump.py` and
+`dump_kernels.py` in each legacy runtime); the current TensorFlow is asked directly.
 """
 
 import functools
@@ -23,13 +23,15 @@ class OpTable:
     """The ops of one release.
 
     `ops` maps an op to its attributes, and each attribute to the values that it may take (None:
-    any). `producer` is the release's GraphDef version.
+    any). `no_kernel` maps an op and an attribute to the types for which the op is registered but
+    cannot be run on the CPU. `producer` is the release's GraphDef version.
     """
 
     target: str
     version: str
     producer: int
     ops: Mapping[str, Mapping[str, list[str] | None]]
+    no_kernel: Mapping[str, Mapping[str, list[str]]]
 
 
 @functools.cache
@@ -43,8 +45,24 @@ def table(target: str) -> OpTable:
         raise unknown_name("target", target, TARGETS)
     if target == "tf2":
         return _current()
-    text = resources.files(__name__).joinpath(f"{target}.json").read_text(encoding="utf-8")
-    return OpTable(target=target, **json.loads(text))
+    known, kernels = (
+        json.loads(resources.files(__name__).joinpath(name).read_text(encoding="utf-8"))
+        for name in (f"{target}.json", f"{target}.kernels.json")
+    )
+    return OpTable(target=target, no_kernel=kernels, **known)
+
+
+def chosen(text: str) -> list[str]:
+    """Return the targets in a text such as "tf1.4 tf2", oldest first.
+
+    Raises:
+        UnknownName: one of them does not exist.
+    """
+    names = text.replace(",", " ").split() or TARGETS[-1:]
+    for name in names:
+        if name not in TARGETS:
+            raise unknown_name("target", name, TARGETS)
+    return sorted(set(names), key=TARGETS.index)
 
 
 def first_with(op: str) -> str | None:
@@ -59,4 +77,4 @@ def _current() -> OpTable:
 
     ops = op_def_pb2.OpList.FromString(c_api.TF_GetBuffer(c_api.TF_GetAllOpList()))
     known = {op.name: attributes(op) for op in ops.op}
-    return OpTable("tf2", tf.__version__, tf.compat.v1.GRAPH_DEF_VERSION, known)
+    return OpTable("tf2", tf.__version__, tf.compat.v1.GRAPH_DEF_VERSION, known, {})

@@ -18,7 +18,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import numpy as np
-from PIL import Image
+
+try:
+    from PIL import Image
+except ImportError:
+    sys.exit("Pillow is needed to read a picture: pip install Pillow.")
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 

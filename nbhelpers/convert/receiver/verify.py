@@ -172,8 +172,10 @@ def latency(run, inputs, repeats=5, seconds=2.0):
 
 def verify(only):
     """Return (TensorFlow's version, one row per artefact and case)."""
-    import tensorflow as tf
-
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        sys.exit("TensorFlow (1.4 or later) is needed, and this Python has none: %s." % error)
     cases = load_cases()
     here = tuple(int(part) for part in tf.__version__.split(".")[:2])
     loaders = {"frozen": frozen_graph, "savedmodel": saved_model}
@@ -182,6 +184,8 @@ def verify(only):
         if only and artefact["path"] not in only:
             continue
         if here < tuple(artefact["oldest"]):
+            oldest = ".".join(map(str, artefact["oldest"]))
+            print("  left out: %s, for TensorFlow %s or later" % (artefact["path"], oldest))
             continue
         try:
             run = loaders[artefact["kind"]](tf, artefact)
@@ -225,8 +229,14 @@ def main():
     parser.add_argument("--only", action="append", help="path of an artefact, as in the table")
     parser.add_argument("--json", help="also write the rows to this file")
     options = parser.parse_args()
+    known = [artefact["path"] for artefact in MANIFEST["artefacts"]]
+    for path in options.only or ():
+        if path not in known:
+            parser.error("there is no artefact %s; there are: %s" % (path, ", ".join(known)))
     wrong = check_sums()
-    if wrong:
+    if wrong is None:
+        print("SHA256SUMS is missing: whether a file was changed on the way cannot be said.")
+    elif wrong:
         print("The folder is not as it was sealed: %s." % "; ".join(wrong))
         return 1
     version, rows = verify(options.only)
@@ -237,7 +247,10 @@ def main():
         print("No artefact here can be loaded by TensorFlow %s; use a newer one." % version)
         return 1
     show(version, rows)
-    return 0 if all(row["ok"] for row in rows) else 1
+    bad = sum(not row["ok"] for row in rows)
+    sums = "" if wrong is None else "; every file is as it was sealed"
+    print("%d of %d runs agree%s." % (len(rows) - bad, len(rows), sums))
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ A rule takes a node (every attribute written out) and the graph's static shapes,
 nodes that replace it, the last one under the same name; or None where it is not exact for this one.
 """
 
-from nbhelpers.convert.rules import elementwise, indexing, layers
-from nbhelpers.convert.rules.rewriting import RULES, Shapes
+from nbhelpers.convert.rules import elementwise, indexing, layers, spatial
+from nbhelpers.convert.rules.rewriting import RULES, UNTIL, Shapes
 
-__all__ = ["RULES", "Shapes", "elementwise", "indexing", "layers"]
+__all__ = ["RULES", "UNTIL", "Shapes", "elementwise", "indexing", "layers", "spatial"]

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nbhelpers.convert.rules.broadcasting import broadcast
 from nbhelpers.convert.rules.rewriting import Shapes, const, like, new, rule
 
 if TYPE_CHECKING:
@@ -18,11 +19,17 @@ def add_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
 
 @rule("SelectV2")
 def select_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """Select, where nothing is broadcast."""
-    first, *others = [shapes.of(source) for source in node.input]
-    if first is None or None in first or any(shape != first for shape in others):
+    """Select, which does not broadcast; a condition of one value may choose between tensors."""
+    from tensorflow.core.framework import types_pb2
+
+    dtype = node.attr["T"].type
+    known = [shapes.of(source) for source in node.input[:3]]
+    if any(shape is None for shape in known):
         return None
-    return [like(node, "Select", "T")]
+    kinds = [types_pb2.DT_BOOL, dtype, dtype]
+    keep = [0] if known[0] == () else []
+    nodes, sources = broadcast(node, list(node.input[:3]), kinds, shapes, keep=keep)
+    return [*nodes, new(node.name, "Select", sources, T=dtype)]
 
 
 @rule("LeakyRelu")
@@ -35,3 +42,112 @@ def leaky_relu(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
     scale = const(f"{node.name}/alpha", np.array(alpha), dtype)
     scaled = new(f"{node.name}/scaled", "Mul", [source, scale.name], T=dtype)
     return [scale, scaled, new(node.name, "Maximum", [source, scaled.name], T=dtype)]
+
+
+@rule("_UnaryOpsComposition", until="tf2")
+def unary_ops_composition(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
+    """The ops one after another: the optimiser's own op is for one process, not for a file."""
+    names = [name.decode() for name in node.attr["op_names"].list.s]
+    nodes: list[NodeDef] = []
+    source = node.input[0]
+    for index, op in enumerate(names):
+        name = node.name if index == len(names) - 1 else f"{node.name}/{index}_{op}"
+        nodes.append(new(name, op, [source], T=node.attr["T"].type))
+        source = name
+    return nodes
+
+
+@rule("LeftShift")
+def left_shift(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
+    """x·2ⁿ in int64, cast back: what does not fit is lost in both."""
+    nodes, value, amount = _shift_operands(node)
+    return [*nodes, *_scaled(node, value, amount, "Mul")]
+
+
+@rule("RightShift")
+def right_shift(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
+    """x/2ⁿ rounded down, in int64; in two steps, since it does not hold 2⁶³."""
+    from tensorflow.core.framework import types_pb2
+
+    int64 = types_pb2.DT_INT64
+    nodes, value, amount = _shift_operands(node)
+    two = const(f"{node.name}/halves", np.array(2), int64)
+    half = new(f"{node.name}/half", "FloorDiv", [amount, two.name], T=int64)
+    rest = new(f"{node.name}/rest", "Sub", [amount, half.name], T=int64)
+    first = _power(node, "first", half.name)
+    divided = new(f"{node.name}/divided", "FloorDiv", [value, first[-1].name], T=int64)
+    last = _scaled(node, divided.name, rest.name, "FloorDiv")
+    return [*nodes, two, half, rest, *first, divided, *last]
+
+
+def _shift_operands(node: "NodeDef") -> tuple[list["NodeDef"], str, str]:
+    """Return both operands in int64, the amount between 0 and all bits but one as in the op."""
+    from tensorflow.core.framework import types_pb2
+    from tensorflow.python.framework import dtypes
+
+    dtype, int64 = node.attr["T"].type, types_pb2.DT_INT64
+    bits = dtypes.as_dtype(dtype).size * 8
+    casts = [
+        new(f"{node.name}/{role}", "Cast", [source], SrcT=dtype, DstT=int64)
+        for role, source in zip(("value", "amount"), node.input[:2], strict=True)
+    ]
+    zero = const(f"{node.name}/none", np.array(0), int64)
+    most = const(f"{node.name}/most", np.array(bits - 1), int64)
+    least = new(f"{node.name}/least", "Maximum", [casts[1].name, zero.name], T=int64)
+    within = new(f"{node.name}/within", "Minimum", [least.name, most.name], T=int64)
+    return [*casts, zero, most, least, within], casts[0].name, within.name
+
+
+def _power(node: "NodeDef", role: str, amount: str) -> list["NodeDef"]:
+    """Return the nodes that make 2 to the power of `amount`."""
+    from tensorflow.core.framework import types_pb2
+
+    two = const(f"{node.name}/{role}/two", np.array(2), types_pb2.DT_INT64)
+    power = new(f"{node.name}/{role}", "Pow", [two.name, amount], T=types_pb2.DT_INT64)
+    return [two, power]
+
+
+def _scaled(node: "NodeDef", value: str, amount: str, op: str) -> list["NodeDef"]:
+    """Return the nodes that apply `op` to a value and 2 to the power of `amount`, and cast back."""
+    from tensorflow.core.framework import types_pb2
+
+    int64 = types_pb2.DT_INT64
+    power = _power(node, "power", amount)
+    wide = new(f"{node.name}/wide", op, [value, power[-1].name], T=int64)
+    back = new(node.name, "Cast", [wide.name], SrcT=int64, DstT=node.attr["T"].type)
+    return [*power, wide, back]
+
+
+@rule("Softmax", until="tf1.4")
+def softmax(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
+    """The same over two axes, which is all that TensorFlow 1.4 takes."""
+    return _over_two_axes(node, shapes)
+
+
+@rule("LogSoftmax", until="tf1.4")
+def log_softmax(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
+    """The same over two axes, which is all that TensorFlow 1.4 takes."""
+    return _over_two_axes(node, shapes)
+
+
+def _over_two_axes(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
+    """Return the op between a Reshape to two axes and one back, both of the shape as it is fed."""
+    from tensorflow.core.framework import types_pb2
+
+    dtype, int32 = node.attr["T"].type, types_pb2.DT_INT32
+    source, shape = node.input[0], shapes.of(node.input[0])
+    if shape is None or len(shape) in (0, 2):
+        return None
+    whole = new(f"{node.name}/shape", "Shape", [source], T=dtype, out_type=int32)
+    place = const(f"{node.name}/last", np.array([len(shape) - 1]), int32)
+    size = new(f"{node.name}/size", "Gather", [whole.name, place.name], Tparams=int32)
+    size.attr["Tindices"].type = int32
+    rest = const(f"{node.name}/rest", np.array([-1]), int32)
+    axis = const(f"{node.name}/axis", np.array(0), int32)
+    two = new(f"{node.name}/two", "ConcatV2", [rest.name, size.name, axis.name], T=int32)
+    two.attr["N"].i = 2
+    two.attr["Tidx"].type = int32
+    flat = new(f"{node.name}/flat", "Reshape", [source, two.name], T=dtype, Tshape=int32)
+    done = new(f"{node.name}/done", node.op, [flat.name], T=dtype)
+    back = new(node.name, "Reshape", [done.name, whole.name], T=dtype, Tshape=int32)
+    return [whole, place, size, rest, axis, two, flat, done, back]

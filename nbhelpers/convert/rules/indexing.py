@@ -1,10 +1,11 @@
-"""Rules for gathers and permutations."""
+"""Rules for gathers, scatters and permutations."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nbhelpers.convert.rules.rewriting import Shapes, const, new, rule
+from nbhelpers.convert.rules.rewriting import Shapes, rule
+from nbhelpers.convert.rules.writing import BOOL, INT32, INT64, Writer
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
@@ -12,23 +13,144 @@ if TYPE_CHECKING:
 
 @rule("DataFormatVecPermute")
 def data_format_vec_permute(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """A gather with constant indices, for a vector of one entry an axis."""
+    """A gather with constant indices, for a vector (or rows) of one entry an axis."""
     source, target = node.attr["src_format"].s.decode(), node.attr["dst_format"].s.decode()
-    if shapes.of(node.input[0]) != (len(source),) or sorted(source) != sorted(target):
+    known = shapes.of(node.input[0]) or ()
+    if known[:1] != (len(source),) or sorted(source) != sorted(target):
         return None
-    indices = np.array([source.index(letter) for letter in target])
-    return _gather(node, indices)
+    write = Writer(node)
+    places = write.const("indices", [source.index(letter) for letter in target])
+    return write.last("Gather", node.input[0], places, Tparams=node.attr["T"].type)
 
 
-def _gather(node: "NodeDef", indices: np.ndarray) -> list["NodeDef"]:
-    from tensorflow.core.framework import types_pb2
+@rule("BroadcastTo")
+def broadcast_to(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
+    """A product with ones of the shape wanted ("or false" for booleans), which changes nothing."""
+    dtype, write = node.attr["T"].type, Writer(node)
+    shape = _as_int32(write, "dims", node.input[1], node.attr["Tidx"].type)
+    unit = write.const("unit", dtype != BOOL, dtype)
+    units = write.add("units", "Fill", shape, unit, T=dtype)
+    if dtype == BOOL:
+        return write.last("LogicalOr", node.input[0], units)
+    return write.last("Mul", node.input[0], units, T=dtype)
 
-    index = const(f"{node.name}/indices", indices, types_pb2.DT_INT32)
-    gather = new(
-        node.name,
-        "Gather",
-        [node.input[0], index.name],
-        Tparams=node.attr["T"].type,
-        Tindices=types_pb2.DT_INT32,
+
+@rule("TensorScatterAdd")
+def tensor_scatter_add(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
+    """A sum with the updates scattered into zeros, where they are added up too."""
+    data, indices, updates = node.input[:3]
+    dtype, index = node.attr["T"].type, node.attr["Tindices"].type
+    write = Writer(node)
+    shape = write.add("shape", "Shape", data, T=dtype, out_type=index)
+    scattered = write.add(
+        "scattered", "ScatterNd", indices, updates, shape, T=dtype, Tindices=index
     )
-    return [index, gather]
+    return write.last("Add", data, scattered, T=dtype)
+
+
+@rule("TensorScatterUpdate")
+def tensor_scatter_update(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
+    """DynamicStitch of all rows and the updates, of which the last one for a place wins."""
+    data, indices, updates = node.input[:3]
+    dtype = node.attr["T"].type
+    known = shapes.of(indices)
+    if not known or not known[-1]:
+        return None
+    write = Writer(node)
+    shape = write.shape("shape", data, dtype)
+    outer = write.part("outer", shape, 0, known[-1])
+    inner = write.part("inner", shape, known[-1], -1)
+    first, one = write.const("first", 0), write.const("one", 1)
+    strides = write.add("strides", "Cumprod", outer, first, T=INT32)
+    write.nodes[-1].attr["exclusive"].b = write.nodes[-1].attr["reverse"].b = True
+    places = _as_int32(write, "places", indices, node.attr["Tindices"].type)
+    scaled = write.add("scaled", "Mul", places, strides, T=INT32)
+    summed = write.add("summed", "Sum", scaled, write.const("last", [-1]), T=INT32)
+    flat = write.add("flat", "Reshape", summed, write.const("all", [-1]), T=INT32)
+    count = write.add("count", "Prod", outer, first, T=INT32)
+    everywhere = write.add("everywhere", "Range", first, count, one)
+    sizes = [
+        write.joined(
+            "rows_shape", write.add("rows_size", "ExpandDims", count, first, T=INT32), inner
+        ),
+        write.joined("changes_shape", write.shape("changes_size", flat, INT32), inner),
+    ]
+    rows = write.add("rows", "Reshape", data, sizes[0], T=dtype)
+    changes = write.add("changes", "Reshape", updates, sizes[1], T=dtype)
+    stitched = write.add("stitched", "DynamicStitch", everywhere, flat, rows, changes, T=dtype)
+    write.nodes[-1].attr["N"].i = 2
+    return write.last("Reshape", stitched, shape, T=dtype)
+
+
+@rule("UnsortedSegmentMin")
+def unsorted_segment_min(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
+    """The largest of the opposites: negative floats, and integers with every bit flipped."""
+    from tensorflow.python.framework import dtypes
+
+    dtype, index = node.attr["T"].type, node.attr["Tindices"].type
+    turn = "Invert" if dtypes.as_dtype(dtype).is_integer else "Neg"
+    write = Writer(node)
+    turned = write.add("turned", turn, node.input[0], T=dtype)
+    largest = write.add(
+        "largest",
+        "UnsortedSegmentMax",
+        *(turned, node.input[1], node.input[2]),
+        T=dtype,
+        Tindices=index,
+    )
+    return write.last(turn, largest, T=dtype)
+
+
+@rule("UnsortedSegmentProd")
+def unsorted_segment_prod(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
+    """SegmentProd of what is sorted before, with ones for the segments behind the last."""
+    data, ids, count = node.input[:3]
+    dtype, index = node.attr["T"].type, node.attr["Tindices"].type
+    known = shapes.of(data)
+    if known is None or len(shapes.of(ids) or ()) != 1 or node.attr["Tnumsegments"].type != INT32:
+        return None
+    write = Writer(node)
+    turned = write.add("turned", "Neg", ids, T=index)
+    length = write.shape("length", ids, index)
+    zero, one = write.const("zero", 0), write.const("one", 1, dtype)
+    number = write.add("number", "Prod", length, zero, T=INT32)
+    order = write.add("order", "TopKV2", turned, number, T=index) + ":1"
+    rows = write.add("rows", "Gather", data, order, Tparams=dtype)
+    sorted_ids = write.add("sorted", "Gather", ids, order, Tparams=index)
+    found = write.add("found", "SegmentProd", rows, sorted_ids, T=dtype, Tindices=index)
+    there = write.part("there", write.shape("found_shape", found, dtype), 0, 1)
+    lacking = write.add("lacking", "Sub", count, there, T=INT32)
+    ends = write.add("ends", "ExpandDims", lacking, write.const("end", 1), T=INT32)
+    after = np.zeros((len(known), 2), np.int32)
+    after[0, 1] = 1
+    pads = write.add("pads", "Mul", write.const("after", after), ends, T=INT32)
+    return write.last("PadV2", found, pads, one, T=dtype)
+
+
+@rule("NonMaxSuppressionV2", until="tf1.15")
+def non_max_suppression_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
+    """The same with the next larger threshold: 1.15 drops a box whose overlap equals it, too."""
+    threshold = shapes.constant(node.input[3])
+    write = Writer(node)
+    if threshold is not None:
+        limit = write.const("threshold", _above(np.float32(threshold)), 1)
+    else:
+        bits = write.add("bits", "Bitcast", node.input[3], T=1, type=INT32)
+        more = write.add("more", "Add", bits, write.const("one", 1), T=INT32)
+        least = write.const("least", _above(np.float32(0)).view(np.int32))
+        higher = write.add("higher", "Maximum", more, least, T=INT32)
+        limit = write.add("threshold", "Bitcast", higher, T=INT32, type=1)
+    inputs = [*node.input[:3], limit]
+    return write.last("NonMaxSuppressionV2", *inputs)
+
+
+def _above(threshold: np.float32) -> np.float32:
+    """Return the next larger float that no processor takes for zero."""
+    higher = np.nextafter(threshold, np.float32(np.inf), dtype=np.float32)
+    return max(higher, np.finfo(np.float32).tiny)
+
+
+def _as_int32(write: Writer, role: str, source: str, dtype: int) -> str:
+    if dtype != INT64:
+        return source
+    return write.add(role, "Cast", source, SrcT=INT64, DstT=INT32)

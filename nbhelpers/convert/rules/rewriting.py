@@ -38,12 +38,17 @@ Rule: TypeAlias = Callable[["NodeDef", Shapes], "list[NodeDef] | None"]
 RULES: dict[str, Rule] = {}
 """Op → rule."""
 
+UNTIL: dict[str, str] = {}
+"""Op → the newest target that knows the op but not for every shape, and so asks its rule first."""
 
-def rule(op: str) -> Callable[[Rule], Rule]:
-    """Register the rule for an op."""
+
+def rule(op: str, *, until: str = "") -> Callable[[Rule], Rule]:
+    """Register the rule for an op; targets up to `until` ask it though they know the op."""
 
     def register(function: Rule) -> Rule:
         RULES[op] = function
+        if until:
+            UNTIL[op] = until
         return function
 
     return register

@@ -1,0 +1,205 @@
+"""Build real architectures with seeded weights and export them: `python export.py folder [names]`.
+
+Every network gets sensible statistics of its normalisation layers by seeing a few seeded batches,
+and is exported twice: by the TorchScript exporter at opset 13 (`name.onnx`) and by the dynamo
+exporter (`name.dynamo.onnx`), with a dynamic batch. `networks.py` has those that no package builds.
+"""
+
+import contextlib
+import io
+import logging
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+
+warnings.filterwarnings("ignore")
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+
+import networks
+import torch
+from torch import nn
+
+
+def torchvision():
+    """Import torchvision beside a torch for which its compiled ops were not built."""
+    library = torch.library.Library("torchvision", "DEF")
+    for _ in range(50):
+        try:
+            import torchvision.models as models
+        except RuntimeError as error:
+            missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
+            if not missing:
+                raise
+            library.define(f"{missing[1]}(Tensor x) -> Tensor")
+            for name in [name for name in sys.modules if name.startswith("torchvision")]:
+                del sys.modules[name]
+        else:
+            return models, library
+    raise RuntimeError("torchvision cannot be imported")
+
+
+models, _library = torchvision()
+from torchvision.models import segmentation
+
+
+def transformer(kind, **options):
+    """Return a model of transformers, built from a configuration, that gives one tensor."""
+    import transformers
+
+    config = getattr(transformers, f"{kind}Config")(
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=128,
+        attn_implementation="eager",
+        **options,
+    )
+    return First(getattr(transformers, f"{kind}Model")(config))
+
+
+class First(nn.Module):
+    """The first output of a model that gives several by name."""
+
+    def __init__(self, model, key=None):
+        super().__init__()
+        self.model, self.key = model, key
+
+    def forward(self, x):
+        result = self.model(x)
+        if self.key:
+            return result[self.key]
+        return result[0] if isinstance(result, tuple) else result.last_hidden_state
+
+
+def image(size, channels=3):
+    return lambda batch: torch.randn(batch, channels, size, size)
+
+
+def words(length, count=50):
+    return lambda batch: torch.randint(0, count, (batch, length))
+
+
+def cut(model, key=None):
+    """Return a torchvision model as it is, or its output `key`."""
+    return First(model, key) if key else model
+
+
+MODELS = {
+    "resnet18": (lambda: models.resnet18(), image(64)),
+    "resnet50": (lambda: models.resnet50(), image(64)),
+    "resnext50": (lambda: models.resnext50_32x4d(), image(64)),
+    "densenet121": (lambda: models.densenet121(), image(64)),
+    "mobilenet_v2": (lambda: models.mobilenet_v2(), image(64)),
+    "mobilenet_v3": (lambda: models.mobilenet_v3_small(), image(64)),
+    "efficientnet_b0": (lambda: models.efficientnet_b0(), image(64)),
+    "shufflenet_v2": (lambda: models.shufflenet_v2_x1_0(), image(64)),
+    "squeezenet": (lambda: models.squeezenet1_1(), image(65)),
+    "inception_v3": (
+        lambda: models.inception_v3(aux_logits=False, init_weights=False),
+        image(107),
+    ),
+    "convnext": (lambda: models.convnext_tiny(), image(64)),
+    "swin": (lambda: models.swin_t(), image(64)),
+    "vit": (lambda: models.VisionTransformer(64, 16, 2, 4, 64, 128), image(64)),
+    "deeplab": (
+        lambda: cut(segmentation.deeplabv3_mobilenet_v3_large(weights_backbone=None), "out"),
+        image(65),
+    ),
+    "bert": (lambda: transformer("Bert", vocab_size=50), words(7)),
+    "gpt2": (
+        lambda: transformer("GPT2", vocab_size=50, n_positions=32, use_cache=False),
+        words(9),
+    ),
+    "detector": (networks.Detector, image(64)),
+    "pyramid_detector": (networks.FeaturePyramidDetector, image(97)),
+    "unet": (networks.UNet, image(44)),
+    "unet_aligned": (lambda: networks.UNet(align=True), image(36)),
+    "unet_nearest": (lambda: networks.UNet(up="nearest"), image(36)),
+    "unet_transposed": (lambda: networks.UNet(up="transposed"), image(36)),
+    "unet_3d": (
+        lambda: networks.UNet(dims=3, up="trilinear"),
+        lambda batch: torch.randn(batch, 1, 12, 16, 20),
+    ),
+    "lstm": (networks.Tagger, words(11)),
+    "gru": (lambda: networks.Tagger(nn.GRU), words(11)),
+    "super_resolution": (networks.SuperResolution, image(23, 1)),
+    "decoder": (networks.Decoder, image(9, 8)),
+    "spatial_transformer": (networks.SpatialTransformer, image(33)),
+}
+
+
+OPSETS = {"spatial_transformer": 20, "vit": 14}
+"""The oldest that can say it, where 13 cannot."""
+
+
+def build(name):
+    """Return (module in eval mode, function batch → input)."""
+    torch.manual_seed(0)
+    factory, example = MODELS[name]
+    module = factory()
+    for parameter in module.parameters():
+        if parameter.dim() > 1 and not parameter.any():  # an untrained head that would give zeros
+            nn.init.normal_(parameter, std=0.1)
+    calibrate(module, example)
+    return module.eval(), example
+
+
+def calibrate(module, example, rounds=3):
+    """Let normalisation layers see seeded batches, so that no layer drowns or explodes."""
+    norms = [
+        layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)
+    ]
+    if not norms:
+        return
+    module.eval()
+    for layer in norms:
+        layer.train()
+        layer.momentum = 0.5
+    with torch.no_grad():
+        for _ in range(rounds):
+            module(example(4))
+
+
+def export(name, folder):
+    """Write both files of one network; return what went wrong by file."""
+    module, example = build(name)
+    failed = {}
+    x = example(2)
+    dims = {"recurrent": {0: "batch", 1: "length"}} if name in ("lstm", "gru") else {}
+    axes = dims.get("recurrent", {0: "batch"})
+    opset = OPSETS.get(name, 13)
+    quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+    with quiet[0], quiet[1]:
+        try:
+            torch.onnx.export(
+                module, (x,), folder / f"{name}.onnx", dynamo=False, opset_version=opset,
+                input_names=["x"], dynamic_axes={"x": axes},
+            )  # fmt: skip
+        except Exception as error:
+            failed[f"{name}.onnx"] = error
+        try:
+            shapes = {axis: torch.export.Dim(symbol, min=1) for axis, symbol in axes.items()}
+            torch.onnx.export(
+                module, (x,), folder / f"{name}.dynamo.onnx", dynamo=True, opset_version=18,
+                input_names=["x"], dynamic_shapes=(shapes,), external_data=False, verbose=False,
+            )  # fmt: skip
+        except Exception as error:
+            failed[f"{name}.dynamo.onnx"] = error
+    return failed
+
+
+def main():
+    logging.disable(logging.CRITICAL)
+    torch.backends.mha.set_fastpath_enabled(False)  # its fused op has no ONNX counterpart
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in sys.argv[2:] or MODELS:
+        for file, error in export(name, folder).items():
+            print(f"{file}: {type(error).__name__}: {str(error).splitlines()[0][:200]}")
+        print(name, flush=True)
+
+
+if __name__ == "__main__":
+    main()

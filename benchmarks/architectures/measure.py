@@ -1,0 +1,86 @@
+"""Convert exported architectures for every target and run them on the real runtimes.
+
+    .envs/tf/bin/python benchmarks/architectures/measure.py folder [--only swin,lstm]
+
+`export.py` writes the folder. Each artefact is compared with onnxruntime at two batch sizes; the
+table holds the largest difference as a share of the largest output, or why it was refused.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+warnings.filterwarnings("ignore")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "coverage"))
+
+import measure_legacy
+
+from nbhelpers import convert, onnxgraph, parity
+from nbhelpers.convert import optables
+from nbhelpers.errors import Refusal
+from nbhelpers.onnxgraph.examples import reference_runs
+
+HERE = Path(__file__).resolve().parent
+
+
+def row(path, targets):
+    """Return {"file", "seconds", target: what became of it} for one ONNX file."""
+    model = onnxgraph.load(path)
+    runs = reference_runs(model, batches=(1, 3))
+    cells = {"file": path.name, "opset": onnxgraph.opset(model), "nodes": len(model.graph.node)}
+    for target in targets:
+        begin = time.perf_counter()
+        try:
+            made = convert.onnx2tf(model, None, target=target)
+        except Refusal as error:
+            cells[target] = f"refused: {str(error)[:160]}"
+            continue
+        except Exception as error:
+            cells[target] = f"FAILED: {type(error).__name__} {str(error)[:160]}"
+            continue
+        cells.setdefault("seconds", f"{time.perf_counter() - begin:.1f}")
+        cells[target] = judged(made, target, runs)
+    return cells
+
+
+def judged(made, target, runs):
+    """Return the largest relative difference on the target's own runtime, or what went wrong."""
+    if target == "tf2":
+        seen = [convert.run_conversion(made, feeds) for _, feeds, _ in runs]
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            fed = [feeds for _, feeds, _ in runs]
+            seen = measure_legacy.run(target, [(made, fed)], Path(folder))[0]
+        if isinstance(seen, str):
+            return f"FAILED: {seen[:160]}"
+    reports = [parity.compare(run[2], found) for run, found in zip(runs, seen)]
+    worst = max(report.worst for report in reports)
+    return f"{worst:.1e}" if all(report.ok for report in reports) else f"WRONG {worst:.1e}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--targets", default=",".join(reversed(optables.TARGETS)))
+    options = parser.parse_args()
+    targets = options.targets.split(",")
+    paths = sorted(options.folder.glob("*.onnx"))
+    if options.only:
+        paths = [p for p in paths if p.name.split(".")[0] in options.only.split(",")]
+    columns = ["file", "opset", "nodes", "seconds", *targets]
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    for path in paths:
+        cells = row(path, targets)
+        lines.append("| " + " | ".join(str(cells.get(c, "")) for c in columns) + " |")
+        print(lines[-1], flush=True)
+    if not options.only and len(targets) == len(optables.TARGETS):
+        head = "# Real architectures\n\nMade by `make architectures`; see measure.py.\n\n"
+        (HERE / "README.md").write_text(head + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
