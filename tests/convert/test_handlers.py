@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.errors import ConversionError
 from nbhelpers.parity import compare
 from tests.convert.models import parse, seeded
 

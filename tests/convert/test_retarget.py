@@ -197,7 +197,7 @@ def test_a_graph_that_was_not_retargeted_is_refused_by_the_old_runtime(network, 
     """The reason for all this, seen: without the rewriting TensorFlow 1.4 says no."""
     result = convert.onnx2tf(network, None, target="tf2")
     feeds = {"images": seeded(1, 3, 9, 11)}
-    with pytest.raises(AssertionError, match="No op named|mentions attr"):
+    with pytest.raises(AssertionError, match=r"No op named|mentions attr"):
         run_there(legacy[0], result.graph_def, feeds, ["scores:0"], tmp_path)
 
 
