@@ -29,7 +29,7 @@ HANDOFF_OPTIONS = $(call option,MODEL,--model) $(call option,CHECKPOINT,--checkp
 	$(call option,NAME,--name) $(call option,TARGETS,--targets) $(call option,INPUTS,--inputs) \
 	$(call option,OUTPUTS,--outputs) $(call option,OPSET,--opset)
 
-# A typing mistake (MODLE=) would hand off another model than was meant.
+# A typing mistake in a name would hand off another model than was meant.
 VARIABLES := MODEL CHECKPOINT NAME TARGETS INPUTS OUTPUTS OPSET PYTHON SETUP TH
 GIVEN = $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v)))
 UNKNOWN = $(filter-out $(VARIABLES),$(GIVEN))

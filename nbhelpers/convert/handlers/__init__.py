@@ -5,6 +5,7 @@ ONNX op replaces the earlier one. Each gets the ONNX node and its inputs and ret
 """
 
 from nbhelpers.convert.handlers import (
+    activations,
     attention,
     blocks,
     constants,
@@ -17,7 +18,6 @@ from nbhelpers.convert.handlers import (
     indexing,
     logic,
     losses,
-    nonlinearities,
     normalisation,
     padding,
     pools,
@@ -40,6 +40,7 @@ from nbhelpers.convert.handlers.registry import Tensors, knows
 
 __all__ = [
     "Tensors",
+    "activations",
     "attention",
     "blocks",
     "constants",
@@ -53,7 +54,6 @@ __all__ = [
     "knows",
     "logic",
     "losses",
-    "nonlinearities",
     "normalisation",
     "padding",
     "pools",

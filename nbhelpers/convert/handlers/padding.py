@@ -52,10 +52,10 @@ def _amounts(
     if known_axes is None:
         assert pads is not None and axes is not None
         count = tf.shape(axes)[0]
-        befores, afters = (
+        begins, ends = (
             tf.cast(spread(part, axes, rank, 0), tf.int32) for part in (pads[:count], pads[count:])
         )
-        return [(befores[axis], afters[axis]) for axis in range(rank)]
+        return [(begins[axis], ends[axis]) for axis in range(rank)]
     chosen = [int(axis) % rank for axis in known_axes]
     count = len(chosen)
     if given is None:

@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from nbhelpers.convert.handlers.convolution import conv  # noqa: F401 (quantised ones build on it)
 from nbhelpers.convert.handlers.registry import Node, register
 from nbhelpers.convert.handlers.sizes import inferable, sizes_of, vector
 from nbhelpers.convert.handlers.widening import SINGLES, widened

@@ -12,8 +12,8 @@ from typing import TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from nbhelpers.convert.handlers.activations import Activation, activations
 from nbhelpers.convert.handlers.loops import over_steps
+from nbhelpers.convert.handlers.recurrent_activations import Activation, activations
 from nbhelpers.convert.handlers.registry import Node, Value, constant, refusal, register
 
 Step: TypeAlias = Callable[[tf.Tensor, list[tf.Tensor]], list[tf.Tensor]]
