@@ -93,15 +93,15 @@ def in_order(graph_def: "GraphDef") -> "GraphDef":
             waiting[reader] -= 1
             if waiting[reader] == 0:
                 heapq.heappush(ready, reader)
-    result = type(graph_def)()
-    result.CopyFrom(graph_def)
-    del result.node[:]
+    result = type(graph_def)(versions=graph_def.versions, library=graph_def.library)
     result.node.extend(nodes[name] for name in ordered)
     return result
 
 
 def in_loops(graph_def: "GraphDef") -> set[str]:
     """Return the names of the nodes that run once for each round of some loop."""
+    if not any(node.op == "Enter" for node in graph_def.node):
+        return set()
     depths: dict[str, int] = {}
     for node in in_order(graph_def).node:
         depth = max((depths.get(_maker(source), 0) for source in node.input), default=0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert import optables
-from nbhelpers.convert.graphdef import GraphView, in_loops
+from nbhelpers.convert.graphdef import in_loops
 from nbhelpers.convert.optables import OpTable
 from nbhelpers.convert.rules import RULES, UNTIL, Shapes
 from nbhelpers.errors import ConversionError
@@ -64,7 +64,7 @@ def retarget(
     from tensorflow.core.framework import graph_pb2
 
     table = optables.table(target)
-    shapes = Shapes(GraphView(graph_def))
+    shapes = Shapes(graph_def)
     looping = in_loops(graph_def)
     result = graph_pb2.GraphDef()
     done: dict[tuple[str, str, str], int] = {}

@@ -15,6 +15,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from nbhelpers.onnxgraph.edit import light
+
 
 @dataclass(frozen=True)
 class ExplicitPadding:
@@ -235,11 +237,11 @@ class _Types(dict[str, list[int | None]]):
 
 
 def _shapes(model: onnx.ModelProto) -> _Types:
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    inferred = onnx.shape_inference.infer_shapes(light(model), data_prop=True).graph
     types = _Types()
     for value in (*inferred.value_info, *inferred.input, *inferred.output):
         types.add(value)
-    for tensor in inferred.initializer:
+    for tensor in model.graph.initializer:
         types[tensor.name] = list(tensor.dims)
         types._dtypes[tensor.name] = tensor.data_type
     return types

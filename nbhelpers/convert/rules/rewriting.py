@@ -1,6 +1,7 @@
 """What a rule is given and what it is written with."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -8,16 +9,37 @@ import numpy as np
 from nbhelpers.convert.graphdef import GraphView
 
 if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
     from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+SMALL = 4096
+"""Constants of fewer bytes may be sizes, on which shapes depend."""
 
 
 class Shapes:
     """Static shapes and constant values of a graph, by input reference ("name", "name:1")."""
 
-    def __init__(self, view: GraphView) -> None:
-        """Index the nodes of `view`."""
-        self._view = view
-        self._nodes = {node.name: node for node in view.graph_def.node}
+    def __init__(self, graph_def: "GraphDef") -> None:
+        """Take the graph; it is looked into when a rule first asks."""
+        self._graph_def = graph_def
+
+    @cached_property
+    def _nodes(self) -> dict[str, "NodeDef"]:
+        return {node.name: node for node in self._graph_def.node}
+
+    @cached_property
+    def _view(self) -> GraphView:
+        """The graph with placeholders for its weights, which would take long to import."""
+        graph_def = type(self._graph_def)(versions=self._graph_def.versions)
+        graph_def.library.CopyFrom(self._graph_def.library)
+        for node in self._graph_def.node:
+            if node.op != "Const" or len(node.attr["value"].tensor.tensor_content) < SMALL:
+                graph_def.node.add().CopyFrom(node)
+                continue
+            placeholder = graph_def.node.add(name=node.name, op="Placeholder", input=node.input)
+            placeholder.attr["dtype"].CopyFrom(node.attr["dtype"])
+            placeholder.attr["shape"].shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
+        return GraphView(graph_def)
 
     def of(self, reference: str) -> tuple[int | None, ...] | None:
         """Return the shape with None for an unknown size, or None if the rank is unknown."""
