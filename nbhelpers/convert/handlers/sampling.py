@@ -13,7 +13,7 @@ import tensorflow as tf
 from nbhelpers.convert.handlers import interpolation
 from nbhelpers.convert.handlers.convolution import kernel_sizes, permuted
 from nbhelpers.convert.handlers.registry import Node, Value, refusal, register
-from nbhelpers.convert.handlers.sizes import Size, sizes_of
+from nbhelpers.convert.handlers.sizes import Size, elements, sizes_of
 from nbhelpers.convert.handlers.windows import windows
 
 
@@ -53,8 +53,8 @@ def grid_sample(node: Node, data: tf.Tensor, grid: tf.Tensor) -> list[tf.Tensor]
 def affine_grid(node: Node, theta: tf.Tensor, size: tf.Tensor) -> list[tf.Tensor]:
     """Return the grid that maps an image by an affine matrix, for GridSample."""
     rank = int(theta.shape[1])
-    known = tf.get_static_value(size)
-    spatial = [size[2 + i] if known is None else int(known[2 + i]) for i in range(rank)]
+    counts = elements(size) or [size[i] for i in range(2 + rank)]
+    spatial = [n if isinstance(n, int) else tf.cast(n, tf.int32) for n in counts[2:]]
     lines = []
     for axis, length in enumerate(spatial):
         cells = tf.cast(tf.range(tf.cast(length, tf.int32)), theta.dtype)
