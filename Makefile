@@ -13,7 +13,7 @@ SETUP = $(or $(PYTHON),$(error $(NO_PYTHON))) environments/setup.py
 
 TH := .envs/th/bin
 TF := .envs/tf/bin
-TH_TESTS := tests/core tests/train tests/onnxgraph tests/ui tests/project tests/notebooks
+TH_TESTS := tests/core tests/train tests/onnxgraph tests/ui tests/project tests/architectures tests/notebooks
 TF_TESTS := tests/core tests/convert tests/ui
 NOTEBOOKS = $(wildcard notebooks/*.ipynb)
 # Whoever picks tests by name may pick none of one part: pytest's exit status 5 is no failure then.

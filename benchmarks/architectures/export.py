@@ -2,10 +2,13 @@
 
 Every network gets sensible statistics of its normalisation layers by seeing a few seeded batches,
 and is exported twice: by the TorchScript exporter at opset 13 (`name.onnx`) and by the dynamo
-exporter (`name.dynamo.onnx`), with a dynamic batch. `networks.py` has those that no package builds.
+exporter (`name.dynamo.onnx`), with a dynamic batch. `networks.py` has those that no package builds;
+they are what the tests use, and what `names` = "own" means. The others need torchvision 0.29.2 and
+transformers 5.23.0 (torchvision installed with --no-deps: it asks for another build of torch).
 """
 
 import contextlib
+import functools
 import io
 import logging
 import os
@@ -22,8 +25,9 @@ import torch
 from torch import nn
 
 
+@functools.cache
 def torchvision():
-    """Import torchvision beside a torch for which its compiled ops were not built."""
+    """Import torchvision's models beside a torch for which its compiled ops were not built."""
     library = torch.library.Library("torchvision", "DEF")
     for _ in range(50):
         try:
@@ -36,12 +40,23 @@ def torchvision():
             for name in [name for name in sys.modules if name.startswith("torchvision")]:
                 del sys.modules[name]
         else:
-            return models, library
+            return models, library  # the ops are gone with the library
     raise RuntimeError("torchvision cannot be imported")
 
 
-models, _library = torchvision()
-from torchvision.models import segmentation
+def vision(name, *arguments, **options):
+    """Return a function that builds a model of torchvision."""
+    return lambda: getattr(torchvision()[0], name)(*arguments, **options)
+
+
+def segmentation(name):
+    """Return a function that builds a segmentation model of torchvision and takes its output."""
+
+    def build():
+        models = torchvision()[0]
+        return First(getattr(models.segmentation, name)(weights_backbone=None), "out")
+
+    return build
 
 
 def transformer(kind, **options):
@@ -81,30 +96,25 @@ def words(length, count=50):
     return lambda batch: torch.randint(0, count, (batch, length))
 
 
-def cut(model, key=None):
-    """Return a torchvision model as it is, or its output `key`."""
-    return First(model, key) if key else model
-
-
 MODELS = {
-    "resnet18": (lambda: models.resnet18(), image(64)),
-    "resnet50": (lambda: models.resnet50(), image(64)),
-    "resnext50": (lambda: models.resnext50_32x4d(), image(64)),
-    "densenet121": (lambda: models.densenet121(), image(64)),
-    "mobilenet_v2": (lambda: models.mobilenet_v2(), image(64)),
-    "mobilenet_v3": (lambda: models.mobilenet_v3_small(), image(64)),
-    "efficientnet_b0": (lambda: models.efficientnet_b0(), image(64)),
-    "shufflenet_v2": (lambda: models.shufflenet_v2_x1_0(), image(64)),
-    "squeezenet": (lambda: models.squeezenet1_1(), image(65)),
+    "resnet18": (vision("resnet18"), image(64)),
+    "resnet50": (vision("resnet50"), image(64)),
+    "resnext50": (vision("resnext50_32x4d"), image(64)),
+    "densenet121": (vision("densenet121"), image(64)),
+    "mobilenet_v2": (vision("mobilenet_v2"), image(64)),
+    "mobilenet_v3": (vision("mobilenet_v3_small"), image(64)),
+    "efficientnet_b0": (vision("efficientnet_b0"), image(64)),
+    "shufflenet_v2": (vision("shufflenet_v2_x1_0"), image(64)),
+    "squeezenet": (vision("squeezenet1_1"), image(65)),
     "inception_v3": (
-        lambda: models.inception_v3(aux_logits=False, init_weights=False),
+        vision("inception_v3", aux_logits=False, init_weights=False),
         image(107),
     ),
-    "convnext": (lambda: models.convnext_tiny(), image(64)),
-    "swin": (lambda: models.swin_t(), image(64)),
-    "vit": (lambda: models.VisionTransformer(64, 16, 2, 4, 64, 128), image(64)),
+    "convnext": (vision("convnext_tiny"), image(64)),
+    "swin": (vision("swin_t"), image(64)),
+    "vit": (vision("VisionTransformer", 64, 16, 2, 4, 64, 128), image(64)),
     "deeplab": (
-        lambda: cut(segmentation.deeplabv3_mobilenet_v3_large(weights_backbone=None), "out"),
+        segmentation("deeplabv3_mobilenet_v3_large"),
         image(65),
     ),
     "bert": (lambda: transformer("Bert", vocab_size=50), words(7)),
@@ -129,6 +139,9 @@ MODELS = {
     "spatial_transformer": (networks.SpatialTransformer, image(33)),
 }
 
+
+OWN = list(MODELS)[list(MODELS).index("detector") :]
+"""Those of `networks.py`."""
 
 OPSETS = {"spatial_transformer": 20, "vit": 14}
 """The oldest that can say it, where 13 cannot."""
@@ -195,7 +208,8 @@ def main():
     torch.backends.mha.set_fastpath_enabled(False)  # its fused op has no ONNX counterpart
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[2:] or MODELS:
+    names = sys.argv[2:] or MODELS
+    for name in OWN if names == ["own"] else names:
         for file, error in export(name, folder).items():
             print(f"{file}: {type(error).__name__}: {str(error).splitlines()[0][:200]}")
         print(name, flush=True)

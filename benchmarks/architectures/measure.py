@@ -69,7 +69,7 @@ def main():
     options = parser.parse_args()
     targets = options.targets.split(",")
     paths = sorted(options.folder.glob("*.onnx"))
-    if options.only:
+    if options.only and options.only != "own":
         paths = [p for p in paths if p.name.split(".")[0] in options.only.split(",")]
     columns = ["file", "opset", "nodes", "seconds", *targets]
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
