@@ -93,7 +93,10 @@ def in_order(graph_def: "GraphDef") -> "GraphDef":
             waiting[reader] -= 1
             if waiting[reader] == 0:
                 heapq.heappush(ready, reader)
-    result = type(graph_def)(versions=graph_def.versions, library=graph_def.library)
+    result = type(graph_def)()
+    for field, value in graph_def.ListFields():
+        if field.name != "node":
+            getattr(result, field.name).CopyFrom(value)
     result.node.extend(nodes[name] for name in ordered)
     return result
 
