@@ -78,7 +78,11 @@ def main():
         lines.append("| " + " | ".join(str(cells.get(c, "")) for c in columns) + " |")
         print(lines[-1], flush=True)
     if not options.only and len(targets) == len(optables.TARGETS):
-        head = "# Real architectures\n\nMade by `make architectures`; see measure.py.\n\n"
+        head = (
+            "# Real architectures\n\nMade by `export.py` (which says what it needs) and "
+            "`measure.py`. The largest difference from onnxruntime, as a share of the\n"
+            "largest output, on each target's own runtime.\n\n"
+        )
         (HERE / "README.md").write_text(head + "\n".join(lines) + "\n")
 
 
