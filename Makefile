@@ -30,7 +30,7 @@ HANDOFF_OPTIONS = $(call option,MODEL,--model) $(call option,CHECKPOINT,--checkp
 	$(call option,OUTPUTS,--outputs) $(call option,OPSET,--opset)
 
 # A typing mistake in a name would hand off another model than was meant.
-VARIABLES := MODEL CHECKPOINT NAME TARGETS INPUTS OUTPUTS OPSET PYTHON SETUP TH
+VARIABLES := MODEL CHECKPOINT NAME TARGETS INPUTS OUTPUTS OPSET PYTHON SETUP TH TF PYTEST_ARGS LAB_ARGS BROWSERS
 GIVEN = $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v)))
 UNKNOWN = $(filter-out $(VARIABLES),$(GIVEN))
 check_variables = $(if $(strip $(UNKNOWN)),$(error There is no variable $(strip $(UNKNOWN)); \

@@ -25,10 +25,13 @@ def project(tmp_path):
 def make(folder, *arguments, **variables):
     import os
 
+    # What was written on the command line of the `make test` around this goes down otherwise.
+    inherited = {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "PYTEST_ARGS"}
+    clean = {name: value for name, value in os.environ.items() if name not in inherited}
     return subprocess.run(
         ["make", "--no-print-directory", *arguments],
         cwd=folder,
-        env=os.environ | variables,
+        env=clean | variables,
         capture_output=True,
         text=True,
         check=False,
