@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 warnings.filterwarnings("ignore")
@@ -40,15 +40,6 @@ class Verdict:
     case: Case
     verdict: str
     reason: str = ""
-
-
-@dataclass
-class Run:
-    """All verdicts by target."""
-
-    verdicts: dict[str, list[Verdict]] = field(
-        default_factory=lambda: collections.defaultdict(list)
-    )
 
 
 def converted(case, targets):
@@ -126,34 +117,34 @@ def first_line(error):
 
 def measure(cases, targets, progress=print):
     """Return target → verdicts, in the order of the cases."""
-    run = Run()
+    results = collections.defaultdict(list)
     waiting = {target: [] for target in targets}
     for number, case in enumerate(cases):
         if number % 100 == 0:
             progress(f"{number} of {len(cases)} cases converted", file=sys.stderr)
         if case.excluded:
             for target in targets:
-                run.verdicts[target].append(Verdict(case, EXCLUDED, case.excluded))
+                results[target].append(Verdict(case, EXCLUDED, case.excluded))
             continue
         for target, result in converted(case, targets):
             if isinstance(result, Refusal):
-                run.verdicts[target].append(Verdict(case, REFUSED, first_line(result)))
+                results[target].append(Verdict(case, REFUSED, first_line(result)))
             elif isinstance(result, Exception):
                 why = f"{type(result).__name__}: {first_line(result)}"
-                run.verdicts[target].append(Verdict(case, FAILED, why))
+                results[target].append(Verdict(case, FAILED, why))
             elif target == "tf2":
-                run.verdicts[target].append(on_this_kernel(result, case))
+                results[target].append(on_this_kernel(result, case))
             else:
                 waiting[target].append((case, result))
     for target, pairs in waiting.items():
         if pairs:
             progress(f"{target}: running {len(pairs)} cases", file=sys.stderr)
             with tempfile.TemporaryDirectory() as folder:
-                run.verdicts[target] += on_legacy(target, pairs, Path(folder))
+                results[target] += on_legacy(target, pairs, Path(folder))
     order = {case.name: index for index, case in enumerate(cases)}
-    for verdicts in run.verdicts.values():
+    for verdicts in results.values():
         verdicts.sort(key=lambda v: order[v.case.name])
-    return run.verdicts
+    return results
 
 
 def summary_rows(verdicts):
