@@ -8,8 +8,10 @@ from nbhelpers.onnxgraph.anatomy import Anatomy, anatomy, arrows, op_histogram
 from nbhelpers.onnxgraph.batch import DynamicBatch, make_batch_dynamic
 from nbhelpers.onnxgraph.cases import accuracy, check_cases, renamed_cases, run_case
 from nbhelpers.onnxgraph.edit import infer_shapes
+from nbhelpers.onnxgraph.edited import Edited
 from nbhelpers.onnxgraph.files import check, load, save
 from nbhelpers.onnxgraph.interface import inputs, opset, outputs
+from nbhelpers.onnxgraph.proof import same
 from nbhelpers.onnxgraph.rename import rename
 from nbhelpers.onnxgraph.run import Runner, run_onnx, tensor_names
 from nbhelpers.onnxgraph.simplify import Simplified, simplify
@@ -17,6 +19,7 @@ from nbhelpers.onnxgraph.simplify import Simplified, simplify
 __all__ = [
     "Anatomy",
     "DynamicBatch",
+    "Edited",
     "Runner",
     "Simplified",
     "accuracy",
@@ -35,6 +38,7 @@ __all__ = [
     "renamed_cases",
     "run_case",
     "run_onnx",
+    "same",
     "save",
     "simplify",
     "tensor_names",

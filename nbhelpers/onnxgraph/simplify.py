@@ -14,19 +14,16 @@ from pathlib import Path
 import onnx
 
 from nbhelpers import kernel, parity
-from nbhelpers.errors import GraphError
+from nbhelpers.errors import GraphError, ParityError
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.edit import finished
-from nbhelpers.onnxgraph.examples import reference_runs
 from nbhelpers.onnxgraph.files import load, save
-from nbhelpers.onnxgraph.run import Runner
+from nbhelpers.onnxgraph.proof import TOLERANCE, same
 
 TIMEOUT = 300.0
 """Seconds after which the simplifier is taken to hang."""
 
 ROUNDS = 8
-TOLERANCE = 1e-5
-"""Folding reorders a few additions; more than this share of the largest value is a change."""
 
 _WORKER = Path(__file__).with_name("simplify_worker.py")
 
@@ -75,7 +72,10 @@ def simplify(
         simpler, rounds = _simplify_elsewhere(model, timeout)
         _check_interface(model, simpler)
         simpler = finished(simpler)
-        reports = _compare(model, simpler, tolerance)
+        reports = same(model, simpler, tolerance=tolerance)
+    except ParityError as error:
+        reason = f"the simplified model computes something else: {error}"
+        return Simplified(model, before, before, 0, rolled_back=True, reason=reason)
     except GraphError as error:
         return Simplified(model, before, before, 0, rolled_back=True, reason=str(error))
     return Simplified(simpler, before, len(simpler.graph.node), rounds, reports=reports)
@@ -115,19 +115,3 @@ def _check_interface(model: onnx.ModelProto, simpler: onnx.ModelProto) -> None:
                 f"the simplifier changed the {kind} from {', '.join(map(str, was))} "
                 f"to {', '.join(map(str, now))}."
             )
-
-
-def _compare(
-    model: onnx.ModelProto, simpler: onnx.ModelProto, tolerance: float
-) -> tuple[parity.Report, ...]:
-    runner, reports = Runner(simpler), []
-    for batch, feeds, expected in reference_runs(model):
-        title = f"batch {batch}"
-        report = parity.compare(expected, runner.run(feeds), tolerance=tolerance, title=title)
-        if not report.ok:
-            bad = report.rows[0]
-            raise GraphError(
-                f"the simplified model computes something else: {bad.name} {bad.status} {bad.note}."
-            )
-        reports.append(report)
-    return tuple(reports)
