@@ -4,42 +4,76 @@ Every verb returns a new model that was checked and shape-inferred; the one that
 untouched.
 """
 
+from nbhelpers.onnxgraph import repairs
 from nbhelpers.onnxgraph.anatomy import Anatomy, anatomy, arrows, op_histogram
-from nbhelpers.onnxgraph.batch import DynamicBatch, make_batch_dynamic
+from nbhelpers.onnxgraph.attributes import set_attributes
+from nbhelpers.onnxgraph.batch import make_batch_dynamic
 from nbhelpers.onnxgraph.cases import accuracy, check_cases, renamed_cases, run_case
+from nbhelpers.onnxgraph.cost import Cost, cost
+from nbhelpers.onnxgraph.cut import add_outputs, cut
+from nbhelpers.onnxgraph.dims import fix_dims, free_dims
 from nbhelpers.onnxgraph.edit import infer_shapes
 from nbhelpers.onnxgraph.edited import Edited
+from nbhelpers.onnxgraph.excerpt import Excerpt, excerpt
 from nbhelpers.onnxgraph.files import check, load, save
+from nbhelpers.onnxgraph.input_specs import set_inputs
+from nbhelpers.onnxgraph.insert import insert_after, insert_before
 from nbhelpers.onnxgraph.interface import inputs, opset, outputs
+from nbhelpers.onnxgraph.join import join
+from nbhelpers.onnxgraph.look import find_nodes, neighbours
+from nbhelpers.onnxgraph.lowering import lower_opset
 from nbhelpers.onnxgraph.proof import same
-from nbhelpers.onnxgraph.rename import rename
+from nbhelpers.onnxgraph.rename import rename, rename_nodes
+from nbhelpers.onnxgraph.replace import remove, replace
 from nbhelpers.onnxgraph.run import Runner, run_onnx, tensor_names
 from nbhelpers.onnxgraph.simplify import Simplified, simplify
+from nbhelpers.onnxgraph.weights import set_weight, weight_sizes
 
 __all__ = [
     "Anatomy",
-    "DynamicBatch",
+    "Cost",
     "Edited",
+    "Excerpt",
     "Runner",
     "Simplified",
     "accuracy",
+    "add_outputs",
     "anatomy",
     "arrows",
     "check",
     "check_cases",
+    "cost",
+    "cut",
+    "excerpt",
+    "find_nodes",
+    "fix_dims",
+    "free_dims",
     "infer_shapes",
     "inputs",
+    "insert_after",
+    "insert_before",
+    "join",
     "load",
+    "lower_opset",
     "make_batch_dynamic",
+    "neighbours",
     "op_histogram",
     "opset",
     "outputs",
+    "remove",
     "rename",
+    "rename_nodes",
     "renamed_cases",
+    "repairs",
+    "replace",
     "run_case",
     "run_onnx",
     "same",
     "save",
+    "set_attributes",
+    "set_inputs",
+    "set_weight",
     "simplify",
     "tensor_names",
+    "weight_sizes",
 ]

@@ -1,22 +1,31 @@
 """The parts of an ONNX file as tables: what a ModelProto is made of.
 
-`anatomy(model)` holds one pandas table for each part; `op_histogram(model)` counts the operators.
+`anatomy(model)` holds one pandas table for each part, its `messages` the six kinds of parts and how
+they refer to each other; `op_histogram(model)` counts the operators.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnx
+from google.protobuf.message import EncodeError
 
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.words import attribute_text, dtype_text, shape_text
 
 if TYPE_CHECKING:
     import pandas
 
-_SHOWN = 8
-"""Longest attribute list that is written out in the nodes table."""
+_MESSAGES = (
+    ("ModelProto", "the file", "opsets, by domain and version"),
+    ("GraphProto", "ModelProto; AttributeProto (branches and bodies)", "–"),
+    ("NodeProto", "GraphProto", "tensors that it reads and writes, by name"),
+    ("AttributeProto", "NodeProto", "–"),
+    ("TensorProto", "GraphProto (initializers); AttributeProto", "a file beside it, if external"),
+    ("ValueInfoProto", "GraphProto (inputs, outputs, inner tensors)", "the tensor that it types"),
+)
 
 
 def op_histogram(model: onnx.ModelProto) -> dict[str, int]:
@@ -69,6 +78,16 @@ class Anatomy:
     proto: onnx.ModelProto = field(repr=False)
 
     @property
+    def messages(self) -> "pandas.DataFrame":
+        """The six messages of ONNX: how many of each there are, who holds them, what they name."""
+        counts = Counter(type(each).__name__ for each in _messages(self.proto))
+        rows = [
+            {"message": name, "count": counts[name], "held by": held, "refers to": refers}
+            for name, held, refers in _MESSAGES
+        ]
+        return _table(rows, "message")
+
+    @property
     def model(self) -> "pandas.DataFrame":
         """The ModelProto's own fields: who wrote it, in which IR version and operator sets."""
         proto = self.proto
@@ -80,7 +99,7 @@ class Anatomy:
             "doc_string": proto.doc_string,
             "metadata": ", ".join(f"{entry.key}={entry.value}" for entry in proto.metadata_props),
             "functions": len(proto.functions),
-            "bytes": proto.ByteSize(),
+            "bytes": _bytes(proto),
         }
         return _table([{"field": key, "value": value} for key, value in rows.items()], "field")
 
@@ -110,6 +129,23 @@ class Anatomy:
         )
 
     @property
+    def attributes(self) -> "pandas.DataFrame":
+        """The attributes of the nodes, one a row: node, operator, name, type, value."""
+        kinds = onnx.AttributeProto.AttributeType
+        rows = [
+            {
+                "node": node.name or (node.output[0] if node.output else ""),
+                "op": node.op_type,
+                "name": each.name,
+                "type": kinds.Name(each.type),
+                "value": attribute_text(each),
+            }
+            for node in self.proto.graph.node
+            for each in node.attribute
+        ]
+        return _table(rows, columns=("node", "op", "name", "type", "value"))
+
+    @property
     def inputs(self) -> "pandas.DataFrame":
         """The inputs that a caller feeds."""
         return _values(interface.fed(self.proto.graph))
@@ -134,7 +170,11 @@ class Anatomy:
             for size in tensor.dims:
                 count *= size
             width = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-            row |= {"shape": _shape(tuple(tensor.dims)), "values": count, "bytes": count * width}
+            row |= {
+                "shape": shape_text(tuple(tensor.dims)),
+                "values": count,
+                "bytes": count * width,
+            }
             rows.append(row)
         return _table(rows, columns=("name", "dtype", "shape", "values", "bytes"))
 
@@ -145,14 +185,37 @@ class Anatomy:
         lines.append(f"└ GraphProto {graph.name!r}")
         for kind, values in (("input", interface.fed(graph)), ("output", graph.output)):
             for value in values:
-                shape = _shape(interface.dims(value))
-                lines.append(f"   {kind:<7} {value.name}: {_dtype(value)} {shape}")
+                shape = shape_text(interface.dims(value))
+                lines.append(f"   {kind:<7} {value.name}: {dtype_text(value)} {shape}")
         ops = ", ".join(f"{op} {count}" for op, count in list(op_histogram(self.proto).items())[:6])
         size = sum(tensor.ByteSize() for tensor in graph.initializer)
         lines.append(f"   nodes   {len(graph.node)} ({ops})")
         lines.append(f"   weights {len(graph.initializer)} initializers, {size:,} bytes")
         lines.append(f"   values  {len(graph.value_info)} inner tensors with a known shape")
         return "\n".join(lines)
+
+
+def _messages(model: onnx.ModelProto) -> Iterator[Any]:
+    """Yield every part of the file that is one of the six messages."""
+    yield model
+    for graph in graphs(model.graph):
+        yield graph
+        yield from (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
+        for node in graph.node:
+            yield node
+            for attribute in node.attribute:
+                yield attribute
+                yield from [attribute.t] if attribute.HasField("t") else attribute.tensors
+
+
+def _bytes(model: onnx.ModelProto) -> int:
+    """Return the size of the file; above 2 GB, which no message can have, that of its parts."""
+    try:
+        return model.ByteSize()
+    except EncodeError:
+        graph = model.graph
+        parts = (*graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info)
+        return sum(part.ByteSize() for part in (*parts, *model.functions))
 
 
 def _opsets(model: onnx.ModelProto) -> str:
@@ -170,47 +233,11 @@ def _table(
 
 def _values(values: Iterable[onnx.ValueInfoProto]) -> "pandas.DataFrame":
     rows = [
-        {"name": value.name, "dtype": _dtype(value), "shape": _shape(interface.dims(value))}
+        {"name": value.name, "dtype": dtype_text(value), "shape": shape_text(interface.dims(value))}
         for value in values
     ]
     return _table(rows, columns=("name", "dtype", "shape"))
 
 
-def _dtype(value: onnx.ValueInfoProto) -> str:
-    if not value.type.HasField("tensor_type"):
-        return (value.type.WhichOneof("value") or "unknown").removesuffix("_type")
-    elem_type = value.type.tensor_type.elem_type
-    return interface.dtype(elem_type) if elem_type else "unknown"
-
-
-def _shape(shape: tuple | None) -> str:
-    if shape is None:
-        return "unknown"
-    return " × ".join("?" if dim is None else str(dim) for dim in shape) or "scalar"
-
-
 def _attributes(node: onnx.NodeProto) -> str:
-    return ", ".join(f"{each.name}={_attribute(each)}" for each in node.attribute)
-
-
-def _attribute(attribute: onnx.AttributeProto) -> str:
-    value = onnx.helper.get_attribute_value(attribute)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, onnx.TensorProto):
-        return f"<tensor {interface.dtype(value.data_type)} {_shape(tuple(value.dims))}>"
-    if isinstance(value, onnx.GraphProto):
-        return f"<graph of {len(value.node)} nodes>"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, int):
-        return str(value)
-    values = list(value)
-    more = f", … {len(values)} in all" if len(values) > _SHOWN else ""
-    return "[" + ", ".join(map(_item, values[:_SHOWN])) + more + "]"
-
-
-def _item(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{each.name}={attribute_text(each)}" for each in node.attribute)

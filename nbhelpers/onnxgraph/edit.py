@@ -9,9 +9,7 @@ import onnx
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.anatomy import graphs
 from nbhelpers.onnxgraph.files import check
-
-LIGHT = 4096
-"""Constants with more values than this are never shapes; a light copy leaves them out."""
+from nbhelpers.onnxgraph.light import LIGHT, light, size
 
 
 def finished(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -29,47 +27,50 @@ def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         GraphError: the shapes contradict each other.
     """
-    try:
-        inferred = onnx.shape_inference.infer_shapes(light(model), strict_mode=True, data_prop=True)
-    except onnx.shape_inference.InferenceError as error:
-        reason = " ".join(str(error).split())
-        raise GraphError(f"The shapes of the graph do not fit together: {reason}") from error
     result = onnx.ModelProto()
     result.CopyFrom(model)
-    inner = {name for node in model.graph.node for name in node.output}
-    inner -= {value.name for value in model.graph.output}
-    del result.graph.value_info[:]
-    result.graph.value_info.extend(v for v in inferred.graph.value_info if v.name in inner)
-    for mine, theirs in zip(result.graph.output, inferred.graph.output, strict=True):
-        mine.CopyFrom(theirs)
+    note_shapes(result)
     return result
 
 
-def light(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy without large weights (they become inputs), for inference that only needs
-    shapes.
+def note_shapes(copy: onnx.ModelProto) -> None:
+    """Write what inference says into a private copy: its value infos and its outputs.
+
+    Raises:
+        GraphError: the shapes contradict each other.
     """
-    copy = onnx.ModelProto(ir_version=max(model.ir_version, 4))
-    copy.opset_import.MergeFrom(model.opset_import)
-    copy.functions.MergeFrom(model.functions)
-    graph, source = copy.graph, model.graph
-    graph.name = source.name
-    for part in ("node", "input", "output", "value_info", "sparse_initializer"):
-        getattr(graph, part).MergeFrom(getattr(source, part))
-    listed = {value.name for value in source.input}
-    for tensor in source.initializer:
-        if size(tensor) <= LIGHT:
-            graph.initializer.append(tensor)
-        elif tensor.name not in listed:
-            graph.input.append(
-                onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
-            )
-    return copy
+    known, graph = inferred(copy).graph, copy.graph
+    inner = {name for node in graph.node for name in node.output}
+    inner -= {value.name for value in graph.output}
+    del graph.value_info[:]
+    graph.value_info.extend(value for value in known.value_info if value.name in inner)
+    for mine, theirs in zip(graph.output, known.output, strict=True):
+        mine.CopyFrom(theirs)
 
 
-def size(tensor: onnx.TensorProto) -> int:
-    """Return the number of values in a tensor."""
-    return int(np.prod(tensor.dims, dtype=np.int64))
+def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a light copy of the model, without large weights, with all that inference can say.
+
+    Raises:
+        GraphError: the shapes contradict each other.
+    """
+    try:
+        known = onnx.shape_inference.infer_shapes(light(model), strict_mode=True, data_prop=True)
+    except onnx.shape_inference.InferenceError as error:
+        reason = " ".join(str(error).split())
+        raise GraphError(f"The shapes of the graph do not fit together: {reason}") from error
+    given = {dim.dim_param for value in _values(model) for dim in value.type.tensor_type.shape.dim}
+    for value in _values(known):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param.startswith("unk__") and dim.dim_param not in given:
+                dim.ClearField("dim_param")  # made up by the inference
+    return known
+
+
+def _values(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Return the tensors whose dims are noted."""
+    values = (*model.graph.input, *model.graph.output, *model.graph.value_info)
+    return [value for value in values if value.type.HasField("tensor_type")]
 
 
 def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
@@ -101,8 +102,11 @@ def add_constant(graph: onnx.GraphProto, value: np.ndarray, *, stem: str) -> str
 
 def free_name(graph: onnx.GraphProto, stem: str) -> str:
     """Return `stem`, or `stem_1`, `stem_2` …: the first that no tensor and no node has."""
-    taken = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
+    taken: set[str] = set()
     for each in graphs(graph):
+        values = (*each.input, *each.output, *each.initializer, *each.value_info)
+        taken.update(value.name for value in values)
+        taken.update(tensor.values.name for tensor in each.sparse_initializer)
         for node in each.node:
             taken.update((node.name, *node.input, *node.output))
     names = [stem, *(f"{stem}_{number}" for number in range(1, len(taken) + 2))]

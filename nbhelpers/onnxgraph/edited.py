@@ -2,13 +2,19 @@
 
 import html
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import onnx
 
 from nbhelpers import parity
 from nbhelpers.onnxgraph.anatomy import op_histogram
-from nbhelpers.onnxgraph.edit import finished
+from nbhelpers.onnxgraph.edit import note_shapes
+from nbhelpers.onnxgraph.excerpt import side_by_side
+from nbhelpers.onnxgraph.files import check
+from nbhelpers.onnxgraph.proof import same
+from nbhelpers.onnxgraph.rewire import sort_nodes
+from nbhelpers.onnxgraph.stale import renew_notes
 
 
 @dataclass(frozen=True)
@@ -16,7 +22,8 @@ class Edited:
     """A new model, and how it differs from the one that came in.
 
     `changes` says so a sentence each; `nodes` are the names of nodes that were added or changed;
-    `reports` hold the proof, where the verb ran both models.
+    `reports` hold the proof, where the verb ran both models. `renamed` maps the tensors that have
+    another name to their new ones.
     """
 
     model: onnx.ModelProto = field(repr=False)
@@ -24,6 +31,21 @@ class Edited:
     changes: tuple[str, ...]
     nodes: tuple[str, ...] = ()
     reports: tuple[parity.Report, ...] = field(default=(), repr=False)
+    renamed: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    def proven(self, **options: Any) -> "Edited":
+        """Return the same with the proof in it: each output is what it was before.
+
+        Takes the options of `same`. What an edit exposes or cuts out is compared with the tensor of
+        that name in the model before.
+
+        Raises:
+            ParityError: the edit changed what is computed (as an inserted Mul does).
+            GraphError: one of the models cannot be run.
+        """
+        outputs = [value.name for value in self.model.graph.output]
+        settings = {"outputs": outputs, "renamed": dict(self.renamed), **options}
+        return replace(self, reports=same(self.before, self.model, **settings))
 
     def __repr__(self) -> str:
         """Return the node counts before and after, and the changes, one a line."""
@@ -38,7 +60,8 @@ class Edited:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        picture = side_by_side(self.before, self.model, self.nodes)
+        return f"<pre>{html.escape(repr(self))}</pre>{picture}"
 
 
 def edited(
@@ -46,10 +69,67 @@ def edited(
     after: onnx.ModelProto,
     changes: list[str],
     nodes: list[str] | None = None,
+    *,
+    renamed: dict[str, str] | None = None,
 ) -> Edited:
     """Return the result of a verb: `after` checked and with its shapes inferred.
+
+    Args:
+        before: the model that came in.
+        after: its edited copy, whose notes are changed in place; or `before` itself.
+        changes: what was done, a sentence each.
+        nodes: the names of the nodes that were added or changed.
+        renamed: old name to new name of tensors that have another one.
 
     Raises:
         GraphError: the edit made the model invalid, or its shapes contradict each other.
     """
-    return Edited(finished(after), before, tuple(changes), tuple(nodes or ()))
+    pairs = tuple((renamed or {}).items())
+    if after is before:
+        after = copied(before)
+    note_shapes(check(after, subject="The edited model"))
+    return Edited(after, before, tuple(changes), tuple(nodes or ()), renamed=pairs)
+
+
+def settled(
+    before: onnx.ModelProto,
+    after: onnx.ModelProto,
+    changes: list[str],
+    nodes: list[str],
+    *,
+    changed: tuple[str, ...] = (),
+    renew: bool = True,
+) -> Edited:
+    """Return the result of a verb that rewired its private copy: sorted, and its notes renewed.
+
+    Up to IR version 3 an initializer is listed as an input as well; new ones are added there.
+
+    Args:
+        before: the model that came in.
+        after: its edited copy; it is changed in place.
+        changes: what was done, a sentence each.
+        nodes: the names of the nodes that were added or changed.
+        changed: tensors that changed although no node shows it.
+        renew: False where the notes of `after` are right as they stand.
+
+    Raises:
+        GraphError: the edit made the model invalid, or its shapes contradict each other.
+    """
+    if after.ir_version < 4:
+        listed = {value.name for value in after.graph.input}
+        after.graph.input.extend(
+            onnx.helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
+            for weight in after.graph.initializer
+            if weight.name not in listed
+        )
+    sort_nodes(after)
+    if renew:
+        renew_notes(before, after, changed)
+    return edited(before, after, changes, nodes)
+
+
+def copied(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a private copy that a verb may change."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy

@@ -4,6 +4,7 @@ The first dim of an input is taken for its batch; for any other symbolic dim a f
 tried.
 """
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -17,6 +18,9 @@ from nbhelpers.spec import TensorSpec
 EVEN_SIZES = (32, 64, 16, 8, 224, 1)
 ODD_SIZES = (33, 65, 17, 9, 225, 7)
 """Tried in this order for symbolic dims that are not the batch; many models take even ones only."""
+
+LARGEST = 2**28
+"""An example input has no more values than this; it would take 1 GB as float32."""
 
 Feeds = dict[str, np.ndarray]
 
@@ -35,6 +39,11 @@ def feeds(
             dim if isinstance(dim, int) else (batch if dim in symbols else other)
             for dim in spec.shape
         )
+        if math.prod(shape) > LARGEST:
+            raise GraphError(
+                f"The input {spec.name!r} of the shape {shape} is too large for an example input; "
+                "check its sizes."
+            )
         made[spec.name] = TensorSpec(spec.name, spec.dtype, shape).random(batch, seed=seed + number)
     return made
 
@@ -52,18 +61,31 @@ def has_other_symbols(specs: Iterable[TensorSpec]) -> bool:
 
 
 def reference_runs(
-    model: onnx.ModelProto, *, batches: Iterable[int] = (1, 3), seed: int = 0
+    model: onnx.ModelProto,
+    *,
+    batches: Iterable[int] = (1, 3),
+    seed: int = 0,
+    fetch: Iterable[str] | None = None,
+    specs: Iterable[TensorSpec] | None = None,
 ) -> list[tuple[int, Feeds, Feeds]]:
     """Return (batch, inputs, outputs) of the model for each batch, one only if its batch is fixed.
 
     Where other dims are symbolic, the first run has even sizes and the next odd ones, if the model
     takes any.
 
+    Args:
+        model: what is run.
+        batches: batch sizes.
+        seed: of the random inputs.
+        fetch: names of the tensors to return instead of the outputs, inner ones included.
+        specs: inputs to make, where they are narrower than those of the model; the values are
+            then cast to what the model takes.
+
     Raises:
         GraphError: the model cannot be run on any of the example inputs.
     """
-    runner = Runner(model)
-    specs = interface.inputs(model)
+    runner = Runner(model, fetch=fetch)
+    specs = interface.inputs(model) if specs is None else tuple(specs)
     wanted = tuple(batches) if has_dynamic_batch(specs) else (1,)
     if not has_other_symbols(specs):
         return [_first_run(runner, specs, batch, (1,), seed) for batch in wanted]
@@ -80,6 +102,7 @@ def _first_run(
     refusal: GraphError | None = None
     for other in sizes:
         given = feeds(specs, batch=batch, other=other, seed=seed)
+        given = {spec.name: given[spec.name].astype(spec.dtype) for spec in runner.inputs}
         try:
             return batch, given, runner.run(given)
         except GraphError as error:

@@ -1,38 +1,45 @@
 """Read and write ONNX files.
 
-What is read has passed ONNX's own checker; what is written has the same bytes for the same model,
-the lowest IR version that its opset allows (so that old readers take it), and is never seen half-
-written.
+What is read is valid; what is written has the same bytes for the same model, the lowest IR version
+that its opset allows (so that old readers take it), and is never seen half-written.
 """
 
 import os
+import stat
+import textwrap
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
+from onnx import external_data_helper
 
 from nbhelpers.errors import GraphError
+from nbhelpers.onnxgraph import external
+from nbhelpers.onnxgraph.light import LIGHT
+from nbhelpers.onnxgraph.validity import check, messages
 
-_SERIALISED_LIMIT = 2**31 - 1
-"""Protobuf cannot hold more bytes than this in one message."""
 
+def load(path: str | Path, *, keep_external: bool = False) -> onnx.ModelProto:
+    """Return the model in an ONNX file, checked, and with the weights that lie in other files.
 
-def load(path: str | Path) -> onnx.ModelProto:
-    """Return the model in an ONNX file, after checking it.
+    Those must be regular files in the model's folder or below it.
+
+    Args:
+        path: the file.
+        keep_external: leave large weights in their files; models of any size can then be edited
+            and run without holding them (the files must stay where they are).
 
     Raises:
-        GraphError: there is no such file, it is cut short, it is not ONNX, or its graph is not
-            valid.
+        GraphError: there is no such file, it is cut short, it is not ONNX, its weights are not
+            where it says, or its graph is not valid.
     """
     path = Path(path)
+    content = _content(path)
     try:
-        model = onnx.load(path)
-    except FileNotFoundError as error:
-        missing = Path(error.filename or path).name
-        raise GraphError(f"{path} cannot be read: there is no file {missing}.") from error
-    except (DecodeError, onnx.checker.ValidationError) as error:
+        model = onnx.ModelProto.FromString(content)
+    except DecodeError as error:
         raise GraphError(
-            f"{path} is not an ONNX file, or it was cut short ({path.stat().st_size} bytes); "
+            f"{path} is not an ONNX file, or it was cut short ({len(content)} bytes); "
             "write it again with the program that made it."
         ) from error
     if not model.HasField("graph") or not model.opset_import:
@@ -40,28 +47,51 @@ def load(path: str | Path) -> onnx.ModelProto:
             f"{path} was expected to hold an ONNX model, but holds no graph with an opset; check "
             "that the file is the right one and that it was copied whole."
         )
-    check(model, subject=str(path))
-    return model
+    if keep_external:
+        external.keep(model, path.parent, above=LIGHT)
+    _read_external_weights(model, path)
+    return check(model, subject=str(path))
 
 
-def check(model: onnx.ModelProto, *, subject: str = "The model") -> onnx.ModelProto:
-    """Return the model if ONNX's checker accepts it.
-
-    Raises:
-        GraphError: it does not; the sentence holds the checker's first line.
-    """
-    if model.ByteSize() > _SERIALISED_LIMIT:  # the checker would have to serialise it
-        raise GraphError(f"{subject} holds more than 2 GB, which one ONNX message cannot.")
+def _content(path: Path) -> bytes:
     try:
-        onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise GraphError(f"{subject} is not a valid ONNX model: {reason}") from error
-    return model
+        kind = path.stat().st_mode
+        if stat.S_ISREG(kind):  # to open something else may wait for ever
+            return path.read_bytes()
+    except FileNotFoundError as error:
+        raise GraphError(f"{path} cannot be read: there is no file {path.name}.") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no system can have
+        raise GraphError(f"{path} cannot be read: {_reason(error)}.") from error
+    what = "a folder" if stat.S_ISDIR(kind) else "not a regular file"
+    raise GraphError(f"{path} is {what}; give the path of the .onnx file itself.")
+
+
+def _read_external_weights(model: onnx.ModelProto, path: Path) -> None:
+    """Put the weights that lie in other files into the model."""
+    try:
+        for tensor in messages(model):
+            if not isinstance(tensor, onnx.TensorProto) or external.is_kept(tensor):
+                continue
+            if tensor.data_location == tensor.EXTERNAL:
+                external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
+    except (onnx.checker.ValidationError, OSError, ValueError, RuntimeError, TypeError) as error:
+        raise GraphError(
+            f"{path} keeps weights in another file, which cannot be read: {_reason(error)}. Copy "
+            "the files of the model together, as they were written, into one folder."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says, in one line."""
+    said = (isinstance(error, OSError) and error.strerror) or str(error)
+    return textwrap.shorten(said, 300, placeholder=" …").rstrip(".")
 
 
 def save(model: onnx.ModelProto, path: str | Path) -> Path:
     """Write the model, checked, and return the path; the same model gives the same bytes.
+
+    Weights that lie in files of the path's folder stay there. Others that do, and large weights of
+    a model above 2 GB, are written to a file beside it, whose name ends in `.data`.
 
     Raises:
         GraphError: the model is not valid.
@@ -73,11 +103,16 @@ def save(model: onnx.ModelProto, path: str | Path) -> Path:
     written.ir_version = lowest_ir_version(model)
     check(written, subject=f"What was to be written to {path}")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    data = temporary.with_name(f"{temporary.name}.data")
     try:
+        has_data = external.placed_for(written, path, data)
         temporary.write_bytes(written.SerializeToString(deterministic=True))
+        if has_data:
+            os.replace(data, path.with_name(f"{path.name}.data"))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+        data.unlink(missing_ok=True)
     return path
 
 

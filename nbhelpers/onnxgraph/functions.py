@@ -1,5 +1,6 @@
 """Replace function calls, a model's own and those that ONNX defines itself, by their bodies."""
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -10,6 +11,9 @@ from nbhelpers.errors import GraphError
 
 ROUNDS = 10
 """How deep ONNX's own functions may stand in each other."""
+
+LARGEST = 1_000_000
+"""Nodes of a model when its functions are written out; calls of calls of calls add up quickly."""
 
 Schema: TypeAlias = Any
 """An `onnx.defs.OpSchema`, whose functions its stubs leave out."""
@@ -28,10 +32,12 @@ def inline_functions(
     of the node's inputs, so these are inferred before.
 
     Raises:
-        GraphError: a model's function calls itself, or what is called is not there.
+        GraphError: a model's function calls itself, what is called is not there, or the bodies
+            would make too large a model.
     """
     try:
         if model.functions:
+            _check_size(model)
             model = inliner.inline_local_functions(model)
         for _ in range(ROUNDS):
             versions = {_domain(o): o.version for o in model.opset_import}
@@ -42,6 +48,20 @@ def inline_functions(
         said = str(error).splitlines()[0]
         raise GraphError(f"The model's functions cannot be inlined: {said}.") from error
     return model
+
+
+def _check_size(model: onnx.ModelProto) -> None:
+    bodies = {(f.domain, f.name): f for f in model.functions}
+
+    @functools.cache
+    def size(domain: str, name: str) -> int:
+        if (domain, name) not in bodies:
+            return 1
+        return sum(size(node.domain, node.op_type) for node in _nodes(bodies[domain, name]))
+
+    nodes = sum(size(node.domain, node.op_type) for node in _nodes(model.graph))
+    if nodes > LARGEST:
+        raise ValueError(f"the model would have {nodes} nodes, and {LARGEST} are the most")
 
 
 def _inlined_once(
@@ -115,7 +135,7 @@ def _domain(of: "onnx.NodeProto | onnx.OperatorSetIdProto") -> str:
     return "" if of.domain == "ai.onnx" else of.domain
 
 
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+def _nodes(graph: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.NodeProto]:
     for inner in _graphs(graph):
         yield from inner.node
 
@@ -127,7 +147,9 @@ def _values(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
             yield onnx.helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
 
 
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+def _graphs(
+    graph: onnx.GraphProto | onnx.FunctionProto,
+) -> Iterator[Any]:
     yield graph
     for node in graph.node:
         for attribute in node.attribute:

@@ -5,6 +5,7 @@ in any number: it is exposed as one more output of a copy.
 """
 
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,9 +15,18 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
 from nbhelpers.errors import GraphError, unknown_name
-from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph import external, interface
 from nbhelpers.onnxgraph.files import load
+from nbhelpers.onnxgraph.light import weights_size, with_weights_elsewhere
 from nbhelpers.spec import TensorSpec
+
+TIMEOUT = 600.0
+"""Seconds after which a run is taken to hang: a loop without end, say."""
+
+HUGE = 2**29
+"""Bytes of weights of which onnxruntime shall not make copies."""
+
+_FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
 
 _RUNTIME_ERRORS = (
     _state.EPFail,
@@ -63,14 +73,14 @@ class Runner:
         self.fetch = tuple(own if fetch is None else dict.fromkeys(fetch))
         # Those are known without running anything, and onnxruntime does not give them as outputs.
         self._weights = {
-            tensor.name: onnx.numpy_helper.to_array(tensor)
+            tensor.name: external.values(tensor)
             for tensor in model.graph.initializer
             if tensor.name in self.fetch and tensor.name not in own
         }
         given = {spec.name for spec in self.inputs} | set(self._weights)
         self._run = [name for name in self.fetch if name in own or name not in given]
         extra = [name for name in self._run if name not in own]
-        self._session = _open(expose(model, extra) if extra else model)
+        self._session = open_session(expose(model, extra) if extra else model)
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the fetched tensors by name for one set of inputs."""
@@ -79,12 +89,7 @@ class Runner:
         found = dict(self._weights)
         found.update((name, arrays[name]) for name in self.fetch if name in arrays)
         if self._run:
-            try:
-                found.update(zip(self._run, self._session.run(self._run, arrays), strict=True))
-            except _RUNTIME_ERRORS as error:
-                raise GraphError(
-                    f"onnxruntime could not run the model: {_first_line(error)}"
-                ) from error
+            found.update(zip(self._run, run_session(self._session, self._run, arrays), strict=True))
         return {name: found[name] for name in self.fetch}
 
 
@@ -147,15 +152,65 @@ def check_feeds(specs: Iterable[TensorSpec], feeds: Mapping[str, np.ndarray]) ->
             )
 
 
-def _open(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+def open_session(model: onnx.ModelProto | Path) -> onnxruntime.InferenceSession:
+    """Open a session on the CPU, on a model or on its file.
+
+    Raises:
+        GraphError: onnxruntime refuses the model.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # fatal: what goes wrong is raised, not printed
+    if isinstance(model, Path):
+        content: str | bytes = str(model)
+    else:  # weights are handed over beside the message, which could not hold 2 GB of them
+        hollow, weights = with_weights_elsewhere(model)
+        content = hollow.SerializeToString()
+        options.add_session_config_entry(_FOLDER_OPTION, external.folder_of(model))
+        values = [_ort_value(tensor) for tensor in weights]
+        if weights_size(model) > HUGE:  # a copy in an order of its own is faster, later
+            options.add_session_config_entry("session.disable_prepacking", "1")
+        options.add_external_initializers([tensor.name for tensor in weights], values)
     try:
         return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            content,
+            options,
+            providers=["CPUExecutionProvider"],
+            # It moves a Pad into the pool behind it, whose last window ceil_mode then drops.
+            disabled_optimizers=["Pad_Fusion"],
         )
     except _RUNTIME_ERRORS as error:
         raise GraphError(f"onnxruntime does not load the model: {_first_line(error)}") from error
+
+
+def _ort_value(tensor: onnx.TensorProto) -> onnxruntime.OrtValue:
+    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(
+        external.values(tensor), tensor.data_type
+    )
+
+
+def run_session(
+    session: onnxruntime.InferenceSession, fetch: list[str], feeds: Mapping[str, np.ndarray]
+) -> list[np.ndarray]:
+    """Run a session once and return the fetched outputs.
+
+    Raises:
+        GraphError: the run failed, or hung.
+    """
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = 4
+    watch = threading.Timer(TIMEOUT, setattr, (options, "terminate", True))
+    watch.daemon = True
+    watch.start()
+    try:
+        return session.run(fetch, dict(feeds), options)
+    except _RUNTIME_ERRORS as error:
+        if options.terminate:
+            raise GraphError(
+                f"The model was stopped after {TIMEOUT:g} s without a result."
+            ) from error
+        raise GraphError(f"onnxruntime could not run the model: {_first_line(error)}") from error
+    finally:
+        watch.cancel()
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from nbhelpers.golden import Case
 
 def test_inputs_outputs_and_inner_tensors_are_renamed(chain, values):
     names = {"x": "pixels", "y": "features", "sum": "inner", "bias": "offset"}
-    renamed = onnxgraph.rename(chain, names)
+    renamed = onnxgraph.rename(chain, names).model
     x = values(2, 2, 3)
     new = onnxgraph.run_onnx(renamed, {"pixels": x}, fetch=["features", "inner", "offset"])
     old = onnxgraph.run_onnx(chain, {"x": x}, fetch=["y", "sum", "bias"])
@@ -27,7 +27,7 @@ def test_subgraphs_see_the_new_name(graph, values):
             >
         }"""
     )
-    renamed = onnxgraph.rename(model, {"a": "outer"})
+    renamed = onnxgraph.rename(model, {"a": "outer"}).model
     for choice in (True, False):
         feeds = {"c": np.array(choice), "x": values(2)}
         np.testing.assert_array_equal(
@@ -36,7 +36,7 @@ def test_subgraphs_see_the_new_name(graph, values):
 
 
 def test_two_tensors_swap_names(chain, values):
-    swapped = onnxgraph.rename(chain, {"y": "z", "z": "y"})
+    swapped = onnxgraph.rename(chain, {"y": "z", "z": "y"}).model
     assert [spec.name for spec in onnxgraph.outputs(swapped)] == ["z", "y"]
     x = values(1, 2, 3)
     assert onnxgraph.run_onnx(swapped, {"x": x})["z"].shape == (1, 6)
