@@ -1,41 +1,27 @@
 """Make a fixed batch dynamic: the label on inputs and outputs, and every node that held the size.
 
-Proven, not assumed: the result is run at batch 1, 2 and 3, and every row must be what the original
-gives for that row alone. Otherwise it is refused, and the node that stands in the way is named.
+Proven, not assumed: the result is run at several batches, and every row must be what the original
+gives for that row alone. Otherwise it is refused, and all nodes that stand in the way are named.
 """
-
-from dataclasses import dataclass, field
 
 import onnx
 
-from nbhelpers import parity
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
-from nbhelpers.onnxgraph.batch_proof import Differs, prove, refusal
+from nbhelpers.onnxgraph.batch_obstacles import refusal
+from nbhelpers.onnxgraph.batch_proof import prove
+from nbhelpers.onnxgraph.batch_rows import repeat_outputs
 from nbhelpers.onnxgraph.batch_rules import RULES
-from nbhelpers.onnxgraph.batch_shapes import forget_shapes, infer, readable, set_first_dim
+from nbhelpers.onnxgraph.batch_shapes import forget_shapes, readable, set_first_dim
 from nbhelpers.onnxgraph.batch_work import Work
-from nbhelpers.onnxgraph.edit import finished, light, without_dead_parts
+from nbhelpers.onnxgraph.draft import copies
+from nbhelpers.onnxgraph.edit import finished
+from nbhelpers.onnxgraph.edited import Edited
+from nbhelpers.onnxgraph.functions import inline_functions
+from nbhelpers.onnxgraph.light import light
 
 
-@dataclass(frozen=True)
-class DynamicBatch:
-    """The model with a dynamic batch, and in words what was rewritten for it."""
-
-    model: onnx.ModelProto = field(repr=False)
-    symbol: str
-    changes: tuple[str, ...]
-    reports: tuple[parity.Report, ...] = field(default=(), repr=False)
-
-    def __repr__(self) -> str:
-        """Return the changes, one a line, and the proof."""
-        lines = [f"Batch {self.symbol!r}: {len(self.changes) or 'nothing'} rewritten"]
-        lines += [f"  {change}" for change in self.changes]
-        proof = ", ".join(f"{report.title} {report.worst:.1e}" for report in self.reports)
-        return "\n".join([*lines, f"  largest relative difference: {proof}"])
-
-
-def make_batch_dynamic(model: onnx.ModelProto, *, symbol: str = "batch") -> DynamicBatch:
+def make_batch_dynamic(model: onnx.ModelProto, *, symbol: str = "batch") -> Edited:
     """Return a model that takes any batch.
 
     If the batch is dynamic already its symbol stays, and only reshapes whose target is computed
@@ -46,94 +32,89 @@ def make_batch_dynamic(model: onnx.ModelProto, *, symbol: str = "batch") -> Dyna
         symbol: what the batch dim will be called.
 
     Raises:
-        GraphError: rows would influence each other or a node needs the fixed size; the node is
-            named.
+        GraphError: rows would influence each other or nodes need the fixed size; all of them are
+            named, each with the reason.
     """
     carriers, batch = _batch_inputs(model)
-    changes = []
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    work = Work(_private_copy(model, carriers if batch else (), symbol), carriers, batch)
     if batch:
-        forget_shapes(copy)
-        set_first_dim(copy, carriers, symbol)
-        changes = [f"input {name!r}: batch {batch} → {symbol!r}" for name in carriers]
+        work.changes += [f"input {name!r}: batch {batch} → {symbol!r}" for name in carriers]
     else:
-        symbol = str(
-            next(spec.shape[0] for spec in interface.inputs(model) if spec.name == carriers[0])
-        )
-    static = infer(model, None, carriers) if batch else {}
-    work = Work(copy, carriers, batch or 1, static, changes)
-    _rewrite(work)
+        symbol = str(_first_dims(model)[carriers[0]])
+    _rewrite(model, work)
+    result = work.finish()
     try:
-        result = _labelled(model, work, symbol)
+        result = finished(_labelled(model, result, work, symbol))
         reports = prove(model, result, carriers, batch)
-    except Differs as difference:
-        raise refusal(model, work, carriers, batch, difference) from difference
-    if not batch and not changes:
+    except GraphError as difference:
+        raise refusal(model, result, work, difference) from difference
+    if not batch and not work.changes:
         result = finished(model)
-    return DynamicBatch(result, symbol, tuple(work.changes), reports)
+    return Edited(result, model, tuple(work.changes), tuple(work.changed), reports)
 
 
 def _batch_inputs(model: onnx.ModelProto) -> tuple[tuple[str, ...], int]:
     """Return the inputs that carry the batch, and its fixed size (0 if it is symbolic)."""
-    specs = [spec for spec in interface.inputs(model) if spec.shape]
-    if not specs:
+    first = _first_dims(model)
+    if not first:
         raise GraphError("The model has no input with a batch: all its inputs are scalars.")
-    symbolic = [spec for spec in specs if isinstance(spec.shape[0], str)]
+    symbolic = tuple(name for name, dim in first.items() if isinstance(dim, str))
     if symbolic:
-        return tuple(spec.name for spec in symbolic), 0
-    batch = int(specs[0].shape[0])
-    return tuple(spec.name for spec in specs if spec.shape[0] == batch), batch
+        return symbolic, 0
+    batch = int(next(iter(first.values())))
+    return tuple(name for name, dim in first.items() if dim == batch), batch
 
 
-def _rewrite(work: Work) -> None:
+def _first_dims(model: onnx.ModelProto) -> dict[str, int | str]:
+    return {spec.name: spec.shape[0] for spec in interface.inputs(model) if spec.shape}
+
+
+def _private_copy(
+    model: onnx.ModelProto, carriers: tuple[str, ...], symbol: str
+) -> onnx.ModelProto:
+    """Return a copy without calls of its own functions; with new labels if there are `carriers`."""
+    if model.functions:
+        model = inline_functions(model, keep=lambda node: True)
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    if carriers:
+        forget_shapes(copy)
+        set_first_dim(copy, carriers, symbol)
+    return copy
+
+
+def _rewrite(model: onnx.ModelProto, work: Work) -> None:
     """Apply the rules in the order of computation, so that each sees what its inputs became."""
-    work.refresh()
-    done: set[str] = set()
-    while True:
-        node = next(
-            (n for n in work.graph.node if n.op_type in RULES and n.output[0] not in done), None
-        )
-        if node is None:
-            return
-        done.add(node.output[0])
-        _pass_outer(work, node)
-        if RULES[node.op_type](work, node):
-            work.refresh()
+    for node in copies(work.model.graph.node):
+        if node.op_type in RULES and node.domain in ("", "ai.onnx"):
+            RULES[node.op_type](work, node)
+        work.add(node)
+    if work.batch:
+        repeat_outputs(work, [value.name for value in model.graph.output])
 
 
-def _pass_outer(work: Work, until: onnx.NodeProto) -> None:
-    """Carry along, up to a node, how many values vary slower than the batch within its dim."""
-    for node in work.graph.node:
-        if node is until or node == until:
-            return
-        if node.op_type != "Reshape":
-            seen = [work.outer[name] for name in node.input if name in work.outer]
-            work.outer.update((name, seen[0]) for name in node.output if seen)
-
-
-def _labelled(model: onnx.ModelProto, work: Work, symbol: str) -> onnx.ModelProto:
-    """Return the rewritten model, cleaned, with the batch's symbol on every tensor that has it."""
-    result = without_dead_parts(work.model)
-    work.refresh()
-    inferred = onnx.shape_inference.infer_shapes(light(result))
-    values = {value.name: value for value in (*inferred.graph.value_info, *inferred.graph.output)}
-    for original, output in zip(model.graph.output, result.graph.output, strict=True):
+def _labelled(
+    model: onnx.ModelProto, result: onnx.ModelProto, work: Work, symbol: str
+) -> onnx.ModelProto:
+    """Return the rewritten model with the batch's symbol on every tensor that has it."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(result)
+    inferred = onnx.shape_inference.infer_shapes(light(copy)).graph
+    values = {value.name: value for value in (*inferred.value_info, *inferred.output)}
+    for original, output in zip(model.graph.output, copy.graph.output, strict=True):
         shape = _output_shape(original, values[output.name], work, symbol)
         elem_type = original.type.tensor_type.elem_type
         output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, elem_type, shape))
         values.pop(output.name)
+    del copy.graph.value_info[:]
     for name, value in values.items():
-        dims = work.shapes.get(name, (None,))
+        dims = work.shape(name) or (None,)
         if None not in dims and value.type.HasField("tensor_type"):
             elem_type = value.type.tensor_type.elem_type
-            result.graph.value_info.append(
+            copy.graph.value_info.append(
                 onnx.helper.make_tensor_value_info(name, elem_type, readable(dims, symbol))
             )
-    try:
-        return finished(result)
-    except GraphError as error:
-        raise Differs(str(error)) from error
+    return copy
 
 
 def _output_shape(
@@ -146,14 +127,14 @@ def _output_shape(
     said, guessed = interface.dims(original), interface.dims(inferred)
     if said is None:
         return None
-    followed = readable(work.shapes.get(original.name, (None,) * len(said)), symbol)
+    followed = readable(work.shape(original.name) or (None,) * len(said), symbol)
     if len(followed) != len(said):
         return followed
     if guessed is None or len(guessed) != len(said):
         guessed = (None,) * len(said)
     # Written for a fixed batch, the file knows every size; its own symbols are worth less.
-    hints = list(said) if work.static else [None] * len(said)
-    if hints and hints[0] == work.batch and work.static:
+    hints: list[int | str | None] = list(said) if work.batch else [None] * len(said)
+    if hints and work.batch and hints[0] == work.batch:
         hints[0] = symbol
     return [
         next((dim for dim in choices if dim is not None), None)

@@ -1,110 +1,102 @@
-"""A model that is being given a dynamic batch: a private copy, and what is known about it.
-
-What the rules in `batch_rules` share: constants, producers, the batch of the run as a tensor.
+"""A model that is being given a dynamic batch: how each tensor follows the batch, and what the
+rules share.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
-from nbhelpers.onnxgraph.batch_shapes import Shapes, follow, observe
-from nbhelpers.onnxgraph.edit import add_constant, constants, free_name
+from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.batch_shapes import OTHERS, PROBES, Rows, Shape, given, merged
+from nbhelpers.onnxgraph.draft import Draft
 
 
-@dataclass
-class Work:
-    """A model being rewritten: a private copy, and what is known about it.
+class Work(Draft):
+    """A draft followed at two other batches, and at the fixed one if there is one.
 
-    `static` holds the shapes at the fixed batch that the file was written for (empty if it is
-    dynamic).
+    `batch` is the one that the file was written for (0 if it is dynamic already), `carriers` are
+    the inputs that have it.
     """
 
-    model: onnx.ModelProto
-    carriers: tuple[str, ...]
-    batch: int
-    static: dict[str, tuple]
-    changes: list[str] = field(default_factory=list)
-    outer: dict[str, int] = field(default_factory=dict)
-    shapes: Shapes = field(default_factory=dict)
-    _rows: str = ""
-    _observed: Shapes | None = None
+    def __init__(self, model: onnx.ModelProto, carriers: Sequence[str], batch: int) -> None:
+        """Start with no nodes; `model` is a private copy."""
+        sizes = [*zip(PROBES, OTHERS, strict=True), *([(batch, OTHERS[0])] if batch else [])]
+        super().__init__(model, [given(model, carriers, *each) for each in sizes])
+        self.carriers, self.batch = tuple(carriers), batch
+        self.outer: dict[str, int] = {}
+        """Tensor → how many of the values in its batch dim vary slower than the batch."""
+        self._rows = ""
 
-    def refresh(self) -> None:
-        """Infer again how the dims follow the batch; what inference leaves open is observed in a
-        run.
-        """
-        self.shapes = follow(self.model, self.carriers)
-        if self.static:  # half rewritten: it may not run yet
-            return
-        if self._observed is None:
-            made = [name for node in self.graph.node for name in node.output if name]
-            dark = [name for name in made if None in self.shapes.get(name, (None,))]
-            self._observed = observe(self.model, self.carriers, dark)
-        self.shapes.update(self._observed)
+    def add(self, node: onnx.NodeProto) -> list[str]:
+        """Write a node, and find out about its outputs."""
+        if node.op_type != "Reshape":
+            seen = [self.outer[name] for name in node.input if name in self.outer]
+            self.outer.update((name, seen[0]) for name in node.output if seen)
+        wrong = super().add(node)
+        if self.batch and any(wrong) and not wrong[-1]:
+            self._assume(node)
+        return wrong
 
-    @property
-    def graph(self) -> onnx.GraphProto:
-        """The graph of the private copy."""
-        return self.model.graph
+    def _assume(self, node: onnx.NodeProto) -> None:
+        """Go on behind a node that takes the fixed batch only, as if its first dim followed."""
+        fixed = self.at[-1]
+        for name in node.output:
+            shape = fixed.shape(name) if name else None
+            for sizes, batch in zip(self.at, PROBES, strict=False):
+                if shape and shape[0] == self.batch:
+                    sizes.assume(name, fixed.elem_type(name), (batch, *shape[1:]))
 
-    def constant(self, name: str) -> np.ndarray | None:
-        """Return the value of a small constant, or None."""
-        return constants(self.graph).get(name)
+    def shape(self, name: str) -> Shape | None:
+        """Return how a tensor's dims follow the batch; None if its rank is not known."""
+        return merged(self.at[0].shape(name), self.at[1].shape(name))
 
-    def producer(self, name: str) -> onnx.NodeProto | None:
-        """Return the node that computes a tensor, or None."""
-        return next((node for node in self.graph.node if name in node.output), None)
+    def static(self, name: str) -> tuple[int | None, ...] | None:
+        """Return a tensor's dims at the fixed batch; None for those that other symbols decide."""
+        shape, fixed = self.shape(name), self.at[-1].shape(name) if self.batch else None
+        if shape is None or fixed is None or len(shape) != len(fixed):
+            return fixed
+        return tuple(None if dim is None else size for dim, size in zip(shape, fixed, strict=True))
 
-    def insert(self, before: onnx.NodeProto, node: onnx.NodeProto) -> None:
-        """Put a node in front of another one."""
-        self.graph.node.insert(position(self.graph, before), node)
+    def sizes(self, name: str) -> Shape | None:
+        """Return how the sizes that a tensor holds follow the batch; None if they are unknown."""
+        few, many = (sizes.values.get(name) for sizes in self.at[:2])
+        if few is None or many is None or few.ndim != 1 or many.ndim != 1:
+            return None
+        return merged(tuple(few.tolist()), tuple(many.tolist()))
+
+    def knows(self, name: str) -> bool:
+        """Whether a tensor holds sizes or constants only, nothing of the data."""
+        return all(name in sizes.values for sizes in self.at)
+
+    def stuck(self, name: str, axis: int) -> bool:
+        """Whether a tensor has the fixed batch on an axis and would keep it."""
+        shape, fixed = self.shape(name), self.static(name)
+        if not self.batch or not shape or not fixed or not -len(shape) <= axis < len(shape):
+            return False
+        return not any(isinstance(dim, Rows) for dim in shape) and fixed[axis] == self.batch
+
+    def is_float(self, name: str) -> bool:
+        """Whether a tensor holds floating-point numbers."""
+        elem_type = self.at[0].elem_type(name)
+        return bool(elem_type) and "float" in interface.dtype(elem_type)
+
+    def is_zero(self, name: str) -> bool:
+        """Whether a tensor is known to hold zeros only."""
+        if name in self.weights:
+            return not numpy_helper.to_array(self.weights[name]).any()
+        node = self.producers.get(name)
+        if node is not None and node.op_type == "ConstantOfShape":
+            return not any(numpy_helper.to_array(each.t).any() for each in node.attribute)
+        value = self.constant(name)
+        return value is not None and not value.any()
 
     def batch_size(self) -> str:
         """Return the name of a tensor of one int64: the batch of the run."""
         if not self._rows:
             source = self.carriers[0]
-            shape, rows = (free_name(self.graph, f"{source}_{stem}") for stem in ("shape", "batch"))
-            first = add_constant(self.graph, np.array([0]), stem="first_axis")
-            self.graph.node.insert(0, onnx.helper.make_node("Shape", [source], [shape], name=shape))
-            gather = onnx.helper.make_node("Gather", [shape, first], [rows], name=rows, axis=0)
-            self.graph.node.insert(1, gather)
-            self._rows = rows
+            first = self.weight(np.array([0]), "first_axis")
+            shape = self.make("Shape", [source], f"{source}_shape")
+            self._rows = self.make("Gather", [shape, first], f"{source}_batch", axis=0)
         return self._rows
-
-
-def position(graph: onnx.GraphProto, node: onnx.NodeProto) -> int:
-    """Return the index of a node in its graph."""
-    return next(number for number, each in enumerate(graph.node) if each is node or each == node)
-
-
-def named(node: onnx.NodeProto) -> str:
-    """Return the node in words."""
-    return f"{node.op_type} {node.name or (node.output[0] if node.output else '')!r}"
-
-
-def is_zero(work: Work, name: str) -> bool:
-    """Whether a tensor is known to hold zeros only."""
-    for tensor in work.graph.initializer:
-        if tensor.name == name:
-            return not onnx.numpy_helper.to_array(tensor).any()
-    node = work.producer(name)
-    if node is not None and node.op_type == "ConstantOfShape":
-        fills = [each.t for each in node.attribute if each.name == "value"]
-        return not fills or not onnx.numpy_helper.to_array(fills[0]).any()
-    value = work.constant(name)
-    return value is not None and not value.any()
-
-
-def expand_to_batch(work: Work, node: onnx.NodeProto, name: str, rank: int, rows: int) -> None:
-    """Feed the node a tensor of batch 1 repeated to the batch of the run."""
-    parts = [work.batch_size()]
-    for place, count in ((0, rows), (1, rank - 1 - rows)):
-        if count:
-            ones = add_constant(work.graph, np.ones(count, np.int64), stem=f"{name}_ones")
-            parts.insert(len(parts) if place else 0, ones)
-    target, wide = (free_name(work.graph, f"{name}_{stem}") for stem in ("batch_shape", "batched"))
-    work.insert(node, onnx.helper.make_node("Concat", parts, [target], name=target, axis=0))
-    work.insert(node, onnx.helper.make_node("Expand", [name, target], [wide], name=wide))
-    node.input[:] = [wide if each == name else each for each in node.input]
-    work.changes.append(f"{named(node)}: {name!r} of batch 1 → expanded to the batch")

@@ -5,58 +5,50 @@ result is run against the original by onnxruntime; if it differs in anything, th
 you get.
 """
 
-import subprocess
-import sys
-import tempfile
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import onnx
 
-from nbhelpers import kernel, parity
 from nbhelpers.errors import GraphError, ParityError
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.anatomy import graphs
 from nbhelpers.onnxgraph.edit import finished
-from nbhelpers.onnxgraph.files import load, save
+from nbhelpers.onnxgraph.edited import Edited
+from nbhelpers.onnxgraph.light import light, size
 from nbhelpers.onnxgraph.proof import TOLERANCE, same
+from nbhelpers.onnxgraph.simplifier import Round, run_simplifier
 
 TIMEOUT = 300.0
 """Seconds after which the simplifier is taken to hang."""
 
-ROUNDS = 8
+HEAVY = 2**22
+"""Weights with more values than this are not given to the simplifier: they are never folded, and
+copying them costs memory and time."""
 
-_WORKER = Path(__file__).with_name("simplify_worker.py")
 
+@dataclass(frozen=True, repr=False)
+class Simplified(Edited):
+    """What came out, and the node counts of every round; the last round changed nothing.
 
-@dataclass(frozen=True)
-class Simplified:
-    """The model that came out, and what happened. `reason` says why it was rolled back, if it
-    was.
+    `reason` says why it was rolled back to what came in, if it was.
     """
 
-    model: onnx.ModelProto = field(repr=False)
-    nodes_before: int
-    nodes_after: int
-    rounds: int
-    rolled_back: bool = False
+    rounds: tuple[Round, ...] = ()
     reason: str = ""
-    reports: tuple[parity.Report, ...] = field(default=(), repr=False)
 
-    def __repr__(self) -> str:
-        """Return one line: node counts and rounds, or why nothing was changed."""
-        if self.rolled_back:
-            came = f"the {self.nodes_before} nodes that came in"
-            return f"Simplified: rolled back to {came}; {self.reason}"
-        rounds = f"{self.rounds} round{'' if self.rounds == 1 else 's'}"
-        proof = ", ".join(f"{report.title} {report.worst:.1e}" for report in self.reports)
-        return (
-            f"Simplified: {self.nodes_before} → {self.nodes_after} nodes in {rounds}; "
-            f"largest relative difference: {proof}"
-        )
+    @property
+    def rolled_back(self) -> bool:
+        """Whether the model is the one that came in, because the simpler one was no good."""
+        return bool(self.reason)
 
 
 def simplify(
-    model: onnx.ModelProto, *, timeout: float = TIMEOUT, tolerance: float = TOLERANCE
+    model: onnx.ModelProto,
+    *,
+    timeout: float = TIMEOUT,
+    tolerance: float = TOLERANCE,
+    progress: Callable[[Round], None] | None = None,
 ) -> Simplified:
     """Return a simpler model that computes the same, or the same model and the reason.
 
@@ -66,51 +58,54 @@ def simplify(
         model: the model; it is not changed.
         timeout: seconds that the simplifier may take.
         tolerance: largest difference allowed, as a share of the largest value of each output.
+        progress: called after each round.
     """
-    before = len(model.graph.node)
     try:
-        simpler, rounds = _simplify_elsewhere(model, timeout)
+        small = light(model, limit=HEAVY)
+        small, rounds = run_simplifier(small, timeout=timeout, progress=progress)
+        simpler = finished(_whole(small, model))
         _check_interface(model, simpler)
-        simpler = finished(simpler)
         reports = same(model, simpler, tolerance=tolerance)
     except ParityError as error:
-        reason = f"the simplified model computes something else: {error}"
-        return Simplified(model, before, before, 0, rolled_back=True, reason=reason)
+        return _rolled_back(model, f"the simplified model computes something else: {error}")
     except GraphError as error:
-        return Simplified(model, before, before, 0, rolled_back=True, reason=str(error))
-    return Simplified(simpler, before, len(simpler.graph.node), rounds, reports=reports)
+        return _rolled_back(model, str(error))
+    changes = tuple(f"round {number}: {each}" for number, each in enumerate(rounds, start=1))
+    return Simplified(simpler, model, changes, reports=reports, rounds=rounds)
 
 
-def _simplify_elsewhere(model: onnx.ModelProto, timeout: float) -> tuple[onnx.ModelProto, int]:
-    if not kernel.has("onnxsim"):
-        raise GraphError("onnxsim is not installed in this environment; use the kernel 'train'.")
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "in.onnx"), Path(folder, "out.onnx")
-        save(model, source)
-        # -P keeps the folder of the worker, whose modules have common names, off the module path.
-        command = [sys.executable, "-P", str(_WORKER), str(source), str(target), str(ROUNDS)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
-        except subprocess.TimeoutExpired as error:
-            raise GraphError(
-                f"the simplifier was stopped after {timeout:g} seconds without a result."
-            ) from error
-        if done.returncode < 0:
-            raise GraphError(f"the simplifier crashed (signal {-done.returncode}).")
-        if done.returncode or not target.is_file():
-            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            raise GraphError(f"the simplifier failed: {last}")
-        return load(target), int(done.stdout.split("rounds")[-1])
+def _rolled_back(model: onnx.ModelProto, reason: str) -> Simplified:
+    return Simplified(model, model, (f"rolled back to what came in: {reason}",), reason=reason)
+
+
+def _whole(small: onnx.ModelProto, model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the simplified model with what it was not given: large weights, and who made it."""
+    used = {name for graph in graphs(small.graph) for node in graph.node for name in node.input}
+    heavy = {tensor.name: tensor for tensor in model.graph.initializer if size(tensor) > HEAVY}
+    listed = {value.name for value in model.graph.input}
+    small.graph.initializer.extend(heavy[name] for name in heavy if name in used)
+    inputs = [
+        onnx.ValueInfoProto.FromString(value.SerializeToString())
+        for value in small.graph.input
+        if value.name in listed or value.name not in heavy
+    ]
+    del small.graph.input[:]
+    small.graph.input.extend(inputs)
+    for name in ("producer_name", "producer_version", "domain", "model_version", "doc_string"):
+        setattr(small, name, getattr(model, name))
+    del small.metadata_props[:]
+    small.metadata_props.extend(model.metadata_props)
+    return small
 
 
 def _check_interface(model: onnx.ModelProto, simpler: onnx.ModelProto) -> None:
     for kind, read in (("inputs", interface.inputs), ("outputs", interface.outputs)):
         was, now = read(model), read(simpler)
         if kind == "inputs":
-            same = was == now
+            equal = was == now
         else:  # inference may know more about an output than the file said
-            same = [spec.name for spec in was] == [spec.name for spec in now]
-        if not same:
+            equal = [spec.name for spec in was] == [spec.name for spec in now]
+        if not equal:
             raise GraphError(
                 f"the simplifier changed the {kind} from {', '.join(map(str, was))} "
                 f"to {', '.join(map(str, now))}."
