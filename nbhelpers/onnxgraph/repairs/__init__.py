@@ -1,0 +1,33 @@
+"""Repair files of other exporters, on evidence alone; each says what it saw and what it changed.
+
+Without evidence, or with nothing to repair, the model comes back as it was, and the reason with it.
+"""
+
+from nbhelpers.onnxgraph.repairs.casts import remove_shape_casts
+from nbhelpers.onnxgraph.repairs.dropout import remove_dropout
+from nbhelpers.onnxgraph.repairs.examples import EXAMPLES, Example, example
+from nbhelpers.onnxgraph.repairs.flatten import repair_missing_flatten
+from nbhelpers.onnxgraph.repairs.images import take_channels_last, take_images
+from nbhelpers.onnxgraph.repairs.reshapes import fold_reshapes
+from nbhelpers.onnxgraph.repairs.spatial import repair_spatial
+from nbhelpers.onnxgraph.repairs.switches import (
+    repair_count_include_pad,
+    repair_fix_gamma,
+    repair_to_golden,
+)
+
+__all__ = [
+    "EXAMPLES",
+    "Example",
+    "example",
+    "fold_reshapes",
+    "remove_dropout",
+    "remove_shape_casts",
+    "repair_count_include_pad",
+    "repair_fix_gamma",
+    "repair_missing_flatten",
+    "repair_spatial",
+    "repair_to_golden",
+    "take_channels_last",
+    "take_images",
+]
