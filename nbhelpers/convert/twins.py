@@ -16,6 +16,8 @@ from nbhelpers import onnxgraph, parity
 from nbhelpers.convert.graphdef import GraphView
 from nbhelpers.convert.naming import legal_names
 from nbhelpers.convert.run import run_view
+from nbhelpers.onnxgraph.layouts import layouts, to_onnx
+from nbhelpers.onnxgraph.scopes import module_path
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -39,9 +41,7 @@ class Twin:
 
     def onnx_layout(self, value: np.ndarray) -> np.ndarray:
         """Return the TensorFlow tensor's value with its axes in ONNX's order."""
-        if self.layout == "as is":
-            return value
-        return value.transpose(np.argsort([int(axis) for axis in self.layout.split(",")]))
+        return to_onnx(value, self.layout)
 
 
 def twins(
@@ -103,22 +103,6 @@ def names_json(found: Iterable[Twin]) -> str:
     return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
 
 
-def torch_module(node_name: str) -> str:
-    """Return the module path in a node name as PyTorch's exporter writes it.
-
-    `/layer1/layer1.0/conv1/Conv` is `layer1.0.conv1`: each part is a scope, and a child of a
-    container repeats the container's name.
-    """
-    parts = node_name.strip("/").split("/")[:-1] if node_name.startswith("/") else []
-    path: list[str] = []
-    for part in parts:
-        if path and part.startswith(path[-1] + "."):
-            path[-1] = part
-        else:
-            path.append(part)
-    return ".".join(path)
-
-
 def _match(
     name: str,
     node: onnx.NodeProto | None,
@@ -128,26 +112,16 @@ def _match(
     tolerance: float,
 ) -> Twin | None:
     """Return the twin if the TensorFlow tensor's `value` is `expected` in one of the layouts."""
-    for layout in _layouts(expected.shape, np.shape(value)):
-        seen = np.asarray(value)
-        if layout != "as is":
-            seen = seen.transpose(np.argsort([int(axis) for axis in layout.split(",")]))
+    for layout in layouts(expected.shape, np.shape(value)):
+        seen = to_onnx(np.asarray(value), layout)
         if seen.dtype != expected.dtype:
             continue
         row = parity.compare({name: expected}, {name: seen}, tolerance=tolerance).rows[0]
         if row.status == "ok":
-            module = torch_module(node.name) if node is not None else ""
+            module = module_path(node) if node is not None else ""
             op = node.op_type if node is not None else "input"
             return Twin(module, name, op, tensor, layout, row.largest_difference, row.relative)
     return None
-
-
-def _layouts(expected: tuple[int, ...], seen: tuple[int, ...]) -> Iterable[str]:
-    if expected == seen:
-        yield "as is"
-    rank = len(expected)
-    if rank >= 3 and seen == (expected[0], *expected[2:], expected[1]):
-        yield ",".join(map(str, [0, *range(2, rank), 1]))
 
 
 def _placeholder(name: str, index: int, view: GraphView) -> str:

@@ -2,6 +2,7 @@
 torch.
 """
 
+from nbhelpers.train.activations import record_activations
 from nbhelpers.train.checkpoint import Checkpoint, load_checkpoint
 from nbhelpers.train.export import Export, export_onnx
 from nbhelpers.train.forward import run_torch
@@ -19,6 +20,7 @@ __all__ = [
     "fitting",
     "load_checkpoint",
     "load_model",
+    "record_activations",
     "record_golden",
     "run_torch",
 ]

@@ -4,6 +4,7 @@ Every function returns an object that JupyterLab displays and that prints as pla
 nothing is shown, started or configured by importing this package.
 """
 
+from nbhelpers.ui.drift import drift_picture
 from nbhelpers.ui.filled import report_data
 from nbhelpers.ui.pictures import FlowPicture, Picture, flow_picture, histogram_picture
 from nbhelpers.ui.report import ReportData, report_html
@@ -16,6 +17,7 @@ __all__ = [
     "Picture",
     "ReportData",
     "Table",
+    "drift_picture",
     "flow_picture",
     "handoff_status",
     "histogram_picture",

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert.twins import names_json, torch_module
+from nbhelpers.convert.twins import names_json
+from nbhelpers.onnxgraph.scopes import torch_module
 from tests.convert.models import seeded
 
 

@@ -12,9 +12,8 @@ import pytest
 from nbhelpers.handoff import NOTEBOOKS
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-KERNELS = {
-    title: "train" if title[:2] in ("01", "02") else "convert" for title in NOTEBOOKS.values()
-}
+TITLES = [*NOTEBOOKS.values(), "07_debugging"]
+KERNELS = {title: "train" if title[:2] in ("01", "02") else "convert" for title in TITLES}
 
 MAX_CELLS = 60
 MAX_LINES = 25
@@ -157,7 +156,10 @@ def about_the_end(cells, found):
     for word in ("exercise", "recall", "you now have"):
         if section(word) is None:
             yield f"it has no section about {word!r}"
-    written = [index for index, cell in enumerate(cells) if re.search(r"\.stage\(", source(cell))]
+    writing = re.compile(
+        r"\.stage\(|folder=folder"
+    )  # 07 is no stage: it writes a folder of its own
+    written = [index for index, cell in enumerate(cells) if writing.search(source(cell))]
     exercises = section("exercise")
     if exercises is not None and (not written or written[-1] > exercises):
         yield "its exercises come before the artefact is written"
@@ -169,8 +171,8 @@ def books():
     return sorted(FOLDER.glob("*.ipynb"))
 
 
-def test_there_are_six_notebooks_and_no_other():
-    assert [path.stem for path in books()] == list(NOTEBOOKS.values())
+def test_there_are_the_notebooks_of_the_six_stages_and_07():
+    assert [path.stem for path in books()] == TITLES
 
 
 @pytest.mark.parametrize("path", books(), ids=lambda path: path.stem)

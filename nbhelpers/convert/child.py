@@ -1,0 +1,116 @@
+"""A frozen graph in a legacy TensorFlow, which computes tensors in a process of its own."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from nbhelpers.convert import runtimes
+from nbhelpers.convert.graphdef import load_graph_def, save_graph_def
+from nbhelpers.errors import GraphError, unknown_name
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+Feeds = Mapping[str, np.ndarray]
+
+
+class Runtime(Protocol):
+    """A TensorFlow that holds a graph: `receiver.fetch.Graph` here, or `Child` elsewhere."""
+
+    @property
+    def title(self) -> str:
+        """Who computes: "TensorFlow 1.4.1"."""
+
+    @property
+    def nodes(self) -> Collection[str]:
+        """The names of the nodes."""
+
+    @property
+    def placeholders(self) -> Sequence[str]:
+        """The tensors that have to be fed."""
+
+    def run(self, fetch: list[str], feeds: Feeds) -> list[np.ndarray]:
+        """Return tensors by TensorFlow name, `feeds` being given."""
+
+    def piece(self, fetch: list[str], feeds: Feeds) -> tuple[Any, dict[str, list[str]]]:
+        """Return the graph between `feeds` and `fetch`, and placeholders by fed tensor."""
+
+
+class Child:
+    """A graph in the process of a legacy runtime, which ends with this object."""
+
+    def __init__(self, graph: "str | Path | GraphDef", runtime: str) -> None:
+        """Start the runtime and let it load the graph, a `.pb` file or a GraphDef.
+
+        Raises:
+            UnknownName: there is no such runtime here.
+            GraphError: it does not load the graph.
+        """
+        known = {each.name: each for each in runtimes.runtimes()}
+        if runtime not in known:
+            raise unknown_name("installed TensorFlow runtime", runtime, known)
+        self._folder = tempfile.TemporaryDirectory(prefix="trace-")
+        folder = Path(self._folder.name)
+        if not isinstance(graph, str | Path):
+            graph = save_graph_def(graph, folder / "frozen.pb")
+        script = resources.files("nbhelpers.convert.receiver").joinpath("fetch.py")
+        (folder / "fetch.py").write_text(script.read_text(encoding="utf-8"), encoding="utf-8")
+        self._log = (folder / "log").open("w+")
+        self._process = subprocess.Popen(
+            [str(known[runtime].python), str(folder / "fetch.py"), str(Path(graph).absolute())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=runtimes.clean_environment(),
+            text=True,
+        )
+        self.title = str(known[runtime])
+        told = self._answer()
+        self.nodes, self.placeholders = set(told["nodes"]), told["placeholders"]
+
+    def run(self, fetch: list[str], feeds: Feeds) -> list[np.ndarray]:
+        """Return tensors by TensorFlow name; see `Runtime`."""
+        values = Path(self._folder.name) / "values.npz"
+        self._ask(feeds, {"fetch": fetch, "values": str(values)})
+        with np.load(values) as arrays:
+            return [arrays[str(place)] for place in range(len(fetch))]
+
+    def piece(self, fetch: list[str], feeds: Feeds) -> tuple["GraphDef", dict[str, list[str]]]:
+        """Return the graph between `feeds` and `fetch`; see `Runtime`."""
+        path = Path(self._folder.name) / "piece.pb"
+        answer = self._ask(feeds, {"fetch": fetch, "piece": str(path)})
+        return load_graph_def(path), answer["inputs"]
+
+    def __del__(self) -> None:
+        if hasattr(self, "_process"):
+            self._process.kill()
+            self._process.communicate()
+            self._log.close()
+
+    def _ask(self, feeds: Feeds, request: dict) -> dict:
+        path = Path(self._folder.name) / "feeds.npz"
+        with path.open("wb") as file:
+            np.savez(file, *feeds.values())
+        request |= {"feeds": str(path), "fed": list(feeds)}
+        assert self._process.stdin is not None  # a pipe was asked for
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict:
+        assert self._process.stdout is not None  # a pipe was asked for
+        line = self._process.stdout.readline()
+        if not line:
+            self._log.seek(0)
+            last = self._log.read().strip().rpartition("\n")[2] or "nothing"
+            raise GraphError(f"{self.title} ended without an answer; it said last: {last}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise ValueError(answer["error"])
+        return answer

@@ -1,0 +1,149 @@
+"""The smallest graph that shows a difference, in a folder that shows it again by itself.
+
+The folder holds the ONNX nodes in question (`piece.onnx`), the same part of the TensorFlow graph
+(`piece.pb`), the numbers that go in and should come out (`tensors.npz`), and `reproduce.py`.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from nbhelpers.convert.graphdef import save_graph_def
+from nbhelpers.convert.tracing import GraphSource
+from nbhelpers.errors import GraphError
+from nbhelpers.onnxgraph.bisection import Difference
+from nbhelpers.onnxgraph.layouts import from_onnx
+from nbhelpers.onnxgraph.sources import OnnxSource, Source
+
+CASE = "case.json"
+FORMAT = 1
+
+
+def write_cutout(
+    found: Difference,
+    sources: tuple[Source, Source],
+    order: OnnxSource,
+    folder: str | Path,
+    *,
+    tolerance: float,
+) -> Path:
+    """Write the folder, whole or not at all; the same difference gives the same bytes.
+
+    Args:
+        found: what to show.
+        sources: the reference and what was judged.
+        order: the ONNX model.
+        folder: where to; an older cut-out there is replaced.
+        tolerance: largest difference allowed, as a share of the largest value.
+
+    Raises:
+        GraphError: `folder` holds something else.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / CASE).is_file():
+        raise GraphError(
+            f"{folder} exists and is no cut-out of this package (it has no {CASE}); choose another "
+            "folder."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        _fill(temporary / "new", found, sources, order, tolerance)
+        if not _same(temporary / "new", folder):
+            if folder.exists():
+                os.replace(folder, temporary / "old")
+            os.replace(temporary / "new", folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _fill(
+    folder: Path,
+    found: Difference,
+    sources: tuple[Source, Source],
+    order: OnnxSource,
+    tolerance: float,
+) -> None:
+    folder.mkdir()
+    name, feeds = found.layer.name, dict(found.feeds)
+    arrays = {"expected": found.expected, "seen": found.seen}
+    pieces = [_onnx_piece(folder, name, feeds, order, sources)]
+    for side, source in enumerate(sources):
+        if isinstance(source, GraphSource):
+            pieces.append(_tensorflow_piece(folder, found, source, side))
+    needed = dict.fromkeys(each for piece in pieces for each in piece["inputs"])
+    arrays |= {f"input/{each}": feeds[each] for each in needed}
+    with (folder / "tensors.npz").open("wb") as file:
+        plain = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+        np.savez(file, allow_pickle=False, **plain)
+    case = {
+        "format": FORMAT,
+        "title": found.title,
+        "output": name,
+        "nodes": found.nodes,
+        "tolerance": tolerance,
+        "pieces": pieces,
+    }
+    (folder / CASE).write_text(json.dumps(case, indent=1) + "\n", encoding="utf-8")
+    script = resources.files("nbhelpers.convert.receiver").joinpath("reproduce.py")
+    (folder / "reproduce.py").write_text(script.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def _onnx_piece(
+    folder: Path,
+    name: str,
+    feeds: dict[str, np.ndarray],
+    order: OnnxSource,
+    sources: tuple[Source, Source],
+) -> dict:
+    """Write `piece.onnx` and return how it is run."""
+    model = order.piece([name], feeds)
+    path = folder / "piece.onnx"
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    side = next((s for s, each in enumerate(sources) if isinstance(each, OnnxSource)), None)
+    return {
+        "file": path.name,
+        "runtime": "onnxruntime",
+        "side": _side(side),
+        "inputs": {value.name: [value.name] for value in model.graph.input},
+        "name": name,
+        "output": name,
+        "layouts": {},
+    }
+
+
+def _tensorflow_piece(folder: Path, found: Difference, source: GraphSource, side: int) -> dict:
+    """Write `piece.pb` (`reference.pb` for the reference's) and return how it is run."""
+    layouts = {layer.name: layer.layouts[side] for layer in (*found.inputs, found.layer)}
+    feeds = {
+        name: from_onnx(value, layouts.get(name, "as is")) for name, value in found.feeds.items()
+    }
+    graph_def, inputs = source.piece(found.layer.name, feeds)
+    path = save_graph_def(graph_def, folder / ("reference.pb", "piece.pb")[side])
+    return {
+        "file": path.name,
+        "runtime": source.title,
+        "side": _side(side),
+        "inputs": inputs,
+        "name": found.layer.name,
+        "output": source.called(found.layer.name),
+        "layouts": {name: layout for name, layout in layouts.items() if layout != "as is"},
+    }
+
+
+def _side(side: int | None) -> str:
+    return "" if side is None else ("reference", "judged")[side]
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two folders hold the same files."""
+    names = sorted(path.name for path in one.iterdir())
+    if not other.is_dir() or names != sorted(path.name for path in other.iterdir()):
+        return False
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)

@@ -1,0 +1,51 @@
+"""A picture of how far two runs of one model are apart, along its depth."""
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+
+from nbhelpers.onnxgraph.layers import LayerReport
+from nbhelpers.ui.pictures import Picture
+
+FLOOR = 1e-9
+"""Relative differences below this are drawn here: zero has no logarithm."""
+
+CEILING = 10.0
+"""What cannot be compared (NaN, another shape) is drawn here."""
+
+
+def drift_picture(reports: Mapping[str, LayerReport], title: str = "") -> Figure:
+    """Return a figure of the relative difference of each tensor, in graph order.
+
+    A gentle slope is rounding; a step of several powers of ten is a fault. Tensors that differ are
+    marked, the first of them by name.
+
+    Args:
+        reports: a label for each report, and the report.
+        title: what is shown.
+    """
+    figure = Picture(figsize=(8, 3.2), facecolor="white", layout="constrained")
+    axes = figure.add_subplot(
+        xlabel="tensor, in graph order", ylabel="difference, of the largest value", yscale="log"
+    )
+    for label, report in reports.items():
+        heights = [_height(layer.row.relative) for layer in report.layers]
+        (line,) = axes.plot(heights, ".-", linewidth=1, label=label)
+        bad = [place for place, layer in enumerate(report.layers) if layer.differs]
+        axes.plot(bad, [heights[p] for p in bad], "o", color=line.get_color(), label="_")
+        if bad:
+            name = report.layers[bad[0]].name.replace("$", r"\$")
+            axes.annotate(name, (bad[0], heights[bad[0]]), (0, 8), textcoords="offset points")
+        axes.axhline(report.tolerance, linestyle="--", color="gray", linewidth=1)
+    axes.set_ylim(FLOOR / 2, CEILING * 5)
+    axes.spines[["top", "right"]].set_visible(False)
+    if title:
+        axes.set_title(title.replace("$", r"\$"))
+    if reports:
+        axes.legend(loc="upper left")
+    return figure
+
+
+def _height(relative: float) -> float:
+    """Return where a relative difference is drawn; NaN at the top."""
+    return min(max(relative, FLOOR), CEILING) if relative == relative else CEILING
