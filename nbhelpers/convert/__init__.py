@@ -6,7 +6,9 @@ TensorFlow is imported when it is first needed, not by importing this package.
 from nbhelpers.convert.compat import tensorflow
 from nbhelpers.convert.conversion import Conversion, onnx2tf, run_conversion
 from nbhelpers.convert.graphdef import GraphView, load_graph_def, op_histogram, save_graph_def
+from nbhelpers.convert.layers import compare_layers, first_difference
 from nbhelpers.convert.optables import TARGETS
+from nbhelpers.convert.preflight import Preflight, preflight
 from nbhelpers.convert.run import run_tf
 from nbhelpers.convert.savedmodel import (
     SavedModel,
@@ -17,26 +19,32 @@ from nbhelpers.convert.savedmodel import (
     open_graph,
     read_saved_model,
 )
+from nbhelpers.convert.tracing import traced
 from nbhelpers.convert.twins import Twin, twins
 
 __all__ = [
     "TARGETS",
     "Conversion",
     "GraphView",
+    "Preflight",
     "SavedModel",
     "Signature",
     "Twin",
     "build_saved_model",
     "call_saved_model",
+    "compare_layers",
+    "first_difference",
     "load_graph_def",
     "load_saved_model",
     "onnx2tf",
     "op_histogram",
     "open_graph",
+    "preflight",
     "read_saved_model",
     "run_conversion",
     "run_tf",
     "save_graph_def",
     "tensorflow",
+    "traced",
     "twins",
 ]

@@ -47,7 +47,6 @@ def conversion_fact(conversion: Conversion) -> dict:
     return {
         "inputs": conversion.inputs,
         "outputs": conversion.outputs,
-        "changes": list(conversion.changes),
         "rewrites": [vars(rewrite) for rewrite in conversion.rewrites],
         "steps": [
             {"name": step.name, "nodes": step.nodes, "transposes": step.transposes}

@@ -4,17 +4,21 @@ Its own entry points let AutoGraph rewrite every handler, which takes nearly all
 conversion; a name scope for each ONNX node gives the same graph without it.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from nbhelpers.convert import compat
+from nbhelpers.convert.frozen import LARGE, FrozenGraph
 from nbhelpers.convert.naming import Names
+from nbhelpers.convert.obstacles import Obstacle, Refused
 from nbhelpers.errors import ConversionError
+from nbhelpers.onnxgraph.functions import inline_functions
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -31,14 +35,20 @@ class Built:
 
     `inputs` and `outputs` map ONNX names to TensorFlow tensors ("name:0") in ONNX order, `tensors`
     does so for every tensor that a node makes. `origins` maps TensorFlow nodes and name scopes to
-    the ONNX nodes that they come from.
+    the ONNX nodes that they come from. `obstacles` are the nodes that could not be converted.
     """
 
-    graph_def: "GraphDef"
+    graph: FrozenGraph
     inputs: dict[str, str]
     outputs: dict[str, str]
     tensors: dict[str, str] = field(repr=False)
     origins: dict[str, str] = field(repr=False)
+    obstacles: tuple[Obstacle, ...] = ()
+
+    @property
+    def graph_def(self) -> "GraphDef":
+        """The graph with its weights as constants."""
+        return self.graph.graph_def
 
 
 def is_known(model: onnx.ModelProto) -> Callable[[onnx.NodeProto], bool]:
@@ -48,12 +58,29 @@ def is_known(model: onnx.ModelProto) -> Callable[[onnx.NodeProto], bool]:
     return lambda node: builder.handler(node) is not None
 
 
-def build(model: onnx.ModelProto) -> Built:
-    """Turn a prepared ONNX model into a GraphDef.
+def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model as `build` takes it: calls of functions that no handler knows written out.
 
     Raises:
-        ConversionError: ops have no handler, or handlers refused; every such node is named.
+        GraphError: a function calls itself, or is not there.
     """
+    return inline_functions(model, keep=is_known(model))
+
+
+def build(model: onnx.ModelProto) -> Built:
+    """Turn a prepared ONNX model into a graph.
+
+    Raises:
+        Refused: ops have no handler, or handlers refused; every such node is named.
+    """
+    built = attempt(model)
+    if built.obstacles:
+        raise Refused(built.obstacles)
+    return built
+
+
+def attempt(model: onnx.ModelProto) -> Built:
+    """Build as much of a model as can be; the result has the obstacles, if there are any."""
     compat.load()
     tf = compat.tensorflow()
     from nbhelpers.convert import handlers
@@ -61,31 +88,39 @@ def build(model: onnx.ModelProto) -> Built:
     builder = _Builder(model)
     names = builder.names
     graph = tf.Graph()
-    weights = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer}
-    with graph.as_default(), compat.nchw_convolutions(), compat.old_control_flow():
-        tensors = handlers.Tensors(weights, names, subgraph=builder.subgraph)
+    weights: dict[str, np.ndarray] = {}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(compat.no_garbage_collection())
+        stack.enter_context(graph.as_default())
+        stack.enter_context(compat.nchw_convolutions())
+        stack.enter_context(compat.old_control_flow())
+        stack.enter_context(compat.weights_apart(weights, least=LARGE))
+        tensors = handlers.Tensors(_weights(model.graph), names, subgraph=builder.subgraph)
         inputs = {}
         for value in model.graph.input:
             if value.name not in tensors.weights:
                 tensors[value.name] = inputs[value.name] = _placeholder(tf, value, names)
         builder.run(model.graph, tensors)
-        builder.refuse()
         outputs = {}
         for value in model.graph.output:
+            if value.name not in tensors and builder.obstacles:
+                continue
             if not isinstance(tensors[value.name], tf.Tensor):
                 raise ConversionError(_not_a_tensor("output", value))
             # An Identity of its own gives the output ONNX's name, whatever the optimiser folds.
             outputs[value.name] = tf.identity(tensors[value.name], name=names.legal(value.name))
-    graph_def, renamed = _named_after_onnx(graph.as_graph_def(), builder.made, names)
-    for node in graph_def.node:
-        node.device = ""
+    new_names = _names_after_onnx(graph, builder.made, names)
+    graph_def = graph.as_graph_def()
+    _rename(graph_def, new_names)
+    made = {name: _renamed(tensor, new_names) for name, tensor in builder.made.items()}
     return Built(
-        graph_def,
+        FrozenGraph(graph_def, {new_names.get(n, n): weights[n] for n in weights}),
         {name: tensor.name for name, tensor in inputs.items()},
         {name: tensor.name for name, tensor in outputs.items()},
-        {**renamed, **{name: tensor.name for name, tensor in (inputs | outputs).items()}},
+        {**made, **{name: tensor.name for name, tensor in (inputs | outputs).items()}},
         builder.scopes
-        | {tensor.partition(":")[0]: builder.makers[name] for name, tensor in renamed.items()},
+        | {tensor.partition(":")[0]: builder.makers[name] for name, tensor in made.items()},
+        tuple(builder.obstacles),
     )
 
 
@@ -99,12 +134,12 @@ class _Builder:
 
         opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
         self.table: HandlerTable = get_all_backend_handlers(opsets)
-        self.opset = opsets.get("", 1)
+        self.opsets, self.opset = opsets, opsets.get("", 1)
         self.names = Names()
         self.made: dict[str, str] = {}
         self.makers: dict[str, str] = {}
         self.scopes: dict[str, str] = {}
-        self.refusals: list[str] = []
+        self.obstacles: list[Obstacle] = []
 
     def run(self, graph: onnx.GraphProto, tensors: "Tensors", *, outside: bool = True) -> None:
         """Run every node's handler; the tensors of the graph itself (`outside`) are noted by name.
@@ -112,56 +147,43 @@ class _Builder:
         A node that is refused makes nothing, and so nothing is said of those that need it.
         """
         tf = compat.tensorflow()
-        lost: set[str] = set()
+        from nbhelpers.convert.handlers import Lost
+
         for node in graph.node:
-            label = node.name or f"{node.op_type}_{node.output[0]}"
-            scope = self.names.legal(label)
+            called = label(node)
+            scope = self.names.legal(called)
             handler = self.handler(node)
-            if handler is None:
-                self.refusals.append(self._unknown(node))
-            if handler is None or lost.intersection(node.input):
-                lost.update(node.output)
-                continue
             try:
+                if handler is None:
+                    raise Refused([self._unknown(node)])
                 # A trailing slash takes the scope as it is: TensorFlow would add a number.
                 with tf.name_scope(scope + "/"):
                     results = _results(handler, node, tensors)
-            except ConversionError as error:
-                self.refusals.append(str(error))
-                lost.update(node.output)
+            except (Refused, Lost) as error:
+                self.obstacles += getattr(error, "obstacles", ())
+                tensors.lost.update(node.output)
                 continue
             for name, tensor in zip(node.output, results, strict=False):
                 if name and tensor is not None:
                     tensors[name] = tensor
                     if outside and isinstance(tensor, tf.Tensor):
                         self.made[name] = tensor.name
-                        self.makers[name] = label
+                        self.makers[name] = called
             if outside:
-                self.scopes[scope] = label
+                self.scopes[scope] = called
 
     def subgraph(
         self, graph: onnx.GraphProto, outer: "Tensors", inputs: Sequence[Any]
     ) -> list[Any]:
         """Add the nodes of a subgraph to the current graph and return its outputs."""
-        tensors = outer.inner({w.name: numpy_helper.to_array(w) for w in graph.initializer})
+        tensors = outer.inner(_weights(graph))
         tensors.update(zip([value.name for value in graph.input], inputs, strict=False))
-        before = len(self.refusals)
+        before = len(self.obstacles)
         self.run(graph, tensors, outside=False)
-        if len(self.refusals) > before:
-            raise ConversionError(self.refusals.pop())
+        if inner := self.obstacles[before:]:
+            del self.obstacles[before:]
+            raise Refused(inner)
         return [tensors[value.name] for value in graph.output]
-
-    def refuse(self) -> None:
-        """Raise one error for all that was refused."""
-        if not self.refusals:
-            return
-        if len(self.refusals) == 1:
-            raise ConversionError(self.refusals[0])
-        more = f"; and {len(self.refusals) - 10} more" if len(self.refusals) > 10 else ""
-        raise ConversionError(
-            f"{len(self.refusals)} ONNX nodes cannot be converted: "
-            f"{'; '.join(self.refusals[:10])}{more}"
-        )
 
     def handler(self, node: onnx.NodeProto) -> Any:
         """Return the handler of a node, or None."""
@@ -170,36 +192,57 @@ class _Builder:
         found = self.table.get(_domain(node), {}).get(node.op_type)
         return found if found is not None and knows(found) else None
 
-    def _unknown(self, node: onnx.NodeProto) -> str:
-        op = ".".join(filter(None, [_domain(node), node.op_type]))
-        what = "no TensorFlow counterpart here"
-        if node.op_type in self.table.get(_domain(node), {}):
-            what += f" as opset {self.opset} defines it"
-        return f"ONNX node {node.name or node.output[0]!r} ({op}) has {what}"
+    def _unknown(self, node: onnx.NodeProto) -> Obstacle:
+        domain = _domain(node)
+        why = "has no TensorFlow counterpart here"
+        help_ = "replace it by ONNX's own ops before the conversion"
+        if node.op_type in self.table.get(domain, {}):
+            why += f" as opset {self.opset} defines it"
+            help_ = "convert the model to another opset, or export it with one"
+        elif domain:
+            help_ = "add its definition to the model as a function, or export without it"
+        op = ".".join(filter(None, [domain, node.op_type]))
+        return Obstacle(label(node), op, self.opsets.get(domain, 1), why, help_)
 
 
 def _domain(node: onnx.NodeProto) -> str:
     return "" if node.domain == "ai.onnx" else node.domain
 
 
+def label(node: onnx.NodeProto) -> str:
+    """Return what a node is called: by its name or, if it has none, by its op and first output."""
+    return node.name or "_".join([node.op_type, *node.output[:1]])
+
+
+def _weights(graph: onnx.GraphProto) -> dict[str, np.ndarray | onnx.TensorProto]:
+    from nbhelpers.convert.handlers.constants import dense
+
+    sparse = {tensor.values.name: dense(tensor) for tensor in graph.sparse_initializer}
+    return {tensor.name: tensor for tensor in graph.initializer} | sparse
+
+
 def _results(handler: Any, node: onnx.NodeProto, tensors: "Tensors") -> list:
     """Return the node's outputs.
 
     Raises:
-        ConversionError: the handler refused, or failed in some way of its own.
+        Refused: the handler refused, or failed in some way of its own.
+        Lost: an input was not made.
     """
     from onnx_tf.pb_wrapper import OnnxNode
 
+    from nbhelpers.convert.handlers import Lost
+
     try:
         return handler.handle(OnnxNode(node), tensor_dict=tensors, strict=True)
-    except ConversionError:
+    except (Refused, Lost):
         raise
-    except Exception as error:  # whatever a foreign handler raises, the node is to blame
+    except Exception as error:  # whatever a handler raises, the node is to blame
         said = str(error).splitlines()[0] if str(error) else "no message"
-        raise ConversionError(
-            f"ONNX node {node.name!r} ({node.op_type}) cannot be converted: "
-            f"{type(error).__name__}: {said}"
-        ) from error
+        said = said.partition(" for '{{node")[0]  # what follows is TensorFlow's own node
+        why = f"cannot be converted: {type(error).__name__}: {said}"
+        help_ = "run the model in onnxruntime to see whether the node fits its inputs"
+        obstacle = Obstacle(label(node), node.op_type, handler.SINCE_VERSION, why, help_)
+        raise Refused([obstacle]) from error
 
 
 def _placeholder(tf: ModuleType, value: onnx.ValueInfoProto, names: Names) -> Any:
@@ -219,38 +262,36 @@ def _not_a_tensor(role: str, value: onnx.ValueInfoProto) -> str:
     )
 
 
-def _named_after_onnx(
-    graph_def: "GraphDef", made: dict[str, str], names: Names
-) -> tuple["GraphDef", dict[str, str]]:
-    """Rename each TensorFlow node after the ONNX tensor that it makes, where it makes just one.
+def _names_after_onnx(graph: Any, made: Mapping[str, str], names: Names) -> dict[str, str]:
+    """Return new names for TensorFlow nodes: of the ONNX tensor that each makes, if just one.
 
     So `/layer1/relu/Relu_output_0` is found under that name (made legal) in every later graph.
     """
-    existing = {node.name for node in graph_def.node}
+    existing = {operation.name for operation in graph.get_operations()}
     owners: dict[str, str] = {}
     for onnx_name, tensor in made.items():
         owners.setdefault(tensor.partition(":")[0], onnx_name)
-    kept = {name for name in names.taken if name in existing}  # placeholders, weights, outputs
-    new_names = {
+    kept = names.taken.keys() & existing  # placeholders, weights, outputs
+    return {
         node: names.legal(onnx_name)
         for node, onnx_name in owners.items()
         if node in existing and node not in kept
     }
+
+
+def _rename(graph_def: "GraphDef", new_names: Mapping[str, str]) -> None:
+    """Give nodes other names, everywhere they are mentioned."""
     for node in graph_def.node:
+        node.device = ""
         node.name = new_names.get(node.name, node.name)
         for index, text in enumerate(node.input):
-            control, source, port = text[:1] == "^", *_split(text.lstrip("^"))
-            if source in new_names:
-                node.input[index] = ("^" if control else "") + new_names[source] + port
+            control = text[:1] == "^"
+            new = _renamed(text.lstrip("^"), new_names)
+            node.input[index] = "^" + new if control else new
         if "_class" in node.attr:  # colocation: it names nodes too, and is not needed
             del node.attr["_class"]
-    renamed = {}
-    for onnx_name, tensor in made.items():
-        node, _, port = tensor.partition(":")
-        renamed[onnx_name] = f"{new_names.get(node, node)}:{port}"
-    return graph_def, renamed
 
 
-def _split(reference: str) -> tuple[str, str]:
+def _renamed(reference: str, new_names: Mapping[str, str]) -> str:
     node, colon, port = reference.partition(":")
-    return node, colon + port
+    return new_names.get(node, node) + colon + port

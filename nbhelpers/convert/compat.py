@@ -8,6 +8,7 @@ not.
 
 import contextlib
 import functools
+import gc
 import logging
 import os
 import sys
@@ -62,6 +63,49 @@ def nchw_convolutions() -> Iterator[None]:
         yield
     finally:
         sys_config.device = before
+
+
+@contextlib.contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Let Python not look for garbage, in a graph whose thousands of objects are all in use."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def weights_apart(weights: dict[str, np.ndarray], *, least: int) -> Iterator[None]:
+    """Make placeholders of constants of `least` bytes or more, and keep the arrays in `weights`.
+
+    So they are neither copied into the graph nor out of it again.
+    """
+    from tensorflow.python.framework import ops
+
+    tf = tensorflow()
+    create = ops._create_graph_constant
+
+    def apart(value: Any, dtype: Any, shape: Any, name: str, *rest: Any) -> Any:
+        small = not isinstance(value, np.ndarray) or value.nbytes < least or value.dtype.hasobject
+        # What stands in a loop or a branch must run there, and only a constant does.
+        if small or tf.compat.v1.get_default_graph()._get_control_flow_context():
+            return create(value, dtype, shape, name, *rest)
+        wanted = tf.as_dtype(value.dtype if dtype is None else dtype)
+        array = np.asarray(value, wanted.as_numpy_dtype)
+        array = array if shape is None else array.reshape(shape)
+        made = tf.compat.v1.placeholder(wanted, array.shape, name=name)
+        weights[made.op.name] = array
+        made.op.graph.weights = weights
+        return made
+
+    ops._create_graph_constant = apart
+    try:
+        yield
+    finally:
+        ops._create_graph_constant = create
 
 
 @contextlib.contextmanager

@@ -1,30 +1,34 @@
-"""onnx2tf: ONNX file → frozen TensorFlow graph, in four pure steps, compared before it is written.
+"""onnx2tf: ONNX file → frozen TensorFlow graph, in pure steps, compared before it is written.
 
-`explicit_padding` → `build` → `optimise` → `retarget` → compare with onnxruntime → write. Each step
-is a function of its own and can be called by itself; notebook 03 shows them one by one.
+`prepare` → `build` → `optimise` → `retarget` → compare with onnxruntime → write. Each step is a
+function of its own and can be called by itself; notebook 03 shows them one by one.
 """
 
+import functools
 import html
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import onnx
 
 from nbhelpers import onnxgraph
-from nbhelpers.convert import compat, optables
-from nbhelpers.convert.build import build, is_known
-from nbhelpers.convert.graphdef import op_histogram, save_graph_def
+from nbhelpers.convert import compat, frozen, grappler, optables
+from nbhelpers.convert.build import Built, attempt, prepare
+from nbhelpers.convert.frozen import LIMIT, FrozenGraph
+from nbhelpers.convert.graphdef import GraphView
+from nbhelpers.convert.layers import first_difference
+from nbhelpers.convert.obstacles import Refused
 from nbhelpers.convert.optimise import optimise
+from nbhelpers.convert.preflight import obstacles
 from nbhelpers.convert.retarget import Rewrite, retarget
-from nbhelpers.convert.run import run_tf
-from nbhelpers.errors import ParityError
+from nbhelpers.convert.run import run_view
+from nbhelpers.errors import ConversionError, GraphError, ParityError
 from nbhelpers.onnxgraph.examples import reference_runs
-from nbhelpers.onnxgraph.functions import inline_functions
-from nbhelpers.onnxgraph.pooling import explicit_padding
+from nbhelpers.onnxgraph.light import weights_size
 from nbhelpers.parity import TOLERANCE, Report, compare
 from nbhelpers.spec import TensorSpec
 
@@ -60,20 +64,31 @@ class Step:
 class Conversion:
     """A converted graph: what goes in and out, what was done to it, and how well it agrees.
 
-    `inputs` and `outputs` map ONNX names to TensorFlow tensors ("digit:0"), in ONNX order; `specs`
-    has their dtypes and shapes by ONNX name; `parity` is empty if the comparison was left out.
+    `inputs` and `outputs` map ONNX names to TensorFlow tensors ("digit:0"), in ONNX order, and
+    `tensors` does so for all that are left in the graph; `specs` has the dtypes and shapes of the
+    inputs and outputs by ONNX name; `parity` is empty if the comparison was left out.
     """
 
     target: str
-    graph_def: "GraphDef" = field(repr=False)
+    graph: FrozenGraph = field(repr=False)
     inputs: dict[str, str]
     outputs: dict[str, str]
     specs: dict[str, TensorSpec]
     steps: tuple[Step, ...]
-    changes: tuple[str, ...]
     rewrites: tuple[Rewrite, ...]
+    tensors: dict[str, str] = field(default_factory=dict, repr=False)
     parity: tuple[Report, ...] = ()
     pb_path: Path | None = None
+
+    @functools.cached_property
+    def graph_def(self) -> "GraphDef":
+        """The graph with its weights as constants."""
+        return self.graph.graph_def
+
+    @functools.cached_property
+    def view(self) -> GraphView:
+        """The tensors of the graph, with placeholders for the weights."""
+        return GraphView(self.graph.hollow)
 
     @property
     def proven(self) -> bool:
@@ -91,7 +106,6 @@ class Conversion:
                 f"  {step.name:<8} {step.nodes:5d} nodes, {step.transposes:3d} transposes, "
                 f"{step.seconds:.2f} s"
             )
-        lines += [f"  {change}" for change in self.changes]
         lines += [f"  {r.op} {r.change} ({r.nodes}×): {r.reason}" for r in self.rewrites]
         for report in self.parity:
             lines += ["  " + line for line in repr(report).splitlines()]
@@ -124,7 +138,12 @@ def onnx2tf(
         GraphError: the file is not an ONNX model.
     """
     optables.table(target)  # a wrong target is refused before any work
-    model = onnx_path if isinstance(onnx_path, onnx.ModelProto) else onnxgraph.load(onnx_path)
+    if isinstance(onnx_path, onnx.ModelProto):
+        model = onnxgraph.check(onnx_path)
+    else:
+        model = onnxgraph.load(onnx_path)
+    if pb_path is not None:  # before the work, too
+        _check_size(weights_size(model))
     conversion = _pipeline(model, target)
     if verify:
         conversion = verified(conversion, model, tolerance=tolerance)
@@ -133,10 +152,24 @@ def onnx2tf(
     return written(conversion, pb_path)
 
 
+def _check_size(size: int) -> None:
+    """Refuse weights of so many bytes for a file."""
+    if size >= LIMIT:
+        raise ConversionError(
+            f"The weights take {size / 2**30:.1f} GiB; a frozen graph is one protobuf message, "
+            "which holds less than 2. Give no pb_path, and the result to build_saved_model: it "
+            "keeps such weights as variables, for target tf2."
+        )
+
+
 def written(conversion: Conversion, pb_path: str | Path) -> Conversion:
-    """Write the graph and return the conversion with its path."""
-    path = save_graph_def(conversion.graph_def, pb_path)
-    return replace(conversion, pb_path=path)
+    """Write the graph and return the conversion with its path.
+
+    Raises:
+        ConversionError: the weights take more than the 2 GB that a frozen graph can hold.
+    """
+    _check_size(conversion.graph.size)
+    return replace(conversion, pb_path=frozen.save(conversion.graph, pb_path))
 
 
 def verified(
@@ -160,7 +193,7 @@ def verified(
             title=f"{conversion.target} against onnxruntime, batch {batch}",
         )
         if not report.ok:
-            raise ParityError(_explained(report, model, feeds))
+            raise ParityError(_explained(report, conversion, model, feeds))
         reports.append(report)
     return replace(conversion, parity=tuple(reports))
 
@@ -170,28 +203,39 @@ def run_conversion(
 ) -> dict[str, np.ndarray]:
     """Run the graph in this kernel, fed and read by ONNX names."""
     fed = {conversion.inputs[name]: value for name, value in feeds.items()}
-    results = run_tf(conversion.graph_def, fed, fetch=conversion.outputs.values())
+    fed |= conversion.graph.weights  # as they are: putting them into the graph would copy them
+    results = run_view(conversion.view, fed, fetch=conversion.outputs.values())
     return {name: results[tensor] for name, tensor in conversion.outputs.items()}
 
 
 def _pipeline(model: onnx.ModelProto, target: str) -> Conversion:
     compat.load()
     steps: list[Step] = []
-    explicit = explicit_padding(inline_functions(model, keep=is_known(model)))
-    built = _timed(steps, "build", lambda: build(explicit.model))
-    fast = _timed(steps, "optimise", lambda: optimise(built.graph_def, built.outputs.values()))
+    grappler.start()
+    ready = prepare(model)
+    built = _timed(steps, "build", lambda: _build(ready, target))
+    fast = _timed(steps, "optimise", lambda: optimise(built.graph, built.outputs.values()))
     fitted = _timed(steps, "retarget", lambda: retarget(fast, target, onnx_names=built.origins))
     specs = (*onnxgraph.inputs(model), *onnxgraph.outputs(model))
+    left = {node.name for node in fitted.graph.hollow.node}
     return Conversion(
         target=target,
-        graph_def=fitted.graph_def,
+        graph=fitted.graph,
         inputs=built.inputs,
         outputs=built.outputs,
         specs={spec.name: spec for spec in specs},
         steps=tuple(steps),
-        changes=explicit.changes,
         rewrites=fitted.rewrites,
+        tensors={n: t for n, t in built.tensors.items() if t.partition(":")[0] in left},
     )
+
+
+def _build(model: onnx.ModelProto, target: str) -> Built:
+    """Build the graph, or refuse with everything that stands in the way for this target."""
+    built = attempt(model)
+    if found := obstacles(built, model, target):
+        raise Refused(found)
+    return built
 
 
 def _timed(steps: list[Step], name: str, work: Callable[[], Result]) -> Result:
@@ -199,27 +243,29 @@ def _timed(steps: list[Step], name: str, work: Callable[[], Result]) -> Result:
     begin = time.perf_counter()
     result = work()
     seconds = time.perf_counter() - begin
-    graph_def = getattr(result, "graph_def", result)
-    steps.append(Step(name, op_histogram(graph_def), seconds))
+    graph: Any = getattr(result, "graph", result)
+    steps.append(Step(name, graph.histogram(), seconds))
     return result
 
 
-def _explained(report: Report, model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> str:
-    """Return the report's own sentence and, from the graph before optimisation, where it begins."""
+def _explained(
+    report: Report,
+    conversion: Conversion,
+    model: onnx.ModelProto,
+    feeds: Mapping[str, np.ndarray],
+) -> str:
+    """Return the report's own sentence and where the difference begins."""
     try:
         report.check()
     except ParityError as error:
         sentence = str(error)
-    built = build(explicit_padding(model).model)
-    names = [name for name in onnxgraph.tensor_names(model) if name in built.tensors]
-    fed = {built.inputs[name]: value for name, value in feeds.items()}
-    seen = run_tf(built.graph_def, fed, fetch=[built.tensors[name] for name in names])
-    expected = onnxgraph.run_onnx(model, feeds, fetch=names)
-    for name in names:
-        row = compare({name: expected[name]}, {name: seen[built.tensors[name]]}).rows[0]
-        if row.status != "ok":
-            return (
-                f"{sentence} The first ONNX tensor that differs is {name!r} ({row.note}). "
-                "Nothing was written."
-            )
-    return f"{sentence} The graph agrees before it is optimised. Nothing was written."
+    try:
+        found = first_difference(model, conversion, feeds, tolerance=report.tolerance)
+    except GraphError as error:
+        return f"{sentence} Where it begins cannot be said: {error} Nothing was written."
+    if found is None:
+        return f"{sentence} Nothing was written."
+    return (
+        f"{sentence} The first ONNX tensor that differs is {found.layer.name!r} "
+        f"({found.layer.row.note}). Nothing was written."
+    )

@@ -1,6 +1,5 @@
 """Read, write and look into a GraphDef: tensors by name, op and shape, without a session."""
 
-import heapq
 import os
 import re
 from collections import Counter
@@ -10,12 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
+from nbhelpers.convert.order import check_nodes
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.spec import TensorSpec
 
 if TYPE_CHECKING:
     import tensorflow as tf
     from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+_NODE = b"\x0a"
+"""What protobuf writes before each node of a GraphDef, and then its length: field 1, bytes."""
 
 
 def load_graph_def(path: str | Path) -> "GraphDef":
@@ -51,70 +55,47 @@ def save_graph_def(graph_def: "GraphDef", path: str | Path) -> Path:
     Raises:
         GraphError: it is larger than the 2 GB that protobuf allows.
     """
+    return save_nodes(graph_def, graph_def.node, path)
+
+
+def save_nodes(graph_def: "GraphDef", nodes: "Iterable[NodeDef]", path: str | Path) -> Path:
+    """Write `graph_def` with these nodes, one after the other, as `save_graph_def` would.
+
+    Protobuf would first make one piece of it all, for which the memory may not be there.
+    """
+    rest = type(graph_def)()
+    for part, value in graph_def.ListFields():
+        if part.name != "node":
+            getattr(rest, part.name).CopyFrom(value)
     path = Path(path)
-    size = graph_def.ByteSize()
-    if size >= 2**31:
-        raise GraphError(
-            f"The frozen graph has {size / 2**30:.1f} GiB and protobuf allows 2; a SavedModel with "
-            "variables is the form for a model of this size."
-        )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(graph_def.SerializeToString(deterministic=True))
+        with temporary.open("wb") as file:
+            for node in nodes:
+                content = node.SerializeToString(deterministic=True)
+                file.write(_NODE + _varint(len(content)))
+                file.write(content)
+            file.write(rest.SerializeToString(deterministic=True))
+            size = file.tell()
+        if size >= 2**31:
+            raise GraphError(
+                f"The frozen graph has {size / 2**30:.1f} GiB and protobuf allows 2; a SavedModel "
+                "with variables is the form for a model of this size."
+            )
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return path
 
 
-def in_order(graph_def: "GraphDef") -> "GraphDef":
-    """Return the graph with every node behind its inputs, and by name where that leaves a choice.
-
-    TensorFlow does not care, but its optimiser returns another order every time.
-    """
-    nodes = {node.name: node for node in graph_def.node}
-    sources = {name: {_maker(each) for each in node.input} for name, node in nodes.items()}
-    for name, node in nodes.items():
-        if node.op == "Merge":  # where a loop of TensorFlow 1 comes round again
-            sources[name] = {m for m in sources[name] if nodes[m].op != "NextIteration"}
-    readers: dict[str, list[str]] = {name: [] for name in nodes}
-    for name, makers in sources.items():
-        for maker in makers:
-            readers[maker].append(name)
-    waiting = {name: len(makers) for name, makers in sources.items()}
-    ready = [name for name, count in waiting.items() if count == 0]
-    heapq.heapify(ready)
-    ordered = []
-    while ready:
-        name = heapq.heappop(ready)
-        ordered.append(name)
-        for reader in readers[name]:
-            waiting[reader] -= 1
-            if waiting[reader] == 0:
-                heapq.heappush(ready, reader)
-    result = type(graph_def)()
-    for field, value in graph_def.ListFields():
-        if field.name != "node":
-            getattr(result, field.name).CopyFrom(value)
-    result.node.extend(nodes[name] for name in ordered)
-    return result
-
-
-def in_loops(graph_def: "GraphDef") -> set[str]:
-    """Return the names of the nodes that run once for each round of some loop."""
-    if not any(node.op == "Enter" for node in graph_def.node):
-        return set()
-    depths: dict[str, int] = {}
-    for node in in_order(graph_def).node:
-        depth = max((depths.get(_maker(source), 0) for source in node.input), default=0)
-        depths[node.name] = depth + {"Enter": 1, "Exit": -1}.get(node.op, 0)
-    return {name for name, depth in depths.items() if depth > 0}
-
-
-def _maker(reference: str) -> str:
-    """Return the node that an input reference ("name", "name:1", "^name") names."""
-    return reference.partition(":")[0].removeprefix("^")
+def _varint(number: int) -> bytes:
+    """Return a length as protobuf writes it: seven bits a byte, the lowest first."""
+    parts = bytearray()
+    while number > 0x7F:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*parts, number])
 
 
 def op_histogram(graph_def: "GraphDef") -> dict[str, int]:
@@ -134,6 +115,7 @@ def import_graph(graph_def: "GraphDef") -> "tf.Graph":
     """
     tf = compat.tensorflow()
 
+    check_nodes(graph_def)
     copy = type(graph_def)()
     copy.CopyFrom(graph_def)
     graph = tf.Graph()

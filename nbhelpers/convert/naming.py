@@ -19,6 +19,7 @@ class Names:
         """Start with no name taken."""
         self.taken: dict[str, str] = {}
         self._folded: set[str] = set()
+        self._counts: dict[str, int] = {}
 
     def legal(self, onnx_name: str) -> str:
         """Return a new legal name for `onnx_name`.
@@ -27,10 +28,11 @@ class Names:
         and would change one of them.
         """
         name = legal(onnx_name)
-        candidate, count = name, 0
+        candidate, count = name, self._counts.get(name.lower(), 0)
         while candidate.lower() in self._folded:
             count += 1
             candidate = f"{name}_{count}"
+        self._counts[name.lower()] = count
         self._folded.add(candidate.lower())
         self.taken[candidate] = onnx_name
         return candidate
@@ -40,10 +42,10 @@ def legal(name: str) -> str:
     """Return `name` as TensorFlow allows it (not necessarily unique)."""
     name = re.sub(r"[^A-Za-z0-9_./-]", "_", name.lstrip("/"))
     # "a//b" and "a/" are legal to write but not to import under a prefix.
-    name = re.sub(r"/+", "/", name).rstrip("/")
+    name = re.sub(r"/+", "/", name)
     if not re.match(r"[A-Za-z0-9.]", name):
         name = "t" + name
-    return name[:LONGEST]
+    return name[:LONGEST].rstrip("/")
 
 
 def legal_names(onnx_names: Iterable[str]) -> dict[str, str]:

@@ -5,13 +5,14 @@ if it has its default (which is then the old behaviour); an op that it does not 
 into older ones that compute the same (`rules`); what is left is refused, every node of it at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from nbhelpers.convert import optables
-from nbhelpers.convert.graphdef import in_loops
+from nbhelpers.convert.frozen import FrozenGraph, computed_from_constants, hollowed
 from nbhelpers.convert.optables import OpTable
+from nbhelpers.convert.order import in_loops
 from nbhelpers.convert.rules import RULES, UNTIL, Shapes
 from nbhelpers.errors import ConversionError
 
@@ -43,17 +44,22 @@ class Retargeted:
     """A graph that the target's op table allows, and what was rewritten for it."""
 
     target: str
-    graph_def: "GraphDef" = field(repr=False)
+    graph: FrozenGraph = field(repr=False)
     rewrites: tuple[Rewrite, ...]
+
+    @property
+    def graph_def(self) -> "GraphDef":
+        """The graph with its weights as constants."""
+        return self.graph.graph_def
 
 
 def retarget(
-    graph_def: "GraphDef", target: str, *, onnx_names: Mapping[str, str] | None = None
+    graph: "FrozenGraph | GraphDef", target: str, *, onnx_names: Mapping[str, str] | None = None
 ) -> Retargeted:
     """Return an equal graph that `target` can load.
 
     Args:
-        graph_def: a frozen graph.
+        graph: a frozen graph.
         target: "tf1.4", "tf1.13", "tf1.15" or "tf2".
         onnx_names: TensorFlow node or scope → ONNX node, so that a refusal can name that one.
 
@@ -63,26 +69,17 @@ def retarget(
     """
     from tensorflow.core.framework import graph_pb2
 
+    graph = hollowed(graph)
     table = optables.table(target)
-    shapes = Shapes(graph_def)
-    looping = in_loops(graph_def)
     result = graph_pb2.GraphDef()
     done: dict[tuple[str, str, str], int] = {}
     problems = []
-    for node in graph_def.node:
-        full = _with_defaults(node)
-        if full.op == "Const" and target != "tf2":
-            _spell_out(full)
-        replacement, notes = _fit(full, table, shapes)
-        if node.name in looping:
-            _bind(replacement, node)
-        problem = next(filter(None, (_problem(new, table) for new in replacement)), None)
+    for node, written, notes, problem in _each(graph, table):
         if problem:
-            problems.append(f"{_origin(node.name, onnx_names)}: {problem}")
-            continue
+            problems.append(f"{origin(node.name, onnx_names)}: {problem}")
         for note in notes:
             done[(node.op, *note)] = done.get((node.op, *note), 0) + 1
-        result.node.extend(replacement)
+        result.node.extend(written)
     if problems:
         more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise ConversionError(
@@ -90,9 +87,49 @@ def retarget(
             f"{target} (TensorFlow {table.version}): "
             f"{'; '.join(problems[:8])}{more}."
         )
-    result.versions.producer = min(table.producer, graph_def.versions.producer or table.producer)
+    result.versions.producer = min(table.producer, graph.hollow.versions.producer or table.producer)
     rewrites = tuple(Rewrite(*key, nodes=count) for key, count in sorted(done.items()))
-    return Retargeted(target, result, rewrites)
+    return Retargeted(target, FrozenGraph(result, graph.weights), rewrites)
+
+
+def unwritable(graph: FrozenGraph, target: str) -> dict[str, str]:
+    """Return TensorFlow node → what the target does not know about it; empty if all can be written.
+
+    Nodes that are computed from constants alone are left out: the optimiser replaces them.
+    """
+    foldable = computed_from_constants(graph.hollow, graph.weights)
+    return {
+        node.name: problem
+        for node, _, _, problem in _each(graph, optables.table(target))
+        if problem and node.name not in foldable
+    }
+
+
+Written: TypeAlias = "tuple[NodeDef, list[NodeDef], list[tuple[str, str]], str | None]"
+"""A node, the nodes that stand for it in the target, notes on what was done, and a problem."""
+
+
+def _each(graph: FrozenGraph, table: OpTable) -> Iterator[Written]:
+    shapes = Shapes(graph)
+    looping = in_loops(graph.hollow)
+    for node in graph.hollow.node:
+        if node.name in graph.weights:
+            yield node, [node], [], _problem(_constant_like(node), table)
+            continue
+        full = _with_defaults(node)
+        if full.op == "Const" and table.target != "tf2":
+            _spell_out(full)
+        replacement, notes = _fit(full, table, shapes)
+        if node.name in looping:
+            _bind(replacement, node)
+        problem = next(filter(None, (_problem(new, table) for new in replacement)), None)
+        yield node, replacement, notes, problem
+
+
+def _constant_like(placeholder: "NodeDef") -> "NodeDef":
+    node = type(placeholder)(name=placeholder.name, op="Const")
+    node.attr["dtype"].CopyFrom(placeholder.attr["dtype"])
+    return node
 
 
 def _fit(
@@ -234,7 +271,7 @@ def _words(value: "AttrValue") -> str:
     return " ".join(str(value).split())
 
 
-def _origin(name: str, onnx_names: Mapping[str, str] | None) -> str:
+def origin(name: str, onnx_names: Mapping[str, str] | None) -> str:
     """Return the ONNX name of a node or of the nearest scope around it."""
     scope = name
     while onnx_names and scope:

@@ -13,6 +13,9 @@ from nbhelpers.errors import GraphError
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
+TIMEOUT = 600.0
+"""Seconds after which a run is taken to hang."""
+
 
 def run_tf(
     pb_path: "str | Path | GraphDef",
@@ -54,17 +57,21 @@ def run_view(
     # The session's own optimiser takes longer than the run: seconds for a graph of 250 MB.
     config = tf.compat.v1.ConfigProto()
     config.graph_options.rewrite_options.disable_meta_optimizer = True
+    options = tf.compat.v1.RunOptions(timeout_in_ms=int(1000 * TIMEOUT))
     with tf.compat.v1.Session(graph=view.graph, config=config) as session:
         try:
-            values = session.run(fetches, fed)
-        except tf.errors.InvalidArgumentError as error:
+            values = session.run(fetches, fed, options)
+        except tf.errors.DeadlineExceededError as error:
+            raise GraphError(
+                f"The graph gave no result in {TIMEOUT:g} s; look for a loop without an end."
+            ) from error
+        except (tf.errors.OpError, TypeError, ValueError) as error:
             if missing:
                 raise GraphError(
                     f"The graph's inputs {', '.join(missing)} were not fed."
                 ) from error
-            raise GraphError(
-                f"The graph failed to run: {str(error.message).splitlines()[0]}"
-            ) from error
+            said = str(getattr(error, "message", error)).splitlines()[0]
+            raise GraphError(f"The graph failed to run: {said}") from error
     names = [name.removesuffix(":0") for name in wanted] if fetch is None else list(fetch)
     return dict(zip(names, values, strict=True))
 

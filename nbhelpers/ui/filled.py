@@ -53,7 +53,7 @@ def _facts(stages: Mapping[str, Mapping]) -> dict[str, object]:
 
 
 def _rewrites(fact: Mapping) -> list[str]:
-    lines = list(fact["changes"])
-    for each in fact["rewrites"]:
-        lines.append(f"{each['op']} {each['change']} ({each['nodes']} nodes): {each['reason']}")
-    return lines
+    return [
+        f"{each['op']} {each['change']} ({each['nodes']} nodes): {each['reason']}"
+        for each in fact["rewrites"]
+    ]

@@ -36,9 +36,10 @@ from nbhelpers.convert.handlers import (
     text,
     types,
 )
-from nbhelpers.convert.handlers.registry import Tensors, knows
+from nbhelpers.convert.handlers.registry import Lost, Tensors, knows
 
 __all__ = [
+    "Lost",
     "Tensors",
     "activations",
     "attention",

@@ -198,6 +198,8 @@ def softmax(node: Node, data: tf.Tensor) -> tf.Tensor:
         return function(data)
     if flat:
         return tf.reshape(function(_two_axes(data, axis)), tf.shape(data))
+    if axis not in range(rank):
+        raise refusal(node, f"has the axis {axis}, but its input has {rank} axes.")
     order = [*range(axis), *range(axis + 1, rank), axis]
     return tf.transpose(function(tf.transpose(data, order)), np.argsort(order).astype(np.int32))
 

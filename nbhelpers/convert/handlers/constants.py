@@ -25,7 +25,7 @@ def make_constant(node: Node) -> list[tf.Tensor]:
     if kind == "value":
         array = onnx.numpy_helper.to_array(value)
     elif kind == "sparse_value":
-        array = _dense(value)
+        array = dense(value)
     elif kind in _DTYPES:
         array = np.array(value, _DTYPES[kind])
     else:
@@ -34,7 +34,8 @@ def make_constant(node: Node) -> list[tf.Tensor]:
     return []
 
 
-def _dense(sparse: onnx.SparseTensorProto) -> np.ndarray:
+def dense(sparse: onnx.SparseTensorProto) -> np.ndarray:
+    """Return a sparse weight with its zeros."""
     values = onnx.numpy_helper.to_array(sparse.values)
     indices = onnx.numpy_helper.to_array(sparse.indices)
     result = np.zeros(list(sparse.dims), values.dtype)

@@ -60,8 +60,8 @@ def loop(
     known = constant(trips)
     begins = True if condition is None else constant(condition)
     endless = condition is None or (begins is not None and bool(np.all(begins)) and _always(body))
-    if trips is None and condition is None:
-        raise refusal(node, "has no trip count and no condition: it never ends. Give it one.")
+    if trips is None and endless:
+        raise refusal(node, "has no trip count and no condition that could end it. Give it one.")
     holds_sequence = any(isinstance(value, list) for value in carried)
     longest = MOST_UNROLLED if holds_sequence else LONGEST_UNROLLED
     if known is not None and endless and 0 < int(np.max(known)) <= longest:

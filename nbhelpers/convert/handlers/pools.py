@@ -1,8 +1,4 @@
-"""Pools over the spatial axes.
-
-`nbhelpers.onnxgraph.pooling` makes padding explicit where sizes are known; what is left to
-do here is the rest: padding that depends on sizes that are known only when the graph runs.
-"""
+"""Pools over the spatial axes; padding is an op of its own, never TensorFlow's guess."""
 
 import itertools
 from collections.abc import Callable, Sequence

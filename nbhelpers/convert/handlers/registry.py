@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from nbhelpers.convert import compat
 
@@ -20,10 +21,14 @@ from tensorflow.python.client.pywrap_tf_session import (  # noqa: E402
 )
 
 from nbhelpers.convert.naming import Names  # noqa: E402
-from nbhelpers.errors import ConversionError  # noqa: E402
+from nbhelpers.convert.obstacles import Obstacle, Refused, parted  # noqa: E402
 
 Value: TypeAlias = tf.Tensor | np.ndarray
 """A tensor of the graph, or a weight that has not entered it."""
+
+
+class Lost(Exception):
+    """A tensor was asked for that is not there because its node was refused."""
 
 
 class Tensors(dict):
@@ -35,7 +40,7 @@ class Tensors(dict):
 
     def __init__(
         self,
-        weights: dict[str, np.ndarray],
+        weights: dict[str, np.ndarray | onnx.TensorProto],
         names: Names,
         *,
         outer: "Tensors | None" = None,
@@ -47,6 +52,7 @@ class Tensors(dict):
         """
         super().__init__()
         self.weights = weights
+        self.lost: set[str] = set()
         self._names = names
         self._outer = outer
         self._subgraph = subgraph
@@ -66,9 +72,11 @@ class Tensors(dict):
 
         It is made where this store was: a loop or a branch that asks for it first may not own it.
         """
+        if name in self.lost:
+            raise Lost(name)
         if name not in self.weights and self._outer is not None:
             return self._outer[name]
-        value = self.weights[name]
+        value = self._weight(name)
         graph = self._graph
         with graph.as_default(), graph.control_dependencies(None), graph.name_scope(None):
             graph._set_control_flow_context(self._context)
@@ -82,7 +90,7 @@ class Tensors(dict):
     def array(self, name: str) -> Value:
         """Return a weight as it is, outside the graph, or else the tensor."""
         if name in self.weights:
-            return self.weights[name]
+            return self._weight(name)
         if not super().__contains__(name) and self._outer is not None:
             return self._outer.array(name)
         return self[name]
@@ -92,7 +100,11 @@ class Tensors(dict):
         assert self._subgraph is not None
         return self._subgraph(graph, self, inputs)
 
-    def inner(self, weights: dict[str, np.ndarray]) -> "Tensors":
+    def _weight(self, name: str) -> np.ndarray:
+        value = self.weights[name]
+        return value if isinstance(value, np.ndarray) else numpy_helper.to_array(value)
+
+    def inner(self, weights: dict[str, np.ndarray | onnx.TensorProto]) -> "Tensors":
         """Return an empty store for a subgraph, which sees this one."""
         return Tensors(weights, self._names, outer=self, subgraph=self._subgraph)
 
@@ -141,7 +153,8 @@ def constant(value: Value | None) -> np.ndarray | None:
     """Return a value that is known while the graph is being built, else None."""
     if value is None or isinstance(value, np.ndarray):
         return value
-    known = tf.get_static_value(value)
+    known = getattr(value.graph, "weights", {}).get(value.op.name)
+    known = tf.get_static_value(value) if known is None else known
     small = value.dtype.is_integer or value.dtype.is_bool
     if known is not None or not small or (value.shape.num_elements() or SMALL + 1) > SMALL:
         return known
@@ -149,9 +162,13 @@ def constant(value: Value | None) -> np.ndarray | None:
         return TF_TryEvaluateConstant_wrapper(graph, value._as_tf_output())
 
 
-def refusal(node: Node, reason: str) -> ConversionError:
-    """Return the error to raise for a node; `reason` goes on after its name."""
-    return ConversionError(f"ONNX node {node.name!r} ({node.op_type}) {reason}")
+def refusal(node: Node, reason: str) -> Refused:
+    """Return the error to raise for a node.
+
+    `reason` goes on after its name: why it is refused and, after a semicolon or a full stop, what
+    would help.
+    """
+    return Refused([Obstacle(node.name, node.op_type, node.since, *parted(reason))])
 
 
 def register(

@@ -11,20 +11,26 @@ import numpy as np
 import tensorflow as tf
 
 from nbhelpers.convert.handlers.registry import Node
-from nbhelpers.convert.handlers.sizes import Size, sizes_of
+from nbhelpers.convert.handlers.sizes import Size, size_of, sizes_of
 
 
 @dataclass(frozen=True)
 class Window:
-    """One axis: sizes in elements; `extra` is the padding at the end that ceil_mode adds."""
+    """One axis of `data`, in elements; `extra` is the padding at the end that ceil_mode adds."""
 
+    data: tf.Tensor
+    axis: int
     kernel: int
     stride: int
     dilation: int
     begin: Size
     end: Size
     extra: Size
-    size: Size
+
+    @property
+    def size(self) -> Size:
+        """The size of the axis."""
+        return size_of(self.data, self.axis)
 
     @property
     def reach(self) -> int:
@@ -51,17 +57,17 @@ def windows(node: Node, data: tf.Tensor, kernel: Sequence[int]) -> list[Window]:
     automatic = node.attrs.get("auto_pad", "NOTSET") or "NOTSET"
     pads = list(node.attrs.get("pads") or []) if automatic == "NOTSET" else []
     pads = [int(pad) for pad in pads] or [0] * 2 * rank
-    spatial = sizes_of(data)[2:]
     result = []
     for axis in range(rank):
-        size, stride, dilation = spatial[axis], strides[axis], dilations[axis]
+        stride, dilation = strides[axis], dilations[axis]
         reach = (int(kernel[axis]) - 1) * dilation + 1
         begin, end, extra = pads[axis], pads[rank + axis], 0
         if automatic.startswith("SAME"):
-            begin, end = same_padding(size, stride, reach, automatic)
+            begin, end = same_padding(size_of(data, 2 + axis), stride, reach, automatic)
         elif node.attrs.get("ceil_mode", 0):
-            extra = _past_the_end(size, stride, reach, begin, end)
-        result.append(Window(int(kernel[axis]), stride, dilation, begin, end, extra, size))
+            extra = _past_the_end(size_of(data, 2 + axis), stride, reach, begin, end)
+        shape = int(kernel[axis]), stride, dilation
+        result.append(Window(data, 2 + axis, *shape, begin, end, extra))
     return result
 
 

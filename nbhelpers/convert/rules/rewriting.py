@@ -6,40 +6,27 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from nbhelpers.convert.frozen import FrozenGraph
 from nbhelpers.convert.graphdef import GraphView
 
 if TYPE_CHECKING:
-    from tensorflow.core.framework.graph_pb2 import GraphDef
     from tensorflow.core.framework.node_def_pb2 import NodeDef
-
-SMALL = 4096
-"""Constants of fewer bytes may be sizes, on which shapes depend."""
 
 
 class Shapes:
     """Static shapes and constant values of a graph, by input reference ("name", "name:1")."""
 
-    def __init__(self, graph_def: "GraphDef") -> None:
+    def __init__(self, graph: FrozenGraph) -> None:
         """Take the graph; it is looked into when a rule first asks."""
-        self._graph_def = graph_def
+        self._graph = graph
 
     @cached_property
     def _nodes(self) -> dict[str, "NodeDef"]:
-        return {node.name: node for node in self._graph_def.node}
+        return {node.name: node for node in self._graph.hollow.node}
 
     @cached_property
     def _view(self) -> GraphView:
-        """The graph with placeholders for its weights, which would take long to import."""
-        graph_def = type(self._graph_def)(versions=self._graph_def.versions)
-        graph_def.library.CopyFrom(self._graph_def.library)
-        for node in self._graph_def.node:
-            if node.op != "Const" or len(node.attr["value"].tensor.tensor_content) < SMALL:
-                graph_def.node.add().CopyFrom(node)
-                continue
-            placeholder = graph_def.node.add(name=node.name, op="Placeholder", input=node.input)
-            placeholder.attr["dtype"].CopyFrom(node.attr["dtype"])
-            placeholder.attr["shape"].shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
-        return GraphView(graph_def)
+        return GraphView(self._graph.hollow)
 
     def of(self, reference: str) -> tuple[int | None, ...] | None:
         """Return the shape with None for an unknown size, or None if the rank is unknown."""
@@ -49,7 +36,10 @@ class Shapes:
         """Return the value if a Const makes it."""
         from tensorflow.python.framework import tensor_util
 
-        node = self._nodes.get(reference.partition(":")[0])
+        name = reference.partition(":")[0]
+        if name in self._graph.weights:
+            return self._graph.weights[name]
+        node = self._nodes.get(name)
         if node is None or node.op != "Const":
             return None
         return tensor_util.MakeNdarray(node.attr["value"].tensor)

@@ -1,0 +1,132 @@
+"""What stands in the way of a conversion: every node at once, before any of the work.
+
+The handlers are run on shapes alone, and what they made is held against the target's op table; the
+weights are not touched, and nothing is optimised or compared.
+"""
+
+import html
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from nbhelpers import onnxgraph
+from nbhelpers.convert import compat, optables
+from nbhelpers.convert.build import Built, attempt, label, prepare
+from nbhelpers.convert.obstacles import Obstacle, Refused
+from nbhelpers.convert.retarget import origin, unwritable
+from nbhelpers.onnxgraph.anatomy import graphs
+
+COLUMNS = ("node", "op", "opset", "why", "help")
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a model's conversion for a target would stumble over."""
+
+    target: str
+    nodes: int
+    obstacles: tuple[Obstacle, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every node can be converted."""
+        return not self.obstacles
+
+    def rows(self) -> list[dict[str, object]]:
+        """Return the table: node, op, opset, why, and what would help."""
+        return [{name: getattr(each, name) for name in COLUMNS} for each in self.obstacles]
+
+    def check(self) -> "Preflight":
+        """Return self if every node can be converted.
+
+        Raises:
+            Refused: some cannot; each is named.
+        """
+        if self.obstacles:
+            raise Refused(self.obstacles)
+        return self
+
+    def __repr__(self) -> str:
+        """Return one line, and the table if there is anything to say."""
+        bad = len(self.obstacles)
+        lines = [
+            f"Preflight for {self.target}: {bad or 'none'} of {self.nodes} ONNX nodes cannot be "
+            f"converted ({1000 * self.seconds:.0f} ms)"
+        ]
+        table = [COLUMNS, *(tuple(map(str, row.values())) for row in self.rows())]
+        widths = [max(map(len, column)) for column in list(zip(*table, strict=True))[:3]]
+        for row in table if self.obstacles else []:
+            first = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False))
+            lines.append(f"  {first}  {'; '.join(row[3:])}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        if not self.obstacles:
+            return f"<pre>{html.escape(repr(self))}</pre>"
+        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
+        body = "".join(_html_row(row.values()) for row in self.rows())
+        caption = html.escape(repr(self).partition("\n")[0])
+        return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
+
+
+def preflight(model: onnx.ModelProto | str | Path, target: str = "tf2") -> Preflight:
+    """Return what the conversion of a model for a target would stumble over.
+
+    Args:
+        model: a model, or the path of one.
+        target: "tf1.4", "tf1.13", "tf1.15" or "tf2".
+
+    Raises:
+        GraphError: the file is not an ONNX model.
+        UnknownName: there is no such target.
+    """
+    optables.table(target)
+    model = model if isinstance(model, onnx.ModelProto) else onnxgraph.load(model)
+    compat.load()
+    begin = time.perf_counter()
+    ready = prepare(model)
+    built = attempt(ready)
+    found = obstacles(built, ready, target)
+    return Preflight(target, _count(model), found, time.perf_counter() - begin)
+
+
+def obstacles(built: Built, model: onnx.ModelProto, target: str) -> tuple[Obstacle, ...]:
+    """Return what stands in the way of a model of which `built` was made: on ONNX's side, and on
+    the target's.
+    """
+    return (*built.obstacles, *_unwritable(built, model, target))
+
+
+def _unwritable(built: Built, model: onnx.ModelProto, target: str) -> list[Obstacle]:
+    """Return the ONNX nodes that need something of TensorFlow that the target does not know."""
+    problems = unwritable(built.graph, target)
+    if not problems:
+        return []
+    newer = optables.TARGETS[optables.TARGETS.index(target) + 1 :]
+    left = {name: unwritable(built.graph, name) for name in newer}
+    nodes = {label(node): node for node in model.graph.node}
+    opset = onnxgraph.opset(model)
+    outputs = {tensor.partition(":")[0] for tensor in built.outputs.values()}
+    found: dict[str, Obstacle] = {}
+    for tensorflow_node, problem in problems.items():
+        name = origin(tensorflow_node, built.origins)
+        if name in outputs:
+            continue  # the node that makes it is there as well
+        op = nodes[name].op_type if name in nodes else "input"
+        since = next((each for each in newer if tensorflow_node not in left[each]), "")
+        help_ = f"convert for {since} or newer" if since else "change the node before"
+        why = f"cannot be written for {target}: {problem}"
+        found.setdefault(name, Obstacle(name, op, opset, why, help_))
+    return list(found.values())
+
+
+def _count(model: onnx.ModelProto) -> int:
+    return sum(len(graph.node) for graph in graphs(model.graph))
+
+
+def _html_row(cells: Iterable[object]) -> str:
+    return "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells) + "</tr>"

@@ -1,0 +1,70 @@
+"""TensorFlow's optimiser may crash, fail or hang: the kernel lives, and says what happened."""
+
+import os
+import signal
+
+import pytest
+
+from nbhelpers import convert
+from nbhelpers.convert import grappler
+from nbhelpers.errors import ConversionError
+from tests.convert.models import seeded
+
+
+@pytest.fixture
+def worker(monkeypatch, tmp_path):
+    """Replace the worker by a script."""
+    monkeypatch.setattr(grappler, "_process", None)
+
+    def write(body):
+        script = tmp_path / "worker.py"
+        script.write_text(f"import os, signal, sys, time\n{body}\n")
+        monkeypatch.setattr(grappler, "_WORKER", script)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", r"crashed \(SIGSEGV\)"),
+        ("sys.stdin.buffer.read(9); os.abort()", r"crashed \(SIGABRT\)"),
+        ("sys.exit(3)", r"crashed \(status 3\)"),
+    ],
+)
+def test_a_crash_is_reported_and_the_next_conversion_works(
+    worker, body, words, network, tmp_path, monkeypatch
+):
+    script = grappler._WORKER
+    worker(body)
+    with pytest.raises(ConversionError, match=rf"graph optimiser {words}.*nothing was written"):
+        convert.onnx2tf(network, tmp_path / "net.pb")
+    assert not (tmp_path / "net.pb").exists()
+    monkeypatch.setattr(grappler, "_WORKER", script)
+    assert convert.onnx2tf(network, tmp_path / "net.pb").proven
+
+
+def test_a_hang_is_ended(worker, network, monkeypatch):
+    worker("time.sleep(600)")
+    monkeypatch.setattr(grappler, "TIMEOUT", 0.5)
+    with pytest.raises(ConversionError, match=r"gave no result in 0\.5 s"):
+        convert.onnx2tf(network, None)
+
+
+def test_what_grappler_says_no_with_is_passed_on(network):
+    graph_def = convert.onnx2tf(network, None).graph_def
+    with pytest.raises(ConversionError, match="optimiser failed; it said: Failed to import"):
+        grappler.run(graph_def, ["missing:0"], ["constfold"])
+
+
+def test_one_process_serves_all_and_is_replaced_when_it_is_gone(network):
+    convert.onnx2tf(network, None)
+    first = grappler.start()
+    assert convert.onnx2tf(network, None).proven
+    assert grappler.start() is first
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    result = convert.onnx2tf(network, None)
+    assert grappler.start().pid != first.pid
+    assert result.proven
+    assert convert.run_conversion(result, {"images": seeded(2, 3, 9, 11)})["scores"].shape == (2, 4)
