@@ -16,9 +16,9 @@ import numpy as np
 from nbhelpers.convert.graphdef import save_graph_def
 from nbhelpers.convert.tracing import GraphSource
 from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph.bisection import Difference
-from nbhelpers.onnxgraph.layouts import from_onnx
-from nbhelpers.onnxgraph.sources import OnnxSource, Source
+from nbhelpers.onnxgraph.comparing.bisection import Difference
+from nbhelpers.onnxgraph.comparing.layouts import from_onnx
+from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Source
 
 CASE = "case.json"
 FORMAT = 1

@@ -13,11 +13,11 @@ from nbhelpers import parity
 from nbhelpers.convert.cutout import write_cutout
 from nbhelpers.convert.tracing import Graph, GraphSource, traced
 from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph import bisection, layers
-from nbhelpers.onnxgraph.activations import load_activations
-from nbhelpers.onnxgraph.bisection import Difference
-from nbhelpers.onnxgraph.layers import BUDGET, LayerReport
-from nbhelpers.onnxgraph.sources import OnnxSource, Recorded, Source
+from nbhelpers.onnxgraph.comparing import bisection, layers
+from nbhelpers.onnxgraph.comparing.activations import load_activations
+from nbhelpers.onnxgraph.comparing.bisection import Difference
+from nbhelpers.onnxgraph.comparing.layers import BUDGET, LayerReport
+from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Recorded, Source
 
 Opened: TypeAlias = OnnxSource | Recorded | GraphSource
 Side: TypeAlias = "Opened | onnx.ModelProto | Graph"

@@ -1,7 +1,7 @@
 """The tensors of a frozen graph by their ONNX names, as any TensorFlow here computes them.
 
-`traced` opens a graph as a source (see `nbhelpers.onnxgraph.sources`): in this kernel, or in one of
-the legacy runtimes, which computes in a process of its own.
+`traced` opens a graph as a source (see `nbhelpers.onnxgraph.comparing.sources`): in this kernel, or
+in one of the legacy runtimes, which computes in a process of its own.
 """
 
 import json
@@ -19,7 +19,7 @@ from nbhelpers.convert.graphdef import load_graph_def
 from nbhelpers.convert.naming import legal_names
 from nbhelpers.convert.savedmodel import read_saved_model
 from nbhelpers.errors import GraphError, unknown_name
-from nbhelpers.onnxgraph.sources import Feeds, OnnxSource
+from nbhelpers.onnxgraph.comparing.sources import Feeds, OnnxSource
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

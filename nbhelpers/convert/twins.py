@@ -16,8 +16,8 @@ from nbhelpers import onnxgraph, parity
 from nbhelpers.convert.graphdef import GraphView
 from nbhelpers.convert.naming import legal_names
 from nbhelpers.convert.run import run_view
-from nbhelpers.onnxgraph.layouts import layouts, to_onnx
-from nbhelpers.onnxgraph.scopes import module_path
+from nbhelpers.onnxgraph.comparing.layouts import layouts, to_onnx
+from nbhelpers.onnxgraph.comparing.scopes import module_path
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

@@ -6,28 +6,28 @@ untouched.
 
 from nbhelpers.onnxgraph import repairs
 from nbhelpers.onnxgraph.anatomy import Anatomy, anatomy, arrows, op_histogram
-from nbhelpers.onnxgraph.attributes import set_attributes
-from nbhelpers.onnxgraph.batch import make_batch_dynamic
 from nbhelpers.onnxgraph.cases import accuracy, check_cases, renamed_cases, run_case
-from nbhelpers.onnxgraph.cost import Cost, cost
-from nbhelpers.onnxgraph.cut import add_outputs, cut
-from nbhelpers.onnxgraph.dims import fix_dims, free_dims
-from nbhelpers.onnxgraph.edit import infer_shapes
-from nbhelpers.onnxgraph.edited import Edited
-from nbhelpers.onnxgraph.excerpt import Excerpt, excerpt
+from nbhelpers.onnxgraph.editing.attributes import set_attributes
+from nbhelpers.onnxgraph.editing.cut import add_outputs, cut
+from nbhelpers.onnxgraph.editing.edit import infer_shapes
+from nbhelpers.onnxgraph.editing.edited import Edited
+from nbhelpers.onnxgraph.editing.input_specs import set_inputs
+from nbhelpers.onnxgraph.editing.insert import insert_after, insert_before
+from nbhelpers.onnxgraph.editing.join import join
+from nbhelpers.onnxgraph.editing.proof import same
+from nbhelpers.onnxgraph.editing.rename import rename, rename_nodes
+from nbhelpers.onnxgraph.editing.replace import remove, replace
+from nbhelpers.onnxgraph.editing.weights import set_weight, weight_sizes
 from nbhelpers.onnxgraph.files import check, load, save
-from nbhelpers.onnxgraph.input_specs import set_inputs
-from nbhelpers.onnxgraph.insert import insert_after, insert_before
 from nbhelpers.onnxgraph.interface import inputs, opset, outputs
-from nbhelpers.onnxgraph.join import join
-from nbhelpers.onnxgraph.look import find_nodes, neighbours
+from nbhelpers.onnxgraph.looking.cost import Cost, cost
+from nbhelpers.onnxgraph.looking.excerpt import Excerpt, excerpt
+from nbhelpers.onnxgraph.looking.look import find_nodes, neighbours
 from nbhelpers.onnxgraph.lowering import lower_opset
-from nbhelpers.onnxgraph.proof import same
-from nbhelpers.onnxgraph.rename import rename, rename_nodes
-from nbhelpers.onnxgraph.replace import remove, replace
 from nbhelpers.onnxgraph.run import Runner, run_onnx, tensor_names
-from nbhelpers.onnxgraph.simplify import Simplified, simplify
-from nbhelpers.onnxgraph.weights import set_weight, weight_sizes
+from nbhelpers.onnxgraph.simplifying.simplify import Simplified, simplify
+from nbhelpers.onnxgraph.sizing.batch import make_batch_dynamic
+from nbhelpers.onnxgraph.sizing.dims import fix_dims, free_dims
 
 __all__ = [
     "Anatomy",

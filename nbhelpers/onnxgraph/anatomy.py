@@ -13,7 +13,7 @@ import onnx
 from google.protobuf.message import EncodeError
 
 from nbhelpers.onnxgraph import interface
-from nbhelpers.onnxgraph.words import attribute_text, dtype_text, shape_text
+from nbhelpers.onnxgraph.editing.words import attribute_text, dtype_text, shape_text
 
 if TYPE_CHECKING:
     import pandas

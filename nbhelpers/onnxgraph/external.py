@@ -40,6 +40,7 @@ def keep(model: onnx.ModelProto, folder: Path, *, above: int) -> None:
     folder = folder.resolve()
     for tensor in model.graph.initializer:
         unfit = tensor.data_type in (TensorProto.STRING, TensorProto.UNDEFINED)
+        unfit = unfit or min(tensor.dims, default=0) < 0
         if tensor.data_location != TensorProto.EXTERNAL or math.prod(tensor.dims) <= above or unfit:
             continue
         tensor.external_data.add(key=_FOLDER, value=str(folder))
@@ -50,11 +51,18 @@ def keep(model: onnx.ModelProto, folder: Path, *, above: int) -> None:
                 "model's folder; copy the files of the model together into one folder."
             )
         wanted = nbytes(tensor)
-        if length != wanted or offset + length > path.stat().st_size:
+        if length != wanted or not 0 <= offset <= path.stat().st_size - length:
             raise GraphError(
                 f"The weight {tensor.name!r} takes {wanted} bytes, but {path.name!r} holds "
                 f"{max(0, min(length, path.stat().st_size - offset))} at {offset}; copy it again."
             )
+
+
+def forget_folder(tensor: onnx.TensorProto) -> None:
+    """Remove the folder that a file itself gives for a weight: it may be any on this machine."""
+    entries = [entry for entry in tensor.external_data if entry.key != _FOLDER]
+    del tensor.external_data[:]
+    tensor.external_data.extend(entries)
 
 
 def is_kept(tensor: onnx.TensorProto) -> bool:

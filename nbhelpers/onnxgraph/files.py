@@ -18,6 +18,16 @@ from nbhelpers.onnxgraph import external
 from nbhelpers.onnxgraph.light import LIGHT
 from nbhelpers.onnxgraph.validity import check, messages
 
+_UNREADABLE = (
+    onnx.checker.ValidationError,
+    OSError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What reading weights from other files may raise."""
+
 
 def load(path: str | Path, *, keep_external: bool = False) -> onnx.ModelProto:
     """Return the model in an ONNX file, checked, and with the weights that lie in other files.
@@ -47,9 +57,7 @@ def load(path: str | Path, *, keep_external: bool = False) -> onnx.ModelProto:
             f"{path} was expected to hold an ONNX model, but holds no graph with an opset; check "
             "that the file is the right one and that it was copied whole."
         )
-    if keep_external:
-        external.keep(model, path.parent, above=LIGHT)
-    _read_external_weights(model, path)
+    _read_external_weights(model, path, keep=keep_external)
     return check(model, subject=str(path))
 
 
@@ -66,15 +74,21 @@ def _content(path: Path) -> bytes:
     raise GraphError(f"{path} is {what}; give the path of the .onnx file itself.")
 
 
-def _read_external_weights(model: onnx.ModelProto, path: Path) -> None:
-    """Put the weights that lie in other files into the model."""
+def _read_external_weights(model: onnx.ModelProto, path: Path, *, keep: bool) -> None:
+    """Put the weights that lie in other files into the model, large ones unless they are kept."""
+    tensors = [each for each in messages(model) if isinstance(each, onnx.TensorProto)]
+    outside = [each for each in tensors if each.data_location == onnx.TensorProto.EXTERNAL]
     try:
-        for tensor in messages(model):
-            if not isinstance(tensor, onnx.TensorProto) or external.is_kept(tensor):
-                continue
-            if tensor.data_location == tensor.EXTERNAL:
+        for tensor in outside:
+            external.forget_folder(tensor)
+        if keep:
+            external.keep(model, path.parent, above=LIGHT)
+        for tensor in outside:
+            if not external.is_kept(tensor):
                 external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
-    except (onnx.checker.ValidationError, OSError, ValueError, RuntimeError, TypeError) as error:
+    except GraphError:
+        raise
+    except _UNREADABLE as error:
         raise GraphError(
             f"{path} keeps weights in another file, which cannot be read: {_reason(error)}. Copy "
             "the files of the model together, as they were written, into one folder."

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from nbhelpers.errors import ModelError
 from nbhelpers.files import describe
-from nbhelpers.onnxgraph.activations import save_activations
-from nbhelpers.onnxgraph.scopes import has_scopes, module_path
-from nbhelpers.onnxgraph.sources import OnnxSource, Recorded
-from nbhelpers.onnxgraph.wiring import Wiring
+from nbhelpers.onnxgraph.comparing.activations import save_activations
+from nbhelpers.onnxgraph.comparing.scopes import has_scopes, module_path
+from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Recorded
+from nbhelpers.onnxgraph.comparing.wiring import Wiring
 from nbhelpers.train.forward import tensors
 
 

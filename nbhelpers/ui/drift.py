@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from nbhelpers.onnxgraph.layers import LayerReport
+from nbhelpers.onnxgraph.comparing.layers import LayerReport
 from nbhelpers.ui.pictures import Picture
 
 FLOOR = 1e-9

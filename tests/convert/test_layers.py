@@ -11,8 +11,8 @@ import pytest
 from nbhelpers import convert, onnxgraph
 from nbhelpers.convert import runtimes
 from nbhelpers.errors import GraphError, UnknownName
-from nbhelpers.onnxgraph.activations import save_activations
-from nbhelpers.onnxgraph.sources import Recorded
+from nbhelpers.onnxgraph.comparing.activations import save_activations
+from nbhelpers.onnxgraph.comparing.sources import Recorded
 from tests.convert.models import parse, seeded
 
 DEEP = """

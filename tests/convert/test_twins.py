@@ -7,7 +7,7 @@ import pytest
 
 from nbhelpers import convert, onnxgraph
 from nbhelpers.convert.twins import names_json
-from nbhelpers.onnxgraph.scopes import torch_module
+from nbhelpers.onnxgraph.comparing.scopes import torch_module
 from tests.convert.models import seeded
 
 

@@ -7,12 +7,12 @@ import onnx
 import pytest
 
 from nbhelpers.errors import GraphError, UnknownName
-from nbhelpers.onnxgraph.activations import load_activations, save_activations
-from nbhelpers.onnxgraph.bisection import first_difference
-from nbhelpers.onnxgraph.layers import compare_layers, groups
+from nbhelpers.onnxgraph.comparing.activations import load_activations, save_activations
+from nbhelpers.onnxgraph.comparing.bisection import first_difference
+from nbhelpers.onnxgraph.comparing.layers import compare_layers, groups
+from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Recorded
+from nbhelpers.onnxgraph.comparing.wiring import wiring
 from nbhelpers.onnxgraph.run import run_onnx
-from nbhelpers.onnxgraph.sources import OnnxSource, Recorded
-from nbhelpers.onnxgraph.wiring import wiring
 
 
 def spoiled(model, name, value):

@@ -9,7 +9,7 @@ from cases import load_cases
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import opset, run_onnx
-from nbhelpers.onnxgraph.edit import finished
+from nbhelpers.onnxgraph.editing.edit import finished
 from nbhelpers.onnxgraph.lowering import lowered
 
 pytestmark = [

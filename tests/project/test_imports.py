@@ -22,7 +22,7 @@ KERNELS = {
     "convert": ["tf"],
     "workbook": ["th"],
     # The simplifier is a tool of notebook 02; the kernel convert gets what is simplified already.
-    "onnxgraph/simplify_worker.py": ["th"],
+    "onnxgraph/simplifying/simplify_worker.py": ["th"],
 }
 # Part of what a chosen package is, imported under a name of its own.
 COMES_WITH = {

@@ -10,10 +10,10 @@ from torch import nn
 
 from nbhelpers.errors import ModelError
 from nbhelpers.files import describe
-from nbhelpers.onnxgraph.activations import load_activations
-from nbhelpers.onnxgraph.bisection import first_difference
-from nbhelpers.onnxgraph.layers import compare_layers
-from nbhelpers.onnxgraph.sources import OnnxSource
+from nbhelpers.onnxgraph.comparing.activations import load_activations
+from nbhelpers.onnxgraph.comparing.bisection import first_difference
+from nbhelpers.onnxgraph.comparing.layers import compare_layers
+from nbhelpers.onnxgraph.comparing.sources import OnnxSource
 from nbhelpers.train import export_onnx, record_activations
 
 

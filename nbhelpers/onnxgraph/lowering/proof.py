@@ -9,8 +9,8 @@ from onnx.reference import ReferenceEvaluator
 from nbhelpers import parity
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.editing.proof import same
 from nbhelpers.onnxgraph.examples import feeds, has_dynamic_batch
-from nbhelpers.onnxgraph.proof import same
 from nbhelpers.onnxgraph.run import Runner
 
 

@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.anatomy import graphs
-from nbhelpers.onnxgraph.edit import constants
+from nbhelpers.onnxgraph.editing.edit import constants
 from nbhelpers.onnxgraph.light import LIGHT
 
 _RANDOM = ("Bernoulli", "Dropout", "Multinomial", "Random")

@@ -11,12 +11,12 @@ from onnx import inliner
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
-from nbhelpers.onnxgraph.edited import Edited, edited
+from nbhelpers.onnxgraph.editing.edited import Edited, edited
+from nbhelpers.onnxgraph.editing.proof import TOLERANCE
 from nbhelpers.onnxgraph.light import light
 from nbhelpers.onnxgraph.lowering.proof import proven
 from nbhelpers.onnxgraph.lowering.steps import Log, step
 from nbhelpers.onnxgraph.lowering.whole import whole
-from nbhelpers.onnxgraph.proof import TOLERANCE
 
 LOWEST = 9
 """Below, too many ops of today have no counterpart."""

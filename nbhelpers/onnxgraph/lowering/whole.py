@@ -4,7 +4,7 @@ import onnx
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.anatomy import graphs
-from nbhelpers.onnxgraph.edit import without_dead_parts
+from nbhelpers.onnxgraph.editing.edit import without_dead_parts
 from nbhelpers.onnxgraph.files import lowest_ir_version
 from nbhelpers.onnxgraph.light import LIGHT, size
 

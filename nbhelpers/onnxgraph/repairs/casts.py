@@ -5,13 +5,13 @@ from dataclasses import replace
 import onnx
 from onnx import TensorProto
 
-from nbhelpers.onnxgraph.edit import without_dead_parts
-from nbhelpers.onnxgraph.edited import Edited, edited
+from nbhelpers.onnxgraph.editing.edit import without_dead_parts
+from nbhelpers.onnxgraph.editing.edited import Edited, edited
+from nbhelpers.onnxgraph.editing.nodes import node_name, titled
+from nbhelpers.onnxgraph.editing.proof import same
+from nbhelpers.onnxgraph.editing.rewire import move_readers
 from nbhelpers.onnxgraph.light import light
-from nbhelpers.onnxgraph.nodes import node_name, titled
-from nbhelpers.onnxgraph.proof import same
 from nbhelpers.onnxgraph.repairs.evidence import unchanged
-from nbhelpers.onnxgraph.rewire import move_readers
 
 _WIDE = (TensorProto.INT32, TensorProto.INT64, TensorProto.DOUBLE)
 """Types that hold every size of a dim (no dim of a tensor that fits a memory has 2³¹ elements)."""

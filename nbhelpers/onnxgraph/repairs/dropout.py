@@ -7,13 +7,13 @@ import onnx
 import onnxruntime
 
 from nbhelpers.onnxgraph.anatomy import graphs
-from nbhelpers.onnxgraph.edit import constants, without_dead_parts
-from nbhelpers.onnxgraph.edited import Edited, edited
+from nbhelpers.onnxgraph.editing.edit import constants, without_dead_parts
+from nbhelpers.onnxgraph.editing.edited import Edited, edited
+from nbhelpers.onnxgraph.editing.nodes import node_name, titled
+from nbhelpers.onnxgraph.editing.proof import same
+from nbhelpers.onnxgraph.editing.rewire import move_readers
 from nbhelpers.onnxgraph.examples import reference_runs
-from nbhelpers.onnxgraph.nodes import node_name, titled
-from nbhelpers.onnxgraph.proof import same
 from nbhelpers.onnxgraph.repairs.evidence import unchanged
-from nbhelpers.onnxgraph.rewire import move_readers
 
 
 def remove_dropout(model: onnx.ModelProto) -> Edited:

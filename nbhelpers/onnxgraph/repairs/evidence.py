@@ -11,7 +11,7 @@ from nbhelpers.errors import GraphError
 from nbhelpers.golden import Case
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.cases import check_cases, run_case
-from nbhelpers.onnxgraph.edited import Edited
+from nbhelpers.onnxgraph.editing.edited import Edited
 from nbhelpers.onnxgraph.examples import reference_runs
 
 Reports = tuple[parity.Report, ...]

@@ -7,10 +7,10 @@ from onnx import helper
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
-from nbhelpers.onnxgraph.edit import free_name
-from nbhelpers.onnxgraph.edited import Edited, edited
+from nbhelpers.onnxgraph.editing.edit import free_name
+from nbhelpers.onnxgraph.editing.edited import Edited, edited
+from nbhelpers.onnxgraph.editing.nodes import titled
 from nbhelpers.onnxgraph.light import light
-from nbhelpers.onnxgraph.nodes import titled
 from nbhelpers.onnxgraph.repairs.evidence import complaint, unchanged
 
 

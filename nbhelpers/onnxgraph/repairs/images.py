@@ -15,11 +15,11 @@ from onnx import TensorProto, helper
 from nbhelpers import parity
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import interface
-from nbhelpers.onnxgraph.edit import add_constant, free_name
-from nbhelpers.onnxgraph.edited import Edited, edited
+from nbhelpers.onnxgraph.editing.edit import add_constant, free_name
+from nbhelpers.onnxgraph.editing.edited import Edited, edited
+from nbhelpers.onnxgraph.editing.proof import TOLERANCE
+from nbhelpers.onnxgraph.editing.rewire import move_readers
 from nbhelpers.onnxgraph.examples import feeds, has_dynamic_batch
-from nbhelpers.onnxgraph.proof import TOLERANCE
-from nbhelpers.onnxgraph.rewire import move_readers
 from nbhelpers.onnxgraph.run import Runner
 
 TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]

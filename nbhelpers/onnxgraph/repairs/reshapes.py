@@ -12,11 +12,11 @@ import onnx
 from onnx import helper
 
 from nbhelpers.onnxgraph import interface
-from nbhelpers.onnxgraph.edit import add_constant, constants, without_dead_parts
-from nbhelpers.onnxgraph.edited import Edited, edited
+from nbhelpers.onnxgraph.editing.edit import add_constant, constants, without_dead_parts
+from nbhelpers.onnxgraph.editing.edited import Edited, edited
+from nbhelpers.onnxgraph.editing.nodes import node_name, titled
+from nbhelpers.onnxgraph.editing.proof import same
 from nbhelpers.onnxgraph.light import light
-from nbhelpers.onnxgraph.nodes import node_name, titled
-from nbhelpers.onnxgraph.proof import same
 from nbhelpers.onnxgraph.repairs.evidence import unchanged
 
 

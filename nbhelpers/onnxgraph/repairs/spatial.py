@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import onnx
 
-from nbhelpers.onnxgraph.edited import Edited, edited
-from nbhelpers.onnxgraph.nodes import titled
-from nbhelpers.onnxgraph.proof import same
+from nbhelpers.onnxgraph.editing.edited import Edited, edited
+from nbhelpers.onnxgraph.editing.nodes import titled
+from nbhelpers.onnxgraph.editing.proof import same
 from nbhelpers.onnxgraph.repairs.evidence import complaint, unchanged
 
 

@@ -14,9 +14,9 @@ from onnx import helper, numpy_helper
 
 from nbhelpers import parity
 from nbhelpers.golden import Case
-from nbhelpers.onnxgraph.edit import free_name, without_dead_parts
-from nbhelpers.onnxgraph.edited import Edited, edited
-from nbhelpers.onnxgraph.nodes import titled
+from nbhelpers.onnxgraph.editing.edit import free_name, without_dead_parts
+from nbhelpers.onnxgraph.editing.edited import Edited, edited
+from nbhelpers.onnxgraph.editing.nodes import titled
 from nbhelpers.onnxgraph.repairs.evidence import compared, largest_change, unchanged
 
 _TRIED_IN_FULL = 5

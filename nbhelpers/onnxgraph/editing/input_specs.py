@@ -1,0 +1,91 @@
+"""Set the dtype and the shape of inputs: a Cast for the one, a trial run for the other."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import onnx
+
+from nbhelpers.errors import GraphError, unknown_name
+from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.editing.edit import free_name
+from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
+from nbhelpers.onnxgraph.editing.rewire import move_readers
+from nbhelpers.onnxgraph.examples import reference_runs
+from nbhelpers.spec import TensorSpec, parse_specs
+
+
+def set_inputs(
+    model: onnx.ModelProto, specs: str | Iterable[TensorSpec], *, try_run: bool = True
+) -> Edited:
+    """Return the model with other dtypes and shapes of inputs; those not named stay.
+
+    Another dtype is turned by a Cast into the one that the graph works in. Another shape is only a
+    note, which nodes may contradict: so the result is run at two batch sizes, and refused if it
+    does not run. What a fixed batch is written into is rewritten by `make_batch_dynamic`.
+
+    Args:
+        model: the model; it is not changed.
+        specs: such as "images:uint8:batch,3,224,224", several parted by spaces, or TensorSpecs.
+        try_run: False for a model that cannot be run here.
+
+    Raises:
+        UnknownName: there is no such input.
+        GraphError: the rank is another, or the graph does not fit the new shape; the node is named.
+        Refusal: a text has not that form.
+    """
+    copy, changes, touched, shaped = copied(model), [], [], []
+    inputs = {value.name: value for value in interface.fed(copy.graph)}
+    for spec in parse_specs(specs) if isinstance(specs, str) else list(specs):
+        if spec.name not in inputs:
+            raise unknown_name("input", spec.name, inputs)
+        value = inputs[spec.name]
+        if not value.type.HasField("tensor_type"):
+            raise GraphError(f"The input {spec.name!r} is no tensor; it has no shape to set.")
+        was = value.type.tensor_type.elem_type
+        dims = interface.dims(value)
+        kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
+        if dims != spec.shape:
+            _check_rank(spec, dims)
+            changes.append(f"input {spec.name!r}: shape {_words(dims)} → {_words(spec.shape)}")
+            shaped.append(spec.name)
+        if kind != was:
+            touched.append(_cast(copy, spec.name, was))
+            changes.append(
+                f"input {spec.name!r}: {interface.dtype(was)} → {spec.dtype}, and a Cast behind it"
+            )
+        value.CopyFrom(onnx.helper.make_tensor_value_info(spec.name, kind, spec.shape))
+    try:
+        result = settled(model, copy, changes, touched, changed=tuple(shaped))
+        if shaped and try_run:
+            reference_runs(result.model)
+    except GraphError as error:
+        names = ", ".join(map(repr, shaped or inputs))
+        raise GraphError(
+            f"The graph does not take {names} in the new form: {error} For a batch of any size use "
+            "make_batch_dynamic, which rewrites the nodes too."
+        ) from error
+    return result
+
+
+def _cast(copy: onnx.ModelProto, name: str, kind: int) -> str:
+    """Put a Cast to the old dtype behind an input; return the node's name."""
+    if any(value.name == name for value in copy.graph.output):
+        raise GraphError(f"{name!r} is an output too; its dtype cannot be changed at the input.")
+    label = free_name(copy.graph, f"{name}_Cast")
+    move_readers(copy.graph, name, label)
+    copy.graph.node.append(onnx.helper.make_node("Cast", [name], [label], name=label, to=kind))
+    return label
+
+
+def _check_rank(spec: TensorSpec, dims: tuple | None) -> None:
+    if dims is not None and len(dims) != len(spec.shape):
+        raise GraphError(
+            f"The input {spec.name!r} has {len(dims)} dims, {_words(dims)}, but {spec} has "
+            f"{len(spec.shape)}; put a Reshape behind it with insert_after instead."
+        )
+
+
+def _words(dims: tuple | None) -> str:
+    return (
+        "unknown" if dims is None else f"({', '.join('?' if d is None else str(d) for d in dims)})"
+    )

@@ -1,0 +1,222 @@
+"""Which nodes hold a size that was worked out from a dim of an input, and which can give it up."""
+
+import math
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from nbhelpers.onnxgraph.sizing.draft import Draft, copies
+
+Obstacle = tuple[onnx.NodeProto, str]
+
+_FAR = 2**31 - 1
+"""A Slice that ends there or beyond takes everything."""
+
+
+class Followed(Draft):
+    """A draft followed at the size of the file and at two others."""
+
+    def static(self, name: str) -> tuple[int | None, ...]:
+        """Return a tensor's dims at the size of the file; none if they are not known."""
+        return self.at[0].shape(name) or ()
+
+    def follows(self, name: str) -> list[bool | None] | None:
+        """Return for each axis whether it depends on the sizes; None where that is not known."""
+        shapes = [sizes.shape(name) for sizes in self.at]
+        known = [shape for shape in shapes if shape is not None]
+        if len(known) < len(shapes) or len({len(shape) for shape in known}) > 1:
+            return None
+        return [None if None in dims else len(set(dims)) > 1 for dims in zip(*known, strict=True)]
+
+
+def rewrite(followed: Followed, *, guess: bool) -> list[Obstacle]:
+    """Write every node anew, and return those that hold a size, each with the reason.
+
+    Args:
+        followed: the draft of the model.
+        guess: take a Resize to a fixed size for a scale.
+    """
+    obstacles: list[Obstacle] = []
+    for node in copies(followed.model.graph.node):
+        why = ""
+        if node.domain in ("", "ai.onnx") and any(_touched(followed, node)):
+            if node.op_type == "Reshape":
+                why = _reshape(followed, node)
+            elif node.op_type == "Resize":
+                why = _resize(followed, node, guess)
+            else:
+                why = _holds(followed, node)
+        wrong = followed.add(node)
+        if not wrong[0]:
+            reasons = (f"takes the size of the file only ({each})" for each in wrong if each)
+            why = why or next(reasons, "")
+        if why:
+            obstacles.append((node, why))
+            for sizes in followed.at:  # what comes behind is not to blame
+                for name in node.output:
+                    sizes.forget(name)
+    return obstacles
+
+
+def _touched(followed: Followed, node: onnx.NodeProto) -> list[bool]:
+    """Return for each axis of the first input whether it follows."""
+    first = node.input[0] if node.input else ""
+    return [each is True for each in followed.follows(first) or ()]
+
+
+def _reshape(followed: Followed, node: onnx.NodeProto) -> str:
+    """Let the target follow: one -1, or sizes computed from the dims of what is reshaped."""
+    was = followed.constant(node.input[1])
+    if was is None:  # computed from the size
+        return ""
+    followed.preview(node)
+    before, after = followed.static(node.input[0]), followed.static(node.output[0])
+    moving, target = _touched(followed, node), list(after)
+    computed: dict[int, tuple[list[int], int]] = {}
+    for axes, places in _groups(before, after):
+        if any(moving[axis] for axis in axes):
+            place = _place(axes, places, before, after, moving)
+            if place is None:
+                sizes = " × ".join(str(after[each]) for each in places)
+                return f"splits {' × '.join(str(before[axis]) for axis in axes)} into {sizes}"
+            rest = math.prod(after[each] or 1 for each in places if each != place)
+            computed[place] = (axes, rest)
+            target[place] = -1
+    if not computed:
+        return f"has the target {was.tolist()}"
+    if len(computed) > 1:
+        node.input[1] = _target(followed, node, target, computed)
+        shown = ["?" if size == -1 else size for size in target]
+        followed.note(node, f"target {was.tolist()} → {shown}, computed from its input")
+    elif was.tolist() != target:
+        node.input[1] = followed.weight(np.array(target, np.int64), f"{node.output[0]}_target")
+        followed.note(node, f"target {was.tolist()} → {target}")
+    return ""
+
+
+def _place(
+    axes: list[int],
+    places: list[int],
+    before: tuple[int | None, ...],
+    after: tuple[int | None, ...],
+    moving: list[bool],
+) -> int | None:
+    """Return which of the places takes the dims that follow; None unless it is exactly one.
+
+    A reshape keeps the flat order: what stands before and after must come from fixed dims alone.
+    """
+    first, last = (next(axis for axis in order if moving[axis]) for order in (axes, axes[::-1]))
+    ahead = math.prod(before[axis] or 1 for axis in axes if axis < first)
+    behind = math.prod(before[axis] or 1 for axis in axes if axis > last)
+    fits = [
+        place
+        for place in places
+        if ahead % math.prod(after[each] or 1 for each in places if each < place) == 0
+        and behind % math.prod(after[each] or 1 for each in places if each > place) == 0
+    ]
+    # A dim of one beside it is one at every size.
+    fits = [place for place in fits if after[place] != 1] or fits
+    return fits[0] if len(fits) == 1 else None
+
+
+def _groups(
+    before: tuple[int | None, ...], after: tuple[int | None, ...]
+) -> list[tuple[list[int], list[int]]]:
+    """Return which axes of a Reshape's input become which of its output: the finest groups of
+    equal product. None if a size is not known.
+    """
+    sizes, targets = ([dim for dim in dims if dim] for dims in (before, after))
+    if len(sizes) < len(before) or len(targets) < len(after):
+        return []
+    found = []
+    axis = place = 0
+    while axis < len(sizes) or place < len(targets):
+        first, start = axis, place
+        axis, place = min(axis + 1, len(sizes)), min(place + 1, len(targets))
+        while math.prod(sizes[first:axis]) != math.prod(targets[start:place]):
+            if math.prod(sizes[first:axis]) < math.prod(targets[start:place]):
+                axis += 1
+            else:
+                place += 1
+        found.append((list(range(first, axis)), list(range(start, place))))
+    return found
+
+
+def _target(
+    followed: Followed,
+    node: onnx.NodeProto,
+    target: list[int | None],
+    computed: dict[int, tuple[list[int], int]],
+) -> str:
+    """Return the name of a Reshape's target; a size is the product of axes, divided by a number."""
+    stem = node.output[0]
+    shape = followed.make("Shape", [node.input[0]], f"{stem}_shape")
+    parts = []
+    for place, size in enumerate(target):
+        if place not in computed:
+            parts.append(followed.weight(np.array([size], np.int64), f"{stem}_size"))
+            continue
+        axes, divisor = computed[place]
+        picked = followed.weight(np.array(axes, np.int64), f"{stem}_axes")
+        dims = followed.make("Gather", [shape, picked], f"{stem}_dims", axis=0)
+        if len(axes) > 1:
+            dims = followed.make("ReduceProd", [dims], f"{stem}_product", keepdims=1)
+        if divisor > 1:
+            by = followed.weight(np.array([divisor], np.int64), f"{stem}_divisor")
+            dims = followed.make("Div", [dims, by], f"{stem}_quotient")
+        parts.append(dims)
+    return followed.make("Concat", parts, f"{stem}_sizes", axis=0)
+
+
+def _resize(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
+    """Take sizes that are whole multiples for scales, if the result will be compared."""
+    sizes = followed.constant(node.input[3]) if len(node.input) > 3 and node.input[3] else None
+    if sizes is None:
+        return ""
+    ratios = [
+        float(out / size) if size else 0.0
+        for out, size in zip(sizes, followed.static(node.input[0]), strict=False)
+    ]
+    whole = len(ratios) == len(_touched(followed, node)) and all(r.is_integer() for r in ratios)
+    if not guess or not whole:
+        return f"resizes to the fixed sizes {sizes.tolist()}"
+    scales = followed.weight(np.array(ratios, np.float32), f"{node.output[0]}_scales")
+    node.input[:] = [*node.input[:2], scales]
+    followed.note(node, f"sizes {sizes.tolist()} → scales {ratios}")
+    return ""
+
+
+def _holds(followed: Followed, node: onnx.NodeProto) -> str:
+    """Return which size a node holds that may have been worked out from a dim that follows."""
+    moving, fixed = _touched(followed, node), followed.static(node.input[0])
+    attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+    axis = attributes.get("axis", 0)
+    if node.op_type in ("AveragePool", "MaxPool", "LpPool"):
+        window = attributes["kernel_shape"]
+        if any(
+            size == dim and size > 1 and follows
+            for size, dim, follows in zip(window, fixed[2:], moving[2:], strict=True)
+        ):
+            return f"has a window of {' × '.join(map(str, window))}, all that there is"
+    elif node.op_type == "Slice" and len(node.input) > 2:
+        return _slice(followed, node, moving)
+    elif node.op_type in ("Gather", "Split") and moving[axis % len(moving)]:
+        if node.op_type == "Split" or followed.constant(node.input[1]) is not None:
+            return f"picks fixed places of axis {axis}"
+    elif node.op_type in ("AffineGrid", "MaxUnpool") and len(node.input) > 1:
+        sizes = followed.constant(node.input[-1])
+        if sizes is not None:
+            return f"has the fixed sizes {sizes.tolist()}"
+    return ""
+
+
+def _slice(followed: Followed, node: onnx.NodeProto, moving: list[bool]) -> str:
+    ends = followed.constant(node.input[2])
+    axes = followed.constant(node.input[3]) if len(node.input) > 3 else np.arange(len(moving))
+    if ends is None or axes is None:
+        return ""
+    for end, axis in zip(ends.tolist(), axes.tolist(), strict=True):
+        if moving[axis % len(moving)] and 0 < end < _FAR:
+            return f"ends at {end} on axis {axis}"
+    return ""
