@@ -27,7 +27,7 @@ from nbhelpers.convert.preflight import obstacles
 from nbhelpers.convert.retarget import Rewrite, retarget
 from nbhelpers.convert.run import run_view
 from nbhelpers.errors import ConversionError, GraphError, ParityError
-from nbhelpers.onnxgraph.examples import reference_runs
+from nbhelpers.onnxgraph.examples import check_examples_fit, reference_runs
 from nbhelpers.onnxgraph.light import weights_size
 from nbhelpers.parity import TOLERANCE, Report, compare
 from nbhelpers.spec import TensorSpec
@@ -142,6 +142,7 @@ def onnx2tf(
         model = onnxgraph.check(onnx_path)
     else:
         model = onnxgraph.load(onnx_path)
+    check_examples_fit(model)
     if pb_path is not None:  # before the work, too
         _check_size(weights_size(model))
     conversion = _pipeline(model, target)

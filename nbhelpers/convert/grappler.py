@@ -3,6 +3,7 @@
 The process is started once and serves until this one ends; a new one replaces it if it crashes.
 """
 
+import atexit
 import os
 import signal
 import subprocess
@@ -39,7 +40,15 @@ def start() -> subprocess.Popen:
         pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
         worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere)
         _process = os.getpid(), worker
+        atexit.register(_end, os.getpid(), worker)
     return _process[1]
+
+
+def _end(owner: int, worker: subprocess.Popen) -> None:
+    """Let the worker end with the process that started it."""
+    if os.getpid() == owner:
+        worker.kill()
+        worker.communicate()
 
 
 def run(

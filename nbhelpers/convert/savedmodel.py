@@ -19,6 +19,7 @@ import numpy as np
 from nbhelpers.convert import compat, variables
 from nbhelpers.convert.frozen import FrozenGraph, hollowed
 from nbhelpers.convert.graphdef import GraphView, TensorInfo, load_graph_def
+from nbhelpers.convert.order import check_nodes
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.spec import TensorSpec
 
@@ -161,8 +162,10 @@ def load_saved_model(
     """
     tf = compat.tensorflow()
 
-    read_saved_model(export_dir, tags=tags)  # says what is wrong with it in our words
-    loaded = tf.saved_model.load(str(export_dir), tags=list(tags))
+    read = read_saved_model(export_dir, tags=tags)  # says what is wrong with it in our words
+    check_nodes(read.graph_def)
+    with _refusals(f"{export_dir} cannot be loaded"):
+        loaded = tf.saved_model.load(str(export_dir), tags=list(tags))
 
     def call(
         feeds: Mapping[str, np.ndarray], signature: str = SERVING_DEFAULT
@@ -179,7 +182,8 @@ def load_saved_model(
             raise GraphError(
                 f"The signature {signature!r} also takes {', '.join(left_out)}; feed them too."
             )
-        results = function(**{name: tf.constant(value) for name, value in feeds.items()})
+        with _refusals(f"The signature {signature!r} of {export_dir} failed"):
+            results = function(**{name: tf.constant(value) for name, value in feeds.items()})
         return {name: value.numpy() for name, value in results.items()}
 
     return call
@@ -279,8 +283,19 @@ def _spec(info: "meta_graph_pb2.TensorInfo") -> TensorSpec:
         for i, d in enumerate(info.tensor_shape.dim)
     ]
     # An initialisation op of TensorFlow 2 stands among the signatures with no dtype at all.
-    dtype = tf.as_dtype(info.dtype).name if info.dtype else ""
+    with _refusals(f"The signature's tensor {info.name!r} has no type that TensorFlow knows"):
+        dtype = tf.as_dtype(info.dtype).name if info.dtype else ""
     return TensorSpec(info.name, dtype, tuple(dims))
+
+
+@contextlib.contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    """Say in one sentence what TensorFlow raises, which may be anything."""
+    try:
+        yield
+    except Exception as error:
+        said = str(getattr(error, "message", error)).strip() or type(error).__name__
+        raise GraphError(f"{what}: {said.splitlines()[0]}") from error
 
 
 @contextlib.contextmanager

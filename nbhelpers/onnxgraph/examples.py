@@ -12,6 +12,7 @@ import onnx
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.extent import check_extent
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.spec import TensorSpec
 
@@ -32,13 +33,8 @@ def feeds(
     `other`.
     """
     specs = tuple(specs)
-    symbols = {spec.shape[0] for spec in specs if spec.shape and isinstance(spec.shape[0], str)}
     made = {}
-    for number, spec in enumerate(specs):
-        shape = tuple(
-            dim if isinstance(dim, int) else (batch if dim in symbols else other)
-            for dim in spec.shape
-        )
+    for number, (spec, shape) in enumerate(zip(specs, _shapes(specs, batch, other), strict=True)):
         if math.prod(shape) > LARGEST:
             raise GraphError(
                 f"The input {spec.name!r} of the shape {shape} is too large for an example input; "
@@ -46,6 +42,30 @@ def feeds(
             )
         made[spec.name] = TensorSpec(spec.name, spec.dtype, shape).random(batch, seed=seed + number)
     return made
+
+
+def _shapes(specs: tuple[TensorSpec, ...], batch: int, other: int) -> list[tuple[int, ...]]:
+    symbols = {spec.shape[0] for spec in specs if spec.shape and isinstance(spec.shape[0], str)}
+    return [
+        tuple(
+            dim if isinstance(dim, int) else (batch if dim in symbols else other)
+            for dim in spec.shape
+        )
+        for spec in specs
+    ]
+
+
+def check_examples_fit(
+    model: onnx.ModelProto, *, batch: int = 3, specs: Iterable[TensorSpec] | None = None
+) -> None:
+    """Check, without running the model, that its tensors find room for usual example inputs.
+
+    Raises:
+        GraphError: a tensor would take a large part of the machine's memory; it is named.
+    """
+    specs = tuple(interface.inputs(model) if specs is None else specs)
+    names = [spec.name for spec in specs]
+    check_extent(model, dict(zip(names, _shapes(specs, batch, EVEN_SIZES[0]), strict=True)))
 
 
 def has_dynamic_batch(specs: Iterable[TensorSpec]) -> bool:
@@ -87,6 +107,7 @@ def reference_runs(
     runner = Runner(model, fetch=fetch)
     specs = interface.inputs(model) if specs is None else tuple(specs)
     wanted = tuple(batches) if has_dynamic_batch(specs) else (1,)
+    check_examples_fit(model, batch=max(wanted), specs=specs)
     if not has_other_symbols(specs):
         return [_first_run(runner, specs, batch, (1,), seed) for batch in wanted]
     runs = [_first_run(runner, specs, wanted[0], EVEN_SIZES, seed)]

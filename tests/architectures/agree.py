@@ -1,0 +1,59 @@
+"""Convert ONNX files for every target and compare on its runtime: `python agree.py folder`.
+
+Needs `benchmarks/coverage` on the module path.
+Prints a line for each file and target: the largest difference as a share of the largest output, at
+two batch sizes and, where sizes are symbolic, an even and an odd one; or what went wrong.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import measure_legacy
+
+from nbhelpers import convert, onnxgraph, parity
+from nbhelpers.convert import optables
+from nbhelpers.errors import Refusal
+from nbhelpers.onnxgraph.examples import reference_runs
+
+
+def converted(model, target):
+    """Return the conversion, or what went wrong; it is compared later, with all the others."""
+    try:
+        return convert.onnx2tf(model, None, target=target, verify=False)
+    except Refusal as error:
+        return f"refused: {error}"
+
+
+def seen_by(target, jobs):
+    """Return the outputs of each (conversion, [inputs]), or what went wrong."""
+    if target == "tf2":
+        return [[convert.run_conversion(made, each) for each in fed] for made, fed in jobs]
+    with tempfile.TemporaryDirectory() as folder:
+        return measure_legacy.run(target, jobs, Path(folder))
+
+
+def verdict(runs, seen):
+    """Return the largest difference, or what is wrong."""
+    if isinstance(seen, str):
+        return seen
+    reports = [parity.compare(run[2], found) for run, found in zip(runs, seen, strict=True)]
+    bad = [repr(report) for report in reports if not report.ok]
+    return " ".join("; ".join(bad).split()) or f"{max(report.worst for report in reports):.1e}"
+
+
+def main(folder):
+    """Take the targets one by one, so that each old runtime starts once."""
+    models = {path.name: onnxgraph.load(path) for path in sorted(folder.glob("*.onnx"))}
+    runs = {name: reference_runs(model, batches=(1, 3)) for name, model in models.items()}
+    for target in optables.TARGETS:
+        made = {name: converted(model, target) for name, model in models.items()}
+        good = {name: each for name, each in made.items() if not isinstance(each, str)}
+        jobs = [(each, [feeds for _, feeds, _ in runs[name]]) for name, each in good.items()]
+        seen = {**made, **dict(zip(good, seen_by(target, jobs), strict=True))}
+        for name in models:
+            print(name, target, verdict(runs[name], seen[name]), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
