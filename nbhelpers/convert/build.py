@@ -1,7 +1,8 @@
-"""ONNX → GraphDef: onnx-tf's handlers, called node by node inside a plain graph, names kept.
+"""ONNX → GraphDef: handlers, called node by node inside a plain graph, names kept.
 
-Its own entry points let AutoGraph rewrite every handler, which takes nearly all of the time of a
-conversion; a name scope for each ONNX node gives the same graph without it.
+They are registered and found as onnx-tf does it. Its own entry points let AutoGraph rewrite every
+handler, which takes nearly all of the time of a conversion; a name scope for each ONNX node gives
+the same graph without it.
 """
 
 import contextlib
@@ -17,7 +18,6 @@ from nbhelpers.convert import compat
 from nbhelpers.convert.frozen import LARGE, FrozenGraph
 from nbhelpers.convert.naming import Names
 from nbhelpers.convert.obstacles import Obstacle, Refused
-from nbhelpers.errors import ConversionError
 from nbhelpers.onnxgraph.functions import inline_functions
 
 if TYPE_CHECKING:
@@ -98,15 +98,19 @@ def attempt(model: onnx.ModelProto) -> Built:
         tensors = handlers.Tensors(_weights(model.graph), names, subgraph=builder.subgraph)
         inputs = {}
         for value in model.graph.input:
-            if value.name not in tensors.weights:
+            if not _is_tensor(value):
+                builder.obstacles.append(builder.no_tensor("input", value))
+                tensors.lost.add(value.name)
+            elif value.name not in tensors.weights:
                 tensors[value.name] = inputs[value.name] = _placeholder(tf, value, names)
         builder.run(model.graph, tensors)
         outputs = {}
         for value in model.graph.output:
-            if value.name not in tensors and builder.obstacles:
+            if value.name in tensors.lost:
                 continue
             if not isinstance(tensors[value.name], tf.Tensor):
-                raise ConversionError(_not_a_tensor("output", value))
+                builder.obstacles.append(builder.no_tensor("output", value))
+                continue
             # An Identity of its own gives the output ONNX's name, whatever the optimiser folds.
             outputs[value.name] = tf.identity(tensors[value.name], name=names.legal(value.name))
     new_names = _names_after_onnx(graph, builder.made, names)
@@ -192,6 +196,11 @@ class _Builder:
         found = self.table.get(_domain(node), {}).get(node.op_type)
         return found if found is not None and knows(found) else None
 
+    def no_tensor(self, role: str, value: onnx.ValueInfoProto) -> Obstacle:
+        """Return what is said of an input or output that TensorFlow cannot have."""
+        why = "is not a tensor but a sequence or an optional value, which no graph here can take"
+        return Obstacle(value.name, role, self.opset, why, "pass its elements as tensors")
+
     def _unknown(self, node: onnx.NodeProto) -> Obstacle:
         domain = _domain(node)
         why = "has no TensorFlow counterpart here"
@@ -246,8 +255,6 @@ def _results(handler: Any, node: onnx.NodeProto, tensors: "Tensors") -> list:
 
 
 def _placeholder(tf: ModuleType, value: onnx.ValueInfoProto, names: Names) -> Any:
-    if value.type.WhichOneof("value") != "tensor_type":
-        raise ConversionError(_not_a_tensor("input", value))
     kind = value.type.tensor_type
     dims = [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
@@ -255,11 +262,8 @@ def _placeholder(tf: ModuleType, value: onnx.ValueInfoProto, names: Names) -> An
     return tf.compat.v1.placeholder(dtype, shape, name=names.legal(value.name))
 
 
-def _not_a_tensor(role: str, value: onnx.ValueInfoProto) -> str:
-    return (
-        f"The model's {role} {value.name!r} is not a tensor but a sequence or an optional value; "
-        "TensorFlow has none in a graph. Pass its elements as tensors of their own."
-    )
+def _is_tensor(value: onnx.ValueInfoProto) -> bool:
+    return value.type.WhichOneof("value") == "tensor_type"
 
 
 def _names_after_onnx(graph: Any, made: Mapping[str, str], names: Names) -> dict[str, str]:

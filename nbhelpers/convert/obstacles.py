@@ -14,7 +14,8 @@ NAMED = 10
 class Obstacle:
     """One ONNX node that cannot be converted: `why`, and what would `help`.
 
-    `op` has its domain if that is not ONNX's own; `opset` is the version in which it is used.
+    `op` has its domain if that is not ONNX's own, and is "input" or "output" for those of the
+    model; `opset` is the version in which it is used.
     """
 
     node: str
@@ -26,7 +27,10 @@ class Obstacle:
     def __str__(self) -> str:
         """Return one sentence."""
         joint = ". " if self.help[:1].isupper() else "; "
-        return f"ONNX node {self.node!r} ({self.op}) {self.why}{joint}{self.help}"
+        called = f"ONNX node {self.node!r} ({self.op})"
+        if self.op in ("input", "output"):
+            called = f"The model's {self.op} {self.node!r}"
+        return f"{called} {self.why}{joint}{self.help}"
 
 
 class Refused(ConversionError):
