@@ -19,6 +19,7 @@ NOTEBOOKS = $(wildcard notebooks/*.ipynb)
 # Whoever picks tests by name may pick none of one part: pytest's exit status 5 is no failure then.
 NO_TESTS_STATUS = $(if $(strip $(PYTEST_ARGS)),5,0)
 OPTABLES := nbhelpers/convert/optables
+ARCHITECTURES := build/architectures
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable \
 	"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 
@@ -30,16 +31,16 @@ HANDOFF_OPTIONS = $(call option,MODEL,--model) $(call option,CHECKPOINT,--checkp
 	$(call option,OUTPUTS,--outputs) $(call option,OPSET,--opset)
 
 # A typing mistake in a name would hand off another model than was meant.
-VARIABLES := MODEL CHECKPOINT NAME TARGETS INPUTS OUTPUTS OPSET PYTHON SETUP TH TF PYTEST_ARGS LAB_ARGS BROWSERS
+VARIABLES := MODEL CHECKPOINT NAME TARGETS INPUTS OUTPUTS OPSET PYTHON SETUP TH TF PYTEST_ARGS LAB_ARGS BENCH_ARGS BROWSERS
 GIVEN = $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v)))
 UNKNOWN = $(filter-out $(VARIABLES),$(GIVEN))
 check_variables = $(if $(strip $(UNKNOWN)),$(error There is no variable $(strip $(UNKNOWN)); \
 	make handoff takes $(wordlist 1,7,$(VARIABLES))))
 
-.PHONY: help setup legacy dev handoff lab browser test check bench coverage optables clean distclean
+.PHONY: help setup legacy dev handoff lab browser test check bench architectures coverage optables clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## both environments (.envs/th, .envs/tf) and the kernels train and convert
 	@$(SETUP) th tf kernels
@@ -92,9 +93,14 @@ check: ## lint, format, types, import contracts, spelling, notebooks without out
 	run $(TH)/python -m pytest -q $(wildcard tests/project/test_notebook_structure.py) tests/project/test_pins.py; \
 	exit $$status
 
-bench: setup ## conversion time and latency against raw onnx-tf, in one run: writes benchmarks/RESULTS.md
-	@$(TH)/python benchmarks/export_resnet18.py build/bench/resnet18.onnx
-	@$(TF)/python benchmarks/conversion.py build/bench/resnet18.onnx
+bench: ## speed and memory against other converters: writes benchmarks/RESULTS.md (parts of it: BENCH_ARGS=)
+	@$(SETUP) th tf kernels legacy bench
+	@$(TF)/python benchmarks/speed $(BENCH_ARGS)
+
+architectures: ## real networks of both exporters on every target: writes benchmarks/architectures/README.md
+	@$(SETUP) th tf kernels legacy architectures
+	@.envs/architectures/bin/python benchmarks/architectures/export.py $(ARCHITECTURES)
+	@$(TF)/python benchmarks/architectures/measure.py $(ARCHITECTURES)
 
 coverage: setup legacy ## onnx's own test suite on every target, each on its runtime: writes benchmarks/coverage/
 	@$(TF)/python benchmarks/coverage/measure.py

@@ -12,21 +12,22 @@ import sys
 from pathlib import Path
 
 from envsetup import kernelspecs, pinfiles, resolve, venvs
-from envsetup.catalogue import ENVIRONMENTS, LEGACY, Environment
+from envsetup.catalogue import BENCH, ENVIRONMENTS, LEGACY, Environment
 from envsetup.report import SetupError, say
 from envsetup.turns import only_one
 
 DEV = ["dev-th", "dev-tf"]
-SEVERAL = {"dev": DEV, "legacy": LEGACY}
+SEVERAL = {"dev": DEV, "legacy": LEGACY, "bench": BENCH}
 HELP = """verbs:
   th, tf               the environments of the kernels train and convert
   tf1.4 tf1.13 tf1.15  the legacy runtimes; `legacy` for all three
+  architectures, peers what the benchmarks need: real networks, other converters; `bench` for both
   dev-th, dev-tf       what tests and checks need, on top of th and tf; `dev` for both
   kernels              register the kernels train and convert with the environment that runs
                        JupyterLab: .envs/th, or the conda environment th when that runs this
   conda-files          write environment-th.yml and environment-tf.yml from the pin files
   lock NAME ...        rewrite the generated part of pin files
-                       (th tf dev-th dev-tf tf1.4 tf1.13 tf1.15)
+                       (those above and the dev ones)
 """
 
 

@@ -3,13 +3,14 @@
 Every network gets sensible statistics of its normalisation layers by seeing a few seeded batches,
 and is exported twice: by the TorchScript exporter at opset 13 (`name.onnx`) and by the dynamo
 exporter (`name.dynamo.onnx`), with a dynamic batch. `networks.py` has those that no package builds;
-they are what the tests use, and what `names` = "own" means. The others need torchvision 0.29.2 and
-transformers 5.23.0 (torchvision installed with --no-deps: it asks for another build of torch).
+they are what the tests use, and what `names` = "own" means. The others need torchvision and
+transformers, which the environment `architectures` has.
 """
 
 import contextlib
 import functools
 import io
+import json
 import logging
 import os
 import re
@@ -23,6 +24,8 @@ os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 import networks
 import torch
 from torch import nn
+
+torch.backends.mha.set_fastpath_enabled(False)  # its fused op has no ONNX counterpart
 
 
 @functools.cache
@@ -61,6 +64,7 @@ def segmentation(name):
 
 def transformer(kind, **options):
     """Return a model of transformers, built from a configuration, that gives one tensor."""
+    torchvision()  # transformers imports it by itself, where it is installed
     import transformers
 
     config = getattr(transformers, f"{kind}Config")(
@@ -143,20 +147,22 @@ MODELS = {
 OWN = list(MODELS)[list(MODELS).index("detector") :]
 """Those of `networks.py`."""
 
+NOT_EXPORTED = "not_exported.json"
+"""What an exporter refused, by file, beside the files."""
+
 OPSETS = {"spatial_transformer": 20, "vit": 14}
 """The oldest that can say it, where 13 cannot."""
 
 
-def build(name):
-    """Return (module in eval mode, function batch → input)."""
+def build(factory, example):
+    """Return a module of a factory, seeded and in eval mode; `example` is batch → input."""
     torch.manual_seed(0)
-    factory, example = MODELS[name]
     module = factory()
     for parameter in module.parameters():
         if parameter.dim() > 1 and not parameter.any():  # an untrained head that would give zeros
             nn.init.normal_(parameter, std=0.1)
     calibrate(module, example)
-    return module.eval(), example
+    return module.eval()
 
 
 def calibrate(module, example, rounds=3):
@@ -177,7 +183,8 @@ def calibrate(module, example, rounds=3):
 
 def export(name, folder):
     """Write both files of one network; return what went wrong by file."""
-    module, example = build(name)
+    factory, example = MODELS[name]
+    module = build(factory, example)
     failed = {}
     x = example(2)
     dims = {"recurrent": {0: "batch", 1: "length"}} if name in ("lstm", "gru") else {}
@@ -205,14 +212,16 @@ def export(name, folder):
 
 def main():
     logging.disable(logging.CRITICAL)
-    torch.backends.mha.set_fastpath_enabled(False)  # its fused op has no ONNX counterpart
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     names = sys.argv[2:] or MODELS
+    failed = {}
     for name in OWN if names == ["own"] else names:
         for file, error in export(name, folder).items():
-            print(f"{file}: {type(error).__name__}: {str(error).splitlines()[0][:200]}")
+            failed[file] = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
+            print(f"{file}: {failed[file]}")
         print(name, flush=True)
+    (folder / NOT_EXPORTED).write_text(json.dumps(failed, indent=1) + "\n")
 
 
 if __name__ == "__main__":

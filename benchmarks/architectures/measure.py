@@ -7,9 +7,9 @@ table holds the largest difference as a share of the largest output, or why it w
 """
 
 import argparse
+import json
 import sys
 import tempfile
-import time
 import warnings
 from pathlib import Path
 
@@ -24,15 +24,20 @@ from nbhelpers.errors import Refusal
 from nbhelpers.onnxgraph.examples import reference_runs
 
 HERE = Path(__file__).resolve().parent
+HEAD = """# Real architectures
+
+Made by `make architectures`: networks with seeded weights, exported by PyTorch's TorchScript
+exporter (`name.onnx`) and by its dynamo exporter (`name.dynamo.onnx`). The largest difference from
+onnxruntime at batch 1 and 3, as a share of the largest output, on each target's own runtime.
+"""
 
 
 def row(path, targets):
-    """Return {"file", "seconds", target: what became of it} for one ONNX file."""
+    """Return {"file", "opset", "nodes", target: what became of it} for one ONNX file."""
     model = onnxgraph.load(path)
     runs = reference_runs(model, batches=(1, 3))
     cells = {"file": path.name, "opset": onnxgraph.opset(model), "nodes": len(model.graph.node)}
     for target in targets:
-        begin = time.perf_counter()
         try:
             made = convert.onnx2tf(model, None, target=target)
         except Refusal as error:
@@ -41,7 +46,6 @@ def row(path, targets):
         except Exception as error:
             cells[target] = f"FAILED: {type(error).__name__} {str(error)[:160]}"
             continue
-        cells.setdefault("seconds", f"{time.perf_counter() - begin:.1f}")
         cells[target] = judged(made, target, runs)
     return cells
 
@@ -71,19 +75,25 @@ def main():
     paths = sorted(options.folder.glob("*.onnx"))
     if options.only and options.only != "own":
         paths = [p for p in paths if p.name.split(".")[0] in options.only.split(",")]
-    columns = ["file", "opset", "nodes", "seconds", *targets]
+    columns = ["file", "opset", "nodes", *targets]
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     for path in paths:
         cells = row(path, targets)
         lines.append("| " + " | ".join(str(cells.get(c, "")) for c in columns) + " |")
         print(lines[-1], flush=True)
     if not options.only and len(targets) == len(optables.TARGETS):
-        head = (
-            "# Real architectures\n\nMade by `export.py` (which says what it needs) and "
-            "`measure.py`. The largest difference from onnxruntime, as a share of the\n"
-            "largest output, on each target's own runtime.\n\n"
-        )
-        (HERE / "README.md").write_text(head + "\n".join(lines) + "\n")
+        text = "\n".join([HEAD, *lines, *not_exported(options.folder)]) + "\n"
+        (HERE / "README.md").write_text(text, encoding="utf-8")
+
+
+def not_exported(folder):
+    """Return a list of the files that PyTorch's exporters did not write, with their reason."""
+    path = folder / "not_exported.json"
+    failed = json.loads(path.read_text()) if path.exists() else {}
+    if failed:
+        yield from ("", "Not there, because PyTorch's exporter refused:", "")
+    for file, reason in sorted(failed.items()):
+        yield f"- {file}: {reason}"
 
 
 if __name__ == "__main__":

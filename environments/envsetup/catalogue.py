@@ -23,6 +23,12 @@ class Environment:
     minutes: str
     no_deps: bool = False
     legacy: bool = False
+    bench: bool = False
+
+    @property
+    def imports_checkout(self) -> bool:
+        """Whether `nbhelpers` is made importable there."""
+        return not (self.legacy or self.bench)
 
     @property
     def folder(self) -> Path:
@@ -54,6 +60,10 @@ ENVIRONMENTS = {
         Environment("tf1.4", "3.6", "about a minute", legacy=True),
         Environment("tf1.13", "3.6", "about a minute", legacy=True),
         Environment("tf1.15", "3.7", "about a minute", legacy=True),
+        # torchvision asks for another build of torch: the pin file is complete.
+        Environment("architectures", "3.11", "2-5 minutes", no_deps=True, bench=True),
+        Environment("peers", "3.11", "2-5 minutes", bench=True),
     )
 }
 LEGACY = [name for name, environment in ENVIRONMENTS.items() if environment.legacy]
+BENCH = [name for name, environment in ENVIRONMENTS.items() if environment.bench]

@@ -17,7 +17,12 @@ from .pinfiles import Pin
 from .report import say
 
 # A pin file -> those whose versions it keeps. An addition goes on top of the first of them.
-AGREES_WITH = {"tf": ["th"], "dev-th": ["th"], "dev-tf": ["tf", "th", "dev-th"]}
+AGREES_WITH = {
+    "tf": ["th"],
+    "dev-th": ["th"],
+    "dev-tf": ["tf", "th", "dev-th"],
+    "architectures": ["th", "dev-th"],
+}
 LOG = ENVS / "lock.log"
 # torch's CUDA build pins these itself, and its CPU build has none of them.
 _CUDA = ("nvidia-", "cuda-", "triton")

@@ -19,7 +19,7 @@ def ensure(environment: Environment) -> None:
     name = environment.name
     if not is_ready(environment, name):
         _build(environment)
-    if not environment.legacy and not is_ready(environment, PACKAGE):
+    if environment.imports_checkout and not is_ready(environment, PACKAGE):
         _link_checkout(environment)
     say(f"{name}: ready")
 

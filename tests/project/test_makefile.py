@@ -48,6 +48,20 @@ def test_make_alone_lists_every_target(project):
     assert set(phony[1].split()) == set(TARGETS)
 
 
+def test_bench_and_architectures_make_what_they_need_first(project):
+    bench = make(project, "-n", "bench", "SETUP=setup", "BENCH_ARGS=latency --only vit").stdout
+    assert bench.splitlines() == [
+        "setup th tf kernels legacy bench",
+        ".envs/tf/bin/python benchmarks/speed latency --only vit",
+    ]
+    architectures = make(project, "-n", "architectures", "SETUP=setup").stdout.splitlines()
+    assert architectures[0] == "setup th tf kernels legacy architectures"
+    assert [line.split()[1] for line in architectures[1:]] == [
+        "benchmarks/architectures/export.py",
+        "benchmarks/architectures/measure.py",
+    ]
+
+
 def handoff(project, *arguments, **variables):
     """What the runner of `make handoff` is called with, one argument a line."""
     python = project / ".envs" / "th" / "bin" / "python"

@@ -11,7 +11,7 @@ from envsetup.report import SetupError
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [*ENVIRONMENTS, "dev-th", "dev-tf"]
-MODERN = ["th", "tf", "dev-th", "dev-tf"]
+MODERN = ["th", "tf", "dev-th", "dev-tf", "architectures"]
 # What the user named and what only one kernel has.
 IN_TH = {"torch", "onnx", "onnxruntime", "jupyterlab", "papermill", "ipywidgets", "matplotlib"}
 IN_TF = {"tensorflow", "onnx-tf", "onnx", "onnxruntime", "ipywidgets", "ipykernel", "matplotlib"}
@@ -76,9 +76,11 @@ def test_the_conda_file_holds_the_pins_of_the_pin_file(name):
     assert "-r " not in pip
 
 
-def test_only_tf_declares_a_conflict():
-    assert [name for name in FILES if pinfiles.declared_conflicts(name)] == ["tf"]
-    assert len(pinfiles.declared_conflicts("tf")) == 1
+def test_a_conflict_is_declared_where_dependencies_are_left_out():
+    declared = [name for name in FILES if pinfiles.declared_conflicts(name)]
+    assert declared == ["tf", "architectures"]
+    assert declared == [name for name, each in ENVIRONMENTS.items() if each.no_deps]
+    assert all(len(pinfiles.declared_conflicts(name)) == 1 for name in declared)
 
 
 def test_no_file_names_an_index():

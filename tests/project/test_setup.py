@@ -41,6 +41,15 @@ def test_pins_are_installed_as_decided(checkout):
     assert not [line for line in checkout.calls if "index" in line]
 
 
+def test_the_benchmarks_environments_are_pins_alone(checkout):
+    checkout.pretend("3.11")
+    said = checkout.setup("bench")
+    assert said.stdout.splitlines()[1::2] == ["architectures: ready", "peers: ready"]
+    architectures, peers = [line for line in checkout.calls if " install " in line]
+    assert "--no-deps -r" in architectures and architectures.endswith("/architectures.txt")
+    assert "--no-deps" not in peers and peers.endswith("environments/peers.txt")
+
+
 def test_a_changed_pin_installs_anew_and_a_changed_reason_does_not(checkout):
     checkout.pretend("3.11")
     checkout.setup("tf")

@@ -1,0 +1,66 @@
+"""Make what is run of what was converted: `python artefacts.py WHAT arguments`, in `tf`.
+
+`saved_model frozen.pb folder`, `twin ResNet50 folder C H W` (of keras.applications), `ours
+model.onnx target out.pb`, `old folder target out.pb` (onnx-tf's SavedModel, retargeted by our rules
+alone), and `ops folder-or-pb`, which prints op → number of nodes.
+"""
+
+import json
+import os
+import sys
+
+from nbhelpers import convert
+from nbhelpers.errors import Refusal
+
+
+def saved_model(pb, folder):
+    convert.build_saved_model(pb, folder)
+
+
+def twin(name, folder, *size):
+    import keras
+
+    channels, height, width = map(int, size)
+    keras.utils.set_random_seed(0)
+    options = {"weights": None, "input_shape": (height, width, channels)}
+    getattr(keras.applications, name)(**options).export(folder, verbose=False)
+
+
+def ours(model, target, out):
+    convert.onnx2tf(model, out, target=target, verify=False)
+
+
+def old(folder, target, out):
+    from nbhelpers.convert.retarget import retarget
+
+    graph = convert.open_graph(folder).graph.as_graph_def()
+    convert.save_graph_def(retarget(served(graph, folder), target).graph_def, out)
+
+
+def served(graph_def, folder):
+    """Return the part of a SavedModel's graph that its signature needs: nothing loads or saves."""
+    from tensorflow.python.framework import graph_util
+
+    signature = convert.read_saved_model(folder).signatures["serving_default"]
+    outputs = [tensor.partition(":")[0] for tensor in signature.outputs.values()]
+    return graph_util.extract_sub_graph(graph_def, outputs)
+
+
+def ops(path):
+    counts = convert.op_histogram(convert.open_graph(path).graph.as_graph_def())
+    return {op: count for op, count in counts.items() if op != "Const"}
+
+
+def main():
+    what, *arguments = sys.argv[1:]
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what TensorFlow prints is no answer
+    try:
+        said = globals()[what](*arguments) or {}
+    except Refusal as error:
+        said = {"failed": str(error)[:300]}
+    answers.write(json.dumps(said) + "\n")
+
+
+if __name__ == "__main__":
+    main()

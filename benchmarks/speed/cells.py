@@ -1,0 +1,87 @@
+"""The cells of the tables in the report, and the notes below them."""
+
+import results
+from catalogue import MODELS
+
+SAME = 1e-3
+"""A difference from onnxruntime, as a share of the largest output, that is no rounding."""
+
+
+def in_order(part):
+    """Return the results of a part by network, in the catalogue's order."""
+    rows = results.load(part)
+    return {name: rows[name] for name in MODELS if name in rows}
+
+
+def baseline():
+    """Return the MB that importing takes."""
+    return results.load("conversion").get("", {}).get("megabytes", 0)
+
+
+def line(*cells):
+    """Return a row of a table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def head(*titles):
+    """Return the two rows that begin a table."""
+    return [line("", *titles), line(*["---"] * (len(titles) + 1))]
+
+
+def number(value, form):
+    """Return a number, or a dash if there is none."""
+    return "–" if value is None else form.format(value)
+
+
+def seconds(run):
+    """Return the time of a conversion."""
+    return f"{run['seconds']:.2f}" if "seconds" in run else "failed"
+
+
+def milliseconds(each, share=None):
+    """Return a latency and, in brackets, our share of it."""
+    if "ms" not in each:
+        return "failed" if each else "–"
+    text = f"{each['ms']:.1f}" + (f" ({share:.2f})" if share else "")
+    return f"{text}, wrong" if wrong(each) else text
+
+
+def verdict(met):
+    """Return whether a limit is met."""
+    return "met" if met else "**not met**"
+
+
+def ran(seen, title):
+    """Whether a graph ran, and computed what the model says."""
+    each = seen.get(title, {})
+    return "ms" in each and not wrong(each)
+
+
+def wrong(each):
+    """Whether a graph computes something else."""
+    difference = each.get("difference", 0)
+    return isinstance(difference, str) or not difference <= SAME
+
+
+def notes(rows):
+    """Return a line for each thing that failed, was wrong, or needed another file.
+
+    `rows` has (name, title → what was measured).
+    """
+    found = {}
+    for name, row in rows:
+        for title, each in row.items():
+            if said := _note(each):
+                found.setdefault(f"{title} {said}", []).append(name)
+    return ["", *(f"- {', '.join(names)}: {said}" for said, names in found.items())]
+
+
+def _note(each):
+    if each.get("failed"):
+        return f"failed: {each['failed']}"
+    if wrong(each):
+        seen = each["difference"]
+        return f"is wrong: {seen if isinstance(seen, str) else f'{seen:.1g} of the largest output'}"
+    if "opset11" in each.get("file", ""):
+        return "takes only the file of opset 11"
+    return ""

@@ -1,0 +1,120 @@
+"""One conversion in this process: `python converters.py WHICH model.onnx out`; prints JSON.
+
+What is imported before the clock starts is timed too, as "import". Runs in the environment `tf`,
+and `onnx2tf` in `peers`.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def ours(verify):
+    """Return a function that converts as this project does, to a frozen graph for `tf2`."""
+    from nbhelpers import convert
+    from nbhelpers.convert import compat
+
+    compat.load()
+    return lambda model, out: convert.onnx2tf(model, f"{out}.pb", target="tf2", verify=verify)
+
+
+def to_saved_model(verify):
+    """Return a function that converts as this project does, to a SavedModel."""
+    ours(verify)
+    from nbhelpers import convert
+
+    def work(model, out):
+        made = convert.onnx2tf(model, None, target="tf2", verify=verify)
+        convert.build_saved_model(made, out)
+
+    return work
+
+
+def onnx_tf():
+    """Return a function that converts as onnx-tf's own entry points do, to a SavedModel."""
+    import onnx
+
+    from nbhelpers.convert import compat
+
+    compat.load()
+    from onnx_tf.backend import prepare
+
+    return lambda model, out: prepare(onnx.load(model), logging_level="ERROR").export_graph(out)
+
+
+def onnx2tf():
+    """Return a function that converts as onnx2tf does when nothing is chosen, to a SavedModel.
+
+    It compares the outputs of each op with onnxruntime's by itself, on pictures that it would
+    download: some noise lies in their place.
+    """
+    picture = Path("calibration_image_sample_data_20x128x128x3_float32.npy")
+    if not picture.exists():
+        np.save(picture, np.random.default_rng(0).random((20, 128, 128, 3), dtype=np.float32))
+    import onnx2tf
+
+    return lambda model, out: onnx2tf.convert(
+        input_onnx_file_path=model,
+        output_folder_path=out,
+        output_signaturedefs=True,
+        non_verbose=True,
+    )
+
+
+def nothing():
+    """Return a function that does what each of our conversions begins with: TensorFlow is imported.
+
+    That is in this process, and in the one that holds TensorFlow's graph optimiser.
+    """
+    ours(verify=False)
+    from nbhelpers import convert
+    from nbhelpers.convert import grappler
+
+    tf = convert.tensorflow()
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.compat.v1.placeholder(tf.float32, name="x")
+    return lambda model, out: grappler.run(graph.as_graph_def(), ["x:0"], ("dependency",))
+
+
+CONVERTERS = {
+    "ours": lambda: ours(verify=False),
+    "ours, verified": lambda: ours(verify=True),
+    "ours, to a SavedModel": lambda: to_saved_model(verify=False),
+    "ours, verified, to a SavedModel": lambda: to_saved_model(verify=True),
+    "onnx-tf": onnx_tf,
+    "onnx2tf": onnx2tf,
+    "nothing": nothing,
+}
+
+
+def main():
+    which, model, out = sys.argv[1:4]
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what the converters print is no answer
+    begin = time.perf_counter()
+    convert = CONVERTERS[which]()
+    ready = time.perf_counter()
+    try:
+        convert(model, out)
+    except Exception as error:
+        said = {"failed": reason(error)}
+    else:
+        said = {"import": ready - begin, "seconds": time.perf_counter() - ready}
+    answers.write(json.dumps(said) + "\n")
+
+
+def reason(error):
+    """Return what an exception says, in a line: the first one, but AutoGraph puts that last."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    said = lines[-1 if "in user code:" in lines[0] else 0]
+    name = type(error).__name__
+    return (said if said.startswith(name) else f"{name}: {said}")[:300]
+
+
+if __name__ == "__main__":
+    main()

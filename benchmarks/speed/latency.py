@@ -1,0 +1,186 @@
+"""How long the converted graphs take to compute, all of one network in alternation.
+
+Every contender runs in a process of its own with the same number of threads. TensorFlow's graphs
+are all SavedModels and called through their signature; PyTorch and onnxruntime stand beside them as
+the limit of what the machine can do. What differs from onnxruntime is said.
+"""
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+
+import numpy as np
+import processes
+import results
+from catalogue import BATCHES, MODELS
+from conversion import converted, converted_by
+from processes import OUT
+
+ROUNDS = 6
+SECONDS = 0.2
+"""How long a contender is measured in each round, about."""
+
+MOST_CALLS = 20
+THREADS = os.cpu_count()
+
+
+class Contender:
+    """A graph in a process that times it on request; see contender.py."""
+
+    def __init__(self, environment, kind, what, *, channels_last=False):
+        command = [
+            str(processes.python(environment)), str(processes.HERE / "contender.py"),
+            kind, str(what), str(THREADS),
+        ]  # fmt: skip
+        self.channels_last = channels_last
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (it lives as long as the process)
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            env=processes.environ(),
+        )
+
+    def send(self, **request):
+        """Send a request without waiting for the answer."""
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+
+    def receive(self):
+        """Return the answer; {"error": …} if there is none."""
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        status = self.process.wait()
+        self.log.seek(0)
+        said = processes.last_words(self.log.read())
+        return {"error": f"ended with status {status}{said and f'; it said last: {said}'}"}
+
+    def ask(self, **request):
+        """Return the answer to a request; {"error": …} if it failed."""
+        with contextlib.suppress(BrokenPipeError):
+            self.send(**request)
+        return self.receive()
+
+    def end(self):
+        """End the process."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.wait()
+        self.log.close()
+
+
+def measure(name):
+    """Measure one network at every batch size."""
+    row = {}
+    for batch in BATCHES:
+        with contextlib.ExitStack() as stack:
+            contenders, failed = contenders_for(name, batch)
+            for contender in contenders.values():
+                stack.callback(contender.end)
+            row[batch] = {**compared(contenders, inputs(name, batch)), **failed}
+    results.store("latency", name, row)
+
+
+def contenders_for(name, batch):
+    """Return (contender by title, {"failed": reason} by title)."""
+    model, failed = MODELS[name], {}
+    graphs = {
+        "ours": _saved_model(name),
+        "onnx-tf": converted_by("onnx-tf", name),
+        "onnx2tf": _onnx2tf(name, batch),
+    }
+    if model.twin:
+        graphs["keras"] = _twin(name)
+    found = {
+        "onnxruntime": Contender("tf", "onnxruntime", processes.MODELS / f"{name}.onnx"),
+        "torch": Contender("architectures", "torch", name),
+    }
+    for title, folder in graphs.items():
+        if (folder / "saved_model.pb").exists():
+            last = title in ("onnx2tf", "keras") and model.image
+            found[title] = Contender("tf", "saved_model", folder, channels_last=last)
+        else:
+            failed[title] = {"failed": "not converted"}
+    return found, failed
+
+
+def compared(contenders, arrays):
+    """Return title → {"ms": median} or {"failed": reason}, measured in rounds."""
+    row, calls = {}, {}
+    files = {title: arrays[c.channels_last] for title, c in contenders.items()}
+    outputs = {title: OUT / f"output-{title}.npy" for title in contenders}
+    for title, contender in contenders.items():  # they load at the same time
+        contender.send(input=str(files[title]), save=str(outputs[title]))
+    for title, contender in contenders.items():
+        said = contender.receive()
+        if "error" in said:
+            row[title] = {"failed": said["error"]}
+            continue
+        first = contender.ask(input=str(files[title]), calls=3)
+        calls[title] = max(1, min(MOST_CALLS, round(1000 * SECONDS / first[-1])))
+    seen = {title: [] for title in calls}
+    for _ in range(ROUNDS):
+        for title, count in calls.items():
+            answer = contenders[title].ask(input=str(files[title]), calls=count + 1)
+            seen[title] += answer[1:]  # the first call of a round finds cold caches
+    for title, times in seen.items():
+        row[title] = {"ms": statistics.median(times)}
+        if title != "keras":  # it has other weights
+            row[title]["difference"] = difference(outputs["onnxruntime"], outputs[title])
+    return row
+
+
+def inputs(name, batch):
+    """Write the seeded input; return its files: as PyTorch has it, and with channels last."""
+    model = MODELS[name]
+    random = np.random.default_rng(0)
+    if model.dtype == "int64":
+        array = random.integers(0, 50, (batch, *model.shape))
+    else:
+        array = random.standard_normal((batch, *model.shape), dtype=np.float32)
+    files = {}
+    for last in (False, True):
+        files[last] = OUT / f"input-{last}.npy"
+        np.save(files[last], np.moveaxis(array, 1, -1) if last and model.image else array)
+    return files
+
+
+def difference(expected, seen):
+    """Return the largest difference of two files, as a share of the largest value."""
+    want, got = np.load(expected), np.load(seen)
+    if got.shape != want.shape and got.ndim > 2:
+        got = np.moveaxis(got, -1, 1)
+    if got.shape != want.shape:
+        return f"shape {got.shape}, not {want.shape}"
+    return float(np.abs(got - want).max() / np.abs(want).max())
+
+
+def _saved_model(name):
+    frozen, folder = converted_by("ours", name).with_name(f"{name}.pb"), OUT / "saved" / name
+    if frozen.exists():
+        processes.task("tf", "artefacts.py", "saved_model", frozen, folder)
+    return folder
+
+
+def _twin(name):
+    model, folder = MODELS[name], OUT / "twins" / name
+    if not folder.exists():
+        processes.task("tf", "artefacts.py", "twin", model.twin, folder, *model.shape)
+    return folder
+
+
+def _onnx2tf(name, batch):
+    """Convert for another batch than the one whose conversion was measured, once."""
+    out, model = (
+        converted_by("onnx2tf", name, batch),
+        processes.MODELS / f"{name}.batch{batch}.onnx",
+    )
+    if not out.exists() or out.stat().st_mtime < model.stat().st_mtime:
+        converted("onnx2tf", name, batch)
+    return out

@@ -1,0 +1,49 @@
+"""The same graphs on the real old TensorFlows; onnx-tf's is retargeted by our rules alone."""
+
+import contextlib
+
+import processes
+import results
+from catalogue import BATCHES, LEGACY
+from conversion import converted_by
+from latency import Contender, compared, inputs
+from processes import MODELS, OUT
+
+
+def measure(name):
+    """Measure one network on every old runtime, at every batch size."""
+    row = {}
+    for target in LEGACY:
+        graphs, failed = graphs_for(name, target)
+        row[target] = {}
+        for batch in BATCHES:
+            with contextlib.ExitStack() as stack:
+                contenders = {
+                    title: Contender(target, "frozen", path) for title, path in graphs.items()
+                }
+                reference = Contender("tf", "onnxruntime", MODELS / f"{name}.onnx")
+                contenders["onnxruntime"] = reference
+                for contender in contenders.values():
+                    stack.callback(contender.end)
+                row[target][batch] = {**compared(contenders, inputs(name, batch)), **failed}
+    results.store("legacy", name, row)
+
+
+def graphs_for(name, target):
+    """Return (file by title, {"failed": reason} by title)."""
+    folder = OUT / "legacy" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    ours, theirs = folder / f"{name}.ours.pb", folder / f"{name}.onnx-tf.pb"
+    made = {
+        "ours": (ours, ("ours", MODELS / f"{name}.onnx", target, ours)),
+        "onnx-tf": (theirs, ("old", converted_by("onnx-tf", name), target, theirs)),
+    }
+    graphs, failed = {}, {}
+    for title, (path, arguments) in made.items():
+        done = processes.task("tf", "artefacts.py", *arguments)
+        reason = done.failed or done.said.get("failed")
+        if reason:
+            failed[title] = {"failed": reason}
+        else:
+            graphs[title] = path
+    return graphs, failed

@@ -1,0 +1,106 @@
+"""The parts of the report about the graphs: on this TensorFlow, and on old ones."""
+
+from catalogue import BATCHES, LEGACY, MODELS
+from cells import head, in_order, line, milliseconds, notes, ran, verdict
+from results import geometric_mean
+
+ON_EVERY_ONE = {"onnx2tf": 1.0, "keras": 1.0}
+"""Our latency as a share of the other's, at most, for each network."""
+
+IN_THE_MEAN = {"onnx-tf": 0.6}
+"""The same, in geometric mean."""
+
+TITLES = ("ours", "onnx-tf", "onnx2tf", "keras", "onnxruntime", "torch")
+
+TEXT = """## The graph
+
+Median milliseconds on the TensorFlow of the kernel convert, all of one network in alternation.
+Every graph of TensorFlow is a SavedModel called through its signature: ours and onnx-tf's with a
+dynamic batch, onnx2tf's with a fixed one, and keras.applications' own network. onnxruntime and
+torch are the limit of what the machine can do. In brackets: our latency as a share of that one.
+What failed or is wrong is in no mean.
+"""
+
+OLD = """## The graph on old runtimes
+
+Median milliseconds on the real runtimes: our graph for each, and onnx-tf's own graph retargeted by
+our rules alone. onnxruntime is today's. In brackets: our latency as a share of that one.
+"""
+
+
+def latency_lines():
+    """Return the tables of latencies, and the means beside their limits."""
+    rows = in_order("latency")
+    lines = [TEXT]
+    for batch in BATCHES:
+        lines += [f"### Batch {batch}", "", *_table(rows, batch), ""]
+    lines += [
+        "The twins have seeded weights. Where they are other networks:",
+        "",
+    ]
+    lines += [
+        f"- {name} ({MODELS[name].twin}): {MODELS[name].twin_differs}"
+        for name in rows
+        if MODELS[name].twin_differs
+    ]
+    return [*lines, *notes((f"{n}, batch {b}", row[b]) for n, row in rows.items() for b in row)]
+
+
+def _table(rows, batch):
+    lines, shares = head(*TITLES), {title: {} for title in TITLES}
+    for name, row in rows.items():
+        seen = row[str(batch)]
+        for title in TITLES:
+            if ran(seen, title) and ran(seen, "ours"):
+                shares[title][name] = seen["ours"]["ms"] / seen[title]["ms"]
+        cells = [milliseconds(seen.get("ours", {}))]
+        cells += [milliseconds(seen.get(t, {}), shares[t].get(name)) for t in TITLES[1:]]
+        lines.append(line(name, *cells))
+    limits = [_limit(title, limit, shares[title], 0) for title, limit in IN_THE_MEAN.items()]
+    limits += [_limit(title, limit, shares[title], 1) for title, limit in ON_EVERY_ONE.items()]
+    return [*lines, "", *limits]
+
+
+def _limit(title, limit, shares, every):
+    if not shares:
+        return f"- {title}: nothing to compare with."
+    mean, worst = geometric_mean(shares.values()), max(shares.values())
+    above = [name for name, share in shares.items() if every and share > limit]
+    how = "on every one" if every else "in geometric mean"
+    more = f", above on {', '.join(above)}" if above else ""
+    return (
+        f"- ours takes {mean:.2f} of {title}'s, in geometric mean of {len(shares)}, {worst:.2f} at "
+        f"worst (limit: {limit} {how}): {verdict((worst if every else mean) <= limit)}{more}"
+    )
+
+
+def legacy_lines():
+    """Return the tables of the old runtimes, and the notes on what cannot run there."""
+    rows, found = in_order("legacy"), []
+    titles = ("ours", "onnx-tf", "onnxruntime")
+    lines = [OLD]
+    for target in LEGACY:
+        lines += [f"### {target}", ""]
+        lines += head(*(f"{title}, batch {batch}" for batch in BATCHES for title in titles))
+        shares = []
+        for name, row in rows.items():
+            cells = []
+            for batch in BATCHES:
+                seen = row[target][str(batch)]
+                both = ran(seen, "ours") and ran(seen, "onnx-tf")
+                share = seen["ours"]["ms"] / seen["onnx-tf"]["ms"] if both else None
+                shares += [share] if both else []
+                cells += [
+                    milliseconds(seen.get(title, {}), share if title == "onnx-tf" else None)
+                    for title in titles
+                ]
+            lines.append(line(name, *cells))
+            found.append((f"{name} on {target}", row[target]["1"]))
+        if shares:
+            lines += [
+                "",
+                f"- ours takes {geometric_mean(shares):.2f} of onnx-tf's, in geometric mean of "
+                f"{len(shares)}, {max(shares):.2f} at worst",
+            ]
+        lines.append("")
+    return [*lines, *notes(found)[1:]]

@@ -1,0 +1,30 @@
+"""What was measured, as JSON in `build/bench`, so that a part can be measured again by itself."""
+
+import json
+import math
+
+from processes import OUT
+
+
+def load(part):
+    """Return the results of a part by model (or by size); empty if there are none."""
+    path = OUT / f"{part}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def store(part, name, value):
+    """Put the results of one model to those of a part."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / f"{part}.json").write_text(json.dumps(load(part) | {name: value}, indent=1) + "\n")
+
+
+def forget():
+    """Remove all results, the converted graphs aside."""
+    for path in OUT.glob("*.json"):
+        path.unlink()
+
+
+def geometric_mean(values):
+    """Return the geometric mean of some ratios; nan if there are none."""
+    values = list(values)
+    return math.exp(sum(map(math.log, values)) / len(values)) if values else math.nan
