@@ -27,6 +27,7 @@ from nbhelpers.convert.preflight import obstacles
 from nbhelpers.convert.retarget import Rewrite, retarget
 from nbhelpers.convert.run import run_view
 from nbhelpers.errors import ConversionError, GraphError, ParityError
+from nbhelpers.onnxgraph import external
 from nbhelpers.onnxgraph.examples import check_examples_fit, reference_runs
 from nbhelpers.onnxgraph.light import weights_size
 from nbhelpers.parity import TOLERANCE, Report, compare
@@ -141,7 +142,7 @@ def onnx2tf(
     if isinstance(onnx_path, onnx.ModelProto):
         model = onnxgraph.check(onnx_path)
     else:
-        model = onnxgraph.load(onnx_path)
+        model = onnxgraph.load(onnx_path, keep_external=True)
     check_examples_fit(model)
     if pb_path is not None:  # before the work, too
         _check_size(weights_size(model))
@@ -261,7 +262,9 @@ def _explained(
     except ParityError as error:
         sentence = str(error)
     try:
-        found = first_difference(model, conversion, feeds, tolerance=report.tolerance)
+        found = first_difference(
+            external.whole(model), conversion, feeds, tolerance=report.tolerance
+        )
     except GraphError as error:
         return f"{sentence} Where it begins cannot be said: {error} Nothing was written."
     if found is None:

@@ -85,7 +85,9 @@ def preflight(model: onnx.ModelProto | str | Path, target: str = "tf2") -> Prefl
         UnknownName: there is no such target.
     """
     optables.table(target)
-    model = model if isinstance(model, onnx.ModelProto) else onnxgraph.load(model)
+    model = (
+        model if isinstance(model, onnx.ModelProto) else onnxgraph.load(model, keep_external=True)
+    )
     compat.load()
     begin = time.perf_counter()
     ready = prepare(model)

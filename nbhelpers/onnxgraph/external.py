@@ -113,6 +113,17 @@ def inline(tensor: onnx.TensorProto) -> onnx.TensorProto:
     return whole
 
 
+def whole(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with the values of all its weights in it: itself, if no weight is kept."""
+    if not any(is_kept(tensor) for tensor in model.graph.initializer):
+        return model
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for tensor in copy.graph.initializer:
+        tensor.CopyFrom(inline(tensor))
+    return copy
+
+
 def nbytes(tensor: onnx.TensorProto) -> int:
     """Return the bytes of a weight's values as a file holds them."""
     name = TensorProto.DataType.Name(tensor.data_type)

@@ -23,7 +23,7 @@ from nbhelpers.spec import TensorSpec
 TIMEOUT = 600.0
 """Seconds after which a run is taken to hang: a loop without end, say."""
 
-HUGE = 2**29
+HUGE = 2**26
 """Bytes of weights of which onnxruntime shall not make copies."""
 
 _FOLDER_OPTION = "session.model_external_initializers_file_folder_path"

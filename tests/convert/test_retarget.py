@@ -93,6 +93,15 @@ CASES = {
         lambda tf, a, b: tf.bitwise.right_shift(tf.cast(a * 99, tf.int8), tf.cast(b, tf.int8)),
         [(None, 5), (5,)],
     ),
+    "Pad": (lambda tf, a: tf.pad(a, tf.constant([[1, 0], [0, 2]], tf.int64)), [(None, 5)]),
+    "PadV2": (
+        lambda tf, a: tf.pad(a, tf.constant([[1, 0], [0, 2]], tf.int64), constant_values=2.0),
+        [(None, 5)],
+    ),
+    "MirrorPad": (
+        lambda tf, a: tf.pad(a, tf.constant([[1, 0], [0, 2]], tf.int64), "REFLECT"),
+        [(None, 5)],
+    ),
     "Softmax": (lambda tf, a: tf.nn.softmax(a), [(None, 2, None, 5)]),
     "LogSoftmax": (lambda tf, a: tf.nn.log_softmax(a), [(5,)]),
     "_UnaryOpsComposition": (lambda tf, a: composition(tf, a, b"Abs", b"Sqrt"), [(None, 5)]),

@@ -6,7 +6,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from nbhelpers.convert import compat
 
@@ -22,6 +21,7 @@ from tensorflow.python.client.pywrap_tf_session import (  # noqa: E402
 
 from nbhelpers.convert.naming import Names  # noqa: E402
 from nbhelpers.convert.obstacles import Obstacle, Refused, parted  # noqa: E402
+from nbhelpers.onnxgraph import external  # noqa: E402
 
 Value: TypeAlias = tf.Tensor | np.ndarray
 """A tensor of the graph, or a weight that has not entered it."""
@@ -102,7 +102,7 @@ class Tensors(dict):
 
     def _weight(self, name: str) -> np.ndarray:
         value = self.weights[name]
-        return value if isinstance(value, np.ndarray) else numpy_helper.to_array(value)
+        return value if isinstance(value, np.ndarray) else external.values(value)
 
     def inner(self, weights: dict[str, np.ndarray | onnx.TensorProto]) -> "Tensors":
         """Return an empty store for a subgraph, which sees this one."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nbhelpers.convert.rules.rewriting import Shapes, rule
+from nbhelpers.convert.rules.rewriting import Shapes, like, rule
 from nbhelpers.convert.rules.writing import BOOL, INT32, INT64, Writer
 
 if TYPE_CHECKING:
@@ -125,6 +125,21 @@ def unsorted_segment_prod(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | 
     after[0, 1] = 1
     pads = write.add("pads", "Mul", write.const("after", after), ends, T=INT32)
     return write.last("PadV2", found, pads, one, T=dtype)
+
+
+@rule("Pad", until="tf1.15")
+@rule("PadV2", until="tf1.15")
+@rule("MirrorPad", until="tf1.15")
+def padding(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
+    """The same with amounts of 32 bits: with 64 the old kernels end the whole process."""
+    if node.attr["Tpaddings"].type != INT64:
+        return None
+    write = Writer(node)
+    amounts = _as_int32(write, "amounts", node.input[1], INT64)
+    narrow = like(node, node.op, *(name for name in node.attr if name != "Tpaddings"))
+    narrow.input[1] = amounts
+    narrow.attr["Tpaddings"].type = INT32
+    return [*write.nodes, narrow]
 
 
 @rule("NonMaxSuppressionV2", until="tf1.15")
