@@ -66,7 +66,8 @@ def hollowed(graph: "GraphDef | FrozenGraph") -> FrozenGraph:
     hollow.library.CopyFrom(graph.library)
     weights = {}
     for node in graph.node:
-        if node.op != "Const" or len(node.attr["value"].tensor.tensor_content) < LARGE:
+        constant = node.op == "Const" and not node.input  # with inputs it belongs into a loop
+        if not constant or len(node.attr["value"].tensor.tensor_content) < LARGE:
             hollow.node.add().CopyFrom(node)
             continue
         weights[node.name] = tensor_util.MakeNdarray(node.attr["value"].tensor)

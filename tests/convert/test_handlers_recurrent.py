@@ -75,6 +75,12 @@ def test_any_batch_and_length(op, lengths, initial, direction):
     assert not ops & {"While", "StatelessWhile", "If", "PartitionedCall", "TensorListReserve"}
 
 
+def test_weights_inside_a_loop_stay_there(monkeypatch):
+    """Large ones stand beside the graph elsewhere, and no loop could read them there."""
+    monkeypatch.setitem(globals(), "HIDDEN", 40)
+    assert "Enter" in agree(recurrent("LSTM"), (12, 3), (5, 1))
+
+
 @pytest.mark.parametrize("lengths", [False, True], ids=["whole", "lengths"])
 @pytest.mark.parametrize("op", GATES)
 def test_few_steps_are_written_out(op, lengths):
