@@ -6,7 +6,7 @@ the same graph without it.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,6 +18,7 @@ from nbhelpers.convert import compat
 from nbhelpers.convert.frozen import LARGE, FrozenGraph
 from nbhelpers.convert.naming import Names
 from nbhelpers.convert.obstacles import Obstacle, Refused
+from nbhelpers.convert.onnx_names import names_after_onnx, rename, renamed
 from nbhelpers.onnxgraph.functions import inline_functions
 
 if TYPE_CHECKING:
@@ -113,10 +114,10 @@ def attempt(model: onnx.ModelProto) -> Built:
                 continue
             # An Identity of its own gives the output ONNX's name, whatever the optimiser folds.
             outputs[value.name] = tf.identity(tensors[value.name], name=names.legal(value.name))
-    new_names = _names_after_onnx(graph, builder.made, names)
+    new_names = names_after_onnx(graph, builder.made, names)
     graph_def = graph.as_graph_def()
-    _rename(graph_def, new_names)
-    made = {name: _renamed(tensor, new_names) for name, tensor in builder.made.items()}
+    rename(graph_def, new_names)
+    made = {name: renamed(tensor, new_names) for name, tensor in builder.made.items()}
     return Built(
         FrozenGraph(graph_def, {new_names.get(n, n): weights[n] for n in weights}),
         {name: tensor.name for name, tensor in inputs.items()},
@@ -264,38 +265,3 @@ def _placeholder(tf: ModuleType, value: onnx.ValueInfoProto, names: Names) -> An
 
 def _is_tensor(value: onnx.ValueInfoProto) -> bool:
     return value.type.WhichOneof("value") == "tensor_type"
-
-
-def _names_after_onnx(graph: Any, made: Mapping[str, str], names: Names) -> dict[str, str]:
-    """Return new names for TensorFlow nodes: of the ONNX tensor that each makes, if just one.
-
-    So `/layer1/relu/Relu_output_0` is found under that name (made legal) in every later graph.
-    """
-    existing = {operation.name for operation in graph.get_operations()}
-    owners: dict[str, str] = {}
-    for onnx_name, tensor in made.items():
-        owners.setdefault(tensor.partition(":")[0], onnx_name)
-    kept = names.taken.keys() & existing  # placeholders, weights, outputs
-    return {
-        node: names.legal(onnx_name)
-        for node, onnx_name in owners.items()
-        if node in existing and node not in kept
-    }
-
-
-def _rename(graph_def: "GraphDef", new_names: Mapping[str, str]) -> None:
-    """Give nodes other names, everywhere they are mentioned."""
-    for node in graph_def.node:
-        node.device = ""
-        node.name = new_names.get(node.name, node.name)
-        for index, text in enumerate(node.input):
-            control = text[:1] == "^"
-            new = _renamed(text.lstrip("^"), new_names)
-            node.input[index] = "^" + new if control else new
-        if "_class" in node.attr:  # colocation: it names nodes too, and is not needed
-            del node.attr["_class"]
-
-
-def _renamed(reference: str, new_names: Mapping[str, str]) -> str:
-    node, colon, port = reference.partition(":")
-    return new_names.get(node, node) + colon + port

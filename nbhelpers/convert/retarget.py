@@ -97,6 +97,8 @@ def unwritable(graph: FrozenGraph, target: str) -> dict[str, str]:
 
     Nodes that are computed from constants alone are left out: the optimiser replaces them.
     """
+    if target == optables.TARGETS[-1]:
+        return {}  # the TensorFlow that made the graph knows what is in it
     foldable = computed_from_constants(graph.hollow, graph.weights)
     return {
         node.name: problem
