@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from nbhelpers import convert
-from nbhelpers.convert import runtimes
+from nbhelpers.convert.proving import runtimes
 
 WORKER = Path(__file__).resolve().with_name("legacy.py")
 

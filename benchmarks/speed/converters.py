@@ -72,7 +72,7 @@ def nothing():
     """
     ours(verify=False)
     from nbhelpers import convert
-    from nbhelpers.convert import grappler
+    from nbhelpers.convert.optimising import grappler
 
     tf = convert.tensorflow()
     graph = tf.Graph()

@@ -3,24 +3,29 @@
 TensorFlow is imported when it is first needed, not by importing this package.
 """
 
+from nbhelpers.convert.comparing.layers import compare_layers, first_difference
+from nbhelpers.convert.comparing.tracing import traced
+from nbhelpers.convert.comparing.twins import Twin, twins
 from nbhelpers.convert.compat import tensorflow
 from nbhelpers.convert.conversion import Conversion, onnx2tf, run_conversion
-from nbhelpers.convert.graphdef import GraphView, load_graph_def, op_histogram, save_graph_def
-from nbhelpers.convert.layers import compare_layers, first_difference
+from nbhelpers.convert.graphs.graphdef import (
+    GraphView,
+    load_graph_def,
+    op_histogram,
+    save_graph_def,
+)
+from nbhelpers.convert.graphs.run import run_tf
 from nbhelpers.convert.optables import TARGETS
 from nbhelpers.convert.preflight import Preflight, preflight
-from nbhelpers.convert.run import run_tf
-from nbhelpers.convert.savedmodel import (
+from nbhelpers.convert.savedmodels.reading import (
     SavedModel,
     Signature,
-    build_saved_model,
     call_saved_model,
     load_saved_model,
     open_graph,
     read_saved_model,
 )
-from nbhelpers.convert.tracing import traced
-from nbhelpers.convert.twins import Twin, twins
+from nbhelpers.convert.savedmodels.writing import build_saved_model
 
 __all__ = [
     "TARGETS",

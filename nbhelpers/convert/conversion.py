@@ -16,16 +16,18 @@ import numpy as np
 import onnx
 
 from nbhelpers import onnxgraph
-from nbhelpers.convert import compat, frozen, grappler, optables
-from nbhelpers.convert.build import Built, attempt, prepare
-from nbhelpers.convert.frozen import LIMIT, FrozenGraph
-from nbhelpers.convert.graphdef import GraphView
-from nbhelpers.convert.layers import first_difference
-from nbhelpers.convert.obstacles import Refused
-from nbhelpers.convert.optimise import optimise
+from nbhelpers.convert import compat, optables
+from nbhelpers.convert.building.build import Built, attempt, prepare
+from nbhelpers.convert.building.obstacles import Refused
+from nbhelpers.convert.comparing.layers import first_difference
+from nbhelpers.convert.graphs import frozen
+from nbhelpers.convert.graphs.frozen import LIMIT, FrozenGraph
+from nbhelpers.convert.graphs.graphdef import GraphView
+from nbhelpers.convert.graphs.run import run_view
+from nbhelpers.convert.optimising import grappler
+from nbhelpers.convert.optimising.optimise import optimise
 from nbhelpers.convert.preflight import obstacles
 from nbhelpers.convert.retarget import Rewrite, retarget
-from nbhelpers.convert.run import run_view
 from nbhelpers.errors import ConversionError, GraphError, ParityError
 from nbhelpers.onnxgraph import external
 from nbhelpers.onnxgraph.examples import check_examples_fit, reference_runs

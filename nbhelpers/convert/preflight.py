@@ -14,8 +14,8 @@ import onnx
 
 from nbhelpers import onnxgraph
 from nbhelpers.convert import compat, optables
-from nbhelpers.convert.build import Built, attempt, label, prepare
-from nbhelpers.convert.obstacles import Obstacle, Refused
+from nbhelpers.convert.building.build import Built, attempt, label, prepare
+from nbhelpers.convert.building.obstacles import Obstacle, Refused
 from nbhelpers.convert.retarget import origin, unwritable
 from nbhelpers.onnxgraph.anatomy import graphs
 

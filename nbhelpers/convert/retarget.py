@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from nbhelpers.convert import optables
-from nbhelpers.convert.frozen import FrozenGraph, computed_from_constants, hollowed
+from nbhelpers.convert.graphs.frozen import FrozenGraph, computed_from_constants, hollowed
+from nbhelpers.convert.graphs.order import in_loops
 from nbhelpers.convert.optables import OpTable
-from nbhelpers.convert.order import in_loops
 from nbhelpers.convert.rules import RULES, UNTIL, Shapes
 from nbhelpers.errors import ConversionError
 

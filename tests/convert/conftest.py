@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from nbhelpers.convert import runtimes
+from nbhelpers.convert.proving import runtimes
 from tests.convert.models import NETWORK, parse, seeded
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from nbhelpers import convert
-from nbhelpers.convert import savedmodel
-from nbhelpers.convert.graphdef import GraphView
+from nbhelpers.convert.graphs.graphdef import GraphView
+from nbhelpers.convert.savedmodels import reading
 from nbhelpers.errors import Refusal
 from tests.convert.models import parse, seeded
 
@@ -104,7 +104,7 @@ def _sizes(tensor):
 def read_saved(path):
     """Read a SavedModel, look into its graph, and load it as a client does."""
     repr(convert.read_saved_model(path.parent))
-    repr(savedmodel.open_graph(path.parent))
+    repr(reading.open_graph(path.parent))
     convert.load_saved_model(path.parent)
 
 

@@ -12,10 +12,10 @@ import pytest
 from onnx import helper, numpy_helper
 
 from nbhelpers import convert
-from nbhelpers.convert.build import build, prepare
-from nbhelpers.convert.graphdef import GraphView, load_graph_def, save_graph_def
-from nbhelpers.convert.naming import LONGEST, Names, legal
-from nbhelpers.convert.order import in_order
+from nbhelpers.convert.building.build import build, prepare
+from nbhelpers.convert.building.naming import LONGEST, Names, legal
+from nbhelpers.convert.graphs.graphdef import GraphView, load_graph_def, save_graph_def
+from nbhelpers.convert.graphs.order import in_order
 from nbhelpers.errors import ConversionError, GraphError, Refusal
 from tests.convert.models import parse, seeded
 

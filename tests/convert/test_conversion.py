@@ -4,10 +4,11 @@ import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert import conversion, optimise
-from nbhelpers.convert.build import build, prepare
-from nbhelpers.convert.naming import Names, legal
-from nbhelpers.convert.order import in_order
+from nbhelpers.convert import conversion
+from nbhelpers.convert.building.build import build, prepare
+from nbhelpers.convert.building.naming import Names, legal
+from nbhelpers.convert.graphs.order import in_order
+from nbhelpers.convert.optimising import optimise
 from nbhelpers.errors import ConversionError, GraphError, ParityError, UnknownName
 from nbhelpers.parity import compare
 from tests.convert.models import parse, seeded

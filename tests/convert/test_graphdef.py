@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.convert.graphdef import GraphView, save_graph_def
+from nbhelpers.convert.graphs.graphdef import GraphView, save_graph_def
 from nbhelpers.errors import GraphError, UnknownName
 from tests.convert.models import seeded
 

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.convert import grappler
+from nbhelpers.convert.optimising import grappler
 from nbhelpers.errors import ConversionError
 from tests.convert.models import seeded
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert import runtimes
+from nbhelpers.convert.proving import runtimes
 from nbhelpers.errors import GraphError, UnknownName
 from nbhelpers.onnxgraph.comparing.activations import save_activations
 from nbhelpers.onnxgraph.comparing.sources import Recorded

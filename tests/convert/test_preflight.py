@@ -3,7 +3,7 @@
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.convert.obstacles import Refused
+from nbhelpers.convert.building.obstacles import Refused
 from nbhelpers.errors import UnknownName
 from tests.convert.models import parse
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert import artefacts, prove, runtimes, seal
+from nbhelpers.convert.proving import artefacts, prove, runtimes, seal
 from nbhelpers.errors import ConversionError
 from nbhelpers.golden import Case, save_golden
 from tests.convert.models import seeded

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert import optables, runtimes
+from nbhelpers.convert import optables
+from nbhelpers.convert.proving import runtimes
 from nbhelpers.convert.retarget import retarget
 from nbhelpers.convert.rules import RULES
 from nbhelpers.errors import ConversionError

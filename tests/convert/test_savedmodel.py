@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert import runtimes, serving
+from nbhelpers.convert.proving import runtimes
+from nbhelpers.convert.savedmodels import serving
 from nbhelpers.errors import GraphError, UnknownName
 from nbhelpers.parity import compare
 from nbhelpers.spec import TensorSpec

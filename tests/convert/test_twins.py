@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert.twins import names_json
+from nbhelpers.convert.comparing.twins import names_json
 from nbhelpers.onnxgraph.comparing.scopes import torch_module
 from tests.convert.models import seeded
 

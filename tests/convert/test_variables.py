@@ -3,7 +3,9 @@
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert import conversion, frozen, variables
+from nbhelpers.convert import conversion
+from nbhelpers.convert.graphs import frozen
+from nbhelpers.convert.savedmodels import variables
 from nbhelpers.errors import ConversionError, GraphError
 from nbhelpers.parity import compare
 from tests.convert.models import parse, seeded

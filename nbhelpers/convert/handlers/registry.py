@@ -19,8 +19,8 @@ from tensorflow.python.client.pywrap_tf_session import (  # noqa: E402
     TF_TryEvaluateConstant_wrapper,
 )
 
-from nbhelpers.convert.naming import Names  # noqa: E402
-from nbhelpers.convert.obstacles import Obstacle, Refused, parted  # noqa: E402
+from nbhelpers.convert.building.naming import Names  # noqa: E402
+from nbhelpers.convert.building.obstacles import Obstacle, Refused, parted  # noqa: E402
 from nbhelpers.onnxgraph import external  # noqa: E402
 
 Value: TypeAlias = tf.Tensor | np.ndarray

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from nbhelpers.convert.frozen import FrozenGraph
-from nbhelpers.convert.graphdef import GraphView
+from nbhelpers.convert.graphs.frozen import FrozenGraph
+from nbhelpers.convert.graphs.graphdef import GraphView
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef

@@ -1,7 +1,8 @@
 """Where the value of a tensor comes from: a source gives tensors by their ONNX names.
 
 onnxruntime is one (`OnnxSource`), what PyTorch recorded another (`Recorded`); the TensorFlows are
-in `nbhelpers.convert.tracing`. Any two can be held against each other (`layers`, `bisection`).
+in `nbhelpers.convert.comparing.tracing`. Any two can be held against each other (`layers`,
+`bisection`).
 """
 
 import tempfile

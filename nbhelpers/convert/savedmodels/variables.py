@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.frozen import FrozenGraph
+from nbhelpers.convert.graphs.frozen import FrozenGraph
 
 if TYPE_CHECKING:
     from tensorflow.core.protobuf import meta_graph_pb2

@@ -7,9 +7,9 @@ left out: its fused ops exist at run time only and cannot be saved.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from nbhelpers.convert import grappler
-from nbhelpers.convert.frozen import FrozenGraph, consumers, filled, hollowed
-from nbhelpers.convert.order import in_order
+from nbhelpers.convert.graphs.frozen import FrozenGraph, consumers, filled, hollowed
+from nbhelpers.convert.graphs.order import in_order
+from nbhelpers.convert.optimising import grappler
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

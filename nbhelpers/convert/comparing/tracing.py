@@ -13,11 +13,11 @@ import numpy as np
 import onnx
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.child import Child, Runtime
-from nbhelpers.convert.frozen import FrozenGraph, hollowed
-from nbhelpers.convert.graphdef import load_graph_def
-from nbhelpers.convert.naming import legal_names
-from nbhelpers.convert.savedmodel import read_saved_model
+from nbhelpers.convert.building.naming import legal_names
+from nbhelpers.convert.graphs.frozen import FrozenGraph, hollowed
+from nbhelpers.convert.graphs.graphdef import load_graph_def
+from nbhelpers.convert.proving.child import Child, Runtime
+from nbhelpers.convert.savedmodels.reading import read_saved_model
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph.comparing.sources import Feeds, OnnxSource
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.order import check_nodes
+from nbhelpers.convert.graphs.order import check_nodes
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.spec import TensorSpec
 

@@ -15,10 +15,10 @@ import numpy as np
 import onnx
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.frozen import LARGE, FrozenGraph
-from nbhelpers.convert.naming import Names
-from nbhelpers.convert.obstacles import Obstacle, Refused
-from nbhelpers.convert.onnx_names import names_after_onnx, rename, renamed
+from nbhelpers.convert.building.naming import Names
+from nbhelpers.convert.building.obstacles import Obstacle, Refused
+from nbhelpers.convert.building.onnx_names import names_after_onnx, rename, renamed
+from nbhelpers.convert.graphs.frozen import LARGE, FrozenGraph
 from nbhelpers.onnxgraph.functions import inline_functions
 
 if TYPE_CHECKING:

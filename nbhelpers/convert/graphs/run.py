@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.graphdef import GraphView, TensorInfo, load_graph_def
+from nbhelpers.convert.graphs.graphdef import GraphView, TensorInfo, load_graph_def
 from nbhelpers.errors import GraphError
 
 if TYPE_CHECKING:

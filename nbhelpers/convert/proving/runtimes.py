@@ -30,7 +30,7 @@ class Runtime:
 def environments_folder() -> Path:
     """Return where the environments are: `.envs` of the checkout, or $NBHELPERS_ENVS."""
     given = os.environ.get("NBHELPERS_ENVS")
-    return Path(given) if given else Path(__file__).resolve().parents[2] / ".envs"
+    return Path(given) if given else Path(__file__).resolve().parents[3] / ".envs"
 
 
 def runtimes() -> tuple[Runtime, ...]:

@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 
 from nbhelpers import onnxgraph, parity
-from nbhelpers.convert.graphdef import GraphView
-from nbhelpers.convert.naming import legal_names
-from nbhelpers.convert.run import run_view
+from nbhelpers.convert.building.naming import legal_names
+from nbhelpers.convert.graphs.graphdef import GraphView
+from nbhelpers.convert.graphs.run import run_view
 from nbhelpers.onnxgraph.comparing.layouts import layouts, to_onnx
 from nbhelpers.onnxgraph.comparing.scopes import module_path
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nbhelpers.convert.graphdef import save_graph_def
-from nbhelpers.convert.tracing import GraphSource
+from nbhelpers.convert.comparing.tracing import GraphSource
+from nbhelpers.convert.graphs.graphdef import save_graph_def
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.comparing.bisection import Difference
 from nbhelpers.onnxgraph.comparing.layouts import from_onnx

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nbhelpers.convert.graphdef import op_histogram, save_nodes
+from nbhelpers.convert.graphs.graphdef import op_histogram, save_nodes
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nbhelpers.convert.conversion import Conversion
-from nbhelpers.convert.savedmodel import SavedModel
+from nbhelpers.convert.savedmodels.reading import SavedModel
 
 OLDEST = {"tf1.4": [1, 4], "tf1.13": [1, 13], "tf1.15": [1, 15], "tf2": [2, 0]}
 """Target → the oldest TensorFlow version that must load it."""

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 
 from nbhelpers import parity
-from nbhelpers.convert.cutout import write_cutout
-from nbhelpers.convert.tracing import Graph, GraphSource, traced
+from nbhelpers.convert.comparing.cutout import write_cutout
+from nbhelpers.convert.comparing.tracing import Graph, GraphSource, traced
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.comparing import bisection, layers
 from nbhelpers.onnxgraph.comparing.activations import load_activations

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbhelpers.convert.naming import Names
+from nbhelpers.convert.building.naming import Names
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

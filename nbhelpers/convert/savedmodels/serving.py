@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.artefacts import Artefact
-from nbhelpers.convert.savedmodel import SERVING_DEFAULT, SavedModel, read_saved_model
+from nbhelpers.convert.proving.artefacts import Artefact
+from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel, read_saved_model
 from nbhelpers.errors import unknown_name
 from nbhelpers.spec import TensorSpec
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from nbhelpers.convert import runtimes
-from nbhelpers.convert.graphdef import load_graph_def, save_graph_def
+from nbhelpers.convert.graphs.graphdef import load_graph_def, save_graph_def
+from nbhelpers.convert.proving import runtimes
 from nbhelpers.errors import GraphError, unknown_name
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbhelpers.convert.grappler_worker import read_frame, write_frames
+from nbhelpers.convert.optimising.grappler_worker import read_frame, write_frames
 from nbhelpers.errors import ConversionError
 
 if TYPE_CHECKING:

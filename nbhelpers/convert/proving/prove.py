@@ -14,8 +14,8 @@ from importlib import resources
 from pathlib import Path
 
 from nbhelpers import parity
-from nbhelpers.convert import runtimes as rt
-from nbhelpers.convert.artefacts import OLDEST, Artefact
+from nbhelpers.convert.proving import runtimes as rt
+from nbhelpers.convert.proving.artefacts import OLDEST, Artefact
 from nbhelpers.errors import ConversionError
 
 TIMEOUT = 900

@@ -1,14 +1,6 @@
-"""SavedModels from a frozen graph: signatures with the names that the receiver sees.
-
-Written in the form that every TensorFlow since 1.0 reads: one MetaGraphDef, no variables, constants
-in the graph. Weights of 2 GB and more are variables, for no graph can hold them. TensorFlow Serving
-wants it in a folder whose name is a version number (`export_dir/1`).
-"""
+"""SavedModels of whoever made them: their signatures, their graph, and a way to call them."""
 
 import contextlib
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,18 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nbhelpers.convert import compat, variables
-from nbhelpers.convert.frozen import FrozenGraph, hollowed
-from nbhelpers.convert.graphdef import GraphView, TensorInfo, load_graph_def
-from nbhelpers.convert.order import check_nodes
+from nbhelpers.convert import compat
+from nbhelpers.convert.graphs.graphdef import GraphView, load_graph_def
+from nbhelpers.convert.graphs.order import check_nodes
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.spec import TensorSpec
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
-    from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
-
-    from nbhelpers.convert.conversion import Conversion
+    from tensorflow.core.protobuf import meta_graph_pb2
 
 PREDICT = "tensorflow/serving/predict"
 """The method name of a signature that takes tensors and gives tensors."""
@@ -65,49 +54,6 @@ class SavedModel:
                     shape = ",".join(map(str, spec.shape))
                     lines.append(f"    {kind:<6} {key} → {tensor}  {spec.dtype} ({shape})")
         return "\n".join(lines)
-
-
-def build_saved_model(
-    pb_path: "str | Path | Conversion",
-    export_dir: str | Path,
-    *,
-    inputs: Mapping[str, str] | None = None,
-    outputs: Mapping[str, str] | None = None,
-    signature: str = SERVING_DEFAULT,
-    tags: Sequence[str] = ("serve",),
-    more: Mapping[str, Signature] | None = None,
-) -> SavedModel:
-    """Build a SavedModel from any frozen graph.
-
-    Args:
-        pb_path: the frozen graph, or a conversion (of a model that is too large for a file, say).
-        export_dir: the folder to write; one that holds a SavedModel already is replaced as a whole.
-        inputs: receiver's name → tensor ("images": "input:0"); all placeholders under their own
-            names if left out.
-        outputs: likewise for outputs; all tensors that nothing consumes if left out.
-        signature: the name of this signature.
-        tags: the tags of the graph; TensorFlow Serving asks for "serve".
-        more: further signatures, by name.
-
-    Raises:
-        UnknownName: a tensor is not in the graph; the closest names are given.
-        GraphError: the folder holds something else, or nothing is to go in or out.
-    """
-    graph = _graph(pb_path)
-    view = GraphView(graph.hollow)
-    weights = {f"{name}:0" for name in graph.weights}
-    own = [tensor for tensor in view.inputs() if tensor.name not in weights]
-    inputs = {_plain(t.name): t.name for t in own} if inputs is None else inputs
-    outputs = {_plain(t.name): t.name for t in view.outputs()} if outputs is None else outputs
-    signatures = {signature: Signature(inputs, outputs), **(more or {})}
-    for name, each in signatures.items():
-        if not each.outputs:
-            raise GraphError(f"The signature {name!r} has no outputs; name at least one tensor.")
-    with _new_folder(Path(export_dir)) as folder:
-        message = _message(graph, view, signatures, tags, folder)
-        content = message.SerializeToString(deterministic=True)
-        (folder / "saved_model.pb").write_bytes(content)
-    return read_saved_model(export_dir, tags=tags)
 
 
 def read_saved_model(export_dir: str | Path, *, tags: Sequence[str] = ("serve",)) -> SavedModel:
@@ -220,59 +166,9 @@ def _inlined(graph_def: "GraphDef") -> "GraphDef":
     """Return the graph with its function calls replaced by what they call, outputs kept."""
     if not graph_def.library.function:
         return graph_def
-    from nbhelpers.convert.optimise import inline
+    from nbhelpers.convert.optimising.optimise import inline
 
     return inline(graph_def)
-
-
-def _graph(source: "str | Path | Conversion") -> FrozenGraph:
-    if isinstance(source, str | Path):
-        return hollowed(load_graph_def(source))
-    if source.graph.too_large and source.target != "tf2":
-        raise GraphError(
-            f"The weights take {source.graph.size / 2**30:.1f} GiB and must be variables, which "
-            f"only a SavedModel for tf2 may have here; convert for tf2 instead of {source.target}."
-        )
-    return source.graph
-
-
-def _message(
-    graph: FrozenGraph,
-    view: GraphView,
-    signatures: Mapping[str, Signature],
-    tags: Sequence[str],
-    folder: Path,
-) -> "saved_model_pb2.SavedModel":
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    message = saved_model_pb2.SavedModel(saved_model_schema_version=1)
-    meta_graph = message.meta_graphs.add()
-    if graph.too_large:
-        meta_graph.CopyFrom(variables.meta_graph(graph))
-        (folder / "variables").mkdir()
-        variables.write_checkpoint(graph.weights, folder / "variables" / "variables")
-    else:
-        meta_graph.graph_def.CopyFrom(graph.graph_def)
-    meta_graph.meta_info_def.tags.extend(tags)
-    for name, signature in signatures.items():
-        definition = meta_graph.signature_def[name]
-        definition.method_name = signature.method
-        for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs)):
-            for key, tensor in tensors.items():
-                _fill(getattr(definition, side)[key], view.tensor(tensor))
-    return message
-
-
-def _fill(info: "meta_graph_pb2.TensorInfo", tensor: TensorInfo) -> None:
-    tf = compat.tensorflow()
-
-    info.name = tensor.name
-    info.dtype = tf.as_dtype(tensor.dtype).as_datatype_enum
-    if tensor.shape is None:
-        info.tensor_shape.unknown_rank = True
-        return
-    for size in tensor.shape:
-        info.tensor_shape.dim.add(size=-1 if size is None else size)
 
 
 def _spec(info: "meta_graph_pb2.TensorInfo") -> TensorSpec:
@@ -296,26 +192,3 @@ def _refusals(what: str) -> Iterator[None]:
     except Exception as error:
         said = str(getattr(error, "message", error)).strip() or type(error).__name__
         raise GraphError(f"{what}: {said.splitlines()[0]}") from error
-
-
-@contextlib.contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder to write to, and put it in place as a whole."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / "saved_model.pb").is_file():
-        raise GraphError(
-            f"{folder} holds something other than a SavedModel; choose another folder."
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _plain(tensor: str) -> str:
-    return tensor.removesuffix(":0")

@@ -1,0 +1,1 @@
+"""Artefacts on the real runtimes, and the seal."""
