@@ -194,12 +194,7 @@ def _with_indices(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
 
 
 def _global(data: tf.Tensor, reduce: Callable) -> tf.Tensor:
-    """Reduce without the axes, then put them back: so no layout has to be moved back from NHWC."""
-    rank = data.shape.rank
-    reduced = reduce(data, list(range(2, rank)))
-    if data.shape[1] is None:
-        return tf.reshape(reduced, tf.concat([tf.shape(reduced), [1] * (rank - 2)], 0))
-    return tf.reshape(reduced, [-1, data.shape[1], *[1] * (rank - 2)])
+    return reduce(data, list(range(2, data.shape.rank)), keepdims=True)
 
 
 def _powered(data: tf.Tensor, power: float) -> tf.Tensor:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nbhelpers.convert.graphs.frozen import FrozenGraph, consumers, filled, hollowed
 from nbhelpers.convert.graphs.order import in_order
 from nbhelpers.convert.optimising import grappler
+from nbhelpers.convert.optimising.layouts import lift_anchors
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -41,6 +42,7 @@ def optimise(graph: "FrozenGraph | GraphDef", outputs: Iterable[str]) -> FrozenG
     apart = {n: v for n, v in graph.weights.items() if readers[n] <= _AS_THEY_ARE}
     folded = {n: v for n, v in graph.weights.items() if n not in apart}
     optimised = grappler.run(filled(graph.hollow, folded), outputs, PASSES)
+    lift_anchors(optimised.node)
     for node in optimised.node:
         node.device = ""
         for private in [name for name in node.attr if name.startswith("_")]:
