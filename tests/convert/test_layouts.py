@@ -14,9 +14,14 @@ a, b = Split<axis = 1>(s) d = Conv<pads = [1, 1, 1, 1]>(a, w2) j = Concat<axis =
 EXCITE = """
 m = GlobalAveragePool(c) e = Conv(m, w3) f = HardSigmoid(e) j = Mul(c, f)
 """
+CHANNELS_LAST = """
+l = Transpose<perm = [0, 2, 3, 1]>(c) n = LayerNormalization(l, scale)
+p = Transpose<perm = [0, 3, 1, 2]>(n) q = Mul(p, gains) r = Add(q, c) j = Conv(r, w3)
+"""
 BLOCKS = {
     "a shuffle of channels": (SHUFFLE, 3),  # one of them is the shuffle itself
     "squeeze and excite": (EXCITE, 2),
+    "channels last by hand": (CHANNELS_LAST, 2),
     "a head of rows": ("m = GlobalMaxPool(c) j = Flatten(m)", 1),
     "a head that squeezes": ("m = ReduceMean<axes = [2, 3]>(c) j = Squeeze(m, last)", 1),
     "a head that reshapes": ("m = GlobalAveragePool(c) j = Reshape(m, rows)", 1),
@@ -33,10 +38,13 @@ def test_images_stay_in_one_layout(block, transposes, target):
         w1=seeded(6, 3, 3, 3),
         w2=seeded(3, 3, 3, 3),
         w3=seeded(6, 6, 1, 1),
+        scale=seeded(6),
+        gains=seeded(6, 1, 1),
         apart=np.array([0, 3, 2, 5, 7]),
         whole=np.array([-1, 6, 5, 7]),
         rows=np.array([0, -1]),
         last=np.array([2, 3]),
+        opset=17,
     )
     conversion = convert.onnx2tf(model, None, target=target, verify=False)
     for batch in (1, 3):

@@ -11,6 +11,7 @@ from nbhelpers.convert.handlers.sizes import (
     vector,
 )
 from nbhelpers.convert.handlers.widening import FLOATS, widened
+from nbhelpers.convert.optimising.layouts import TO_NCHW, to_nchw
 
 
 @register("Transpose", as_arrays=[0])
@@ -21,7 +22,7 @@ def transpose(node: Node, data: Value) -> tf.Tensor:
         return tf.constant(np.ascontiguousarray(data.transpose(permutation)))
     if permutation == sorted(permutation):
         return tf.identity(data)
-    return tf.transpose(data, permutation)
+    return to_nchw(data) if permutation == TO_NCHW else tf.transpose(data, permutation)
 
 
 @register("Shape")

@@ -6,7 +6,7 @@ change places, and the shape is restored.
 
 import tensorflow as tf
 
-from nbhelpers.convert.optimising.layouts import layout_anchor
+from nbhelpers.convert.optimising.layouts import to_nchw
 
 _ORDER = [0, 2, 1, 3, 4]
 
@@ -26,7 +26,7 @@ def shuffled(data: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
         tf.transpose(images, [0, 2, 3, 1]), [-1, *spatial, groups, channels // groups]
     )
     last = tf.reshape(tf.transpose(parts, [0, 1, 2, 4, 3]), [-1, *spatial, channels])
-    return layout_anchor(tf.transpose(last, [0, 3, 1, 2]))
+    return to_nchw(last)
 
 
 def _unshuffled(data: tf.Tensor, result: tf.Tensor) -> tf.Tensor | None:
@@ -36,7 +36,7 @@ def _unshuffled(data: tf.Tensor, result: tf.Tensor) -> tf.Tensor | None:
     grouped, order = data.op.inputs
     images = grouped.op.inputs[0]
     shape = images.shape.as_list()[1:]
-    if data.dtype != tf.float32 or None in shape or len(shape) != 3:
+    if None in shape or len(shape) != 3:
         return None
     if result.shape.as_list()[1:] != shape or grouped.shape.as_list()[3:] != shape[1:]:
         return None

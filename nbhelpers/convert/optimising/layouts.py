@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
+TO_NCHW = [0, 3, 1, 2]
 
-def layout_anchor(images: Any) -> Any:
-    """Return images in NCHW (float32) through a pool of one cell, which is an op with a layout."""
+
+def to_nchw(images: Any) -> Any:
+    """Return images [N, H, W, C] as [N, C, H, W], with an anchor (of float32) to say what they are.
+
+    The anchor is a pool of one cell: an op that has a layout, and does nothing.
+    """
     import tensorflow as tf
 
-    return tf.nn.max_pool2d(images, 1, 1, "VALID", data_format="NCHW")
+    moved = tf.transpose(images, TO_NCHW)
+    if images.dtype != tf.float32:
+        return moved
+    return tf.nn.max_pool2d(moved, 1, 1, "VALID", data_format="NCHW")
 
 
 def lift_anchors(nodes: "Iterable[NodeDef]") -> None:
