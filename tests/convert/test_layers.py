@@ -256,26 +256,3 @@ def test_what_is_missing_is_said(deep):
         source.tensors(["scores"], {"images": seeded(1, 4, 16, 16)})
     with pytest.raises(UnknownName, match=r"no ONNX tensor with a twin.*named 'score'.*'scores'"):
         source.tensors(["score"], {})
-
-
-@pytest.mark.legacy
-def test_a_fault_is_found_on_tensorflow_1_4_itself(deep, legacy, tmp_path):
-    feeds = {"images": seeded(2, 3, 19, 19)}
-    right = convert.onnx2tf(deep, tmp_path / "frozen.pb", target="tf1.4")
-    report = convert.compare_layers(deep, right.pb_path, feeds, runtime="tf1.4")
-    assert report.ok and report.title == "TensorFlow 1.4.1 against onnxruntime"
-    between = convert.compare_layers(
-        right, convert.traced(right, deep, runtime="tf1.4"), feeds, model=deep
-    )
-    assert between.ok and between.title.startswith("TensorFlow 1.4.1 against TensorFlow 2")
-    found = convert.first_difference(
-        deep, broken(deep, padding), feeds, runtime="tf1.4", folder=tmp_path / "cut"
-    )
-    assert found.nodes == ("pool",) and found.confirmed and found.healed
-    done = shown_again(tmp_path / "cut", legacy[0].python)
-    assert done.returncode == 1 and "piece.pb (judged) on TensorFlow 1.4.1" in done.stdout
-    source = convert.traced(right, deep, runtime="tf1.4")
-    with pytest.raises(GraphError, match=r"TensorFlow 1\.4\.1 cannot compute the graph"):
-        source.tensors(["scores"], {"images": seeded(1, 4, 16, 16)})
-    again = source.tensors(["best"], {"images": seeded(1, 3, 16, 16)})
-    assert again["best"].dtype == np.int64, "a refusal does not end the runtime"

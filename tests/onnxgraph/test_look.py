@@ -1,5 +1,8 @@
 """Looking into a graph: finding nodes, neighbours, sizes, costs, pictures."""
 
+import itertools
+import re
+
 import numpy as np
 import onnx
 import pytest
@@ -232,3 +235,36 @@ def test_the_six_messages(chain):
         "type": "INT",
         "value": "0",
     }
+
+
+def test_an_arrow_that_passes_a_row_goes_beside_its_boxes(graph):
+    model = graph(
+        "g (float[n, 4] x, float[n, 4] z) => (float[n, 4] y) "
+        "{ a = Relu(x) b = Neg(a) c = Add(b, x) y = Mul(c, z) }"
+    )
+    picture = onnxgraph.excerpt(model, ["a", "b", "c", "y"])
+    assert [[name for _, name in row] for row in picture.rows] == [
+        ["x"],
+        ["a"],
+        ["b"],
+        ["c", "z"],  # an input stands just above the first that reads it
+        ["y"],
+        ["y"],
+    ]
+    boxes = [
+        tuple(map(float, each))
+        for each in re.findall(
+            r"<rect x='(\S+)' y='(\S+)' width='(\S+)' height='(\S+)'", picture.svg
+        )
+    ]
+    ways = re.findall(r"<path d='M(\S+ \S+L[^z']+)' stroke", picture.svg)
+    assert len(ways) == 7 and sum(way.count("L") > 1 for way in ways) == 1
+    for way in ways:
+        points = [tuple(map(float, point.split())) for point in way.split("L")]
+        for (x1, y1), (x2, y2) in itertools.pairwise(points):
+            for part in (0.25, 0.5, 0.75):
+                x, y = x1 + part * (x2 - x1), y1 + part * (y2 - y1)
+                assert not any(
+                    left < x < left + wide and top < y < top + high
+                    for left, top, wide, high in boxes
+                )

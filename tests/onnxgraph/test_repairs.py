@@ -144,7 +144,7 @@ def test_a_flatten_that_would_not_fit_is_refused():
 
 def test_dropout_in_training_shows_how_much_runs_differ():
     result = remove_dropout(example("dropout").model)
-    assert float(re.search(r"differ by up to (\S+)", result.changes[0])[1]) > 0.1
+    assert float(re.search(r"differ by up to (\S+)", result.changes[0])[1]) > 0.05
     assert result.changes[1] == "Dropout 'drop' removed, which was training"
     assert op_histogram(result.model) == {"MatMul": 1, "Relu": 1}
 

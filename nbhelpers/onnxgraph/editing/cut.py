@@ -11,6 +11,7 @@ from nbhelpers.onnxgraph.comparing.wiring import reads
 from nbhelpers.onnxgraph.editing.edit import inferred
 from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
 from nbhelpers.onnxgraph.editing.nodes import node_name, tensors, titled
+from nbhelpers.onnxgraph.editing.observed import observed_shapes
 from nbhelpers.onnxgraph.editing.rewire import keep_notes
 
 
@@ -26,7 +27,7 @@ def add_outputs(model: onnx.ModelProto, names: str | Iterable[str]) -> Edited:
         GraphError: it is not computed by the main graph, or its dtype cannot be inferred.
     """
     names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
-    copy, types = copied(model), _types(model)
+    copy, types = copied(model), _types(model, names)
     given = {value.name for value in model.graph.output}
     for name in names:
         node = _maker(model, name)
@@ -69,7 +70,7 @@ def cut(
     starts = [name for name in starts if name in needed]
     copy = copied(model)
     _keep(copy, kept, needed - set(starts))
-    types = _types(model)
+    types = _types(model, [*starts, *ends])
     del copy.graph.input[:]
     listed = {weight.name for weight in copy.graph.initializer}
     defaults = [value for value in model.graph.input if value.name in listed]
@@ -176,15 +177,26 @@ def _keep(copy: onnx.ModelProto, kept: set[int], needed: set[str]) -> None:
                 del part[place]
 
 
-def _types(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
-    """Return what is known of each tensor of the main graph."""
+def _types(model: onnx.ModelProto, wanted: Iterable[str]) -> dict[str, onnx.ValueInfoProto]:
+    """Return what is known of each tensor of the main graph.
+
+    Where inference does not even know the rank of a wanted one, two runs of the model show it.
+    """
     graph = inferred(model).graph
     values = {value.name: value for value in (*graph.input, *graph.value_info, *graph.output)}
     for weight in model.graph.initializer:
         values[weight.name] = onnx.helper.make_tensor_value_info(
             weight.name, weight.data_type, weight.dims
         )
+    blank = [name for name in wanted if name in values and _has_no_rank(values[name])]
+    for name, shape in observed_shapes(model, blank).items():
+        kind = values[name].type.tensor_type.elem_type
+        values[name] = onnx.helper.make_tensor_value_info(name, kind, shape)
     return values
+
+
+def _has_no_rank(value: onnx.ValueInfoProto) -> bool:
+    return value.type.HasField("tensor_type") and interface.dims(value) is None
 
 
 def _typed(name: str, types: dict[str, onnx.ValueInfoProto], whose: str) -> onnx.ValueInfoProto:

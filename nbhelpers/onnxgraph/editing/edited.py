@@ -74,6 +74,8 @@ def edited(
 ) -> Edited:
     """Return the result of a verb: `after` checked and with its shapes inferred.
 
+    Up to IR version 3 an initializer is listed as an input as well; new ones are added there.
+
     Args:
         before: the model that came in.
         after: its edited copy, whose notes are changed in place; or `before` itself.
@@ -87,6 +89,7 @@ def edited(
     pairs = tuple((renamed or {}).items())
     if after is before:
         after = copied(before)
+    _list_weights(after)
     note_shapes(check(after, subject="The edited model"))
     return Edited(after, before, tuple(changes), tuple(nodes or ()), renamed=pairs)
 
@@ -102,8 +105,6 @@ def settled(
 ) -> Edited:
     """Return the result of a verb that rewired its private copy: sorted, and its notes renewed.
 
-    Up to IR version 3 an initializer is listed as an input as well; new ones are added there.
-
     Args:
         before: the model that came in.
         after: its edited copy; it is changed in place.
@@ -115,17 +116,21 @@ def settled(
     Raises:
         GraphError: the edit made the model invalid, or its shapes contradict each other.
     """
-    if after.ir_version < 4:
-        listed = {value.name for value in after.graph.input}
-        after.graph.input.extend(
-            onnx.helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
-            for weight in after.graph.initializer
-            if weight.name not in listed
-        )
     sort_nodes(after)
     if renew:
         renew_notes(before, after, changed)
     return edited(before, after, changes, nodes)
+
+
+def _list_weights(copy: onnx.ModelProto) -> None:
+    """List every weight as an input too, where the IR version wants that."""
+    if copy.ir_version < 4:
+        listed = {value.name for value in copy.graph.input}
+        copy.graph.input.extend(
+            onnx.helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
+            for weight in copy.graph.initializer
+            if weight.name not in listed
+        )
 
 
 def copied(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -48,6 +48,23 @@ def complete_outputs(
         values[name].CopyFrom(onnx.helper.make_tensor_value_info(name, kind, shape))
 
 
+def observed_shapes(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, Shape]:
+    """Return the shapes of tensors of the main graph as two runs show them, by name.
+
+    Raises:
+        GraphError: the model cannot be run, or a rank is not the same in both runs.
+    """
+    names = list(names)
+    try:
+        runs = _runs(model, names) if names else []
+    except GraphError as error:
+        raise GraphError(
+            f"The shape of {names[0]!r} cannot be told: inference does not know it, and a run is "
+            f"not possible. {error}"
+        ) from error
+    return {name: _shape(None, None, name, runs) for name in names}
+
+
 def _is_open(value: onnx.ValueInfoProto, said: Shape | None) -> bool:
     """Whether a shape has no rank, or a dim that it does not know and that had a name or a size."""
     seen = interface.dims(value)
@@ -77,7 +94,7 @@ def _runs(
 def _shape(seen: Shape | None, said: Shape | None, name: str, runs: list) -> Shape:
     ranks = {len(shapes[name]) for _, shapes in runs}
     if len(ranks) != 1:
-        raise GraphError(f"The output {name!r} has no fixed rank after this edit.")
+        raise GraphError(f"The tensor {name!r} has no fixed rank, so it cannot be an output.")
     rank = ranks.pop()
     seen = seen or (None,) * rank
     hints = said if said is not None and len(said) == rank else (None,) * rank

@@ -3,7 +3,7 @@
 A tensor of a graph is also read by the branches and bodies inside it; these are always included.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import onnx
 
@@ -100,15 +100,15 @@ def _order(graph: onnx.GraphProto) -> list[int]:
 def sweep(before: onnx.ModelProto, after: onnx.ModelProto) -> list[str]:
     """Remove the nodes and weights that an edit left without a reader; return what they are called.
 
-    What had no reader before the edit stays.
+    What no output needed before the edit stays, but not what only removed nodes read.
     """
     sort_nodes(after)
-    idle, removed = _idle(before), []
+    idle, removed = _idle(before) - _freed(before, after), []
     for graph in reversed(graphs(after.graph)):  # inner graphs first: they may free outer tensors
-        nodes, weights = _idle_parts(graph)
+        nodes, weights = _idle_parts(graph, keep=idle)
         for place in reversed(range(len(graph.node))):
             node = graph.node[place]
-            if place in nodes and node_name(node) not in idle:
+            if place in nodes:
                 removed.append(titled(node))
                 del graph.node[place]
         gone = {name for name in weights if name not in idle}
@@ -131,13 +131,25 @@ def _idle(model: onnx.ModelProto) -> set[str]:
     return found
 
 
-def _idle_parts(graph: onnx.GraphProto) -> tuple[set[int], set[str]]:
-    """Return the numbers of the nodes, and the names of the weights, that no output needs."""
+def _freed(before: onnx.ModelProto, after: onnx.ModelProto) -> set[str]:
+    """Return the names of weights, and of Constant nodes, that nodes read which are gone."""
+    left = {node_name(node) for graph in graphs(after.graph) for node in graph.node}
+    nodes = [node for graph in graphs(before.graph) for node in graph.node]
+    read = {name for node in nodes if node_name(node) not in left for name in reads(node)}
+    names = {weight.name for graph in graphs(before.graph) for weight in graph.initializer} & read
+    constants = [node for node in nodes if node.op_type == "Constant"]
+    return names | {node_name(node) for node in constants if read.intersection(node.output)}
+
+
+def _idle_parts(graph: onnx.GraphProto, *, keep: Collection[str] = ()) -> tuple[set[int], set[str]]:
+    """Return the numbers of the nodes, and the names of the weights, that no output needs, nor any
+    of the nodes to keep.
+    """
     needed = {value.name for value in graph.output}
     idle = set()
     for place in reversed(range(len(graph.node))):
         node = graph.node[place]
-        if needed.intersection(filter(None, node.output)):
+        if needed.intersection(filter(None, node.output)) or node_name(node) in keep:
             needed.update(reads(node))
         else:
             idle.add(place)

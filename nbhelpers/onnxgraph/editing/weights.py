@@ -195,7 +195,8 @@ def _store(weight: Weight, value: np.ndarray) -> None:
         return
     raw = numpy_helper.from_array(value, held.name)
     if "numbers" not in weight.stored:
-        raw.doc_string = held.doc_string
+        if held.doc_string:
+            raw.doc_string = held.doc_string
         held.CopyFrom(raw)
         return
     field = helper.tensor_dtype_to_field(held.data_type)

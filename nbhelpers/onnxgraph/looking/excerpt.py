@@ -5,7 +5,7 @@ from files that anybody may have made: everything is escaped.
 """
 
 import html
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import onnx
@@ -20,6 +20,12 @@ _SHOWN = 24
 _WIDE, _HIGH, _GAP, _DOWN = 190, 40, 16, 34
 """Pixels of a box, and between boxes of a row and between rows."""
 
+_LANE = 14
+"""Pixels between the arrows that go past a row."""
+
+Box = tuple[str, str]
+Point = tuple[float, float]
+
 _FIGURE = "display:inline-block;vertical-align:top;margin:8px"
 
 _LONG = 26
@@ -33,24 +39,29 @@ class Excerpt:
     A box is an operator and a name; inputs and outputs of the graph are boxes too.
     """
 
-    rows: tuple[tuple[tuple[str, str], ...], ...]
-    arrows: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = field(repr=False)
-    marked: frozenset[tuple[str, str]] = field(repr=False)
+    rows: tuple[tuple[Box, ...], ...]
+    arrows: tuple[tuple[Box, Box], ...] = field(repr=False)
+    marked: frozenset[Box] = field(repr=False)
     more: int = 0
 
     @property
     def svg(self) -> str:
         """The picture; lines and letters have the colour of the text around it."""
         across = max((len(row) for row in self.rows), default=0)
-        width = across * (_WIDE + _GAP) + _GAP
-        height = len(self.rows) * (_HIGH + _DOWN) + _DOWN
+        lanes = self._lanes()
+        beside = max((_LANE * len(each) for each in lanes), default=0)
+        width = across * (_WIDE + _GAP) + _GAP + beside
+        height = len(self.rows) * (_HIGH + _DOWN) + (_DOWN / 2 if self.more else 0)
         places = {
-            box: (_GAP + (width - _GAP - len(row) * (_WIDE + _GAP)) / 2 + n * (_WIDE + _GAP), y)
+            box: (_GAP + (across - len(row)) * (_WIDE + _GAP) / 2 + n * (_WIDE + _GAP), y)
             for level, row in enumerate(self.rows)
             for y in (_DOWN / 2 + level * (_HIGH + _DOWN),)
             for n, box in enumerate(row)
         }
-        lines = [_line(places[start], places[end]) for start, end in self.arrows]
+        lines = [
+            _line(places[start], places[end], self._bends(places, lanes, start, end))
+            for start, end in self.arrows
+        ]
         boxes = [_box(box, places[box], thick=box in self.marked) for box in places]
         more = f"and {self.more} more nodes" if self.more else ""
         note = f"<text x='{_GAP}' y='{height - 6}'>{more}</text>" if more else ""
@@ -60,6 +71,27 @@ class Excerpt:
             "font-family='sans-serif' font-size='11'>"
             f"{''.join(lines)}{''.join(boxes)}{note}</svg>"
         )
+
+    def _lanes(self) -> list[list[Box]]:
+        """Return for each row the boxes whose arrows go past it, each in a lane beside the row."""
+        level = {box: n for n, row in enumerate(self.rows) for box in row}
+        spans = [(start, range(level[start] + 1, level[end])) for start, end in self.arrows]
+        return [
+            list(dict.fromkeys(start for start, between in spans if n in between))
+            for n in range(len(self.rows))
+        ]
+
+    def _bends(
+        self, places: Mapping[Box, Point], lanes: list[list[Box]], start: Box, end: Box
+    ) -> list[Point]:
+        """Return the points through which an arrow goes past the rows between its ends."""
+        found = []
+        for row, passing in zip(self.rows, lanes, strict=True):
+            x, y = places[row[-1]]
+            if places[start][1] < y < places[end][1]:
+                x += _WIDE + _LANE * (passing.index(start) + 1)
+                found += [(x, y), (x, y + _HIGH)]
+        return found
 
     def __repr__(self) -> str:
         """Return the boxes row by row, marked ones with a star."""
@@ -158,6 +190,9 @@ def _drawn(
         level |= {each: 0 for each in before if each not in level}
         level[box[n]] = 1 + max((level[each] for each in before), default=-1)
         arrows += [(each, box[n]) for each in before]
+    for each in [each for each in level if each[0] == "input"]:  # as near as can be to a reader
+        readers = [level[end] for start, end in arrows if start == each]
+        level[each] = min(readers, default=level[each] + 1) - 1
     for value in graph.output:
         made = maker.get(value.name)
         if made in box:
@@ -173,14 +208,15 @@ def _drawn(
     )
 
 
-def _line(start: tuple[float, float], end: tuple[float, float]) -> str:
+def _line(start: Point, end: Point, bends: Iterable[Point]) -> str:
     x1, y1, x2, y2 = start[0] + _WIDE / 2, start[1] + _HIGH, end[0] + _WIDE / 2, end[1]
     tip = f"M{x2 - 4:g} {y2 - 7:g}L{x2:g} {y2:g}L{x2 + 4:g} {y2 - 7:g}z"
-    line = f"<path d='M{x1:g} {y1:g}L{x2:g} {y2:g}' stroke='currentColor' fill='none'/>"
+    way = "".join(f"L{x:g} {y:g}" for x, y in (*bends, (x2, y2)))
+    line = f"<path d='M{x1:g} {y1:g}{way}' stroke='currentColor' fill='none'/>"
     return f"{line}<path d='{tip}'/>"
 
 
-def _box(box: tuple[str, str], place: tuple[float, float], *, thick: bool) -> str:
+def _box(box: Box, place: Point, *, thick: bool) -> str:
     x, y = place
     title = html.escape(" ".join(box))
     op, name = (

@@ -125,6 +125,10 @@ class Example:
     text: str
     meant: str
 
+    def __repr__(self) -> str:
+        """Return the file as text."""
+        return self.text.strip()
+
     @property
     def model(self) -> onnx.ModelProto:
         """The file as it was written; it may be broken."""

@@ -20,7 +20,7 @@ from nbhelpers.onnxgraph.editing.nodes import titled
 from nbhelpers.onnxgraph.repairs.evidence import compared, largest_change, unchanged
 
 _TRIED_IN_FULL = 5
-"""Up to so many doubts, every combination is tried; above, all at once and then one by one."""
+"""Up to so many doubts, every combination is tried; above, one at a time from all and from none."""
 
 
 @dataclass(frozen=True)
@@ -153,20 +153,41 @@ def _repaired(
 def _combinations(
     model: onnx.ModelProto, switches: Sequence[Switch], cases: Sequence[Case], tolerance: float
 ) -> Iterable[Sequence[Switch]]:
-    """Yield sets of switches to try: all of them, then smaller ones, or by a greedy descent."""
+    """Yield sets of switches to try: all of them, then smaller ones; or, of many, two climbs."""
     if len(switches) <= _TRIED_IN_FULL:
         for count in range(len(switches), 0, -1):
             yield from itertools.combinations(switches, count)
         return
-    yield switches
-    chosen = list(switches)
-    least, _ = compared(_turned(model, chosen), cases, tolerance=tolerance)
-    for switch in switches:
-        fewer = [each for each in chosen if each is not switch]
-        difference, _ = compared(_turned(model, fewer), cases, tolerance=tolerance)
-        if difference < least:
-            chosen, least = fewer, difference
+    everything = set(range(len(switches)))
+    for start in (everything, set()):
+        for chosen in _climb(model, switches, cases[:1], tolerance, start):
+            yield [switches[number] for number in sorted(chosen)]
+
+
+def _climb(
+    model: onnx.ModelProto,
+    switches: Sequence[Switch],
+    cases: Sequence[Case],
+    tolerance: float,
+    chosen: set[int],
+) -> Iterable[set[int]]:
+    """Yield sets of switches, each one switch from the last, that come closer and closer."""
+
+    def difference(numbers: set[int]) -> float:
+        turned = _turned(model, [switches[number] for number in sorted(numbers)])
+        return compared(turned, cases, tolerance=tolerance)[0]
+
+    least = difference(chosen)
+    while True:
+        if chosen:
             yield chosen
+        if least <= tolerance:
+            return
+        tried = [(difference(chosen ^ {number}), number) for number in range(len(switches))]
+        best, number = min(tried)
+        if not best < least:
+            return
+        chosen, least = chosen ^ {number}, best
 
 
 def _turned(model: onnx.ModelProto, switches: Iterable[Switch]) -> onnx.ModelProto:

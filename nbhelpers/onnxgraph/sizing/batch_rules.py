@@ -20,7 +20,7 @@ from nbhelpers.onnxgraph.sizing.batch_rows import (
     picked,
     recurrent,
 )
-from nbhelpers.onnxgraph.sizing.batch_shapes import counts, reshape_axis, rows_axis
+from nbhelpers.onnxgraph.sizing.batch_shapes import Rows, Shape, counts, reshape_axis, rows_axis
 from nbhelpers.onnxgraph.sizing.batch_work import Work
 
 Rule = Callable[[Work, onnx.NodeProto], None]
@@ -63,7 +63,7 @@ def _fixed_target(work: Work, node: onnx.NodeProto) -> list[int] | None:
     fixed = work.static(node.output[0]) or (None,)
     static = [dim for dim in fixed if isinstance(dim, int) and dim > 0]
     if len(static) < len(fixed):
-        return None
+        return _copied_target(work, node, shape)
     outer = work.outer.get(node.input[0], 1)
     axis = reshape_axis(shape, outer, static, work.batch)
     if axis is None:
@@ -71,6 +71,15 @@ def _fixed_target(work: Work, node: onnx.NodeProto) -> list[int] | None:
     slower = math.prod(counts(shape)[: rows_axis(shape)]) * outer
     work.outer[node.output[0]] = slower // math.prod(static[:axis])
     return [-1 if place == axis else dim for place, dim in enumerate(static)]
+
+
+def _copied_target(work: Work, node: onnx.NodeProto, shape: Shape) -> list[int] | None:
+    """Return the target with 0, which copies the first size, where other symbols hide the sizes."""
+    was = work.constant(node.input[1])
+    if was is None or any(each.i for each in node.attribute):
+        return None
+    first, *rest = was.tolist()
+    return [0, *rest] if first == work.batch and -1 in rest and shape[0] == Rows(1) else None
 
 
 def expand(work: Work, node: onnx.NodeProto) -> None:
