@@ -21,6 +21,7 @@ SEVERAL = {"dev": DEV, "legacy": LEGACY, "bench": BENCH}
 HELP = """verbs:
   th, tf               the environments of the kernels train and convert
   tf1.4 tf1.13 tf1.15  the legacy runtimes; `legacy` for all three
+  clients              runtimes of other makers that try the artefacts
   architectures, peers what the benchmarks need: real networks, other converters; `bench` for both
   dev-th, dev-tf       what tests and checks need, on top of th and tf; `dev` for both
   kernels              register the kernels train and convert with the environment that runs

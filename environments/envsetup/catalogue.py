@@ -24,11 +24,12 @@ class Environment:
     no_deps: bool = False
     legacy: bool = False
     bench: bool = False
+    clients: bool = False
 
     @property
     def imports_checkout(self) -> bool:
         """Whether `nbhelpers` is made importable there."""
-        return not (self.legacy or self.bench)
+        return not (self.legacy or self.bench or self.clients)
 
     @property
     def folder(self) -> Path:
@@ -60,6 +61,8 @@ ENVIRONMENTS = {
         Environment("tf1.4", "3.6", "about a minute", legacy=True),
         Environment("tf1.13", "3.6", "about a minute", legacy=True),
         Environment("tf1.15", "3.7", "about a minute", legacy=True),
+        # pnnx asks for PyTorch, which only its Python part imports: the pin file is complete.
+        Environment("clients", "3.11", "1-3 minutes", no_deps=True, clients=True),
         # torchvision asks for another build of torch: the pin file is complete.
         Environment("architectures", "3.11", "2-5 minutes", no_deps=True, bench=True),
         Environment("peers", "3.11", "2-5 minutes", bench=True),

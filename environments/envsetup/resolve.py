@@ -22,6 +22,7 @@ AGREES_WITH = {
     "dev-th": ["th"],
     "dev-tf": ["tf", "th", "dev-th"],
     "architectures": ["th", "dev-th"],
+    "clients": ["th", "tf", "dev-th"],
 }
 LOG = ENVS / "lock.log"
 # torch's CUDA build pins these itself, and its CPU build has none of them.

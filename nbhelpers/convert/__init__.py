@@ -3,6 +3,8 @@
 TensorFlow is imported when it is first needed, not by importing this package.
 """
 
+from nbhelpers.convert.clients.trial import Trial
+from nbhelpers.convert.clients.trying import try_clients
 from nbhelpers.convert.comparing.layers import compare_layers, first_difference
 from nbhelpers.convert.comparing.tracing import traced
 from nbhelpers.convert.comparing.twins import Twin, twins
@@ -26,14 +28,17 @@ from nbhelpers.convert.savedmodels.reading import (
     read_saved_model,
 )
 from nbhelpers.convert.savedmodels.writing import build_saved_model
+from nbhelpers.convert.toonnx.verb import OnnxConversion, tf2onnx
 
 __all__ = [
     "TARGETS",
     "Conversion",
     "GraphView",
+    "OnnxConversion",
     "Preflight",
     "SavedModel",
     "Signature",
+    "Trial",
     "Twin",
     "build_saved_model",
     "call_saved_model",
@@ -50,6 +55,8 @@ __all__ = [
     "run_tf",
     "save_graph_def",
     "tensorflow",
+    "tf2onnx",
     "traced",
+    "try_clients",
     "twins",
 ]

@@ -11,6 +11,7 @@ def report_data(
     *,
     proofs: Iterable[Mapping],
     serve: Mapping[str, str],
+    clients: Iterable[Mapping] = (),
     unproven: Sequence[str] = (),
 ) -> ReportData:
     """Collect what the page says.
@@ -19,6 +20,7 @@ def report_data(
         handoff: its stages up to "signature" are done.
         proofs: what each runtime said, as `ReportData.proofs` describes it.
         serve: title → snippet of code or shell.
+        clients: what other makers' runtimes made of it, as `ReportData.clients` describes it.
         unproven: why a runtime did not take part.
 
     Raises:
@@ -37,6 +39,7 @@ def report_data(
         outputs=handoff.outputs(),
         parity={stage: entry["parity"] for stage, entry in stages.items() if entry["parity"]},
         proofs=tuple(proofs),
+        clients=tuple(clients),
         rewrites={target: _rewrites(fact) for target, fact in targets.items()},
         files={name: seen for entry in stages.values() for name, seen in entry["files"].items()},
         serve=serve,

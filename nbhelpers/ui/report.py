@@ -5,13 +5,14 @@ bytes.
 """
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 
 from nbhelpers.spec import TensorSpec
-
-_MINUS = "–"
+from nbhelpers.ui.cells import MINUS, html_table, labels, number
+from nbhelpers.ui.clients import clients_section, clients_warning
+from nbhelpers.ui.limits import limits_section
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class ReportData:
             `case` and `ok`, and where they are known `largest_difference` (absolute), `relative`
             (of the largest value), `labels_agree`, `accuracy` (output to the share of right labels,
             0 to 1), `latency_ms` and `note`.
+        clients: one mapping for each artefact × client of another maker, with `artefact`, `client`
+            and `state` ("agrees", "DIFFERS", "failed", "not installed"), and where they are known
+            `relative`, `labels_agree`, `latency_ms` and `reason`.
         rewrites: target to what was rewritten for it, one sentence each.
         files: path to its `bytes` and `sha256`, as the record has them.
         verify: the command that checks the folder.
@@ -44,6 +48,7 @@ class ReportData:
     outputs: Sequence[TensorSpec] = ()
     parity: Mapping[str, Sequence[Mapping]] = field(default_factory=dict)
     proofs: Sequence[Mapping] = ()
+    clients: Sequence[Mapping] = ()
     rewrites: Mapping[str, Sequence[str]] = field(default_factory=dict)
     files: Mapping[str, Mapping] = field(default_factory=dict)
     verify: str = "python verify.py"
@@ -58,10 +63,12 @@ def report_html(data: ReportData) -> str:
         ("Flow", _flow(data.flow)),
         ("Interface", _interface(data)),
         ("Proof", _proofs(data)),
+        ("Other clients", clients_section(data.clients)),
         ("Parity at every step", _parity(data.parity)),
         ("Rewritten for a target", _rewrites(data.rewrites)),
         ("Check it yourself", _verify(data.verify)),
         ("Serve it", _serve(data.serve)),
+        ("Known limits", limits_section() if data.proofs else ""),
         ("Files", _files(data.files)),
         ("Versions", _definitions(data.versions)),
     ]
@@ -88,7 +95,7 @@ def report_html(data: ReportData) -> str:
 <main>
 <header>
 <h1>{title}</h1>
-{_verdict(data)}
+{_verdict(data)}{clients_warning(data.clients)}
 {_definitions(data.facts)}</header>
 {body}
 </main>
@@ -128,7 +135,7 @@ def _interface(data: ReportData) -> str:
         for kind, specs in (("input", data.inputs), ("output", data.outputs))
         for spec in specs
     ]
-    return _table(("", "name", "dtype", "shape"), rows)
+    return html_table(("", "name", "dtype", "shape"), rows)
 
 
 def _proofs(data: ReportData) -> str:
@@ -141,11 +148,11 @@ def _proofs(data: ReportData) -> str:
                 proof["runtime"],
                 proof["case"],
                 "agrees" if proof["ok"] else "DIFFERS",
-                _number(proof.get("largest_difference"), ".2e"),
-                _number(proof.get("relative"), ".1e"),
-                _labels(proof),
-                ", ".join(f"{name} {share:.2%}" for name, share in accuracy.items()) or _MINUS,
-                _number(proof.get("latency_ms"), ".1f"),
+                number(proof.get("largest_difference"), ".2e"),
+                number(proof.get("relative"), ".1e"),
+                labels(proof),
+                ", ".join(f"{name} {share:.2%}" for name, share in accuracy.items()) or MINUS,
+                number(proof.get("latency_ms"), ".1f"),
                 proof.get("note") or "",
             )
         )
@@ -155,7 +162,7 @@ def _proofs(data: ReportData) -> str:
     listed = f"<p>Not proven:</p><ul>{notes}</ul>\n" if notes else ""
     if not rows:
         return listed
-    every = _table(head, rows, numbers=(4, 5, 8))
+    every = html_table(head, rows, numbers=(4, 5, 8))
     closed = f"<details><summary>Every run ({len(rows)})</summary>\n{every}</details>\n"
     return _grid(data.proofs) + listed + closed
 
@@ -177,12 +184,12 @@ def _grid(proofs: Sequence[Mapping]) -> str:
         for artefact, row in worst.items()
     ]
     caption = "<p>Largest difference over all cases, as a share of the largest output:</p>\n"
-    return caption + _table(("artefact", *runtimes), rows, numbers=range(1, len(runtimes) + 1))
+    return caption + html_table(("artefact", *runtimes), rows, numbers=range(1, len(runtimes) + 1))
 
 
 def _grid_cell(value: str | float | None) -> str:
     if value is None or isinstance(value, str):
-        return value or _MINUS
+        return value or MINUS
     return f"{value:.1e}"
 
 
@@ -199,16 +206,16 @@ def _parity(stages: Mapping[str, Sequence[Mapping]]) -> str:
             report.get("title", ""),
             row["name"],
             row["status"],
-            _number(row.get("largest_difference"), ".2e"),
-            _number(row.get("relative"), ".1e"),
-            _labels(row),
+            number(row.get("largest_difference"), ".2e"),
+            number(row.get("relative"), ".1e"),
+            labels(row),
         )
         for stage, reports in stages.items()
         for report in reports
         for row in report["rows"]
     ]
     head = ("stage", "compared", "tensor", "status", "largest difference", "of largest value")
-    return _table((*head, "labels"), rows, numbers=(4, 5))
+    return html_table((*head, "labels"), rows, numbers=(4, 5))
 
 
 def _rewrites(targets: Mapping[str, Sequence[str]]) -> str:
@@ -238,7 +245,7 @@ def _files(files: Mapping[str, Mapping]) -> str:
         (path, f"{seen['bytes']:,}".replace(",", " "), seen["sha256"])
         for path, seen in sorted(files.items())
     ]
-    return _table(("path", "bytes", "sha256"), rows, numbers=(1,), code=(0, 2))
+    return html_table(("path", "bytes", "sha256"), rows, numbers=(1,), code=(0, 2))
 
 
 def _definitions(facts: Mapping[str, object]) -> str:
@@ -247,51 +254,3 @@ def _definitions(facts: Mapping[str, object]) -> str:
         for label, text in facts.items()
     )
     return f"<dl>{items}</dl>\n" if items else ""
-
-
-def _labels(row: Mapping) -> str:
-    agree = row.get("labels_agree")
-    return _MINUS if agree is None else "identical" if agree else "DIFFER"
-
-
-def _number(value: float | None, form: str) -> str:
-    return _MINUS if value is None else format(value, form)
-
-
-def _table(
-    head: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    *,
-    numbers: Sequence[int] = (),
-    code: Sequence[int] = (),
-) -> str:
-    """Return a table that scrolls sideways in a narrow window; empty if there are no rows."""
-    classes = {**dict.fromkeys(numbers, "number"), **dict.fromkeys(code, "code")}
-
-    def cell(tag: str, place: int, text: object) -> str:
-        words = str(text)
-        names = [classes[place]] if place in classes else []
-        if words in ("agrees", "ok", "identical"):
-            names.append("good")
-        elif words.startswith("DIFFER") or words in (
-            "mismatch",
-            "missing",
-            "nan",
-            "shape",
-            "dtype",
-        ):
-            names.append("bad")
-        given = f' class="{" ".join(names)}"' if names and tag == "td" else ""
-        return f"<{tag}{given}>{html.escape(words)}</{tag}>"
-
-    body = "\n".join(
-        f"<tr>{''.join(cell('td', place, text) for place, text in enumerate(row))}</tr>"
-        for row in rows
-    )
-    if not body:
-        return ""
-    top = "".join(cell("th", place, text) for place, text in enumerate(head))
-    return (
-        f'<div class="wide"><table>\n<thead><tr>{top}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody>\n</table></div>\n"
-    )

@@ -25,6 +25,7 @@ def fingerprint(notebook: Notebook, settings: Settings) -> str:
         _sources(ROOT / "nbhelpers"),
         _packages(interpreter(notebook.kernel).parent.parent, "*"),
         [_packages(runtime, "tensorflow-*") for runtime in sorted(ROOT.glob(".envs/tf*"))],
+        _packages(ROOT / ".envs" / "clients", "*"),
     ]
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 

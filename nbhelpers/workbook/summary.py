@@ -1,6 +1,7 @@
 """The table at the end of a run: every artefact, and where it was proven to compute the same.
 
-Read from the record alone: the files of the stages, and `proofs` among the facts of "handoff".
+Read from the record alone: the files of the stages, and `proofs` and `clients` among the facts of
+"handoff".
 """
 
 import re
@@ -17,7 +18,8 @@ def summary(handoff: Handoff) -> str:
     Raises:
         HandoffError: a stage is not done.
     """
-    proofs = handoff.require("handoff")["facts"].get("proofs", [])
+    facts = handoff.require("handoff")["facts"]
+    proofs = facts.get("proofs", [])
     stages = handoff.record()["stages"]
     rows = [("artefact", "size", "sha256", "proven on", "parity")]
     for stage in STAGES:
@@ -34,10 +36,28 @@ def summary(handoff: Handoff) -> str:
             *_aligned(rows),
             "",
             "parity: the largest difference from PyTorch, as a share of the largest output.",
+            *_clients(facts.get("clients", [])),
             f"Everything is in {handoff.folder}: begin with report.html; whoever receives the "
             "folder runs verify.py.",
         ]
     )
+
+
+def _clients(trials: Sequence[Mapping]) -> list[str]:
+    """Return a line for each runtime of another maker that tried the files."""
+    tried: dict[str, list[Mapping]] = {}
+    for trial in trials:
+        if trial["state"] != "not installed":
+            tried.setdefault(trial["client"], []).append(trial)
+    rows = [("other client", "agrees on")]
+    for client, found in tried.items():
+        agrees = sum(trial["state"] == "agrees" for trial in found)
+        wrong = [trial["artefact"] for trial in found if trial["state"] == "DIFFERS"]
+        other = f", ANOTHER RESULT on {', '.join(wrong)}" if wrong else ""
+        rows.append((client, f"{agrees} of {len(found)} files{other}"))
+    absent = [trial["client"] for trial in trials if trial["state"] == "not installed"]
+    missing = [f"not installed (make clients): {', '.join(absent)}"] if absent else []
+    return ["", *(_aligned(rows) if tried else []), *missing, ""] if trials else []
 
 
 def _by_onnxruntime(reports: Iterable[Mapping]) -> list[dict]:

@@ -21,6 +21,12 @@ KERNELS = {
     "train": ["th"],
     "convert": ["tf"],
     "workbook": ["th"],
+    # Scripts for other makers' runtimes, and two that prepare files for them in the kernel convert.
+    "convert/clients/workers": ["clients"],
+    "convert/clients/workers/onnxruntime.py": ["tf"],
+    "convert/clients/workers/c_api.py": ["tf"],
+    "convert/clients/workers/to_tflite.py": ["tf"],
+    "convert/clients/workers/to_onnx.py": ["tf"],
     # The simplifier is a tool of notebook 02; the kernel convert gets what is simplified already.
     "onnxgraph/simplifying/simplify_worker.py": ["th"],
 }
@@ -28,6 +34,9 @@ KERNELS = {
 COMES_WITH = {
     "IPython": "ipykernel",
     "jupyter_client": "ipykernel",
+    "jupyter_core": "ipykernel",
+    "packaging": "ipykernel",
+    "keras": "tensorflow",
     "nbclient": "papermill",
     "nbformat": "papermill",
     "ml_dtypes": "onnx",
@@ -58,8 +67,8 @@ def imported(path):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_an_import_is_a_chosen_pin(module):
-    room = KERNELS.get(Path(module).parts[0], ["th", "tf"])
-    for environment in KERNELS.get(module, room):
+    rooms = [module, *map(str, Path(module).parents)]
+    for environment in next((KERNELS[room] for room in rooms if room in KERNELS), ["th", "tf"]):
         chosen = {pin.key for pin in pinfiles.read(environment) if pin.chosen}
         for name in imported(PACKAGE / module):
             known = distributions(environment).get(name, [name])

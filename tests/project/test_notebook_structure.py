@@ -12,8 +12,11 @@ import pytest
 from nbhelpers.handoff import NOTEBOOKS
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-TITLES = [*NOTEBOOKS.values(), "07_debugging"]
-KERNELS = {title: "train" if title[:2] in ("01", "02") else "convert" for title in TITLES}
+BESIDE = ("07_debugging", "08_onnx_to_pytorch", "09_tensorflow_to_onnx", "10_repairs")
+TITLES = ["00_start_here", *NOTEBOOKS.values(), *BESIDE]
+KERNELS = {
+    title: "train" if title[:2] in ("00", "01", "02", "08", "10") else "convert" for title in TITLES
+}
 
 MAX_CELLS = 60
 MAX_LINES = 25
@@ -23,6 +26,9 @@ SHELL = re.compile(r"^\s*(!|%%?(pip|conda|bash|sh|sx|system|script|cd|env)\b)|ge
 ABSOLUTE = re.compile(
     r"""(?<![\w.:/~<])/(home|Users|root|work|tmp|opt|usr|mnt|var|data)/|\b[A-Z]:\\"""
 )
+
+
+EITHER = ("00_start_here",)  # runs on both kernels, and writes nothing
 
 
 def source(cell):
@@ -52,7 +58,7 @@ def complaints(title, book):
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     yield from about_frame(title, book, cells, code)
     yield from about_cells(cells, code)
-    yield from about_headings(cells)
+    yield from about_headings(cells, writes=title not in EITHER)
 
 
 def about_frame(title, book, cells, code):
@@ -70,8 +76,9 @@ def about_frame(title, book, cells, code):
     missing = [word for word in CARD if word not in card]
     if missing:
         yield f"its card does not say: {', '.join(missing)}"
-    if not code or f'require("{KERNELS[title]}")' not in source(code[0]):
-        yield f'its first code cell does not call kernel.require("{KERNELS[title]}")'
+    asked = "require_either()" if title in EITHER else f'require("{KERNELS[title]}")'
+    if not code or asked not in source(code[0]):
+        yield f"its first code cell does not call kernel.{asked}"
     if len(code) < 2 or "parameters" not in tags(code[1]):
         yield "its second code cell is not tagged parameters"
     else:
@@ -124,7 +131,7 @@ def about_cells(cells, code):
             yield f"code cell {index} is not Python: {error}"
 
 
-def about_headings(cells):
+def about_headings(cells, *, writes):
     found = headings(cells)
     titles = [words for level, words, _ in found if level == 1]
     sections = [words for level, words, _ in found if level == 2]
@@ -137,10 +144,10 @@ def about_headings(cells):
             yield f"two sections are called {words!r}"
         if words.lower().rstrip(".:") in EMPTY_HEADINGS:
             yield f"the heading {words!r} says nothing"
-    yield from about_the_end(cells, found)
+    yield from about_the_end(cells, found, writes=writes)
 
 
-def about_the_end(cells, found):
+def about_the_end(cells, found, *, writes):
     starts = {words.lower(): index for level, words, index in found if level == 2}
 
     def section(word):
@@ -156,12 +163,11 @@ def about_the_end(cells, found):
     for word in ("exercise", "recall", "you now have"):
         if section(word) is None:
             yield f"it has no section about {word!r}"
-    writing = re.compile(
-        r"\.stage\(|folder=folder"
-    )  # 07 is no stage: it writes a folder of its own
+    # 07 and 10 are no stages: they write files of their own.
+    writing = re.compile(r"\.stage\(|folder=folder|onnxgraph\.save\(|onnx_path=")
     written = [index for index, cell in enumerate(cells) if writing.search(source(cell))]
     exercises = section("exercise")
-    if exercises is not None and (not written or written[-1] > exercises):
+    if writes and exercises is not None and (not written or written[-1] > exercises):
         yield "its exercises come before the artefact is written"
     if not any("next" in source(cell).lower() for cell in cells[-3:]):
         yield "it does not end on what is next"
@@ -171,7 +177,7 @@ def books():
     return sorted(FOLDER.glob("*.ipynb"))
 
 
-def test_there_are_the_notebooks_of_the_six_stages_and_07():
+def test_there_are_the_notebooks_of_the_six_stages_and_those_beside_them():
     assert [path.stem for path in books()] == TITLES
 
 
@@ -274,3 +280,14 @@ def test_outputs_tags_kernels_ids_and_order_are_noticed():
         assert complaint in text
     book["cells"][6]["metadata"]["tags"] = ["keep_output"]
     assert "was committed" not in said(book)
+
+
+def test_a_notebook_for_either_kernel_asks_for_either_and_need_not_write():
+    book = good()
+    book["cells"][0]["source"] = book["cells"][0]["source"].replace("03", "00")
+    book["metadata"]["kernelspec"]["name"] = "train"
+    del book["cells"][5]
+    said = " / ".join(complaints("00_start_here", book))
+    assert said == "its first code cell does not call kernel.require_either()"
+    book["cells"][1]["source"] = "from nbhelpers import kernel\nkernel.require_either()"
+    assert list(complaints("00_start_here", book)) == []

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from nbhelpers.checkup import environments_folder
 from nbhelpers.errors import Refusal
 
 LEGACY = ("tf1.4", "tf1.13", "tf1.15")
@@ -25,12 +26,6 @@ class Runtime:
     def __str__(self) -> str:
         """Return "TensorFlow 1.4.1"."""
         return f"TensorFlow {self.version}"
-
-
-def environments_folder() -> Path:
-    """Return where the environments are: `.envs` of the checkout, or $NBHELPERS_ENVS."""
-    given = os.environ.get("NBHELPERS_ENVS")
-    return Path(given) if given else Path(__file__).resolve().parents[3] / ".envs"
 
 
 def runtimes() -> tuple[Runtime, ...]:
@@ -79,4 +74,5 @@ def _version(python: Path) -> str:
 def clean_environment() -> dict[str, str]:
     """Return the environment variables without those that would lead another Python astray."""
     drop = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "MPLBACKEND"}
+    drop.add("TF2_BEHAVIOR")  # which TensorFlow 2 sets here, and 1.15 obeys
     return {name: value for name, value in os.environ.items() if name not in drop}

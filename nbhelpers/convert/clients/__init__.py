@@ -1,0 +1,20 @@
+"""Clients that nobody here wrote: do they load the artefacts, and do they compute the same?
+
+`try_clients` runs each of them in a process of its own and gives a `Trial` for each artefact.
+"""
+
+from nbhelpers.convert.clients.catalogue import CLIENTS, NEEDS, Client
+from nbhelpers.convert.clients.trial import STATES, Trial, settled_trials, told
+from nbhelpers.convert.clients.trying import onnx_artefact, try_clients
+
+__all__ = [
+    "CLIENTS",
+    "NEEDS",
+    "STATES",
+    "Client",
+    "Trial",
+    "onnx_artefact",
+    "settled_trials",
+    "told",
+    "try_clients",
+]

@@ -1,0 +1,92 @@
+"""What a client's script is told: the model, how its tensors are called, and where the answers go.
+
+Arrays go by golden name. `inputs` and `outputs` say what the artefact calls them, `tensors` what
+the graph inside a SavedModel does.
+"""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nbhelpers.convert.graphs.graphdef import load_graph_def
+from nbhelpers.convert.proving.artefacts import Artefact
+from nbhelpers.convert.savedmodels.reading import read_saved_model
+from nbhelpers.golden import Case
+
+MADE = "made.model"
+"""The file that a converter makes of an artefact."""
+
+
+def request_for(
+    artefact: Artefact, folder: Path, cases: Sequence[Case], scratch: Path, *, threads: int
+) -> dict[str, Any]:
+    """Return the request, as JSON data.
+
+    Args:
+        artefact: what is to be run.
+        folder: the handoff folder.
+        cases: its golden cases; the shapes of two of them are told.
+        scratch: an empty folder for the client's files.
+        threads: how many the client may use.
+    """
+    model = (folder / artefact.path).absolute()
+    return {
+        "model": str(model),
+        "kind": artefact.kind,
+        "inputs": dict(artefact.inputs),
+        "outputs": dict(artefact.outputs),
+        "signature": artefact.signature,
+        "tags": list(artefact.tags),
+        "tensors": _tensors(artefact, model),
+        "aliases": _aliases(artefact, model) if artefact.kind == "frozen" else {},
+        "shapes": [
+            [
+                [list(case.inputs[name].shape), case.inputs[name].dtype.name]
+                for name in artefact.inputs
+            ]
+            for case in _two_sizes(cases)
+        ],
+        "golden": str((folder / "golden.npz").absolute()),
+        "scratch": str(scratch),
+        "answers": str(scratch / "answers"),
+        "made": str(scratch / MADE),
+        "library": _library(),
+        "threads": threads,
+    }
+
+
+def _tensors(artefact: Artefact, model: Path) -> dict[str, dict[str, str]]:
+    sides = {"inputs": dict(artefact.inputs), "outputs": dict(artefact.outputs)}
+    if artefact.kind != "savedmodel":
+        return sides
+    signature = read_saved_model(model, tags=artefact.tags).signatures[artefact.signature]
+    return {
+        side: {name: vars(signature)[side][key] for name, key in keys.items()}
+        for side, keys in sides.items()
+    }
+
+
+def _aliases(artefact: Artefact, model: Path) -> dict[str, list[str]]:
+    """Return tensor → its node and those before it that only an Identity parts from it."""
+    nodes = {node.name: node for node in load_graph_def(model).node}
+    found = {}
+    for tensor in (*artefact.inputs.values(), *artefact.outputs.values()):
+        names = [tensor.removesuffix(":0")]
+        while names[-1] in nodes and nodes[names[-1]].op == "Identity":
+            names.append(nodes[names[-1]].input[0])
+        found[tensor] = names
+    return found
+
+
+def _two_sizes(cases: Sequence[Case]) -> list[Case]:
+    """Return the first case, and the next of another batch if there is one."""
+    other = [case for case in cases if case.batch != cases[0].batch]
+    return [cases[0], *other[:1]]
+
+
+def _library() -> str:
+    """Return TensorFlow's shared library, without importing TensorFlow."""
+    spec = importlib.util.find_spec("tensorflow")
+    folder = Path(spec.origin).parent if spec and spec.origin else Path()
+    return str(next(folder.glob("libtensorflow_cc.*"), ""))

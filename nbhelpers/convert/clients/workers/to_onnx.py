@@ -1,0 +1,34 @@
+"""TensorFlow → ONNX by tf2onnx, in a process of its own: frozen graph → .onnx.
+
+    python -P to_onnx.py request.json
+
+The tensors keep TensorFlow's names, so that what is asked of the graph can be asked of the file.
+"""
+
+import json
+import sys
+
+
+def main(request_path: str) -> None:
+    """Write `request["made"]`, or end with the refusal as the last line on stderr."""
+    with open(request_path, encoding="utf-8") as file:
+        request = json.load(file)
+    from nbhelpers.convert import tf2onnx
+    from nbhelpers.errors import Refusal
+
+    inputs, outputs = (list(request[side].values()) for side in ("inputs", "outputs"))
+    try:
+        # The worker compares with the golden outputs; a comparison with TensorFlow is not needed.
+        tf2onnx(
+            request["model"],
+            request["made"],
+            inputs=dict(zip(inputs, inputs, strict=True)),
+            outputs=dict(zip(outputs, outputs, strict=True)),
+            verify=False,
+        )
+    except Refusal as error:
+        sys.exit(" ".join(str(error).split()))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,57 @@
+"""Cells and tables of the receiver's page: numbers, verdicts with their colour, all escaped."""
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+
+MINUS = "–"
+"""What stands where there is nothing."""
+
+
+def labels(row: Mapping) -> str:
+    """Return whether the largest class is the same everywhere."""
+    agree = row.get("labels_agree")
+    return MINUS if agree is None else "identical" if agree else "DIFFER"
+
+
+def number(value: float | None, form: str) -> str:
+    """Return a number in a format such as ".1e"."""
+    return MINUS if value is None else format(value, form)
+
+
+def html_table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    numbers: Sequence[int] = (),
+    code: Sequence[int] = (),
+) -> str:
+    """Return a table that scrolls sideways in a narrow window; empty if there are no rows."""
+    classes = {**dict.fromkeys(numbers, "number"), **dict.fromkeys(code, "code")}
+
+    def cell(tag: str, place: int, text: object) -> str:
+        words = str(text)
+        names = [classes[place]] if place in classes else []
+        if words in ("agrees", "ok", "identical"):
+            names.append("good")
+        elif words.startswith("DIFFER") or words in (
+            "mismatch",
+            "missing",
+            "nan",
+            "shape",
+            "dtype",
+        ):
+            names.append("bad")
+        given = f' class="{" ".join(names)}"' if names and tag == "td" else ""
+        return f"<{tag}{given}>{html.escape(words)}</{tag}>"
+
+    body = "\n".join(
+        f"<tr>{''.join(cell('td', place, text) for place, text in enumerate(row))}</tr>"
+        for row in rows
+    )
+    if not body:
+        return ""
+    top = "".join(cell("th", place, text) for place, text in enumerate(head))
+    return (
+        f'<div class="wide"><table>\n<thead><tr>{top}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table></div>\n"
+    )
