@@ -209,6 +209,18 @@ class GraphView:
             and (wanted is None or _fits(tensor.shape, wanted))
         )
 
+    def neighbours(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the tensors that the node of a tensor reads, and those made by what reads it.
+
+        Raises:
+            UnknownName: there is no such tensor; the closest names are given.
+        """
+        tensor = self.graph.get_tensor_by_name(self.tensor(name).name)
+        reads = tuple(each.name for each in tensor.op.inputs)
+        made = (each.name for reader in tensor.consumers() for each in reader.outputs)
+        # What a run has added since, to fetch a tensor, is not of this graph.
+        return reads, tuple(each for each in made if each in self.tensors)
+
     def __repr__(self) -> str:
         """Return the counts, and the inputs and outputs with dtype and shape."""
         lines = [f"GraphDef with {len(self.graph_def.node)} nodes"]

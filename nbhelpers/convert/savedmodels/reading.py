@@ -147,14 +147,18 @@ def call_saved_model(
 
 
 def open_graph(path: str | Path) -> GraphView:
-    """Look into a frozen graph (`.pb`) or a SavedModel folder, whoever made it.
+    """Look into a frozen graph (`.pb`), a SavedModel folder or a checkpoint's `.meta` file.
 
     Functions that a TensorFlow 2 SavedModel hides the graph in are inlined first.
 
     Raises:
-        GraphError: it is neither, or this TensorFlow refuses it.
+        GraphError: it is none of them, or this TensorFlow refuses it.
     """
     path = Path(path)
+    if path.suffix == ".meta":
+        from nbhelpers.convert.toonnx.checkpoint import training_graph
+
+        return GraphView(training_graph(path))
     if path.is_dir() or path.name == "saved_model.pb":
         return GraphView(
             _inlined(read_saved_model(path.parent if path.is_file() else path).graph_def)

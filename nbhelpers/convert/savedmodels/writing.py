@@ -6,6 +6,7 @@ wants it in a folder whose name is a version number (`export_dir/1`).
 """
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -104,12 +105,23 @@ def _message(
         meta_graph.graph_def.CopyFrom(graph.graph_def)
     meta_graph.meta_info_def.tags.extend(tags)
     for name, signature in signatures.items():
-        definition = meta_graph.signature_def[name]
-        definition.method_name = signature.method
-        for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs)):
-            for key, tensor in tensors.items():
-                _fill(getattr(definition, side)[key], view.tensor(tensor))
+        meta_graph.signature_def[name].CopyFrom(signature_def(view, signature))
     return message
+
+
+def signature_def(view: GraphView, signature: Signature) -> "meta_graph_pb2.SignatureDef":
+    """Return the message that stands in the SavedModel for a signature.
+
+    Raises:
+        UnknownName: a tensor is not in the graph; the closest names are given.
+    """
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    definition = meta_graph_pb2.SignatureDef(method_name=signature.method)
+    for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+        for key, tensor in tensors.items():
+            _fill(getattr(definition, side)[key], view.tensor(tensor))
+    return definition
 
 
 def _fill(info: "meta_graph_pb2.TensorInfo", tensor: TensorInfo) -> None:
@@ -122,6 +134,23 @@ def _fill(info: "meta_graph_pb2.TensorInfo", tensor: TensorInfo) -> None:
         return
     for size in tensor.shape:
         info.tensor_shape.dim.add(size=-1 if size is None else size)
+
+
+def signature_text(view: GraphView, signature: Signature) -> str:
+    """Return that message in protobuf's text form, each tensor in one line.
+
+    Raises:
+        UnknownName: a tensor is not in the graph; the closest names are given.
+    """
+    from google.protobuf import text_format
+
+    definition = signature_def(view, signature)
+    lines = []
+    for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+        for key in tensors:
+            value = text_format.MessageToString(getattr(definition, side)[key], as_one_line=True)
+            lines.append(f"{side} {{\n  key: {json.dumps(key)}\n  value {{ {value} }}\n}}")
+    return "\n".join([*lines, f'method_name: "{definition.method_name}"'])
 
 
 @contextlib.contextmanager

@@ -1,0 +1,180 @@
+"""Training checkpoints of TensorFlow 1: the graph beside the values, and these put into it.
+
+Only the variables that the outputs need are read, whatever else the training left in the file. Both
+formats are read, and those of TensorFlow 1.4 are as good as any.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nbhelpers.convert import compat
+from nbhelpers.convert.toonnx.constants import variables, with_constants
+from nbhelpers.convert.toonnx.keras_model import first_line
+from nbhelpers.convert.toonnx.parts import SHAPES, check_known
+from nbhelpers.errors import GraphError
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+    from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
+
+_OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"
+"""What every checkpoint of TensorFlow 2 holds."""
+
+
+def prefix(path: str | Path) -> Path | None:
+    """Return the prefix of a checkpoint's files ("model.ckpt-10"), or None if this is none.
+
+    Args:
+        path: the prefix itself, its `.meta` or `.index` file, or the folder of the last one.
+    """
+    path = Path(path)
+    if path.is_dir() and (path / "checkpoint").is_file():
+        state = compat.tensorflow().train.get_checkpoint_state(str(path))
+        # It may hold the path that the folder had when it was written.
+        path = path / Path(state.model_checkpoint_path).name if state else path
+    if path.suffix in (".meta", ".index"):
+        path = path.with_suffix("")
+    there = [path.with_name(f"{path.name}{end}") for end in (".index", ".meta")]
+    return path if any(each.is_file() for each in there) else None
+
+
+def meta_graph(checkpoint: Path) -> "MetaGraphDef":
+    """Return the graph that was saved beside the values.
+
+    Raises:
+        GraphError: there is none, or it was cut short.
+    """
+    compat.tensorflow()
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    file = checkpoint.with_name(f"{checkpoint.name}.meta")
+    if not file.is_file():
+        raise GraphError(
+            f"{checkpoint} is a checkpoint without its graph: there is no file {file.name}. Give "
+            "the graph (a .pb or .pbtxt file) as the source and this as checkpoint=; weights that "
+            "Keras saved belong into the Keras model that they were saved from."
+        )
+    message = meta_graph_pb2.MetaGraphDef()
+    try:
+        message.ParseFromString(file.read_bytes())
+    except DecodeError as error:
+        raise GraphError(
+            f"{file} is not a whole graph: it was cut short. Copy it again."
+        ) from error
+    if not message.graph_def.node:
+        raise GraphError(f"{file} holds no graph; copy it again.")
+    return message
+
+
+def training_graph(path: Path) -> "GraphDef":
+    """Return the whole graph of a `.meta` file, as this TensorFlow takes it.
+
+    Raises:
+        GraphError: there is no such file, or it was cut short.
+        ConversionError: it has ops that this TensorFlow does not know.
+    """
+    graph_def = meta_graph(path.with_suffix("")).graph_def
+    check_known(graph_def)
+    for node in graph_def.node:
+        node.attr.pop(SHAPES, None)  # old ones of gradients contradict today's inference
+    return graph_def
+
+
+def frozen(
+    graph_def: "GraphDef", *, checkpoint: Path, keys: Mapping[str, str] | None = None
+) -> "GraphDef":
+    """Return the graph with the checkpoint's values in place of its variables.
+
+    Args:
+        graph_def: the part of a graph that is needed.
+        checkpoint: the prefix of the checkpoint's files.
+        keys: variable node → name in the checkpoint, where they differ (see `saved_as`).
+
+    Raises:
+        GraphError: a variable is not in the checkpoint or has another shape; all are named.
+    """
+    nodes = variables(graph_def)
+    return with_constants(graph_def, _values(nodes, _reader(checkpoint), checkpoint, keys or {}))
+
+
+def has_objects(checkpoint: Path) -> bool:
+    """Whether a checkpoint is one of TensorFlow 2, which names objects and not variables."""
+    return _OBJECTS in _reader(checkpoint).get_variable_to_shape_map()
+
+
+def saved_as(graph_def: "GraphDef") -> dict[str, str]:
+    """Return variable node → name in the checkpoint, as the Saver in the graph restores them."""
+    from tensorflow import make_ndarray
+
+    nodes = {node.name: node for node in graph_def.node}
+    found = {}
+    for node in nodes.values():
+        if node.op not in ("Assign", "AssignVariableOp") or len(node.input) < 2:
+            continue
+        source = node.input[1]
+        while (maker := source.partition(":")[0]) in nodes and nodes[maker].op == "Identity":
+            source = nodes[maker].input[0]
+        name, _, number = source.partition(":")
+        if name in nodes and nodes[name].op == "RestoreV2":
+            keys = make_ndarray(nodes[nodes[name].input[1]].attr["value"].tensor)
+            found[node.input[0].partition(":")[0]] = keys[int(number or 0)].decode()
+    return found
+
+
+def _reader(checkpoint: Path) -> Any:
+    tf = compat.tensorflow()
+    try:
+        return tf.train.load_checkpoint(str(checkpoint))
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise GraphError(
+            f"The checkpoint {checkpoint} cannot be read: {first_line(error)}. Copy its .index and "
+            ".data files again, as they were written, into one folder."
+        ) from error
+
+
+def _values(
+    nodes: list["NodeDef"], reader: Any, checkpoint: Path, keys: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """Return each variable's value, by its node."""
+    tf = compat.tensorflow()
+    shapes = reader.get_variable_to_shape_map()
+    if _OBJECTS in shapes:
+        raise GraphError(
+            f"{checkpoint} is a checkpoint of TensorFlow 2, which does not name the variables of a "
+            "graph; load it into the model that wrote it, and give that or its SavedModel."
+        )
+    names = {node.name: keys.get(node.name, _plain_name(node)) for node in nodes}
+    missing = [name for name in names.values() if name not in shapes]
+    if missing:
+        first = ", ".join(map(repr, missing[:10]))
+        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+        raise GraphError(
+            f"The checkpoint {checkpoint} does not have {len(missing)} of the {len(names)} "
+            f"variables that the outputs need: {first}{more}. It belongs to another graph, or was "
+            "saved before they were added."
+        )
+    for node in nodes:
+        shape, seen = tf.TensorShape(node.attr["shape"].shape), shapes[names[node.name]]
+        if not shape.is_compatible_with(seen):
+            raise GraphError(
+                f"The variable {node.name!r} has the shape {shape} in the graph and {tuple(seen)} "
+                f"in the checkpoint {checkpoint}; they do not belong together."
+            )
+    try:
+        return {node: reader.get_tensor(name) for node, name in names.items()}
+    except (tf.errors.OpError, ValueError, RuntimeError, LookupError) as error:
+        raise GraphError(
+            f"The checkpoint {checkpoint} cannot be read to its end: {first_line(error)}. Copy its "
+            ".data files again."
+        ) from error
+
+
+def _plain_name(node: "NodeDef") -> str:
+    """Return under which name a variable is saved if nothing says otherwise."""
+    shared = node.attr["shared_name"].s.decode() if node.op == "VarHandleOp" else ""
+    return shared or node.name

@@ -1,0 +1,147 @@
+"""An ONNX model against TensorFlow's own outputs, before anything is written."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+
+from nbhelpers.convert.graphs.run import run_view
+from nbhelpers.convert.toonnx.interface import Interface
+from nbhelpers.convert.toonnx.sources import Source
+from nbhelpers.errors import ConversionError, GraphError, ParityError
+from nbhelpers.onnxgraph import examples
+from nbhelpers.onnxgraph.examples import Feeds
+from nbhelpers.onnxgraph.run import Runner
+from nbhelpers.parity import Report, compare
+from nbhelpers.spec import TensorSpec
+
+_RANDOM = re.compile("Random|Multinomial|TruncatedNormal|RngUniform")
+
+BATCHES = (1, 3)
+"""The batch sizes of the comparison, where the batch is dynamic."""
+
+
+class Reference:
+    """The source as TensorFlow runs it, fed and read as the ONNX model is."""
+
+    def __init__(self, source: Source, interface: Interface, fixed: Mapping[str, Any]) -> None:
+        """Import the graph once."""
+        self.source, self._interface = source, interface
+        self._view = source.view
+        tensors = {name: self._view.tensor(tensor) for name, tensor in source.fixed.items()}
+        self._fixed = {
+            tensors[name].name: np.asarray(value).astype(tensors[name].dtype)
+            for name, value in fixed.items()
+        }
+
+    def run(self, feeds: Feeds) -> Feeds:
+        """Return the outputs by ONNX name.
+
+        Raises:
+            GraphError: TensorFlow cannot run the graph on these.
+        """
+        whole = {name: self._back(name, value) for name, value in feeds.items()}
+        size = self._interface.batch
+        results = self._once(whole) if size is None else self._in_batches(whole, size)
+        return {name: self._forth(name, value) for name, value in results.items()}
+
+    def _once(self, feeds: Feeds) -> Feeds:
+        fed = {self.source.inputs[name]: value for name, value in feeds.items()}
+        outputs = self.source.outputs
+        results = run_view(self._view, fed | self._fixed, fetch=outputs.values())
+        return {name: results[tensor] for name, tensor in outputs.items()}
+
+    def _in_batches(self, feeds: Feeds, size: int) -> Feeds:
+        """Run a graph of a fixed batch on any number of examples, row by row."""
+        count = next(iter(feeds.values())).shape[0]
+        rows = [np.arange(start, start + size) % count for start in range(0, count, size)]
+        runs = [self._once({name: value[which] for name, value in feeds.items()}) for which in rows]
+        return {name: np.concatenate([run[name] for run in runs])[:count] for name in runs[0]}
+
+    def _back(self, name: str, value: np.ndarray) -> np.ndarray:
+        return np.moveaxis(value, 1, -1) if name in self._interface.turned else value
+
+    def _forth(self, name: str, value: np.ndarray) -> np.ndarray:
+        return np.moveaxis(value, -1, 1) if name in self._interface.turned else value
+
+
+def compared(
+    model: onnx.ModelProto, reference: Reference, interface: Interface, *, tolerance: float
+) -> tuple[tuple[Report, ...], list[tuple[Feeds, Feeds]]]:
+    """Return the reports, and the inputs and outputs of TensorFlow that they are about.
+
+    Raises:
+        ParityError: the model computes something else, or TensorFlow something random.
+        ConversionError: onnxruntime does not run the model.
+    """
+    reports, runs = [], []
+    try:
+        runner = Runner(model)
+    except GraphError as error:
+        raise ConversionError(f"{error} Nothing was written.") from error
+    for batch, feeds, expected in _runs(reference, interface):
+        title = f"onnxruntime against TensorFlow, batch {batch}"
+        try:
+            seen = runner.run(feeds)
+        except GraphError as error:
+            hint = (
+                " The graph is made for its own batch; leave batch= out." if interface.batch else ""
+            )
+            raise ConversionError(
+                f"At batch {batch}: {error}{hint} Nothing was written."
+            ) from error
+        report = compare(expected, seen, tolerance=tolerance, title=title)
+        if not report.ok:
+            raise ParityError(_explained(report, reference.source))
+        reports.append(report)
+        runs.append((feeds, expected))
+    return tuple(reports), runs
+
+
+def _runs(reference: Reference, interface: Interface) -> list[tuple[int, Feeds, Feeds]]:
+    """Return (batch, inputs, TensorFlow's outputs): two sizes of what is dynamic, odd ones too."""
+    specs = tuple(interface.specs.values())
+    batches = BATCHES if examples.has_dynamic_batch(specs) else _fixed_batch(specs)
+    sizes: tuple[tuple[int, ...], ...] = ((1,), (1,))
+    if examples.has_other_symbols(specs):
+        sizes = (examples.EVEN_SIZES, (*examples.ODD_SIZES, *examples.EVEN_SIZES))
+        batches = batches if len(batches) > 1 else batches * 2
+    return [_first_run(reference, specs, *each) for each in zip(batches, sizes, strict=False)]
+
+
+def _fixed_batch(specs: tuple[TensorSpec, ...]) -> tuple[int, ...]:
+    return (next((int(spec.shape[0]) for spec in specs if spec.shape), 1),)
+
+
+def _first_run(
+    reference: Reference, specs: tuple[TensorSpec, ...], batch: int, sizes: tuple[int, ...]
+) -> tuple[int, Feeds, Feeds]:
+    """Return a run with the first of the sizes that the graph takes."""
+    refusal: GraphError | None = None
+    for other in sizes:
+        try:
+            feeds = examples.feeds(specs, batch=batch, other=other)
+            return batch, feeds, reference.run(feeds)
+        except GraphError as error:
+            refusal = refusal or error
+    raise GraphError(
+        f"TensorFlow itself does not run the graph at batch {batch}: {refusal} Choose sizes that "
+        "it takes with batch= and shapes=."
+    ) from refusal
+
+
+def _explained(report: Report, source: Source) -> str:
+    """Return the report's own sentence, and what stands to reason."""
+    try:
+        report.check()
+    except ParityError as error:
+        sentence = str(error)
+    drawn = [node.name for node in source.graph_def.node if _RANDOM.search(node.op)]
+    if drawn:
+        sentence += (
+            f" The graph draws random numbers (in {drawn[0]!r}), as dropout does in training: give "
+            'its switch a value, such as fixed={"keep_prob": 1.0}, or cut it out.'
+        )
+    return f"{sentence} Nothing was written."
