@@ -83,7 +83,7 @@ def _calls(
     def note(part: nn.Module, given: tuple, returned: Any) -> None:
         alive.append((given, returned))
         results = list(_tensors(returned))
-        values = [value.detach().numpy().copy() for value in results]  # before it is changed
+        values = [_array(value) for value in results]
         ids = {id(value) for value in _tensors(given)}
         calls.append(_Call(names[part], ids, list(map(id, results)), values, len(calls)))
 
@@ -95,6 +95,15 @@ def _calls(
         for hook in hooks:
             hook.remove()
     return calls, [value.numpy() for value in outputs.values()]
+
+
+def _array(value: Tensor) -> np.ndarray:
+    """Return a copy, taken before a later part changes the tensor in place.
+
+    numpy has no bfloat16: its float32 has another size than ONNX's tensor, and is left out.
+    """
+    plain = value.float() if value.dtype == torch.bfloat16 else value
+    return plain.detach().numpy().copy()
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -31,6 +31,20 @@ OPSETS = range(7, 21)
 Input: TypeAlias = TensorSpec | Tensor | np.ndarray
 
 
+def check_opset(opset: int) -> int:
+    """Return the opset.
+
+    Raises:
+        ModelError: the exporter does not write it.
+    """
+    if opset not in OPSETS:
+        raise ModelError(
+            f"torch's tracing exporter writes opset {OPSETS[0]} to {OPSETS[-1]}, but {opset} was "
+            "asked for."
+        )
+    return opset
+
+
 @dataclass(frozen=True)
 class Export:
     """The file that was written, and what is in it (read back, not assumed)."""
@@ -82,11 +96,7 @@ def export_onnx(
     Raises:
         ModelError: the module does not run, cannot be traced, or the file has another opset.
     """
-    if opset not in OPSETS:
-        raise ModelError(
-            f"torch's tracing exporter writes opset {OPSETS[0]} to {OPSETS[-1]}, but {opset} was "
-            "asked for."
-        )
+    check_opset(opset)
     specs = _specs(module, list(inputs), input_names, dynamic_batch, symbol)
     arguments = _arguments(list(inputs), specs)
     found = tensors(module, arguments)

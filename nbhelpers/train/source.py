@@ -58,6 +58,7 @@ def load_model(
     checkpoint: str = "",
     inputs: str = "",
     outputs: str = "",
+    trained: bool = True,
 ) -> ModelSource:
     """Build a model, give it its weights and return it in eval mode.
 
@@ -67,6 +68,8 @@ def load_model(
             built.
         inputs: specs such as `"images:float32:batch,3,224,224"`, if the module does not say.
         outputs: names parted by spaces or commas, if the module does not say.
+        trained: whether a module without a checkpoint may train itself; if not, everything is
+            checked, and the weights stay as built.
 
     Raises:
         ModelError: the factory, the checkpoint or the names cannot be used; the sentence says
@@ -80,17 +83,17 @@ def load_model(
             f"such as 'images:float32:batch,3,224,224', or give {type(module).__name__} an "
             "attribute input_specs."
         )
-    weights = _weights(module, checkpoint)
+    weights = _weights(module, checkpoint, trained)
     module.eval()
     names = tuple(outputs.replace(",", " ").split()) or tuple(getattr(module, "output_names", ()))
     names = tuple(named_outputs(module, specs, names))
     return ModelSource(module, specs, names, model, weights)
 
 
-def _weights(module: nn.Module, checkpoint: str) -> str:
+def _weights(module: nn.Module, checkpoint: str, trained: bool) -> str:
     if checkpoint:
         return repr(load_checkpoint(module, checkpoint))
-    if hasattr(module, "train_in_place"):
+    if trained and hasattr(module, "train_in_place"):
         module.train_in_place()
         return "trained in place"
     return "as the factory made them"

@@ -101,3 +101,22 @@ def test_a_file_without_scopes_gives_the_outputs_only(net, exported, tmp_path):
     recorded = record_activations(net, tmp_path / "plain.onnx", feeds())
     outputs = [value.name for value in model.graph.output]
     assert set(recorded.names) == {"images", *outputs}
+
+
+def test_what_numpy_has_no_dtype_for_is_left_out(tmp_path):
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.plain, self.small = nn.Linear(3, 4), nn.Linear(4, 2, dtype=torch.bfloat16)
+
+        def forward(self, x):
+            return self.small(self.plain(x).bfloat16()).float()
+
+    module, x = Mixed().eval(), np.ones((2, 3), np.float32)
+    path = tmp_path / "mixed.onnx"
+    torch.onnx.export(module, (torch.from_numpy(x),), path, dynamo=True, verbose=False)
+    model = onnx.load(path)
+    recorded = record_activations(module, path, {model.graph.input[0].name: x})
+    assert model.graph.output[0].name in recorded.names
+    values = recorded.tensors(recorded.names, {}).values()
+    assert (4,) in {value.shape[1:] for value in values}

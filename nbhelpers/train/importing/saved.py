@@ -1,0 +1,163 @@
+"""An imported module on disk: its weights, what rebuilds it, and a program that PyTorch runs alone.
+
+A folder is written beside its place, read back and compared, and only then renamed into it.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+
+from nbhelpers import kernel, onnxgraph, parity
+from nbhelpers.errors import ConversionError, ModelError
+from nbhelpers.files import describe, problem
+from nbhelpers.onnxgraph import examples, interface
+from nbhelpers.onnxgraph.examples import Feeds
+from nbhelpers.train.importing.graph import build
+from nbhelpers.train.importing.imported import Imported
+from nbhelpers.train.importing.plan import plan
+
+ABOUT = "imported.json"
+MODEL = "prepared.onnx"
+WEIGHTS = "weights.safetensors"
+PROGRAM = "program.pt2"
+
+RELOADED = 1e-6
+"""Largest difference of what was read back, as a share of the largest value."""
+
+
+def save_imported(imported: Imported, folder: str | Path, *, program: bool = True) -> Path:
+    """Write an imported module, trained further or not, and return the folder.
+
+    `weights.safetensors` is its state dict, `prepared.onnx` what `load_imported` rebuilds it from,
+    `program.pt2` the exported program, which needs PyTorch alone, with every symbolic dim free.
+
+    Args:
+        imported: the module; what it computes now is what is written.
+        folder: where; an older folder of this kind is replaced at the very end.
+        program: whether the exported program is wanted.
+
+    Raises:
+        ModelError: the folder holds something else, or what was read back differs.
+        ConversionError: `torch.export` cannot export the module.
+        OSError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / ABOUT).is_file() and any(folder.iterdir()):
+        raise ModelError(
+            f"{folder} holds other files than an imported model; give a folder of its own."
+        )
+    runs = _runs(imported)
+    with _in_place_of(folder) as draft:
+        onnxgraph.save(imported.model, draft / MODEL)
+        state = {name: value.contiguous() for name, value in imported.module.state_dict().items()}
+        save_file(state, draft / WEIGHTS)
+        names = [MODEL, WEIGHTS]
+        if program:
+            torch.export.save(_exported(imported, runs[-1][0]), draft / PROGRAM)
+            _check_program(draft / PROGRAM, imported, runs)
+            names.append(PROGRAM)
+        about = {
+            "inputs": [spec.to_json() for spec in imported.inputs],
+            "outputs": [spec.to_json() for spec in imported.outputs],
+            "weights": dict(imported.weights),
+            "files": {name: describe(draft / name) for name in names},
+            "versions": kernel.versions() | {"onnx2pytorch": kernel.version("onnx2pytorch")},
+        }
+        (draft / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        again = load_imported(draft)
+        for feeds, expected in runs:
+            _check_same(expected, again.run(feeds), f"The module read back from {folder}")
+    return folder
+
+
+def load_imported(folder: str | Path) -> Imported:
+    """Rebuild the module that `save_imported` wrote, with its weights.
+
+    Raises:
+        ModelError: the folder is not one, or a file of it is missing or was changed.
+    """
+    folder = Path(folder)
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        files = about["files"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{folder} is not the folder of an imported model ({ABOUT} cannot be read); write one "
+            "with save_imported."
+        ) from error
+    for name, recorded in files.items():
+        wrong = problem(folder / name, recorded)
+        if wrong:
+            raise ModelError(f"{folder / name} {wrong}; save the imported model again.")
+    model = onnxgraph.load(folder / MODEL)
+    module, weights = build(model, plan(model).check())
+    try:
+        module.load_state_dict(load_file(folder / WEIGHTS))
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        raise ModelError(
+            f"The weights in {folder / WEIGHTS} do not fit the module that {MODEL} makes here "
+            f"({kernel.version('onnx2pytorch')} of onnx2pytorch, written with "
+            f"{about['versions'].get('onnx2pytorch')}); import the ONNX file again."
+        ) from error
+    specs = interface.inputs(model), interface.outputs(model)
+    return Imported(module, model, *specs, weights, (), 0.0, (f"read from {folder.name}",))
+
+
+def _runs(imported: Imported) -> list[tuple[Feeds, Feeds]]:
+    """Return inputs and what the module makes of them now, as the comparison took them."""
+    found = examples.reference_runs(imported.model)
+    return [(feeds, imported.run(feeds)) for _, feeds, _ in found]
+
+
+def _exported(imported: Imported, feeds: Feeds) -> torch.export.ExportedProgram:
+    arguments = tuple(torch.from_numpy(np.array(feeds[spec.name])) for spec in imported.inputs)
+    free = torch.export.Dim.DYNAMIC
+    shapes = tuple(
+        {axis: free for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
+        for spec in imported.inputs
+    )
+    try:
+        return torch.export.export(imported.module, arguments, dynamic_shapes=shapes)
+    except (RuntimeError, ValueError, TypeError, torch._dynamo.exc.UserError) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConversionError(
+            f"torch.export cannot export the module with its symbolic dims free: {said} "
+            "Save it with program=False, or fix the sizes with onnxgraph.fix_dims first."
+        ) from error
+
+
+def _check_program(path: Path, imported: Imported, runs: list[tuple[Feeds, Feeds]]) -> None:
+    program = torch.export.load(path).module()
+    for feeds, expected in runs:
+        with torch.no_grad():
+            made = program(*(torch.from_numpy(np.array(feeds[s.name])) for s in imported.inputs))
+        made = [made] if isinstance(made, torch.Tensor) else made
+        seen = {n: each.numpy() for n, each in zip(imported.output_names, made, strict=True)}
+        _check_same(expected, seen, "The exported program")
+
+
+def _check_same(expected: Feeds, seen: Feeds, title: str) -> None:
+    parity.compare(expected, seen, tolerance=RELOADED, title=title).check()
+
+
+@contextmanager
+def _in_place_of(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside another, which it replaces if all goes well."""
+    draft, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{end}") for end in ("new", "old"))
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
