@@ -143,6 +143,23 @@ def compare(
     return Report(tuple(rows), tolerance, title)
 
 
+def worst_sample(expected: np.ndarray, actual: np.ndarray) -> int:
+    """Return the index on the first axis where two arrays of one shape are furthest apart."""
+    if expected.ndim == 0 or expected.size == 0:
+        return 0
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(actual.astype(np.float64) - expected.astype(np.float64))
+    worst = np.nan_to_num(difference, nan=np.inf).reshape(len(expected), -1).max(axis=1)
+    return int(worst.argmax())
+
+
+def label_agreement(expected: np.ndarray, actual: np.ndarray) -> tuple[int, int] | None:
+    """Return (rows with the same largest class, rows); None where there are no classes."""
+    if _labels_agree(expected, actual) is None:
+        return None
+    return int((expected.argmax(axis=1) == actual.argmax(axis=1)).sum()), len(expected)
+
+
 def _compare_one(name: str, expected: Any, actual: Any, tolerance: float) -> Row:
     if actual is None:
         return Row(name, "missing", math.nan, math.nan, None, "no such output")

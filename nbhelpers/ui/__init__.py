@@ -4,11 +4,14 @@ Every function returns an object that JupyterLab displays and that prints as pla
 nothing is shown, started or configured by importing this package.
 """
 
+from nbhelpers.ui import widgets
+from nbhelpers.ui.agreement import parity_picture
 from nbhelpers.ui.drift import drift_picture
 from nbhelpers.ui.filled import report_data
 from nbhelpers.ui.pictures import FlowPicture, Picture, flow_picture, histogram_picture
 from nbhelpers.ui.report import ReportData, report_html
 from nbhelpers.ui.tables import Table, handoff_status, table
+from nbhelpers.ui.values import value_line, value_picture
 from nbhelpers.ui.viewer import ModelView, netron_view
 
 __all__ = [
@@ -22,7 +25,11 @@ __all__ = [
     "handoff_status",
     "histogram_picture",
     "netron_view",
+    "parity_picture",
     "report_data",
     "report_html",
     "table",
+    "value_line",
+    "value_picture",
+    "widgets",
 ]

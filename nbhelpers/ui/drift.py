@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nbhelpers.onnxgraph.comparing.layers import LayerReport
@@ -25,9 +26,15 @@ def drift_picture(reports: Mapping[str, LayerReport], title: str = "") -> Figure
         title: what is shown.
     """
     figure = Picture(figsize=(8, 3.2), facecolor="white", layout="constrained")
-    axes = figure.add_subplot(
-        xlabel="tensor, in graph order", ylabel="difference, of the largest value", yscale="log"
-    )
+    draw_drift(figure.add_subplot(), reports, title)
+    return figure
+
+
+def draw_drift(axes: Axes, reports: Mapping[str, LayerReport], title: str = "") -> None:
+    """Draw what `drift_picture` shows into axes of another figure."""
+    axes.set_xlabel("tensor, in graph order")
+    axes.set_ylabel("difference, of the largest value")
+    axes.set_yscale("log")
     for label, report in reports.items():
         heights = [_height(layer.row.relative) for layer in report.layers]
         (line,) = axes.plot(heights, ".-", linewidth=1, label=label)
@@ -43,7 +50,6 @@ def drift_picture(reports: Mapping[str, LayerReport], title: str = "") -> Figure
         axes.set_title(title.replace("$", r"\$"))
     if reports:
         axes.legend(loc="upper left")
-    return figure
 
 
 def _height(relative: float) -> float:

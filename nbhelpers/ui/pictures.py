@@ -76,6 +76,8 @@ class FlowPicture:
             lines.append(f"    {ids[start]} -->{text} {ids[end]}")
         # A thick border is seen in any theme; a colour would be right in one of them only.
         lines += [f"    style {ids[box]} stroke-width:4px" for box in self.marked if box in ids]
+        # JupyterLab keeps the colour of the lines when its theme is changed: one for both.
+        lines += ["    linkStyle default stroke:#888888"] if self.arrows else []
         return "\n".join(lines)
 
     def __repr__(self) -> str:

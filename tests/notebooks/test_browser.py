@@ -20,7 +20,7 @@ import nbformat
 import onnx
 import onnx.parser
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from nbhelpers.workbook.plan import ROOT
 
@@ -38,6 +38,7 @@ QUIET = [
     "--disable-sync",
 ]
 RUN_MINUTES = 10
+expect.set_options(timeout=60_000)
 
 # JupyterLab's own model of the open notebook: the page holds only the cells that are in view.
 IDLE = """() =>
@@ -208,6 +209,13 @@ tiny (float[N, 2] x) => (float[N, 2] y) {
 
 THEME = "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
 
+WIDER = """selector => {
+  const box = document.querySelector(selector);
+  const edge = box.getBoundingClientRect().right + 1;
+  return Array.from(box.querySelectorAll('*'))
+    .filter(one => one.getBoundingClientRect().right > edge).map(one => one.className);
+}"""
+
 SHOWN = [
     "from nbhelpers import ui",
     "ui.table([{'op': 'Conv', 'nodes': 20, 'x': 0.5}, {'op': '<b>Add</b>', 'nodes': 8}], 'Ops')",
@@ -222,15 +230,10 @@ SHOWN = [
 def test_what_the_helpers_show_is_seen(browser, lab, kernel, theme):
     _, _, notebooks = lab
     onnx.save(onnx.parser.parse_model(MODEL), notebooks / "tiny.onnx")
-    spec = {"name": kernel, "display_name": kernel, "language": "python"}
-    book = nbformat.v4.new_notebook(metadata={"kernelspec": spec})
-    book.cells = [nbformat.v4.new_code_cell(source) for source in SHOWN]
-    nbformat.write(book, notebooks / "shown.ipynb")
+    write_cells(notebooks / "shown.ipynb", kernel, SHOWN)
     page = browser.new_page(viewport={"width": 1400, "height": 1500})
     problems = open_notebook(page, lab, "shown.ipynb")
-    page.evaluate(
-        "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", theme
-    )
+    page.evaluate(THEME, theme)
     cells = run_all_cells(page)
     assert [error for cell in cells for error in cell["errors"]] == []
     page.wait_for_selector(".jp-OutputArea-output table caption", timeout=60_000)
@@ -246,3 +249,147 @@ def test_what_the_helpers_show_is_seen(browser, lab, kernel, theme):
     shot(page, name)
     assert problems == []
     page.close()
+
+
+WIDGETS = [
+    """
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from nbhelpers import convert, ui
+from nbhelpers.golden import Case
+
+tf = convert.tensorflow()
+graph = tf.Graph()
+with graph.as_default():
+    x = tf.compat.v1.placeholder(tf.float32, [None, 1, 8, 8], name="images")
+    flat = tf.reshape(x, [-1, 64], name="flat")
+    hidden = tf.nn.relu(tf.matmul(flat, np.eye(64, 40, dtype=np.float32)), name="body/out")
+    tf.nn.softmax(hidden[:, :4], name="scores")
+path = convert.save_graph_def(graph.as_graph_def(), Path(tempfile.mkdtemp()) / "small.pb")
+view = convert.GraphView(graph.as_graph_def())
+fed = {"images:0": np.random.default_rng(0).random((3, 1, 8, 8), np.float32)}
+given = convert.run_tf(path, fed)["scores"]
+""",
+    "ui.widgets.tensor_explorer(view, feeds=fed)",
+    """
+ui.widgets.signature_builder(
+    path, {"images": "images:0"}, {"scores": "scores:0"},
+    feeds=fed, expected={"scores:0": given},
+)
+""",
+    """
+case = Case("three", {"images": fed["images:0"]}, {"scores": given})
+runs = {"exact": {"three": {"scores": given}}, "shifted": {"three": {"scores": given + 0.1}}}
+ui.widgets.parity_dashboard([case], runs)
+""",
+]
+
+
+MODEL_PANEL = """
+from nbhelpers import train, ui
+
+chosen = {"NAME": "mine", "MODEL": "nbhelpers.train.samples:multitask_resnet18", "CHECKPOINT": ""}
+chosen |= {"INPUTS": "", "OUTPUTS": "", "OPSET": 13, "DYNAMIC_BATCH": True}
+source = train.load_model(chosen["MODEL"], trained=False)
+ui.widgets.model_panel(source, chosen)
+"""
+
+
+def write_cells(path: Path, kernel: str, sources: list[str]) -> None:
+    spec = {"name": kernel, "display_name": kernel, "language": "python"}
+    book = nbformat.v4.new_notebook(metadata={"kernelspec": spec})
+    book.cells = [nbformat.v4.new_code_cell(source.strip()) for source in sources]
+    nbformat.write(book, path)
+
+
+def use_explorer(page: Page, shown: Locator) -> None:
+    """Search, see a message, pick a row, walk to a neighbour, fetch its value."""
+    name = shown.get_by_label("name", exact=True)
+    name.fill("body")
+    expect(shown).to_contain_text("1 of 11 tensors, page 1 of 1")
+    name.fill("(")
+    expect(shown.get_by_role("alert")).to_contain_text("is read as a regular expression")
+    name.fill("")
+    shown.get_by_label("op", exact=True).select_option("Softmax")
+    expect(shown).to_contain_text("scores:0  (Softmax, float32, ?,4)")
+    shown.get_by_role("button", name="Fetch its value").click()
+    expect(shown).to_contain_text("float32 3×4 · ")
+    expect(shown.locator("img")).to_be_visible()
+
+
+def use_builder(page: Page, shown: Locator) -> None:
+    """Rename an input, add an output, build, call; two outputs of one name are refused."""
+    client = shown.get_by_label("client says")
+    client.first.fill("pixels")
+    expect(shown).to_contain_text('model.signatures["serving_default"](pixels=')
+    expect(shown).to_contain_text('key: "pixels"')
+    shown.get_by_label("one more").fill("body/out")
+    shown.get_by_role("button", name="Add output").click()
+    expect(client).to_have_count(3)
+    client.last.fill("scores")
+    expect(shown.get_by_role("alert")).to_contain_text("Two outputs are called 'scores'")
+    client.last.fill("features")
+    shown.get_by_role("button", name="Build").click()
+    expect(shown).to_contain_text("output features → body/out:0  float32 (batch,40)")
+    shown.get_by_role("button", name="Call").click()
+    expect(shown).to_contain_text("3 × 40")
+    expect(shown).to_contain_text("identical")
+
+
+def use_dashboard(page: Page, shown: Locator) -> None:
+    """The worst comparison comes first; choosing another run draws another picture."""
+    run = shown.get_by_label("run", exact=True)
+    expect(run).to_have_value("shifted")
+    expect(shown).to_contain_text("mismatch (off by 0.1")
+    before = shown.locator("img").get_attribute("src")
+    run.select_option("exact")
+    expect(shown.locator("img")).not_to_have_attribute("src", before)
+
+
+def use_model_panel(page: Page, shown: Locator) -> None:
+    """What cannot be right is refused in the package's own words; the rest is written down."""
+    opset = shown.get_by_label("OPSET", exact=True)
+    opset.fill("40")
+    opset.press("Enter")
+    expect(shown.get_by_role("alert")).to_contain_text("writes opset 7 to 20, but 40 was asked")
+    opset.fill("11")
+    opset.press("Enter")
+    expect(shown).to_contain_text("OPSET: int = 11")
+    inputs = shown.get_by_label("INPUTS", exact=True)
+    inputs.fill("pixels:float32:batch,3,64,48")
+    inputs.press("Enter")
+    expect(shown).to_contain_text("INPUTS=pixels:float32:batch,3,64,48 OPSET=11")
+
+
+BY_HAND = {
+    "convert": (
+        WIDGETS,
+        {"explorer": use_explorer, "signature": use_builder, "dashboard": use_dashboard},
+    ),
+    "train": ([MODEL_PANEL], {"model": use_model_panel}),
+}
+
+
+def test_each_widget_answers_to_hands(browser, lab):
+    """Each is shot in both themes at 1280 pixels; nothing in it is wider than its place."""
+    _, _, notebooks = lab
+    for kernel, (sources, uses) in BY_HAND.items():
+        write_cells(notebooks / f"by_hand_{kernel}.ipynb", kernel, sources)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        problems = open_notebook(page, lab, f"by_hand_{kernel}.ipynb")
+        cells = run_all_cells(page)
+        assert [error for cell in cells for error in cell["errors"]] == []
+        for name, use in uses.items():
+            shown = page.locator(f".nbh-{name}")
+            shown.scroll_into_view_if_needed()
+            use(page, shown)
+            for theme in ("Dark", "Light"):
+                page.evaluate(THEME, f"JupyterLab {theme}")
+                shown.scroll_into_view_if_needed()
+                shot(page, f"widget_{name}_{theme.lower()}")
+            assert page.evaluate(WIDER, f".nbh-{name}") == []
+        assert problems == []
+        page.close()

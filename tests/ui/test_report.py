@@ -111,6 +111,7 @@ def test_names_from_a_file_cannot_become_markup():
         inputs=(TensorSpec(evil, evil, (evil,)),),
         parity={evil: [{"title": evil, "rows": [{"name": evil, "status": evil}]}]},
         proofs=({**PROOF, "artefact": evil, "runtime": evil, "case": evil, "note": evil},),
+        clients=({"artefact": evil, "client": evil, "state": evil, "reason": evil},),
         rewrites={evil: [evil]},
         files={evil: {"bytes": 1, "sha256": evil}},
         verify=evil,
@@ -128,6 +129,24 @@ def test_one_run_that_differs_is_said_first():
     page = report_html(ReportData("m", proofs=(PROOF, {**PROOF, "ok": False, "relative": None})))
     assert "1 of 2 runs differ from the PyTorch model: do not use it." in page
     assert '<td class="bad">DIFFERS</td>' in page
+
+
+def test_other_clients_have_a_row_each_and_a_wrong_one_is_said_first():
+    agrees = {"artefact": "prepared.onnx", "client": "MNN 3.6.1", "state": "agrees"}
+    agrees |= {"relative": 2e-6, "labels_agree": True, "latency_ms": 4.5, "reason": ""}
+    failed = {"artefact": "graph/tf2/frozen.pb", "client": "OpenCV 5", "state": "failed"}
+    failed |= {"relative": None, "labels_agree": None, "reason": "no layer PadV2"}
+    page = report_html(ReportData("m", proofs=(PROOF,), clients=(agrees, failed)))
+    assert "<h2>Other clients</h2>" in page
+    assert "nothing is promised here" in page
+    assert '<td class="good">agrees</td><td class="number">2.0e-06</td>' in page
+    assert "<td>failed</td>" in page and "<td>no layer PadV2</td>" in page
+    assert "Another result" not in page
+    page = report_html(ReportData("m", proofs=(PROOF,), clients=({**agrees, "state": "DIFFERS"},)))
+    warning = "Another result, so do not use it there: prepared.onnx on MNN 3.6.1."
+    assert f'<p class="verdict bad">{warning}</p>' in page
+    assert page.index(warning) < page.index("<section>")
+    parsed(page)
 
 
 def test_a_page_about_nothing_says_that_nothing_was_proven():

@@ -90,6 +90,7 @@ def test_a_flow_is_mermaid_and_text():
         '    n0 -->|"export"| n1',
         "    n1 --> n2",
         "    style n2 stroke-width:4px",
+        "    linkStyle default stroke:#888888",
     ]
     assert bundle["text/plain"] == 'torch -- export --> a "b" <c>\na "b" <c> --> pb'
 

@@ -1,0 +1,16 @@
+"""Widgets for a hand and an eye; each gives what a plain call gives, and a static view headless."""
+
+from nbhelpers.ui.widgets.choosing import model_panel
+from nbhelpers.ui.widgets.dashboard import parity_dashboard
+from nbhelpers.ui.widgets.explorer import tensor_explorer
+from nbhelpers.ui.widgets.shown import Shown
+from nbhelpers.ui.widgets.signing import signature_builder, signature_table
+
+__all__ = [
+    "Shown",
+    "model_panel",
+    "parity_dashboard",
+    "signature_builder",
+    "signature_table",
+    "tensor_explorer",
+]

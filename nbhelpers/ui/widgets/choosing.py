@@ -1,0 +1,125 @@
+"""The parameters of an export as a form: checked at once, and written down as cell and command.
+
+The calls behind it are `load_model(…, trained=False)` and `check_opset`, which belong to the kernel
+`train` and are imported when they are needed.
+"""
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from nbhelpers.handoff import check_handoff_name
+from nbhelpers.ui.widgets.shown import Handlers, Shown, answer, stacked, text_block
+
+if TYPE_CHECKING:
+    from nbhelpers.train.source import ModelSource
+
+HINTS = {
+    "NAME": "the handoff folder's name",
+    "MODEL": "package.module:factory",
+    "CHECKPOINT": "weights; empty: the module's own",
+    "INPUTS": "name:dtype:dims; empty: the module says",
+    "OUTPUTS": "names parted by spaces; empty: the module says",
+    "OPSET": "version of ONNX's operators",
+    "DYNAMIC_BATCH": "the batch is a symbol",
+}
+"""The parameters of 01, in the order of its cell."""
+
+
+def model_panel(source: "ModelSource", parameters: Mapping[str, Any]) -> Shown["ModelPanel"]:
+    """Return a form for the parameters of an export; headless it is the model as it was loaded.
+
+    Args:
+        source: the model that the parameters gave.
+        parameters: the value of each of NAME, MODEL, CHECKPOINT, INPUTS, OUTPUTS, OPSET and
+            DYNAMIC_BATCH.
+    """
+    return Shown(source, lambda: ModelPanel(source, parameters))
+
+
+def checked(parameters: Mapping[str, Any]) -> "ModelSource":
+    """Return the model that the parameters describe, untrained.
+
+    Raises:
+        Refusal: one of them cannot be right; the sentence says which and what to write.
+    """
+    from nbhelpers.train.export import check_opset
+    from nbhelpers.train.source import load_model
+
+    check_handoff_name(parameters["NAME"])
+    check_opset(parameters["OPSET"])
+    names = {name.lower(): parameters[name] for name in ("CHECKPOINT", "INPUTS", "OUTPUTS")}
+    return load_model(parameters["MODEL"], **names, trained=False)
+
+
+def parameter_cell(parameters: Mapping[str, Any]) -> str:
+    """Return the parameters as the cell of the notebook writes them."""
+    written = {
+        name: json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+        for name, value in parameters.items()
+    }
+    return "\n".join(
+        f"{name}: {type(parameters[name]).__name__} = {text}" for name, text in written.items()
+    )
+
+
+def command_lines(parameters: Mapping[str, Any]) -> str:
+    """Return the shell lines that do the same: the whole handoff, and the notebook 01 alone."""
+    given = {name: value for name, value in parameters.items() if value != ""}
+    make = [f"{name}={shlex.quote(str(given[name]))}" for name in given if name != "DYNAMIC_BATCH"]
+    options = [f"-p {name} {shlex.quote(str(value))}" for name, value in given.items()]
+    lines = ["papermill 01_export.ipynb 01_export.run.ipynb " + " ".join(options)]
+    if given["DYNAMIC_BATCH"]:  # make has no variable for it
+        lines.insert(0, "make handoff " + " ".join(make))
+    return "\n\n".join(lines)
+
+
+class ModelPanel:
+    """The widgets of `model_panel`; `parameters` are those that the form holds now."""
+
+    def __init__(self, source: "ModelSource", parameters: Mapping[str, Any]) -> None:
+        """Make a field for each parameter and show what they mean."""
+        self.fields = {name: _field(name, parameters[name]) for name in HINTS}
+        self.result, self.lines = ipywidgets.HTML(), ipywidgets.HTML()
+        self.box = stacked(
+            *(
+                ipywidgets.HBox([field, ipywidgets.HTML(f"<small>{HINTS[name]}</small>")])
+                for name, field in self.fields.items()
+            ),
+            *(self.result, self.lines),
+        )
+        for style in ("nbh-model", "nbh-mono", "nbh-pre"):
+            self.box.add_class(style)
+        handlers = Handlers()
+        handlers.on_change(lambda new: self._check(), *self.fields.values())
+        self.result.value = self._meaning(source)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The values of the form, as the `parameters` cell has them."""
+        return {name: field.value for name, field in self.fields.items()}
+
+    def _check(self) -> None:
+        self.lines.value = ""
+        answer(self.result, lambda: self._meaning(checked(self.parameters)))
+
+    def _meaning(self, source: "ModelSource") -> str:
+        cell, commands = parameter_cell(self.parameters), command_lines(self.parameters)
+        self.lines.value = (
+            f"the parameters cell{text_block(cell)}the same from a shell{text_block(commands)}"
+        )
+        return text_block(repr(source))
+
+
+def _field(name: str, value: Any) -> ipywidgets.Widget:
+    """Return a field that fits the type; a text is taken with Enter, or when it is left."""
+    options = {"description": name, "style": {"description_width": "120px"}}
+    wide, narrow = ipywidgets.Layout(width="480px"), ipywidgets.Layout(width="280px")
+    if isinstance(value, bool):
+        return ipywidgets.Checkbox(value, layout=narrow, **options)
+    if isinstance(value, int):
+        return ipywidgets.IntText(value, layout=narrow, continuous_update=False, **options)
+    return ipywidgets.Text(str(value), layout=wide, continuous_update=False, **options)

@@ -1,0 +1,118 @@
+"""What a cell ends on: widgets where a person looks, and the same as a table or picture elsewhere.
+
+A notebook that runs headless makes no widget at all: no message waits for a browser that is not
+there. No widget here captures output (`Output`, `interact`): those stall headless runs.
+"""
+
+import html
+import os
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Generic, Protocol, TypeVar
+
+import ipywidgets
+from IPython.core.getipython import get_ipython
+
+from nbhelpers.errors import Refusal
+
+STYLE = """<style>
+.nbh-mono select, .nbh-mono textarea, .nbh-mono input {
+  font-family: var(--jp-code-font-family, monospace); font-size: 12px; }
+.nbh-pre pre { font-family: var(--jp-code-font-family, monospace) !important;
+  font-size: 12px !important; line-height: 1.35; margin: 0; white-space: pre-wrap;
+  overflow-wrap: anywhere; color: var(--jp-content-font-color1); }
+.nbh-head pre { white-space: pre; overflow: hidden; padding-left: 3px; }
+.nbh-pre .widget-html-content { overflow-wrap: anywhere; }
+</style>"""
+"""Letters of one width for rows and code; the colours are the theme's."""
+
+
+class Panel(Protocol):
+    """Widgets that belong together; `box` is what is shown."""
+
+    box: ipywidgets.Box
+
+
+PanelT = TypeVar("PanelT", bound=Panel)
+
+
+class Shown(Generic[PanelT]):
+    """A panel of widgets in JupyterLab, and `static` wherever nobody can click."""
+
+    def __init__(self, static: Any, make: Callable[[], PanelT]) -> None:
+        """Keep what is shown without widgets, and how the widgets are made."""
+        self.static = static
+        self._make = make
+
+    @cached_property
+    def panel(self) -> PanelT:
+        """The widgets, made when they are first asked for."""
+        return self._make()
+
+    def __repr__(self) -> str:
+        return repr(self.static)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        formatter = getattr(get_ipython(), "display_formatter", None)
+        bundle = dict(formatter.format(self.static)[0]) if formatter else {}
+        bundle.setdefault("text/plain", repr(self.static))
+        if is_live():
+            view = self.panel.box._repr_mimebundle_()
+            bundle.update({kind: view[kind] for kind in view if kind != "text/plain"})
+        return bundle
+
+
+class Handlers:
+    """Calls when a value changes; the changes that a call makes itself cause no further one."""
+
+    def __init__(self) -> None:
+        """Start with nothing to call."""
+        self._busy = False
+
+    def on_change(self, call: Callable[[Any], object], *widgets: ipywidgets.Widget) -> None:
+        """Call with the new value when a person changes the value of one of the widgets."""
+        for each in widgets:
+            each.observe(lambda change: self.run(lambda: call(change.new)), "value")
+
+    def run(self, call: Callable[[], object]) -> None:
+        """Call, unless this comes from a call that is running."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            call()
+        finally:
+            self._busy = False
+
+
+def is_live() -> bool:
+    """Whether a person looks: the server of JupyterLab sets this name for its kernels."""
+    return "JPY_SESSION_NAME" in os.environ
+
+
+def text_block(text: str) -> str:
+    """Return a text as HTML that keeps its lines, everything in it escaped."""
+    return f"<pre>{html.escape(text)}</pre>"
+
+
+def said(message: object) -> str:
+    """Return a refusal as HTML: one sentence, set off from what is right; "" if there is none."""
+    text = html.escape(str(message))
+    return f"<span role='alert' style='color:var(--jp-error-color1)'>{text}</span>" if text else ""
+
+
+def answer(place: ipywidgets.HTML, step: Callable[[], str]) -> None:
+    """Show the HTML that a step returns, or why it refused; any other error is raised as well."""
+    place.value = "working …"
+    try:
+        place.value = step()
+    except Refusal as error:
+        place.value = said(error)
+    except BaseException as error:
+        place.value = said(f"This failed with {type(error).__name__}: {error}")
+        raise
+
+
+def stacked(*children: ipywidgets.Widget) -> ipywidgets.VBox:
+    """Return widgets below each other, with the style of this package."""
+    return ipywidgets.VBox([ipywidgets.HTML(STYLE), *children])
