@@ -37,7 +37,7 @@ UNKNOWN = $(filter-out $(VARIABLES),$(GIVEN))
 check_variables = $(if $(strip $(UNKNOWN)),$(error There is no variable $(strip $(UNKNOWN)); \
 	make handoff takes $(wordlist 1,7,$(VARIABLES))))
 
-.PHONY: help setup legacy dev handoff lab browser test check bench architectures coverage optables clean distclean
+.PHONY: help setup legacy clients dev handoff lab exercises browser test check bench architectures coverage verbs optables clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,9 @@ setup: ## both environments (.envs/th, .envs/tf) and the kernels train and conve
 legacy: ## the runtimes TensorFlow 1.4.1, 1.13.2 and 1.15.5 that prove old artefacts (Python 3.6 and 3.7)
 	@$(SETUP) legacy
 
+clients: ## runtimes of other makers that try the artefacts: OpenVINO, LiteRT, OpenCV, MNN, ncnn
+	@$(SETUP) clients
+
 dev: ## what tests and checks need, on top of both environments
 	@$(SETUP) dev
 
@@ -57,6 +60,9 @@ handoff: ## run notebooks 01-06 for a model: MODEL= CHECKPOINT= NAME= TARGETS="t
 
 lab: setup ## JupyterLab with both kernels (more options for it: LAB_ARGS=)
 	@$(TH)/jupyter lab notebooks $(LAB_ARGS)
+
+exercises: setup ## copies of the notebooks to learn with, the solutions blank: notebooks/exercises
+	@$(TH)/python -m nbhelpers.workbook.exercises
 
 browser: ## chromium for the test that opens JupyterLab (installed here only as root with apt-get)
 	@for b in $(BROWSERS); do if command -v "$$b" >/dev/null 2>&1; then exit 0; fi; done; \
@@ -71,8 +77,8 @@ browser: ## chromium for the test that opens JupyterLab (installed here only as 
 		[ -z "$$CI" ]; \
 	fi
 
-test: browser ## all tests, the legacy runtimes included (choose with PYTEST_ARGS=)
-	@$(SETUP) th tf kernels dev legacy
+test: browser ## all tests, the legacy runtimes and the clients included (choose with PYTEST_ARGS=)
+	@$(SETUP) th tf kernels dev legacy clients
 	@status=0; \
 	echo "== tests of the kernel train"; \
 	$(TH)/python -m pytest $(TH_TESTS) $(PYTEST_ARGS) || [ $$? = $(NO_TESTS_STATUS) ] || status=1; \
@@ -105,13 +111,17 @@ architectures: ## real networks of both exporters on every target: writes benchm
 coverage: setup legacy ## onnx's own test suite on every target, each on its runtime: writes benchmarks/coverage/
 	@$(TF)/python benchmarks/coverage/measure.py
 
+verbs: ## every ONNX verb on a file of 500 MB, beside others: writes benchmarks/verbs/README.md
+	@$(SETUP) th peers
+	@$(TH)/python benchmarks/verbs
+
 optables: legacy ## write the op tables of TensorFlow 1.4, 1.13 and 1.15 again, each by its own runtime
 	@for v in tf1.4 tf1.13 tf1.15; do \
 		.envs/$$v/bin/python $(OPTABLES)/dump.py $(OPTABLES)/$$v.json || exit 1; \
 		.envs/$$v/bin/python $(OPTABLES)/dump_kernels.py $(OPTABLES)/$$v.kernels.json || exit 1; done
 
 clean: ## remove caches and what builds left behind (never handoffs/, your results, nor .envs/)
-	@rm -rf build dist .cache .tmp *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf build dist .cache .hypothesis .tmp *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	@find . \( -path ./.git -o -path ./.envs -o -path ./handoffs \) -prune -o \
 		\( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -exec rm -rf {} +
 

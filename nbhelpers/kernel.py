@@ -93,3 +93,19 @@ def require(kernel: str) -> Environment:
     return Environment(
         kernel, platform.python_version(), {name: version(name) for name in KERNELS[kernel]}
     )
+
+
+def require_either() -> Environment:
+    """Return this environment if it is one of the two, for a notebook that runs on both.
+
+    Raises:
+        WrongKernel: it is neither, or it lacks a package.
+    """
+    here = current()
+    if here is None:
+        raise WrongKernel(
+            "This needs one of the kernels 'train' and 'convert', but this is the Python in "
+            f"{sys.prefix}, which has neither torch nor tensorflow. In JupyterLab choose "
+            "Kernel > Change Kernel > train; if it is not in the list, run `make setup`."
+        )
+    return require(here)

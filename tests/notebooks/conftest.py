@@ -53,7 +53,11 @@ TINY = {
         'with handoff.stage("handoff") as s:\n'
         '    proof = dict(artefact="graph/tf2/frozen.pb", runtime="TensorFlow 1.4.1")\n'
         '    proof.update(case="batch1", ok=True, relative=2e-6, labels_agree=True)\n'
-        '    s.facts["proofs"] = [proof, {**proof, "runtime": "TensorFlow 2.21.0"}]',
+        '    s.facts["proofs"] = [proof, {**proof, "runtime": "TensorFlow 2.21.0"}]\n'
+        '    tried = dict(artefact="prepared.onnx", client="MNN 3", state="agrees")\n'
+        '    wrong = {**tried, "artefact": "graph/tf2/frozen.pb", "state": "DIFFERS"}\n'
+        '    absent = dict(artefact="", client="LiteRT", state="not installed")\n'
+        '    s.facts["clients"] = [tried, wrong, absent]',
     ),
 }
 """Stage to the kernel and the one cell of a notebook that does it without any model."""

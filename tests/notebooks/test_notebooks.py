@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -93,6 +94,19 @@ def test_every_artefact_is_proven_on_every_runtime_that_can_load_it(sample):
     assert any(artefact.startswith("savedmodel/tf1.4") for artefact in seen)
 
 
+def test_other_makers_clients_have_tried_the_artefacts(sample):
+    here = (ROOT / ".envs" / "clients").is_dir()
+    tried = sample.require("handoff")["facts"]["clients"]
+    assert not [trial for trial in tried if trial["state"] == "DIFFERS"]
+    agreeing = {t["client"].rpartition(" ")[0] for t in tried if t["state"] == "agrees"}
+    kernel = {"TensorFlow C API", "tf2onnx → onnxruntime", "onnxruntime"}
+    separate = {"OpenVINO", "LiteRT", "OpenCV DNN", "MNN", "ncnn"}
+    assert agreeing == (kernel | separate if here else kernel)
+    page = sample.read("report.html").read_text()
+    assert "<h2>Other clients</h2>" in page
+    assert here or os.environ.get("CI") != "true", "run `make clients`"
+
+
 def test_the_accuracy_is_worth_the_name_and_everywhere_the_same(sample):
     known = [proof["accuracy"] for proof in proofs(sample) if proof.get("accuracy")]
     shares = {}
@@ -160,6 +174,8 @@ def test_run_again_at_once_nothing_changes(sample):
 def test_run_twice_from_the_start_the_artefacts_are_the_same(sample, tmp_path):
     other = run(Settings(handoffs=tmp_path / "handoffs"), progress=Progress(io.StringIO()))
     assert artefacts(other) == artefacts(sample)
+    inner = "debug/activations.npz"
+    assert (other.folder / inner).read_bytes() == (sample.folder / inner).read_bytes()
 
 
 # -- when it fails -----------------------------------------------------------------------------

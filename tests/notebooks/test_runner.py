@@ -63,6 +63,8 @@ def test_six_notebooks_on_two_kernels_make_one_handoff(settings):
     assert row.endswith("TensorFlow 1.4.1, TensorFlow 2.21.0  2.0e-06, labels identical")
     unproven = next(line for line in table if line.startswith("graph/tf1.4/frozen.pb"))
     assert unproven.split()[-2:] == ["–", "–"]
+    assert "MNN 3         1 of 2 files, ANOTHER RESULT on graph/tf2/frozen.pb" in table
+    assert "not installed (make clients): LiteRT" in table
 
     before = everything(handoff.folder)
     log = io.StringIO()

@@ -15,7 +15,7 @@ def shuffled(data: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
     """Return `result`, a reshape of `data`; if it ends a shuffle, one that is done in NHWC.
 
     Grappler takes neither of the two reshapes from one layout to the other, and would move the
-    images to and fro around them.
+    images out of NHWC and back around them.
     """
     images = _unshuffled(data, result)
     if images is None:

@@ -1,0 +1,206 @@
+"""What the workbook needs on this machine, what there is, and the command that mends what lacks.
+
+Runs in either kernel: the other one's Python, named by its kernelspec, is asked in a process.
+"""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jupyter_core.paths import jupyter_path
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from nbhelpers.kernel import ENVIRONMENTS
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The checkout: the pins are in its `environments/`."""
+
+LEGACY = {"tf1.4": "1.4.1", "tf1.13": "1.13.2", "tf1.15": "1.15.5"}
+"""Legacy environment to its TensorFlow."""
+
+DISK_GB = 2
+"""Room that one handoff of the size of the CT sample takes while it is proven."""
+
+MEMORY_GB = 4
+"""The larger sample took 2.9 GB while it was converted, and 0.8 in a process beside it."""
+
+_GB = 1e9
+_LONGEST_ANSWER = 120
+
+_ASK = """
+import json, platform
+try:
+    from importlib import metadata
+    found = [(each.metadata["Name"], each.version) for each in metadata.distributions()]
+except ImportError:  # Python 3.6 and 3.7
+    import pkg_resources
+    found = [(each.project_name, each.version) for each in pkg_resources.working_set]
+print(json.dumps({"python": platform.python_version(), "packages": dict(found)}))
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what was seen, and the command that mends it ("" if none)."""
+
+    what: str
+    seen: str
+    ok: bool
+    needed: bool = True
+    mend: str = ""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A Python and its packages, by canonical name."""
+
+    python: str
+    packages: Mapping[str, str]
+
+
+def findings(folder: str | Path = ROOT) -> tuple[Finding, ...]:
+    """Return what there is of everything that the workbook needs, and of what it can use.
+
+    Args:
+        folder: where handoffs will be written; the room on its disk counts.
+    """
+    kernels = [_kernel(name) for name in ENVIRONMENTS]
+    legacy = [_legacy(name, version) for name, version in LEGACY.items()]
+    return (*kernels, *legacy, _disk(Path(folder)), _memory())
+
+
+def ready(found: tuple[Finding, ...]) -> bool:
+    """Whether everything that is needed is there."""
+    return all(each.ok for each in found if each.needed)
+
+
+def kernel_python(kernel: str) -> Path | None:
+    """Return the Python that the kernelspec of `kernel` names; None if there is no kernelspec.
+
+    Looked for where Jupyter looks, and in the environment `th` beside this one: JupyterLab runs
+    there, and the kernels are registered with it.
+    """
+    beside = Path(sys.prefix).parent / ENVIRONMENTS["train"] / "share" / "jupyter" / "kernels"
+    for place in [*map(Path, jupyter_path("kernels")), beside]:
+        try:
+            spec = json.loads((place / kernel / "kernel.json").read_text(encoding="utf-8"))
+            return Path(spec["argv"][0])
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+    return None
+
+
+def pins(environment: str) -> tuple[Requirement, ...]:
+    """Return what `environments/<environment>.txt` pins for this kind of machine."""
+    text = (ROOT / "environments" / f"{environment}.txt").read_text(encoding="utf-8")
+    lines = (line.strip() for line in text.splitlines())
+    found = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+    return tuple(each for each in found if each.marker is None or each.marker.evaluate())
+
+
+def environments_folder() -> Path:
+    """Return where the environments are: `.envs` of the checkout, or $NBHELPERS_ENVS."""
+    return Path(os.environ.get("NBHELPERS_ENVS") or ROOT / ".envs")
+
+
+def differences(environment: str, installed: Installed) -> list[str]:
+    """Return how the packages of an environment differ from its pins, a few words each."""
+    found = []
+    for pin in pins(environment):
+        seen = installed.packages.get(canonicalize_name(pin.name))
+        if seen is None:
+            found.append(f"no {pin.name}")
+        elif not pin.specifier.contains(seen, prereleases=True):
+            found.append(f"{pin.name} {seen} instead of {str(pin.specifier).removeprefix('==')}")
+    return found
+
+
+@functools.cache
+def ask(python: Path) -> Installed | None:
+    """Return what a Python has installed; None if it does not run. Nothing is imported there."""
+    try:
+        done = subprocess.run(
+            [str(python), "-I", "-c", _ASK],
+            capture_output=True,
+            text=True,
+            timeout=_LONGEST_ANSWER,
+            check=True,
+        )
+        answer = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    found = answer["packages"].items()
+    packages = {str(canonicalize_name(name)): version for name, version in found}
+    return Installed(answer["python"], packages)
+
+
+def _kernel(kernel: str) -> Finding:
+    environment = ENVIRONMENTS[kernel]
+    what = f"kernel {kernel}"
+    python = kernel_python(kernel)
+    if python is None:
+        return Finding(what, "no kernelspec is registered", False, mend=_mend_kernels())
+    installed = ask(python)
+    if installed is None:
+        return Finding(what, "its Python is gone or broken", False, mend=_mend(environment))
+    wrong = differences(environment, installed)
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        return Finding(what, ", ".join(wrong[:3]) + more, False, mend=_mend(environment))
+    count = len(pins(environment))
+    return Finding(what, f"Python {installed.python}, all {count} packages as pinned", True)
+
+
+def _legacy(name: str, version: str) -> Finding:
+    what = f"runtime TensorFlow {version}"
+    executable = "Scripts/python.exe" if os.name == "nt" else "bin/python"
+    python = environments_folder() / name / executable
+    if not python.exists():
+        seen = "not here: artefacts for it are checked against its op tables, not run"
+        return Finding(what, seen, False, needed=False, mend="make legacy")
+    installed = ask(python)
+    found = installed.packages.get("tensorflow") if installed else None
+    if installed is None or found != version:
+        seen = f"TensorFlow {found} instead" if found else "its environment is broken"
+        return Finding(what, seen, False, needed=False, mend="make legacy")
+    return Finding(what, f"Python {installed.python}", True, needed=False)
+
+
+def _disk(folder: Path) -> Finding:
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    free = shutil.disk_usage(there).free / _GB
+    ok = free >= DISK_GB
+    seen = f"{free:.1f} GB free; a handoff takes up to {DISK_GB}"
+    return Finding("disk", seen, ok, mend="" if ok else "make clean")
+
+
+def _memory() -> Finding:
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GB
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return Finding("memory", "not known on this system", True, needed=False)
+    ok = total >= MEMORY_GB
+    seen = f"{total:.1f} GB; the samples want {MEMORY_GB}"
+    return Finding("memory", seen, ok, needed=False, mend="" if ok else "close other programs")
+
+
+def _in_conda() -> bool:
+    return (Path(sys.prefix) / "conda-meta").is_dir()
+
+
+def _mend_kernels() -> str:
+    return "python environments/setup.py kernels" if _in_conda() else "make setup"
+
+
+def _mend(environment: str) -> str:
+    if not _in_conda():
+        return "make setup"
+    no_deps = "PIP_NO_DEPS=1 " if environment == "tf" else ""
+    return f"{no_deps}conda env update -n {environment} -f environment-{environment}.yml"
