@@ -18,7 +18,7 @@ from nbhelpers.errors import (
     WrongKernel,
     unknown_name,
 )
-from nbhelpers.files import describe, write_text
+from nbhelpers.files import describe, new_folder, write_text
 from nbhelpers.golden import Case, load_golden, save_golden
 from nbhelpers.parity import compare
 from nbhelpers.spec import TensorSpec, parse_specs
@@ -284,6 +284,28 @@ def test_a_text_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         write_text(path, "new")
     assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]
     assert path.read_text() == "old"
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    folder = tmp_path / "inner" / "made"
+    for text in ("old", "newer"):
+        with new_folder(folder) as new:
+            (new / "a.txt").write_text(text)
+    assert (folder / "a.txt").read_text() == "newer"
+    with pytest.raises(ValueError, match="half-way"), new_folder(folder) as new:
+        raise ValueError("half-way")
+    replace = os.replace
+
+    def full(source, target):
+        if Path(source).name == "new":
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr("nbhelpers.files.os.replace", full)
+    with pytest.raises(OSError, match="No space"), new_folder(folder):
+        pass
+    assert (folder / "a.txt").read_text() == "newer"
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_a_digest_that_was_remembered_is_forgotten_with_the_file(tmp_path):

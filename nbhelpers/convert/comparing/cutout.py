@@ -5,9 +5,6 @@ The folder holds the ONNX nodes in question (`piece.onnx`), the same part of the
 """
 
 import json
-import os
-import shutil
-import tempfile
 from importlib import resources
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import numpy as np
 from nbhelpers.convert.comparing.tracing import GraphSource
 from nbhelpers.convert.graphs.graphdef import save_graph_def
 from nbhelpers.errors import GraphError
+from nbhelpers.files import new_folder
 from nbhelpers.onnxgraph.comparing.bisection import Difference
 from nbhelpers.onnxgraph.comparing.layouts import from_onnx
 from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Source
@@ -50,16 +48,8 @@ def write_cutout(
             f"{folder} exists and is no cut-out of this package (it has no {CASE}); choose another "
             "folder."
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        _fill(temporary / "new", found, sources, order, tolerance)
-        if not _same(temporary / "new", folder):
-            if folder.exists():
-                os.replace(folder, temporary / "old")
-            os.replace(temporary / "new", folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with new_folder(folder) as new:
+        _fill(new, found, sources, order, tolerance)
     return folder
 
 
@@ -70,7 +60,6 @@ def _fill(
     order: OnnxSource,
     tolerance: float,
 ) -> None:
-    folder.mkdir()
     name, feeds = found.layer.name, dict(found.feeds)
     arrays = {"expected": found.expected, "seen": found.seen}
     pieces = [_onnx_piece(folder, name, feeds, order, sources)]
@@ -139,11 +128,3 @@ def _tensorflow_piece(folder: Path, found: Difference, source: GraphSource, side
 
 def _side(side: int | None) -> str:
     return "" if side is None else ("reference", "judged")[side]
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Whether two folders hold the same files."""
-    names = sorted(path.name for path in one.iterdir())
-    if not other.is_dir() or names != sorted(path.name for path in other.iterdir()):
-        return False
-    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)

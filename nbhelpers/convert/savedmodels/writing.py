@@ -5,12 +5,8 @@ in the graph. Weights of 2 GB and more are variables, for no graph can hold them
 wants it in a folder whose name is a version number (`export_dir/1`).
 """
 
-import contextlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +21,7 @@ from nbhelpers.convert.savedmodels.reading import (
     read_saved_model,
 )
 from nbhelpers.errors import GraphError
+from nbhelpers.files import new_folder
 
 if TYPE_CHECKING:
     from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
@@ -68,7 +65,8 @@ def build_saved_model(
     for name, each in signatures.items():
         if not each.outputs:
             raise GraphError(f"The signature {name!r} has no outputs; name at least one tensor.")
-    with _new_folder(Path(export_dir)) as folder:
+    _check_place(Path(export_dir))
+    with new_folder(Path(export_dir)) as folder:
         message = _message(graph, view, signatures, tags, folder)
         content = message.SerializeToString(deterministic=True)
         (folder / "saved_model.pb").write_bytes(content)
@@ -153,23 +151,11 @@ def signature_text(view: GraphView, signature: Signature) -> str:
     return "\n".join([*lines, f'method_name: "{definition.method_name}"'])
 
 
-@contextlib.contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder to write to, and put it in place as a whole."""
+def _check_place(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()) and not (folder / "saved_model.pb").is_file():
         raise GraphError(
             f"{folder} holds something other than a SavedModel; choose another folder."
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _plain(tensor: str) -> str:

@@ -2,6 +2,6 @@
 handed out.
 
 onnx2pytorch makes a module of each node; what it lacks or gets wrong is beside it (`functions`,
-`resizing`, `layers`), and shapes are computed as Python's own numbers (`sizes`), so that the batch
+`resizing`), and shapes are computed as Python's own numbers (`sizes`), so that the batch
 stays free.
 """

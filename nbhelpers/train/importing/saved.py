@@ -4,10 +4,6 @@ A folder is written beside its place, read back and compared, and only then rena
 """
 
 import json
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from nbhelpers import kernel, onnxgraph, parity
 from nbhelpers.errors import ConversionError, ModelError
-from nbhelpers.files import describe, problem
+from nbhelpers.files import describe, new_folder, problem
 from nbhelpers.onnxgraph import examples, interface
 from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.train.importing.graph import build
@@ -55,7 +51,7 @@ def save_imported(imported: Imported, folder: str | Path, *, program: bool = Tru
             f"{folder} holds other files than an imported model; give a folder of its own."
         )
     runs = _runs(imported)
-    with _in_place_of(folder) as draft:
+    with new_folder(folder) as draft:
         onnxgraph.save(imported.model, draft / MODEL)
         state = {name: value.contiguous() for name, value in imported.module.state_dict().items()}
         save_file(state, draft / WEIGHTS)
@@ -146,18 +142,3 @@ def _check_program(path: Path, imported: Imported, runs: list[tuple[Feeds, Feeds
 
 def _check_same(expected: Feeds, seen: Feeds, title: str) -> None:
     parity.compare(expected, seen, tolerance=RELOADED, title=title).check()
-
-
-@contextmanager
-def _in_place_of(folder: Path) -> Iterator[Path]:
-    """Give an empty folder beside another, which it replaces if all goes well."""
-    draft, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{end}") for end in ("new", "old"))
-    try:
-        draft.mkdir(parents=True)
-        yield draft
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(draft, folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
