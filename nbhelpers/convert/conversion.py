@@ -33,6 +33,7 @@ from nbhelpers.onnxgraph import external
 from nbhelpers.onnxgraph.examples import check_examples_fit, reference_runs
 from nbhelpers.onnxgraph.light import weights_size
 from nbhelpers.parity import TOLERANCE, Report, compare
+from nbhelpers.progress import stage
 from nbhelpers.spec import TensorSpec
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Conversion:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
+@stage("converting")
 def onnx2tf(
     onnx_path: str | Path | onnx.ModelProto,
     pb_path: str | Path | None,
@@ -176,6 +178,7 @@ def written(conversion: Conversion, pb_path: str | Path) -> Conversion:
     return replace(conversion, pb_path=frozen.save(conversion.graph, pb_path))
 
 
+@stage("comparing with onnxruntime")
 def verified(
     conversion: Conversion,
     model: onnx.ModelProto,
@@ -245,7 +248,8 @@ def _build(model: onnx.ModelProto, target: str) -> Built:
 def _timed(steps: list[Step], name: str, work: Callable[[], Result]) -> Result:
     """Do the work and add its step: the time it took and the nodes of the graph it returned."""
     begin = time.perf_counter()
-    result = work()
+    with stage(name):
+        result = work()
     seconds = time.perf_counter() - begin
     graph: Any = getattr(result, "graph", result)
     steps.append(Step(name, graph.histogram(), seconds))

@@ -8,8 +8,10 @@ import onnx
 from nbhelpers import parity
 from nbhelpers.golden import Case
 from nbhelpers.onnxgraph.run import Runner
+from nbhelpers.progress import stage
 
 
+@stage("running the golden cases")
 def check_cases(
     model: onnx.ModelProto, cases: Iterable[Case], *, tolerance: float = parity.TOLERANCE
 ) -> tuple[parity.Report, ...]:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from nbhelpers.progress import stage
 from nbhelpers.train.determinism import deterministic
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
@@ -69,18 +70,17 @@ def load_digits(recipe: Recipe = Recipe()) -> tuple[Digits, Digits]:
     return Digits(images[~held], digits[~held]), Digits(images[held], digits[held])
 
 
-def train(module: nn.Module, recipe: Recipe = Recipe(), *, progress: bool = True) -> nn.Module:
+def train(module: nn.Module, recipe: Recipe = Recipe()) -> nn.Module:
     """Train a module with the heads "digit" and "pair" in place, and return it in eval mode.
 
     Adam under a one-cycle learning rate, on images that are shifted by up to `shift` pixels. The
     recipe's seed draws every random number; torch's own generator and settings are as before
     afterwards.
     """
-    from tqdm.auto import tqdm
-
     training, _ = load_digits(recipe)
     images, digits = torch.from_numpy(training.images), torch.from_numpy(training.digits)
-    with deterministic(threads=recipe.threads):
+    epochs = stage("training on digits", recipe.epochs)
+    with deterministic(threads=recipe.threads), epochs as trained:
         generator = torch.Generator().manual_seed(recipe.seed)
         optimiser = torch.optim.AdamW(
             module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -88,17 +88,14 @@ def train(module: nn.Module, recipe: Recipe = Recipe(), *, progress: bool = True
         steps = recipe.epochs * -(-len(digits) // recipe.batch)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, steps)
         module.train()
-        bar = tqdm(
-            range(recipe.epochs), desc="training on digits", unit="epoch", disable=not progress
-        )
-        for _ in bar:
+        for epoch in range(recipe.epochs):
+            trained.reached(epoch)
             for some in torch.randperm(len(digits), generator=generator).split(recipe.batch):
                 loss = _loss(module, _shifted(images[some], recipe.shift, generator), digits[some])
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
                 schedule.step()
-            bar.set_postfix(loss=f"{loss.item():.4f}")
     return module.eval()
 
 
@@ -107,7 +104,6 @@ def train_or_load(
     recipe: Recipe = Recipe(),
     *,
     cache: str | Path | None = None,
-    progress: bool = True,
 ) -> Path:
     """Give the module its trained weights, training it only if no file of this recipe is cached.
 
@@ -117,7 +113,7 @@ def train_or_load(
     folder = Path(cache) if cache is not None else CACHE
     path = folder / f"{type(module).__name__.lower()}-digits-{recipe.key}.safetensors"
     if not path.is_file():
-        train(module, recipe, progress=progress)
+        train(module, recipe)
         folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:

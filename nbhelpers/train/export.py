@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from nbhelpers.errors import ModelError
 from nbhelpers.onnxgraph import examples, files, interface
+from nbhelpers.progress import stage
 from nbhelpers.spec import TensorSpec
 from nbhelpers.train.forward import eval_mode, tensors
 
@@ -68,6 +69,7 @@ class Export:
         return "\n".join(lines)
 
 
+@stage("tracing")
 def export_onnx(
     module: nn.Module,
     inputs: Sequence[Input],

@@ -9,11 +9,13 @@ from torch import nn
 
 from nbhelpers.golden import Arrays, Case
 from nbhelpers.onnxgraph import examples
+from nbhelpers.progress import stage
 from nbhelpers.spec import TensorSpec
 from nbhelpers.train.forward import run_torch
 from nbhelpers.train.picture import fitting, photograph
 
 
+@stage("recording the golden cases")
 def record_golden(
     module: nn.Module,
     specs: Sequence[TensorSpec],

@@ -51,6 +51,19 @@ def test_a_hang_is_ended(worker, network, monkeypatch):
         convert.onnx2tf(network, None)
 
 
+def test_an_interrupt_leaves_no_answer_for_the_next_request(network, monkeypatch):
+    first = convert.onnx2tf(network, None)
+
+    def interrupted(stream):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(grappler, "read_frame", interrupted)
+        grappler.run(first.graph_def, ["scores:0"], ["constfold"])
+    again = convert.onnx2tf(network, None)
+    assert again.proven and again.graph_def == first.graph_def
+
+
 def test_what_grappler_says_no_with_is_passed_on(network):
     graph_def = convert.onnx2tf(network, None).graph_def
     with pytest.raises(ConversionError, match="optimiser failed; it said: Failed to import"):

@@ -123,10 +123,8 @@ def test_large_weights_are_kept_out_and_put_back(graph, values, monkeypatch, wor
         "<float[3, 2] w = {1., 2., 3., 4., 5., 6.}> { y = MatMul(x, w) }"
     )
     model.producer_name = "the test"
-    seen = []
-    result = onnxgraph.simplify(model, progress=seen.append)
+    result = onnxgraph.simplify(model)
     assert not result.rolled_back, result.reason
-    assert tuple(seen) == result.rounds
     assert [spec.name for spec in onnxgraph.inputs(result.model)] == ["x"]
     assert result.model.producer_name == "the test"
     x = values(3, 3)

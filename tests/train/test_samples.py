@@ -83,9 +83,7 @@ def test_the_same_recipe_gives_the_same_bytes_and_settings_are_put_back(tmp_path
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     digests, paths = set(), []
     for cache in ("one", "two"):
-        path = digits.train_or_load(
-            samples.multitask_resnet18(), recipe, cache=tmp_path / cache, progress=False
-        )
+        path = digits.train_or_load(samples.multitask_resnet18(), recipe, cache=tmp_path / cache)
         digests.add(hashlib.sha256(path.read_bytes()).hexdigest())
         paths.append(path)
     assert len(digests) == 1 and paths[0].name == paths[1].name

@@ -6,7 +6,7 @@ A client that crashes, hangs or refuses gives a row with the reason; nothing her
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import onnx
@@ -20,6 +20,7 @@ from nbhelpers.convert.clients.trial import ABSENT, Trial
 from nbhelpers.convert.proving import runtimes
 from nbhelpers.convert.proving.artefacts import Artefact
 from nbhelpers.golden import load_golden
+from nbhelpers.progress import stage
 
 TIMEOUT = 180.0
 """Seconds after which a client is given up."""
@@ -37,7 +38,6 @@ def try_clients(
     clients: Iterable[Client] = CLIENTS,
     tolerance: float = parity.TOLERANCE,
     timeout: float = TIMEOUT,
-    progress: Callable[[str], None] = lambda text: None,
 ) -> tuple[Trial, ...]:
     """Let every client load each artefact that it reads, run the golden cases, and be compared.
 
@@ -50,7 +50,6 @@ def try_clients(
         clients: who is to try.
         tolerance: largest difference allowed, as a share of the largest value.
         timeout: seconds for one client and one artefact.
-        progress: is told which client tries what.
 
     Raises:
         HandoffError: `golden.npz` cannot be read.
@@ -63,8 +62,8 @@ def try_clients(
             continue
         for artefact in chosen:
             if artefact.kind in client.reads:
-                progress(f"{artefact.path} on {client.name}")
-                trials.append(_tried(client, artefact, Path(folder), tolerance, timeout))
+                with stage(f"{artefact.path} on {client.name}"):
+                    trials.append(_tried(client, artefact, Path(folder), tolerance, timeout))
     return tuple(trials)
 
 

@@ -2,7 +2,7 @@
 PyTorch (recorded), onnxruntime and the TensorFlows, given as paths.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ from nbhelpers.onnxgraph.comparing.activations import load_activations
 from nbhelpers.onnxgraph.comparing.bisection import Difference
 from nbhelpers.onnxgraph.comparing.layers import BUDGET, LayerReport
 from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Recorded, Source
+from nbhelpers.progress import stage
 
 Opened: TypeAlias = OnnxSource | Recorded | GraphSource
 Side: TypeAlias = "Opened | onnx.ModelProto | Graph"
@@ -34,7 +35,6 @@ def compare_layers(
     runtime: str = "tf2",
     tolerance: float = parity.TOLERANCE,
     budget: int = BUDGET,
-    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> LayerReport:
     """Compare every ONNX tensor that both sides have, in graph order.
 
@@ -48,7 +48,6 @@ def compare_layers(
         runtime: who runs a frozen graph: "tf2" (this kernel), "tf1.4", "tf1.13" or "tf1.15".
         tolerance: largest difference allowed, as a share of the largest value of each tensor.
         budget: bytes of tensors fetched a run; a smaller one needs less memory and more runs.
-        progress: is told how many tensors are done, of how many.
 
     Raises:
         GraphError: there is nothing to compare, a side cannot be run, or the feeds do not fit.
@@ -61,10 +60,10 @@ def compare_layers(
         model=order,
         tolerance=tolerance,
         budget=budget,
-        progress=progress,
     )
 
 
+@stage("looking for the first difference")
 def first_difference(
     reference: Side,
     judged: Side,

@@ -18,6 +18,7 @@ from nbhelpers.convert.graphs.graphdef import GraphView
 from nbhelpers.convert.graphs.run import run_view
 from nbhelpers.onnxgraph.comparing.layouts import layouts, to_onnx
 from nbhelpers.onnxgraph.comparing.scopes import module_path
+from nbhelpers.progress import stage
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -44,6 +45,7 @@ class Twin:
         return to_onnx(value, self.layout)
 
 
+@stage("looking for twins")
 def twins(
     model: onnx.ModelProto,
     graph_def: "GraphDef",

@@ -96,6 +96,10 @@ def _asked(
         code = worker.wait()
     except BrokenPipeError:  # it went away while it was being written to
         code = worker.wait()
+    except BaseException:  # interrupted: its answer would be taken for that to the next request
+        worker.kill()
+        worker.wait()
+        raise
     finally:
         timer.cancel()
     if hung.is_set():

@@ -99,9 +99,13 @@ class Child:
             np.savez(file, *feeds.values())
         request |= {"feeds": str(path), "fed": list(feeds)}
         assert self._process.stdin is not None  # a pipe was asked for
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            return self._answer()
+        except KeyboardInterrupt:  # its answer would be taken for that to the next request
+            self._process.kill()
+            raise
 
     def _answer(self) -> dict:
         assert self._process.stdout is not None  # a pipe was asked for

@@ -8,7 +8,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -17,6 +17,7 @@ from nbhelpers import parity
 from nbhelpers.convert.proving import runtimes as rt
 from nbhelpers.convert.proving.artefacts import OLDEST, Artefact
 from nbhelpers.errors import ConversionError
+from nbhelpers.progress import stage
 
 TIMEOUT = 900
 """Seconds after which a runtime is given up."""
@@ -75,7 +76,6 @@ def prove(
     script: str,
     *,
     runtimes: Iterable[rt.Runtime] | None = None,
-    progress: Callable[[str], None] = lambda text: None,
 ) -> tuple[Proof, ...]:
     """Run `script` (see `verify_script`) by every runtime on a copy of `files` somewhere else.
 
@@ -84,7 +84,6 @@ def prove(
         files: the artefacts and `golden.npz`, by their names in the folder.
         script: the text of verify.py.
         runtimes: who is to prove; all that are installed if left out.
-        progress: is told which runtime runs.
 
     Raises:
         ConversionError: a runtime crashed or gave no answer; what it said last is in the message.
@@ -93,8 +92,8 @@ def prove(
         place = copied(folder, files, elsewhere, verify=script)
         proofs: list[Proof] = []
         for runtime in rt.runtimes() if runtimes is None else runtimes:
-            progress(str(runtime))
-            proofs += _by_one(runtime, place)
+            with stage(f"proving on {runtime}"):
+                proofs += _by_one(runtime, place)
     return tuple(proofs)
 
 

@@ -23,6 +23,7 @@ from nbhelpers.convert.toonnx.writing import OPSETS, written
 from nbhelpers.errors import ConversionError
 from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.parity import TOLERANCE, Report
+from nbhelpers.progress import stage
 from nbhelpers.spec import TensorSpec
 
 OPSET = 13
@@ -75,6 +76,7 @@ class OnnxConversion:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
+@stage("converting to ONNX")
 def tf2onnx(
     source: Any,
     onnx_path: str | Path | None,

@@ -4,7 +4,7 @@ The result says for each tensor how far the two are apart; `bisection` finds whe
 """
 
 import html
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.comparing.layer import Layer, badness, judge, without_effect
 from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Source
 from nbhelpers.onnxgraph.comparing.wiring import Wiring
+from nbhelpers.progress import stage
 
 BUDGET = 128 << 20
 """Bytes of tensors that are fetched from one source in one run."""
@@ -72,7 +73,6 @@ def compare_layers(
     model: OnnxSource | None = None,
     tolerance: float = parity.TOLERANCE,
     budget: int = BUDGET,
-    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> LayerReport:
     """Compare every tensor that both sources have.
 
@@ -83,7 +83,6 @@ def compare_layers(
         model: gives the order of the tensors; needed only if neither source is an `OnnxSource`.
         tolerance: largest difference allowed, as a share of the largest value of each tensor.
         budget: bytes of tensors fetched a run; a smaller one needs less memory and more runs.
-        progress: is told how many tensors are done, of how many.
 
     Raises:
         GraphError: there is nothing to compare, or a source cannot be run.
@@ -93,10 +92,11 @@ def compare_layers(
     names = shared(reference, judged, order.wiring)
     found: dict[str, Layer] = {}
     runs = 0
-    for group in groups(names, order.tensor_bytes(feeds), budget):
-        found |= compared(reference, judged, group, feeds, order.wiring, tolerance=tolerance)
-        runs += 1
-        progress(len(found), len(names))
+    with stage("comparing layers", len(names)) as comparing:
+        for group in groups(names, order.tensor_bytes(feeds), budget):
+            found |= compared(reference, judged, group, feeds, order.wiring, tolerance=tolerance)
+            runs += 1
+            comparing.reached(len(found))
     settled = _settled(found, order.wiring)
     return LayerReport(
         tuple(settled[name] for name in names if name in settled),

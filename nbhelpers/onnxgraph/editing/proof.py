@@ -9,6 +9,7 @@ from nbhelpers.errors import unknown_name
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.examples import Feeds, reference_runs
 from nbhelpers.onnxgraph.run import Runner, tensor_names
+from nbhelpers.progress import stage
 from nbhelpers.spec import Dim, TensorSpec
 
 TOLERANCE = 1e-5
@@ -16,6 +17,7 @@ TOLERANCE = 1e-5
 change."""
 
 
+@stage("comparing with the original")
 def same(
     before: onnx.ModelProto,
     after: onnx.ModelProto,

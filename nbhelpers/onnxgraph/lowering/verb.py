@@ -17,11 +17,13 @@ from nbhelpers.onnxgraph.light import light
 from nbhelpers.onnxgraph.lowering.proof import proven
 from nbhelpers.onnxgraph.lowering.steps import Log, step
 from nbhelpers.onnxgraph.lowering.whole import whole
+from nbhelpers.progress import stage
 
 LOWEST = 9
 """Below, too many ops of today have no counterpart."""
 
 
+@stage("lowering the opset")
 def lower_opset(
     model: onnx.ModelProto,
     opset: int,

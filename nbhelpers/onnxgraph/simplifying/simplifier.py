@@ -4,7 +4,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +41,7 @@ class Round:
 
 
 def run_simplifier(
-    model: onnx.ModelProto, *, timeout: float, progress: Callable[[Round], None] | None = None
+    model: onnx.ModelProto, *, timeout: float
 ) -> tuple[onnx.ModelProto, tuple[Round, ...]]:
     """Return the simplified model and the rounds that were needed.
 
@@ -54,13 +53,11 @@ def run_simplifier(
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.onnx"), Path(folder, "out.onnx")
         save(model, source)
-        rounds = _run(source, target, timeout, progress or (lambda each: None))
+        rounds = _run(source, target, timeout)
         return load(target), rounds
 
 
-def _run(
-    source: Path, target: Path, timeout: float, progress: Callable[[Round], None]
-) -> tuple[Round, ...]:
+def _run(source: Path, target: Path, timeout: float) -> tuple[Round, ...]:
     # -P keeps the folder of the worker, whose modules have common names, off the module path.
     command = [sys.executable, "-P", str(WORKER), str(source), str(target), str(ROUNDS)]
     complaints = source.with_name("complaints.txt")
@@ -82,7 +79,6 @@ def _run(
                 if line.startswith(_REPORT):
                     before, folded, passed, changed = map(int, line[len(_REPORT) :].split())
                     rounds.append(Round(before, folded, passed, bool(changed)))
-                    progress(rounds[-1])
             process.wait()
         finally:
             timer.cancel()

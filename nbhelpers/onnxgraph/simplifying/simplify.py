@@ -5,7 +5,6 @@ result is run against the original by onnxruntime; if it differs in anything, th
 you get.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import onnx
@@ -18,6 +17,7 @@ from nbhelpers.onnxgraph.editing.edited import Edited
 from nbhelpers.onnxgraph.editing.proof import TOLERANCE, same
 from nbhelpers.onnxgraph.light import light, size
 from nbhelpers.onnxgraph.simplifying.simplifier import Round, run_simplifier
+from nbhelpers.progress import stage
 
 TIMEOUT = 300.0
 """Seconds after which the simplifier is taken to hang."""
@@ -43,12 +43,12 @@ class Simplified(Edited):
         return bool(self.reason)
 
 
+@stage("simplifying")
 def simplify(
     model: onnx.ModelProto,
     *,
     timeout: float = TIMEOUT,
     tolerance: float = TOLERANCE,
-    progress: Callable[[Round], None] | None = None,
 ) -> Simplified:
     """Return a simpler model that computes the same, or the same model and the reason.
 
@@ -58,11 +58,10 @@ def simplify(
         model: the model; it is not changed.
         timeout: seconds that the simplifier may take.
         tolerance: largest difference allowed, as a share of the largest value of each output.
-        progress: called after each round.
     """
     try:
         small = light(model, limit=HEAVY)
-        small, rounds = run_simplifier(small, timeout=timeout, progress=progress)
+        small, rounds = run_simplifier(small, timeout=timeout)
         simpler = finished(_whole(small, model))
         _check_interface(model, simpler)
         reports = same(model, simpler, tolerance=tolerance)

@@ -19,8 +19,10 @@ from nbhelpers.onnxgraph.sizing.batch_rules import RULES
 from nbhelpers.onnxgraph.sizing.batch_shapes import forget_shapes, readable, set_first_dim
 from nbhelpers.onnxgraph.sizing.batch_work import Work
 from nbhelpers.onnxgraph.sizing.draft import copies
+from nbhelpers.progress import stage
 
 
+@stage("making the batch dynamic")
 def make_batch_dynamic(model: onnx.ModelProto, *, symbol: str = "batch") -> Edited:
     """Return a model that takes any batch.
 

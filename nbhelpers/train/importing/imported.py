@@ -17,6 +17,7 @@ from nbhelpers.onnxgraph.comparing.bisection import first_difference
 from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Recorded
 from nbhelpers.onnxgraph.examples import Feeds, reference_runs
 from nbhelpers.onnxgraph.run import check_feeds
+from nbhelpers.progress import stage
 from nbhelpers.spec import TensorSpec
 from nbhelpers.train.forward import run_torch
 from nbhelpers.train.importing.graph import build, values
@@ -86,6 +87,7 @@ def preflight_import(model: onnx.ModelProto | str | Path) -> Plan:
     return plan(prepared(read(model), simplify=False)[0])
 
 
+@stage("importing")
 def import_onnx(
     model: onnx.ModelProto | str | Path,
     *,
@@ -124,6 +126,7 @@ def import_onnx(
     )
 
 
+@stage("comparing with onnxruntime")
 def verified(
     source: onnx.ModelProto, simpler: onnx.ModelProto, module: fx.GraphModule, tolerance: float
 ) -> tuple[tuple[parity.Report, ...], float]:

@@ -1,0 +1,141 @@
+"""Stages that take long say so, where somebody looks: in JupyterLab, or on a terminal.
+
+The line comes after two seconds and goes with the stage. Nothing is shown in a run that nobody
+watches (papermill, a script in a pipe), and nothing is ever left behind.
+"""
+
+import contextvars
+import html
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+AFTER = 2.0
+"""Seconds that a stage may take without a word."""
+
+EVERY = 0.5
+"""Seconds between two looks."""
+
+
+@dataclass
+class Stage:
+    """A stage that runs, and how far it is: `done` of `total` (None if that is not known)."""
+
+    title: str
+    total: int | None = None
+    done: int = 0
+
+    def reached(self, done: int, total: int | None = None) -> None:
+        """Note how much is done, and of how much."""
+        self.done, self.total = done, self.total if total is None else total
+
+    def __str__(self) -> str:
+        """Return the title, and how far the stage is if that is known."""
+        return f"{self.title} {self.done}/{self.total}" if self.total else self.title
+
+
+_stack: list[Stage] = []
+"""The stages that run, each inside the one before it."""
+
+
+@contextmanager
+def stage(title: str, total: int | None = None) -> Iterator[Stage]:
+    """Name what is being done; inside another stage, a part of it.
+
+    Args:
+        title: such as "simplifying".
+        total: how many parts there are, for those who count them with `Stage.reached`.
+    """
+    view = _view() if not _stack else None
+    _stack.append(Stage(title, total))
+    stop = threading.Event()
+    ticker = None
+    if view is not None:
+        arguments = (view, stop, time.monotonic())
+        # In its own copy of the context, so that a cell's output finds its way to the cell.
+        target = contextvars.copy_context().run
+        ticker = threading.Thread(target=target, args=(_tick, *arguments), daemon=True)
+        ticker.start()
+    try:
+        yield _stack[-1]
+    finally:
+        _stack.pop()
+        stop.set()
+        if ticker is not None:
+            ticker.join()
+
+
+class View(Protocol):
+    """Where the line is shown."""
+
+    def show(self, text: str, share: float | None) -> None:
+        """Show the line, for the first time or again; `share` is how much is done, 0 to 1."""
+
+    def clear(self) -> None:
+        """Take the line away, if there is one."""
+
+
+def _tick(view: View, stop: threading.Event, begin: float) -> None:
+    pause = AFTER
+    while not stop.wait(pause):
+        stages = list(_stack)
+        words = " · ".join(map(str, stages))
+        counted = [each.done / each.total for each in stages if each.total]
+        view.show(f"{words} · {time.monotonic() - begin:.0f} s", counted[-1] if counted else None)
+        pause = EVERY
+    view.clear()
+
+
+def _view() -> View | None:
+    """Return where somebody looks, if anybody does."""
+    if "JPY_SESSION_NAME" in os.environ and "IPython" in sys.modules:  # a kernel of JupyterLab
+        return _Cell()
+    stream = sys.stderr
+    return _Line(stream) if stream is not None and stream.isatty() else None
+
+
+class _Cell:
+    """A bar below the cell that runs."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, text: str, share: float | None) -> None:
+        from IPython.display import HTML, display
+
+        value = "" if share is None else f' value="{share:.3f}"'
+        label = html.escape(text)
+        bar = HTML(f"<label><progress{value}></progress> {label}</label>")
+        if self._handle is None:
+            self._handle = display(bar, display_id=True)
+        else:
+            self._handle.update(bar)
+
+    def clear(self) -> None:
+        from IPython.display import HTML
+
+        if self._handle is not None:
+            self._handle.update(HTML(""))
+
+
+class _Line:
+    """A line of a terminal, written over and over."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._shown = False
+
+    def show(self, text: str, share: float | None) -> None:
+        self._shown = True
+        self._stream.write(f"\r\x1b[K{text}")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        if self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
