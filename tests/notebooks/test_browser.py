@@ -22,6 +22,7 @@ import onnx.parser
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from nbhelpers.handoff import NOTEBOOKS
 from nbhelpers.workbook.plan import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -171,18 +172,17 @@ def shot(page: Page, name: str) -> None:
     page.screenshot(path=SHOTS / f"{name}.png")
 
 
-@pytest.mark.parametrize(
-    ("title", "kernel", "upstream"),
-    [
-        ("02_surgery", "train", ("export",)),
-        ("03_conversion", "convert", ("export", "surgery")),
-    ],
-)
-def test_a_notebook_opens_on_its_kernel_and_runs_to_its_end(
-    browser, lab, sample, title, kernel, upstream
-):
-    """The handoff beside the notebook holds what comes before it, and nothing else."""
+STAGES = {notebook: stage for stage, notebook in NOTEBOOKS.items()}
+TITLES = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_a_notebook_opens_on_its_kernel_and_runs_to_its_end(browser, lab, sample, title):
+    """The handoff beside a stage's notebook holds what comes before it, and nothing else."""
     _, _, notebooks = lab
+    kernel = nbformat.read(notebooks / f"{title}.ipynb", 4).metadata.kernelspec.name
+    names = list(NOTEBOOKS)
+    upstream = names[: names.index(STAGES[title])] if title in STAGES else names
     folder = notebooks.parent / "handoffs" / sample.name
     for file in ("handoff.json", *(file for stage in upstream for file in sample.files(stage))):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
