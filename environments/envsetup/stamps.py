@@ -6,6 +6,7 @@ change, the checkout moves (scripts of an environment hold its path), or its Pyt
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -45,6 +46,12 @@ def stamp(environment: Environment, step: str) -> None:
     stamps = {**_stamps(environment), step: digest}
     draft.write_text(json.dumps(stamps, indent=1) + "\n", encoding="utf-8")
     os.replace(draft, environment.folder / FILE)
+
+
+def forget(environment: Environment) -> None:
+    """Take every stamp away, before the environment itself: nothing half-removed is ready."""
+    with contextlib.suppress(FileNotFoundError):
+        (environment.folder / FILE).unlink()
 
 
 def _digest(environment: Environment, step: str) -> str | None:

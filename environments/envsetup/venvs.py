@@ -8,7 +8,7 @@ from . import interpreters, pinfiles
 from .catalogue import Environment
 from .commands import editable, pip_install, run
 from .report import say
-from .stamps import PACKAGE, is_ready, stamp
+from .stamps import PACKAGE, forget, is_ready, stamp
 
 
 def ensure(environment: Environment) -> None:
@@ -43,6 +43,7 @@ def _build(environment: Environment) -> None:
     python = interpreters.find(environment.python)
     why = "not made from these pins, or not to the end: " if environment.folder.exists() else ""
     say(f"{name}: {why}installing {_count(name)} packages ({environment.minutes}) …")
+    forget(environment)
     shutil.rmtree(environment.folder, ignore_errors=True)
     environment.log.unlink(missing_ok=True)
     _make(environment, str(python))

@@ -48,9 +48,12 @@ def test_a_message_in_the_troubleshooting_table_is_the_codes_own(message, texts)
         assert any(piece in text for text in texts), piece
 
 
-def test_the_notebook_table_names_the_six_notebooks():
-    rows = table_below("## The way of a model")
-    assert [row[0].strip("`| ") for row in rows] == list(NOTEBOOKS.values())
+def test_the_notebook_tables_name_the_stages_in_order_and_then_the_others():
+    rows = [row[0].strip("`| ") for row in table_below("## The way of a model")]
+    stages = list(NOTEBOOKS.values())
+    others = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    others = [name for name in others if name not in stages]
+    assert [name for name in rows if re.match(r"\d", name)] == [*stages, *others]
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])

@@ -4,9 +4,10 @@ import re
 import signal
 import sys
 import time
+import types
 
 import pytest
-from envsetup import interpreters, kernelspecs
+from envsetup import interpreters, kernelspecs, venvs
 
 
 def wait_for(path, seconds=30):
@@ -69,6 +70,23 @@ def test_a_moved_checkout_is_set_up_anew(checkout):
     checkout.root = checkout.root.rename(checkout.root.with_name("moved"))
     checkout.pretend("3.11")
     assert "installing" in checkout.setup("tf").stdout
+
+
+def test_an_environment_loses_its_stamp_before_anything_else(monkeypatch, tmp_path):
+    """A removal that is cut off leaves a broken environment, and it must not be called ready."""
+    there = types.SimpleNamespace(
+        name="th", python="3.11", folder=tmp_path, minutes="", log=tmp_path / "th.log"
+    )
+    (tmp_path / "ready.json").write_text("{}")
+    monkeypatch.setattr(venvs.interpreters, "find", lambda version: "python")
+
+    def cut_off(folder, **_):
+        assert not (folder / "ready.json").exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(venvs.shutil, "rmtree", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        venvs._build(there)
 
 
 def test_a_failed_installation_is_shown_whole_and_not_taken_as_ready(checkout):
