@@ -85,6 +85,19 @@ def parse_specs(texts: str | Iterable[str]) -> tuple[TensorSpec, ...]:
     return specs
 
 
+def parse_pairs(text: str) -> dict[str, str]:
+    """Read pairs such as "images=pixels", parted by white space or commas.
+
+    Raises:
+        Refusal: one of them has no name on one side.
+    """
+    pairs = [pair.partition("=") for pair in text.replace(",", " ").split()]
+    for left, _, right in pairs:
+        if not left or not right:
+            raise Refusal(f"A pair of names is written one=other, but there is {left!r} alone.")
+    return {left: right for left, _, right in pairs}
+
+
 def _dtype(name: str, text: str) -> str:
     try:
         dtype = np.dtype(name) if name else None

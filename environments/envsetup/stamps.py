@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import subprocess
+from pathlib import Path
 
 from . import pinfiles
 from .catalogue import ROOT, Environment
@@ -18,6 +19,7 @@ from .report import SetupError
 
 FILE = "ready.json"
 PACKAGE = "nbhelpers"
+OWNER = "checkout"
 # Raise it when an environment made by earlier steps must not be kept.
 RECIPE = "1"
 
@@ -43,9 +45,15 @@ def stamp(environment: Environment, step: str) -> None:
             "but it does not; run the same command again."
         )
     draft = environment.folder / f"{FILE}.new"
-    stamps = {**_stamps(environment), step: digest}
+    stamps = {**_stamps(environment), step: digest, OWNER: str(ROOT)}
     draft.write_text(json.dumps(stamps, indent=1) + "\n", encoding="utf-8")
     os.replace(draft, environment.folder / FILE)
+
+
+def owner(environment: Environment) -> Path | None:
+    """Return the checkout that made the environment, if that is known."""
+    made_by = _stamps(environment).get(OWNER)
+    return Path(made_by) if made_by else None
 
 
 def forget(environment: Environment) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 
 from . import interpreters, pinfiles
-from .catalogue import Environment
+from .catalogue import ROOT, Environment
 from .commands import editable, pip_install, run
-from .report import say
-from .stamps import PACKAGE, forget, is_ready, stamp
+from .report import SetupError, say
+from .stamps import PACKAGE, forget, is_ready, owner, stamp
 
 
 def ensure(environment: Environment) -> None:
@@ -40,6 +40,7 @@ def ensure_dev(environment: Environment) -> None:
 
 def _build(environment: Environment) -> None:
     name = environment.name
+    _check_own(environment)
     python = interpreters.find(environment.python)
     why = "not made from these pins, or not to the end: " if environment.folder.exists() else ""
     say(f"{name}: {why}installing {_count(name)} packages ({environment.minutes}) …")
@@ -53,6 +54,19 @@ def _build(environment: Environment) -> None:
         _pip(environment, *pip, what="pip")
     _install(environment, name, *(["--no-deps"] if environment.no_deps else []))
     stamp(environment, name)
+
+
+def _check_own(environment: Environment) -> None:
+    """An environment that another checkout uses (`.envs` may be a link) is never removed."""
+    other = owner(environment)
+    if other is not None and other != ROOT:
+        theirs = other / environment.folder.relative_to(ROOT)
+        if theirs.exists() and theirs.samefile(environment.folder):
+            raise SetupError(
+                f"{environment.name}: expected {environment.folder} to be this checkout's own, but "
+                f"it is a link to the environment of {other}; remove the link and run the same "
+                "command again."
+            )
 
 
 def _make(environment: Environment, python: str) -> None:

@@ -53,10 +53,12 @@ class Preflight:
     def __repr__(self) -> str:
         """Return one line, and the table if there is anything to say."""
         bad = len(self.obstacles)
-        lines = [
-            f"Preflight for {self.target}: {bad or 'none'} of {self.nodes} ONNX nodes cannot be "
-            f"converted ({1000 * self.seconds:.0f} ms)"
-        ]
+        found = (
+            f"{bad} of {self.nodes} ONNX nodes cannot be converted"
+            if bad
+            else f"all {self.nodes} ONNX nodes can be converted"
+        )
+        lines = [f"Preflight for {self.target}: {found} ({1000 * self.seconds:.0f} ms)"]
         table = [COLUMNS, *(tuple(map(str, row.values())) for row in self.rows())]
         widths = [max(map(len, column)) for column in list(zip(*table, strict=True))[:3]]
         for row in table if self.obstacles else []:

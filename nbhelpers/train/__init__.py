@@ -2,6 +2,11 @@
 recorded from torch.
 """
 
+from nbhelpers import kernel
+
+if not kernel.has("torch"):
+    kernel.require("train")  # says so, and what to do
+
 from nbhelpers.train.activations import record_activations
 from nbhelpers.train.checkpoint import Checkpoint, load_checkpoint
 from nbhelpers.train.export import Export, export_onnx

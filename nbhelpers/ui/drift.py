@@ -1,5 +1,6 @@
 """A picture of how far two runs of one model are apart, along its depth."""
 
+import math
 from collections.abc import Mapping
 
 from matplotlib.axes import Axes
@@ -9,7 +10,7 @@ from nbhelpers.onnxgraph.comparing.layers import LayerReport
 from nbhelpers.ui.pictures import Picture
 
 FLOOR = 1e-9
-"""Relative differences below this are drawn here: zero has no logarithm."""
+"""Relative differences below this are drawn here; none at all is not drawn."""
 
 CEILING = 10.0
 """What cannot be compared (NaN, another shape) is drawn here."""
@@ -19,7 +20,7 @@ def drift_picture(reports: Mapping[str, LayerReport], title: str = "") -> Figure
     """Return a figure of the relative difference of each tensor, in graph order.
 
     A gentle slope is rounding; a step of several powers of ten is a fault. Tensors that differ are
-    marked, the first of them by name.
+    marked, the first of them by name; those that are equal to the last bit leave a gap.
 
     Args:
         reports: a label for each report, and the report.
@@ -43,7 +44,8 @@ def draw_drift(axes: Axes, reports: Mapping[str, LayerReport], title: str = "") 
         if bad:
             name = report.layers[bad[0]].name.replace("$", r"\$")
             axes.annotate(name, (bad[0], heights[bad[0]]), (0, 8), textcoords="offset points")
-        axes.axhline(report.tolerance, linestyle="--", color="gray", linewidth=1)
+    for tolerance in {report.tolerance for report in reports.values()}:
+        axes.axhline(tolerance, linestyle="--", color="gray", linewidth=1, label="tolerance")
     axes.set_ylim(FLOOR / 2, CEILING * 5)
     axes.spines[["top", "right"]].set_visible(False)
     if title:
@@ -53,5 +55,7 @@ def draw_drift(axes: Axes, reports: Mapping[str, LayerReport], title: str = "") 
 
 
 def _height(relative: float) -> float:
-    """Return where a relative difference is drawn; NaN at the top."""
+    """Return where a relative difference is drawn; NaN at the top, and nowhere what is exact."""
+    if relative == 0:
+        return math.nan
     return min(max(relative, FLOOR), CEILING) if relative == relative else CEILING

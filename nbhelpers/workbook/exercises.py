@@ -25,7 +25,8 @@ EXERCISES = NOTEBOOKS / "exercises"
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
 _KEY = "nbhelpers"
-_HANDOFFS = ('"../handoffs"', '"../../handoffs"')
+_UP = ('"../', '"../../')
+"""The copies lie one folder deeper than the notebooks."""
 
 
 def blanked(source: str, *, later: str = "") -> str:
@@ -74,7 +75,7 @@ def for_learners(book: dict, title: str) -> dict:
         tags = cell["metadata"].get("tags", [])
         source = "".join(cell["source"])
         if "parameters" in tags:
-            source = source.replace(*_HANDOFFS)
+            source = source.replace(*_UP)
         if "solution" in tags:
             later = "\n".join(_code(cells[index + 1 :]))
             try:

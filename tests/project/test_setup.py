@@ -1,6 +1,7 @@
 """`environments/setup.py`: done once, redone when cut off, and clear about what is missing."""
 
 import re
+import shutil
 import signal
 import sys
 import time
@@ -87,6 +88,20 @@ def test_an_environment_loses_its_stamp_before_anything_else(monkeypatch, tmp_pa
     monkeypatch.setattr(venvs.shutil, "rmtree", cut_off)
     with pytest.raises(KeyboardInterrupt):
         venvs._build(there)
+
+
+def test_an_environment_of_another_checkout_is_left_alone(checkout, tmp_path):
+    checkout.pretend("3.11")
+    checkout.setup("tf")
+    mine, other = checkout.root, tmp_path / "other"
+    shutil.copytree(mine, other, ignore=shutil.ignore_patterns(".envs"))
+    (other / ".envs").symlink_to(mine / ".envs")
+    checkout.root = other
+    refused = checkout.setup("tf")
+    assert refused.returncode == 1
+    assert f"it is a link to the environment of {mine}; remove the link" in refused.stderr
+    checkout.root = mine
+    assert checkout.setup("tf").stdout == "tf: ready\n"
 
 
 def test_a_failed_installation_is_shown_whole_and_not_taken_as_ready(checkout):

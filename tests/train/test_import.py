@@ -267,7 +267,7 @@ def test_everything_that_is_missing_is_named_at_once():
         "QuickGelu",
     ]
     assert "'branch' (If) is control flow" in repr(found)
-    assert "<td>branch</td>" in found._repr_html_()
+    assert ">branch</td>" in found._repr_html_()
     with pytest.raises(ConversionError) as said:
         import_onnx(model)
     for words in (

@@ -80,6 +80,8 @@ def main():
     parser.add_argument("picture")
     parser.add_argument("--check", action="store_true", help="compare with what PyTorch gave")
     options = parser.parse_args()
+    if not os.path.isfile(options.picture):
+        parser.error("there is no picture %s; give the path of a file" % options.picture)
     images = preprocess(options.picture)
     results = classify(images)
     for name, scores in sorted(results.items()):

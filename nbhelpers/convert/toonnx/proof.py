@@ -89,8 +89,9 @@ def compared(
             hint = (
                 " The graph is made for its own batch; leave batch= out." if interface.batch else ""
             )
+            said = str(error).rstrip(".")
             raise ConversionError(
-                f"At batch {batch}: {error}{hint} Nothing was written."
+                f"At batch {batch}: {said}.{hint} Nothing was written."
             ) from error
         report = compare(expected, seen, tolerance=tolerance, title=title)
         if not report.ok:

@@ -45,10 +45,10 @@ class Layer:
         """Return one line: status, differences, tensor, op."""
         notes = [self.row.note]
         if any(self.not_finite):
-            notes.append("{} and {} values are not finite".format(*self.not_finite))
-        for layout, where in zip(self.layouts, (" in the reference", ""), strict=True):
+            notes.append("not finite: {} in the reference, {} here".format(*self.not_finite))
+        for layout, where in zip(self.layouts, ("in the reference", "here"), strict=True):
             if layout != AS_IS:
-                notes.append(f"channels last{where}")
+                notes.append(f"channels are last {where} (indices are ONNX's)")
         said = "; ".join(filter(None, notes))
         return (
             f"{self.status:<9} {self.row.largest_difference:9.2e} ({self.row.relative:8.1e} of "

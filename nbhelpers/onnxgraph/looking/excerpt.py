@@ -4,6 +4,7 @@ It belongs to this room because `Edited` shows itself; `nbhelpers.ui` draws whol
 from files that anybody may have made: everything is escaped.
 """
 
+import base64
 import html
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ class Excerpt:
 
     @property
     def svg(self) -> str:
-        """The picture; lines and letters have the colour of the text around it."""
+        """The picture; its lines and letters are grey, which is seen in any theme."""
         across = max((len(row) for row in self.rows), default=0)
         lanes = self._lanes()
         beside = max((_LANE * len(each) for each in lanes), default=0)
@@ -67,7 +68,7 @@ class Excerpt:
         note = f"<text x='{_GAP}' y='{height - 6}'>{more}</text>" if more else ""
         return (
             f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' "
-            f"viewBox='0 0 {width} {height}' fill='currentColor' stroke='none' "
+            f"viewBox='0 0 {width} {height}' color='#777' fill='currentColor' stroke='none' "
             "font-family='sans-serif' font-size='11'>"
             f"{''.join(lines)}{''.join(boxes)}{note}</svg>"
         )
@@ -101,8 +102,15 @@ class Excerpt:
         ]
         return "\n".join([*texts, *([f"and {self.more} more nodes"] if self.more else [])])
 
+    @property
+    def image(self) -> str:
+        """The picture as HTML, which JupyterLab shows in a notebook of somebody else's too."""
+        data = base64.b64encode(self.svg.encode()).decode()
+        text = html.escape(repr(self), quote=True)
+        return f"<img src='data:image/svg+xml;base64,{data}' alt='{text}' style='max-width:100%'>"
+
     def _repr_html_(self) -> str:
-        return self.svg
+        return self.image
 
 
 def excerpt(model: onnx.ModelProto, nodes: Iterable[str], *, steps: int = 1) -> Excerpt:
@@ -137,7 +145,7 @@ def side_by_side(before: onnx.ModelProto, after: onnx.ModelProto, nodes: Iterabl
         changed = _changed(model, other) or [n for n in nodes if n]
         picture = excerpt(model, changed)
         if picture.rows:
-            figure = f"<figcaption>{title}</figcaption>{picture.svg}"
+            figure = f"<figcaption>{title}</figcaption>{picture.image}"
             parts.append(f"<figure style='{_FIGURE}'>{figure}</figure>")
     return f"<div>{''.join(parts)}</div>" if parts else ""
 

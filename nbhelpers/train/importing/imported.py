@@ -65,13 +65,15 @@ class Imported:
         """Return the interface, the weights and the comparison, one a line."""
         count = sum(each.numel() for each in self.module.parameters())
         parts = sum(1 for _ in self.module.parameters())
-        lines = [f"ImportedModel: {count:,} parameters in {parts} weights; {self.changes[0]}"]
+        weights = "1 weight" if parts == 1 else f"{parts} weights"
+        lines = [f"ImportedModel: {count:,} parameters in {weights}; {self.changes[0]}"]
         lines.append(f"  inputs   {'  '.join(map(str, self.inputs))}")
         lines.append(f"  outputs  {'  '.join(map(str, self.outputs))}")
         lines += [f"  {change}" for change in self.changes[1:]]
-        seen = ", ".join(f"{each.title} {each.worst:.1e}" for each in self.reports)
-        lines.append(f"  against onnxruntime, of the largest value: {seen}")
-        lines.append(f"  mean squared error {self.squared_error:.1e}")
+        if self.reports:
+            seen = ", ".join(f"{each.title} {each.worst:.1e}" for each in self.reports)
+            lines.append(f"  against onnxruntime, of the largest value: {seen}")
+            lines.append(f"  mean squared error {self.squared_error:.1e}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

@@ -1,7 +1,7 @@
 """What will compute each node, or why nothing does: all of it is known before the work begins."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -78,13 +78,13 @@ class Plan:
     def _repr_html_(self) -> str:
         if self.ok:
             return f"<pre>{html.escape(repr(self))}</pre>"
-        head = "".join(f"<th>{name}</th>" for name in ("node", "op", "why", "what helps"))
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in vars(each).values())
-            + "</tr>"
-            for each in self.obstacles
-        )  # fmt: skip
-        return f"<table><tr>{head}</tr>{rows}</table>"
+        rows = [("node", "op", "why", "what helps"), *(vars(o).values() for o in self.obstacles)]
+        return f"<table>{''.join(map(_html_row, rows))}</table>"
+
+
+def _html_row(texts: Iterable[str]) -> str:
+    cells = (f"<td style='text-align:left'>{html.escape(text)}</td>" for text in texts)
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def plan(model: onnx.ModelProto) -> Plan:
