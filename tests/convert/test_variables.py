@@ -60,3 +60,16 @@ def test_an_old_target_is_refused(large, tmp_path, monkeypatch):
     with pytest.raises(GraphError, match=r"only a SavedModel for tf2 .* instead of tf1\.15"):
         convert.build_saved_model(made, tmp_path / "1")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["tf2", "tf1.4"])
+def test_what_is_written_weight_by_weight_is_what_protobuf_writes(target, tmp_path):
+    model = parse(
+        "g (float[N, 3, 9, 11] x) => (float[N, 64, 9, 11] y) "
+        "{ c = Conv<pads = [1, 1, 1, 1]>(x, kernel) y = Conv(c, wide) }",
+        kernel=seeded(64, 3, 3, 3),
+        wide=seeded(64, 64, 1, 1),
+    )
+    made = convert.onnx2tf(model, tmp_path / "net.pb", target=target)
+    assert len(made.graph.weights) == 2
+    assert made.pb_path.read_bytes() == made.graph_def.SerializeToString(deterministic=True)

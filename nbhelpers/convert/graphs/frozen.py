@@ -5,14 +5,15 @@ put in when the graph is asked for as a whole.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nbhelpers.convert.graphs.graphdef import op_histogram, save_nodes
+from nbhelpers.convert.graphs.graphdef import op_histogram
+from nbhelpers.convert.graphs.writing import write_graph
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -97,17 +98,7 @@ def save(graph: FrozenGraph, path: str | Path) -> Path:
     Raises:
         GraphError: it is larger than the 2 GB that protobuf allows.
     """
-    return save_nodes(graph.hollow, _whole_nodes(graph), path)
-
-
-def _whole_nodes(graph: FrozenGraph) -> "Iterator[NodeDef]":
-    for node in graph.hollow.node:
-        if node.name not in graph.weights:
-            yield node
-            continue
-        constant = type(node)()
-        _fill(constant, node, graph.weights[node.name])
-        yield constant
+    return write_graph(graph.hollow, graph.weights, path)
 
 
 def consumers(graph_def: "GraphDef", names: Collection[str]) -> dict[str, set[tuple[str, int]]]:

@@ -1,6 +1,5 @@
 """Read, write and look into a GraphDef: tensors by name, op and shape, without a session."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -10,16 +9,13 @@ from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.order import check_nodes
+from nbhelpers.convert.graphs.writing import write_graph
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.spec import TensorSpec
 
 if TYPE_CHECKING:
     import tensorflow as tf
     from tensorflow.core.framework.graph_pb2 import GraphDef
-    from tensorflow.core.framework.node_def_pb2 import NodeDef
-
-_NODE = b"\x0a"
-"""What protobuf writes before each node of a GraphDef, and then its length: field 1, bytes."""
 
 
 def load_graph_def(path: str | Path) -> "GraphDef":
@@ -55,47 +51,7 @@ def save_graph_def(graph_def: "GraphDef", path: str | Path) -> Path:
     Raises:
         GraphError: it is larger than the 2 GB that protobuf allows.
     """
-    return save_nodes(graph_def, graph_def.node, path)
-
-
-def save_nodes(graph_def: "GraphDef", nodes: "Iterable[NodeDef]", path: str | Path) -> Path:
-    """Write `graph_def` with these nodes, one after the other, as `save_graph_def` would.
-
-    Protobuf would first make one piece of it all, for which the memory may not be there.
-    """
-    rest = type(graph_def)()
-    for part, value in graph_def.ListFields():
-        if part.name != "node":
-            getattr(rest, part.name).CopyFrom(value)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            for node in nodes:
-                content = node.SerializeToString(deterministic=True)
-                file.write(_NODE + _varint(len(content)))
-                file.write(content)
-            file.write(rest.SerializeToString(deterministic=True))
-            size = file.tell()
-        if size >= 2**31:
-            raise GraphError(
-                f"The frozen graph has {size / 2**30:.1f} GiB and protobuf allows 2; a SavedModel "
-                "with variables is the form for a model of this size."
-            )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
-
-
-def _varint(number: int) -> bytes:
-    """Return a length as protobuf writes it: seven bits a byte, the lowest first."""
-    parts = bytearray()
-    while number > 0x7F:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*parts, number])
+    return write_graph(graph_def, {}, path)
 
 
 def op_histogram(graph_def: "GraphDef") -> dict[str, int]:
