@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -101,6 +102,8 @@ def workbook():
     started: list[subprocess.Popen] = []
 
     def start(*arguments: object, **options: object) -> subprocess.Popen:
+        # A shell lets what runs in its background ignore an interrupt, and children would too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             [sys.executable, "-m", "nbhelpers.workbook", *map(str, arguments)],
             stdout=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -74,6 +75,8 @@ class Checkout:
 
     def start(self, *verbs: str) -> subprocess.Popen:
         """Start `setup.py` with these verbs."""
+        # A shell lets what runs in its background ignore an interrupt, and children would too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         return subprocess.Popen(
             [sys.executable, "environments/setup.py", *verbs],
             cwd=self.root,
