@@ -11,8 +11,8 @@ LIMITS = {
         "(channels first for pictures) and prepared as in training; the graph turns axes itself."
     ),
     "Sizes.": "Dims that the interface above names by a word may vary, all others are fixed.",
-    "Downwards, nothing.": (
-        "Each artefact loads in its target and in every later TensorFlow, never in an older one."
+    "Downwards, nothing is promised.": (
+        "Each artefact loads in its target and in every later TensorFlow; an older may refuse it."
     ),
     "What was proven where": (
         "stands above. Elsewhere run verify.py before you rely on it: with the TensorFlow that "

@@ -101,7 +101,7 @@ def test_10_repairs_each_example_and_what_mxnet_wrote(tmp_path):
         "spatial-broken": "Invalid input scale",
         "pad-repaired": "count_include_pad 0 → 1",
         "dropout-removed": "two runs on the same input differ by up to 0.",
-        "casts": "Cast 3 → 0",
+        "casts": "Shape 1 → 0",
         "images-wrong": "must have the shape (batch, 3, 8, 6)",
         "whole-repaired": "Flatten inserted before it, its input is 1 × 8 × 2 × 2",
         "own-repaired": "resnetv20_batchnorm0_fwd': gamma set to ones, largest change 0.215",
