@@ -10,9 +10,10 @@ from worker import measured
 
 
 def extracted(model, folder):
-    """Cut by `onnx.utils.Extractor`."""
+    """Cut by `onnx.utils.Extractor`, which knows only tensors whose shapes were inferred."""
     blocks = int((folder / "blocks").read_text())
-    return onnx.utils.Extractor(model).extract_model(["x"], [f"x{blocks // 2}"])
+    extractor = onnx.utils.Extractor(shape_inference.infer_shapes(model))
+    return extractor.extract_model(["x"], [f"x{blocks // 2}"])
 
 
 def merged(model, folder):
