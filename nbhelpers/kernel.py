@@ -3,6 +3,7 @@
 Packages are found without importing them, so that asking costs nothing and loads no framework.
 """
 
+import os
 import platform
 import sys
 from dataclasses import dataclass
@@ -64,6 +65,11 @@ def versions() -> dict[str, str]:
     names = dict.fromkeys([name for modules in KERNELS.values() for name in modules] + [*_TOUCHING])
     found = {name: version(name) for name in names if has(name)}
     return {"python": platform.python_version(), "nbhelpers": __version__, **found}
+
+
+def in_jupyterlab() -> bool:
+    """Whether a person looks: the server of JupyterLab sets this name for its kernels."""
+    return "JPY_SESSION_NAME" in os.environ
 
 
 def require(kernel: str) -> Environment:

@@ -6,7 +6,6 @@ watches (papermill, a script in a pipe), and nothing is ever left behind.
 
 import contextvars
 import html
-import os
 import sys
 import threading
 import time
@@ -14,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from nbhelpers.kernel import in_jupyterlab
 
 AFTER = 2.0
 """Seconds that a stage may take without a word."""
@@ -93,7 +94,7 @@ def _tick(view: View, stop: threading.Event, begin: float) -> None:
 
 def _view() -> View | None:
     """Return where somebody looks, if anybody does."""
-    if "JPY_SESSION_NAME" in os.environ and "IPython" in sys.modules:  # a kernel of JupyterLab
+    if in_jupyterlab() and "IPython" in sys.modules:
         return _Cell()
     stream = sys.stderr
     return _Line(stream) if stream is not None and stream.isatty() else None

@@ -7,7 +7,6 @@ never the only view. Its server ends with the kernel.
 import atexit
 import html
 import logging
-import os
 import re
 import threading
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import util
 from pathlib import Path
 
+from nbhelpers.kernel import in_jupyterlab
 from nbhelpers.ui.opcount import op_counts
 from nbhelpers.ui.tables import Table, table
 
@@ -83,8 +83,7 @@ def netron_view(path: str | Path, *, height: int = 500) -> ModelView:
 
 def _why_not(now: datetime | None = None) -> str:
     """Return why Netron cannot be shown here, or an empty text."""
-    # Set by the server of JupyterLab; a notebook that runs headless has nobody to look at it.
-    if "JPY_SESSION_NAME" not in os.environ:
+    if not in_jupyterlab():
         return "this notebook does not run in JupyterLab."
     spec = util.find_spec("netron")
     if spec is None or spec.origin is None:

@@ -5,7 +5,6 @@ there. No widget here captures output (`Output`, `interact`): those stall headle
 """
 
 import html
-import os
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
@@ -14,6 +13,7 @@ import ipywidgets
 from IPython.core.getipython import get_ipython
 
 from nbhelpers.errors import Refusal
+from nbhelpers.kernel import in_jupyterlab
 
 STYLE = """<style>
 .nbh-mono select, .nbh-mono textarea, .nbh-mono input {
@@ -56,7 +56,7 @@ class Shown(Generic[PanelT]):
         formatter = getattr(get_ipython(), "display_formatter", None)
         bundle = dict(formatter.format(self.static)[0]) if formatter else {}
         bundle.setdefault("text/plain", repr(self.static))
-        if is_live():
+        if in_jupyterlab():
             view = self.panel.box._repr_mimebundle_()
             bundle.update({kind: view[kind] for kind in view if kind != "text/plain"})
         return bundle
@@ -83,11 +83,6 @@ class Handlers:
             call()
         finally:
             self._busy = False
-
-
-def is_live() -> bool:
-    """Whether a person looks: the server of JupyterLab sets this name for its kernels."""
-    return "JPY_SESSION_NAME" in os.environ
 
 
 def text_block(text: str) -> str:
