@@ -176,11 +176,10 @@ def _twin(name):
 
 
 def _onnx2tf(name, batch):
-    """Convert for another batch than the one whose conversion was measured, once."""
-    out, model = (
-        converted_by("onnx2tf", name, batch),
-        processes.MODELS / f"{name}.batch{batch}.onnx",
-    )
-    if not out.exists() or out.stat().st_mtime < model.stat().st_mtime:
+    """Convert for another batch than the one whose conversion was measured: once, if that went."""
+    first, out = (converted_by("onnx2tf", name, each) for each in (BATCHES[0], batch))
+    model = processes.MODELS / f"{name}.batch{batch}.onnx"
+    old = not out.exists() or out.stat().st_mtime < model.stat().st_mtime
+    if old and (first / "saved_model.pb").exists():
         converted("onnx2tf", name, batch)
     return out
