@@ -10,7 +10,7 @@ from processes import MODELS, OUT
 RUNS = {"ours": 3, "ours, verified": 2, "onnx-tf": 2, "onnx2tf": 1}
 """How often each converts a model: onnx2tf takes minutes."""
 
-TIMEOUT = 300
+TIMEOUT = 120
 """Seconds after which a conversion is given up."""
 
 FILES = {"onnx-tf": ("{}.onnx", "{}.opset11.onnx"), "onnx2tf": ("{}.batch{}.onnx",)}

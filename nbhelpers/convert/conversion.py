@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 
 from nbhelpers import onnxgraph
-from nbhelpers.convert import compat, optables
+from nbhelpers.convert import compat, memory, optables
 from nbhelpers.convert.building.build import Built, attempt, prepare
 from nbhelpers.convert.building.obstacles import Refused
 from nbhelpers.convert.comparing.layers import first_difference
@@ -146,7 +146,7 @@ def onnx2tf(
     if isinstance(onnx_path, onnx.ModelProto):
         model = onnxgraph.check(onnx_path)
     else:
-        model = onnxgraph.load(onnx_path, keep_external=True)
+        model = onnxgraph.load(onnx_path, keep_external=True, leave_weights=True)
     check_examples_fit(model)
     if pb_path is not None:  # before the work, too
         _check_size(weights_size(model))
@@ -191,8 +191,10 @@ def verified(
     Raises:
         ParityError: they differ; the message names the first ONNX tensor that does.
     """
+    grappler.rest()
     reports = []
     for batch, feeds, expected in reference_runs(model, batches=batches):
+        memory.give_back()  # of the run before
         report = compare(
             expected,
             run_conversion(conversion, feeds),
@@ -221,8 +223,12 @@ def _pipeline(model: onnx.ModelProto, target: str) -> Conversion:
     grappler.start()
     ready = prepare(model)
     built = _timed(steps, "build", lambda: _build(ready, target))
+    memory.give_back()
     fast = _timed(steps, "optimise", lambda: optimise(built.graph, built.outputs.values()))
-    fitted = _timed(steps, "retarget", lambda: retarget(fast, target, onnx_names=built.origins))
+    ends = [*built.outputs.values()]
+    fitted = _timed(
+        steps, "retarget", lambda: retarget(fast, target, onnx_names=built.origins, outputs=ends)
+    )
     specs = (*onnxgraph.inputs(model), *onnxgraph.outputs(model))
     left = {node.name for node in fitted.graph.hollow.node}
     return Conversion(

@@ -87,9 +87,8 @@ def preflight(model: onnx.ModelProto | str | Path, target: str = "tf2") -> Prefl
         UnknownName: there is no such target.
     """
     optables.table(target)
-    model = (
-        model if isinstance(model, onnx.ModelProto) else onnxgraph.load(model, keep_external=True)
-    )
+    if not isinstance(model, onnx.ModelProto):
+        model = onnxgraph.load(model, keep_external=True, leave_weights=True)
     compat.load()
     begin = time.perf_counter()
     ready = prepare(model)

@@ -5,12 +5,17 @@ if it has its default (which is then the old behaviour); an op that it does not 
 into older ones that compute the same (`rules`); what is left is refused, every node of it at once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from nbhelpers.convert import optables
-from nbhelpers.convert.graphs.frozen import FrozenGraph, computed_from_constants, hollowed
+from nbhelpers.convert.graphs.frozen import (
+    FrozenGraph,
+    computed_from_constants,
+    hollowed,
+    without_unread,
+)
 from nbhelpers.convert.graphs.order import in_loops
 from nbhelpers.convert.optables import OpTable
 from nbhelpers.convert.rules import RULES, UNTIL, Shapes
@@ -54,7 +59,11 @@ class Retargeted:
 
 
 def retarget(
-    graph: "FrozenGraph | GraphDef", target: str, *, onnx_names: Mapping[str, str] | None = None
+    graph: "FrozenGraph | GraphDef",
+    target: str,
+    *,
+    onnx_names: Mapping[str, str] | None = None,
+    outputs: Collection[str] = (),
 ) -> Retargeted:
     """Return an equal graph that `target` can load.
 
@@ -62,6 +71,7 @@ def retarget(
         graph: a frozen graph.
         target: "tf1.4", "tf1.13", "tf1.15" or "tf2".
         onnx_names: TensorFlow node or scope → ONNX node, so that a refusal can name that one.
+        outputs: the graph's outputs ("y:0"); if they are given, what nothing reads is left out.
 
     Raises:
         ConversionError: some nodes cannot be expressed; each is named with the first version that
@@ -89,7 +99,8 @@ def retarget(
         )
     result.versions.producer = min(table.producer, graph.hollow.versions.producer or table.producer)
     rewrites = tuple(Rewrite(*key, nodes=count) for key, count in sorted(done.items()))
-    return Retargeted(target, FrozenGraph(result, graph.weights), rewrites)
+    fitted = FrozenGraph(result, graph.weights)
+    return Retargeted(target, without_unread(fitted, outputs) if outputs else fitted, rewrites)
 
 
 def unwritable(graph: FrozenGraph, target: str) -> dict[str, str]:

@@ -108,7 +108,7 @@ def reference_runs(
     Raises:
         GraphError: the model cannot be run on any of the example inputs.
     """
-    runner = Runner(model, fetch=fetch)
+    runner = Runner(model, fetch=fetch, few_runs=True)
     specs = interface.inputs(model) if specs is None else tuple(specs)
     wanted = tuple(batches) if has_dynamic_batch(specs) else (1,)
     check_examples_fit(model, batch=max(wanted), specs=specs)

@@ -16,6 +16,9 @@ from nbhelpers.errors import GraphError
 
 _FOLDER = "basepath"
 
+_STATE = "state"
+"""The key under which a weight that was not read yet keeps what its file was like."""
+
 _MESSAGE = 2**31 - (64 << 20)
 """Protobuf cannot write 2 GB in one message; the rest is for the nodes."""
 
@@ -58,9 +61,27 @@ def keep(model: onnx.ModelProto, folder: Path, *, above: int) -> None:
             )
 
 
+def leave(tensor: onnx.TensorProto, path: Path, offset: int, length: int) -> None:
+    """Let a weight say where it lies in the model's own file, which is read when it is asked for.
+
+    Unlike a kept weight it is never mapped into memory, and a file that was changed is refused.
+    """
+    _point(tensor, path.name, offset, length)
+    tensor.external_data.add(key=_FOLDER, value=str(path.parent.resolve()))
+    tensor.external_data.add(key=_STATE, value=_state(path))
+
+
+def is_unread(tensor: onnx.TensorProto) -> bool:
+    """Whether a weight is still to be read from the model's own file."""
+    return tensor.data_location == TensorProto.EXTERNAL and any(
+        entry.key == _STATE for entry in tensor.external_data
+    )
+
+
 def forget_folder(tensor: onnx.TensorProto) -> None:
     """Remove the folder that a file itself gives for a weight: it may be any on this machine."""
-    entries = [entry for entry in tensor.external_data if entry.key != _FOLDER]
+    private = (_FOLDER, _STATE)
+    entries = [entry for entry in tensor.external_data if entry.key not in private]
     del tensor.external_data[:]
     tensor.external_data.extend(entries)
 
@@ -80,13 +101,19 @@ def place(tensor: onnx.TensorProto) -> tuple[Path, int, int]:
 
 
 def values(tensor: onnx.TensorProto) -> np.ndarray:
-    """Return the values of a weight; those of a kept one are mapped into memory, not read."""
+    """Return the values of a weight; those of a kept one are mapped into memory, not read.
+
+    Raises:
+        GraphError: they were left in the model's own file, and it has changed since.
+    """
     if not is_kept(tensor):
         return numpy_helper.to_array(tensor)
     path, offset, _ = place(tensor)
     dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
     if nbytes(tensor) != math.prod(tensor.dims) * dtype.itemsize:  # several values in a byte
         return numpy_helper.to_array(inline(tensor))
+    if is_unread(tensor):
+        return _read(tensor).view(dtype).reshape(tuple(tensor.dims))
     return np.memmap(path, dtype, "r", offset, tuple(tensor.dims))
 
 
@@ -109,7 +136,7 @@ def inline(tensor: onnx.TensorProto) -> onnx.TensorProto:
     if not is_kept(tensor):
         return tensor
     whole = onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
-    whole.raw_data = bytes(_mapped(tensor))
+    whole.raw_data = bytes(_read(tensor) if is_unread(tensor) else _mapped(tensor))
     return whole
 
 
@@ -122,6 +149,15 @@ def whole(model: onnx.ModelProto) -> onnx.ModelProto:
     for tensor in copy.graph.initializer:
         tensor.CopyFrom(inline(tensor))
     return copy
+
+
+def fits(tensor: onnx.TensorProto, length: int) -> bool:
+    """Whether so many bytes are what a weight of its type and shape takes."""
+    known = tensor.data_type in TensorProto.DataType.values()
+    unfit = (TensorProto.STRING, TensorProto.UNDEFINED)
+    if not known or tensor.data_type in unfit or min(tensor.dims, default=0) < 0:
+        return False
+    return length == nbytes(tensor)
 
 
 def nbytes(tensor: onnx.TensorProto) -> int:
@@ -147,6 +183,8 @@ def placed_for(model: onnx.ModelProto, path: Path, temporary: Path) -> bool:
         OSError: it cannot be written.
     """
     folder, data = path.parent.resolve(), path.name + ".data"
+    for tensor in filter(is_unread, model.graph.initializer):
+        tensor.CopyFrom(inline(tensor))
     kept = [tensor for tensor in model.graph.initializer if is_kept(tensor)]
     files = {tensor.name: place(tensor)[0].resolve() for tensor in kept}
     here = [tensor for tensor in kept if files[tensor.name].is_relative_to(folder)]
@@ -170,6 +208,27 @@ def placed_for(model: onnx.ModelProto, path: Path, temporary: Path) -> bool:
                 file.write(tensor.raw_data or _mapped(tensor))
                 _point(tensor, data, offset, file.tell() - offset)
     return bool(moved)
+
+
+def _read(tensor: onnx.TensorProto) -> np.ndarray:
+    """Return the bytes of a weight that was left in the model's own file."""
+    path, offset, length = place(tensor)
+    try:
+        found = np.fromfile(path, np.uint8, length, offset=offset)
+    except OSError:
+        found = np.empty(0, np.uint8)
+    if len(found) < length or _state(path) not in (e.value for e in tensor.external_data):
+        raise GraphError(
+            f"{path} was changed or removed while the model was being read; begin again, and let "
+            "nothing write to the file meanwhile."
+        )
+    return found
+
+
+def _state(path: Path) -> str:
+    """Return what tells a file from one that was written in its place."""
+    state = path.stat()
+    return f"{state.st_ino} {state.st_size} {state.st_mtime_ns}"
 
 
 def _mapped(tensor: onnx.TensorProto) -> memoryview:

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from onnx import external_data_helper
 
 from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph import external
+from nbhelpers.onnxgraph import external, unread
 from nbhelpers.onnxgraph.light import LIGHT
 from nbhelpers.onnxgraph.validity import check, messages
 
@@ -29,7 +29,9 @@ _UNREADABLE = (
 """What reading weights from other files may raise."""
 
 
-def load(path: str | Path, *, keep_external: bool = False) -> onnx.ModelProto:
+def load(
+    path: str | Path, *, keep_external: bool = False, leave_weights: bool = False
+) -> onnx.ModelProto:
     """Return the model in an ONNX file, checked, and with the weights that lie in other files.
 
     Those must be regular files in the model's folder or below it.
@@ -38,27 +40,36 @@ def load(path: str | Path, *, keep_external: bool = False) -> onnx.ModelProto:
         path: the file.
         keep_external: leave large weights in their files; models of any size can then be edited
             and run without holding them (the files must stay where they are).
+        leave_weights: leave large weights in the model's own file, too, and read each when it is
+            asked for. For work that is done at once: a file that changes meanwhile is refused.
 
     Raises:
         GraphError: there is no such file, it is cut short, it is not ONNX, its weights are not
             where it says, or its graph is not valid.
     """
     path = Path(path)
-    content = _content(path)
-    try:
-        model = onnx.ModelProto.FromString(content)
-    except DecodeError as error:
-        raise GraphError(
-            f"{path} is not an ONNX file, or it was cut short ({len(content)} bytes); "
-            "write it again with the program that made it."
-        ) from error
+    found = unread.read(path) if leave_weights else None
+    model, left = found or (_parsed(path), {})
     if not model.HasField("graph") or not model.opset_import:
         raise GraphError(
             f"{path} was expected to hold an ONNX model, but holds no graph with an opset; check "
             "that the file is the right one and that it was copied whole."
         )
     _read_external_weights(model, path, keep=keep_external)
+    for index, (offset, length) in left.items():
+        external.leave(model.graph.initializer[index], path, offset, length)
     return check(model, subject=str(path))
+
+
+def _parsed(path: Path) -> onnx.ModelProto:
+    content = _content(path)
+    try:
+        return onnx.ModelProto.FromString(content)
+    except DecodeError as error:
+        raise GraphError(
+            f"{path} is not an ONNX file, or it was cut short ({len(content)} bytes); "
+            "write it again with the program that made it."
+        ) from error
 
 
 def _content(path: Path) -> bytes:

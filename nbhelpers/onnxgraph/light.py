@@ -5,7 +5,7 @@ import math
 import onnx
 
 from nbhelpers.onnxgraph.anatomy import graphs
-from nbhelpers.onnxgraph.external import folder_of, is_kept, located
+from nbhelpers.onnxgraph.external import folder_of, is_kept, is_unread, located
 
 LIGHT = 4096
 """Constants with more values than this are never shapes; a light copy leaves them out."""
@@ -39,7 +39,7 @@ def with_weights_elsewhere(
     read = {name for graph in graphs(model.graph) for node in graph.node for name in node.input}
     folder = folder_of(model)
     for tensor in model.graph.initializer:
-        if is_kept(tensor):
+        if is_kept(tensor) and not (is_unread(tensor) and tensor.name in read):
             copy.graph.initializer.append(located(tensor, folder))
             continue
         is_text = tensor.data_type == onnx.TensorProto.STRING

@@ -16,7 +16,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import external, interface
-from nbhelpers.onnxgraph.files import load
+from nbhelpers.onnxgraph.files import load, lowest_ir_version
 from nbhelpers.onnxgraph.light import weights_size, with_weights_elsewhere
 from nbhelpers.spec import TensorSpec
 
@@ -25,6 +25,9 @@ TIMEOUT = 600.0
 
 HUGE = 2**26
 """Bytes of weights of which onnxruntime shall not make copies."""
+
+_NEWEST_IR = 10
+"""The IR version whose features onnxruntime knows; it refuses numbers that are higher by much."""
 
 _FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
 
@@ -64,9 +67,16 @@ class Runner:
     """An onnxruntime session on the CPU, opened once and run as often as wanted."""
 
     def __init__(
-        self, model: onnx.ModelProto | str | Path, *, fetch: Iterable[str] | None = None
+        self,
+        model: onnx.ModelProto | str | Path,
+        *,
+        fetch: Iterable[str] | None = None,
+        few_runs: bool = False,
     ) -> None:
-        """Open the session; see `run_onnx` for the arguments and the errors."""
+        """Open the session; see `run_onnx` for the other arguments and the errors.
+
+        With `few_runs` it takes half the memory, and returns all of it, but each run is slower.
+        """
         model = model if isinstance(model, onnx.ModelProto) else load(model)
         self.inputs = interface.inputs(model)
         own = [value.name for value in model.graph.output]
@@ -80,7 +90,7 @@ class Runner:
         given = {spec.name for spec in self.inputs} | set(self._weights)
         self._run = [name for name in self.fetch if name in own or name not in given]
         extra = [name for name in self._run if name not in own]
-        self._session = open_session(expose(model, extra) if extra else model)
+        self._session = open_session(expose(model, extra) if extra else model, few_runs=few_runs)
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the fetched tensors by name for one set of inputs."""
@@ -152,22 +162,29 @@ def check_feeds(specs: Iterable[TensorSpec], feeds: Mapping[str, np.ndarray]) ->
             )
 
 
-def open_session(model: onnx.ModelProto | Path) -> onnxruntime.InferenceSession:
-    """Open a session on the CPU, on a model or on its file.
+def open_session(
+    model: onnx.ModelProto | Path, *, few_runs: bool = False
+) -> onnxruntime.InferenceSession:
+    """Open a session on the CPU, on a model or on its file; see `Runner` for `few_runs`.
 
     Raises:
         GraphError: onnxruntime refuses the model.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # fatal: what goes wrong is raised, not printed
+    if few_runs:
+        options.enable_cpu_mem_arena = False  # which is kept when the session has gone
+        extended = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED  # not: other layouts
+        options.graph_optimization_level = extended
     if isinstance(model, Path):
         content: str | bytes = str(model)
     else:  # weights are handed over beside the message, which could not hold 2 GB of them
         hollow, weights = with_weights_elsewhere(model)
+        hollow.ir_version = min(hollow.ir_version, max(lowest_ir_version(model), _NEWEST_IR))
         content = hollow.SerializeToString()
         options.add_session_config_entry(_FOLDER_OPTION, external.folder_of(model))
         values = [_ort_value(tensor) for tensor in weights]
-        if weights_size(model) > HUGE:  # a copy in an order of its own is faster, later
+        if few_runs or weights_size(model) > HUGE:  # copies in other orders are faster, later
             options.add_session_config_entry("session.disable_prepacking", "1")
         options.add_external_initializers([tensor.name for tensor in weights], values)
     try:

@@ -158,6 +158,23 @@ def test_a_refused_model_writes_nothing(words, as_file, network, tmp_path):
     assert (tmp_path / "old.pb").read_bytes() == b"as it was"
 
 
+@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "linked"])
+def test_weights_outside_the_folder_are_refused_and_nothing_is_written(location, tmp_path):
+    model = parse("g (float[N, 4] x) => (float[N, 5000] y) { y = MatMul(x, w) }")
+    weight = model.graph.initializer.add(name="w", data_type=1, dims=[4, 5000])
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value=location)
+    (tmp_path / "secret").write_bytes(bytes(80_000))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "linked").symlink_to(tmp_path / "secret")
+    (folder / "m.onnx").write_bytes(model.SerializeToString())
+    for work in (convert.preflight, lambda path: convert.onnx2tf(path, folder / "m.pb")):
+        with pytest.raises(GraphError, match=r"is no file in the model's folder"):
+            work(folder / "m.onnx")
+    assert sorted(each.name for each in folder.iterdir()) == ["linked", "m.onnx"]
+
+
 def test_an_optimiser_that_dies_ends_nothing(network, tmp_path):
     """A Range of 2^50 numbers is more than Grappler can fold: it ends its process."""
     model = parse(

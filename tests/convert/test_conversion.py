@@ -48,6 +48,34 @@ def test_the_same_model_gives_the_same_bytes(network, tmp_path):
     assert (tmp_path / "a.pb").read_bytes() == (tmp_path / "b.pb").read_bytes()
 
 
+def test_a_file_is_converted_as_its_model_is_and_none_of_it_is_kept(tmp_path):
+    weights = {"w": seeded(300, 400), "v": seeded(400, 5)}
+    model = parse(
+        "g (float[N, 300] x) => (float[N, 5] y) { a = MatMul(x, w) y = MatMul(a, v) }", **weights
+    )
+    path = onnxgraph.save(model, tmp_path / "m.onnx")
+    made = convert.onnx2tf(path, None)
+    path.write_bytes(b"")
+    assert made.proven
+    assert made.graph_def == convert.onnx2tf(model, None).graph_def
+
+
+@pytest.mark.parametrize("moment", ["prepare", "reference_runs"])
+def test_a_file_that_is_written_to_meanwhile_is_refused(moment, tmp_path, monkeypatch):
+    model = parse("g (float[N, 300] x) => (float[N, 400] y) { y = MatMul(x, w) }")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(seeded(300, 400), "w"))
+    path, real = onnxgraph.save(model, tmp_path / "m.onnx"), getattr(conversion, moment)
+
+    def disturbed(*arguments, **options):
+        onnxgraph.save(model, path)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(conversion, moment, disturbed)
+    with pytest.raises((ConversionError, GraphError), match=r"m\.onnx was changed or removed"):
+        convert.onnx2tf(path, tmp_path / "m.pb")
+    assert [each.name for each in tmp_path.iterdir()] == ["m.onnx"]
+
+
 def test_the_order_of_nodes_does_not_hang_on_chance(network):
     graph_def = convert.onnx2tf(network, None).graph_def
     shuffled = type(graph_def)(versions=graph_def.versions)

@@ -8,7 +8,7 @@ import pytest
 from nbhelpers import convert
 from nbhelpers.convert.optimising import grappler
 from nbhelpers.errors import ConversionError
-from tests.convert.models import seeded
+from tests.convert.models import parse, seeded
 
 
 @pytest.fixture
@@ -81,3 +81,27 @@ def test_one_process_serves_all_and_is_replaced_when_it_is_gone(network):
     assert grappler.start().pid != first.pid
     assert result.proven
     assert convert.run_conversion(result, {"images": seeded(2, 3, 9, 11)})["scores"].shape == (2, 4)
+
+
+def test_the_first_worker_gives_way_to_the_comparison_and_the_next_is_kept(network, monkeypatch):
+    monkeypatch.setattr(grappler, "_process", None)
+    monkeypatch.setattr(grappler, "_started", 0)
+    assert convert.onnx2tf(network, None).proven
+    assert grappler._process[1].poll() is not None
+    assert convert.onnx2tf(network, None).proven
+    second = grappler.start()
+    assert convert.onnx2tf(network, None).proven
+    assert grappler.start() is second and second.poll() is None
+
+
+def test_weights_of_one_shape_stay_apart_though_the_optimiser_does_not_see_them():
+    model = parse(
+        "g (float[N,64] x) => (float[N,64] y) "
+        "{ a = MatMul(x, v) b = MatMul(x, w) c = MatMul(x, u) d = Mul(a, b) y = Add(c, d) }",
+        **{name: seeded(64, 64, seed=seed) for seed, name in enumerate("uvw")},
+    )
+    made = convert.onnx2tf(model, None)
+    assert made.proven and len(made.graph.weights) == 3
+    assert {node.op for node in made.graph.hollow.node} <= {
+        *("Placeholder", "MatMul", "Mul", "AddV2", "Identity")
+    }

@@ -203,6 +203,20 @@ def test_what_a_rule_cannot_do_exactly_is_refused(op):
         retarget(graph_def, "tf1.4")
 
 
+@pytest.mark.parametrize("target", optables.TARGETS)
+def test_what_calls_this_process_is_refused_for_every_target(target):
+    kind = convert.tensorflow().float32
+    graph_def = graph_of(lambda tf, a: tf.numpy_function(np.negative, [a], kind), a=(kind, [3]))
+    with pytest.raises(ConversionError, match="op PyFunc is unknown"):
+        retarget(graph_def, target)
+
+
+def test_the_table_of_this_tensorflow_has_its_public_ops():
+    ops = optables.table("tf2").ops
+    assert {"Conv2D", "Einsum"} <= set(ops) and "_UnaryOpsComposition" not in ops
+    assert ops["Relu"]["T"] and len(ops) > 1000
+
+
 def test_a_graph_that_was_not_retargeted_is_refused_by_the_old_runtime(network, legacy, tmp_path):
     """The reason for all this, seen: without the rewriting TensorFlow 1.4 says no."""
     result = convert.onnx2tf(network, None, target="tf2")

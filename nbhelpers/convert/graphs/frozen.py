@@ -5,7 +5,7 @@ put in when the graph is asked for as a whole.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,6 +123,26 @@ def computed_from_constants(graph_def: "GraphDef", weights: Collection[str]) -> 
         if node.op == "Const" or node.name in weights or computed:
             found.add(node.name)
     return found
+
+
+def without_unread(graph: FrozenGraph, outputs: Collection[str]) -> FrozenGraph:
+    """Return the graph without nodes that nothing reads: no inputs, and none of the outputs.
+
+    Args:
+        graph: a graph.
+        outputs: tensors that stay ("y:0").
+    """
+    nodes = {node.name: node for node in graph.hollow.node}
+    stay = {name.partition(":")[0] for name in outputs}
+    stay |= {n for n, node in nodes.items() if node.op == "Placeholder" and n not in graph.weights}
+    while unread := set(nodes) - stay - _read(nodes.values()):
+        nodes = {name: node for name, node in nodes.items() if name not in unread}
+    hollow = type(graph.hollow)(node=nodes.values(), versions=graph.hollow.versions)
+    return FrozenGraph(hollow, {n: value for n, value in graph.weights.items() if n in nodes})
+
+
+def _read(nodes: Iterable["NodeDef"]) -> set[str]:
+    return {each.partition(":")[0].lstrip("^") for node in nodes for each in node.input}
 
 
 def _fill(new: "NodeDef", placeholder: "NodeDef", value: np.ndarray) -> None:

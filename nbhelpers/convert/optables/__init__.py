@@ -6,7 +6,7 @@ Two JSON files a release, written by the release itself (`make optables` runs `d
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
@@ -16,6 +16,10 @@ from nbhelpers.errors import unknown_name
 
 TARGETS = ("tf1.4", "tf1.13", "tf1.15", "tf2")
 """The oldest TensorFlow that must load an artefact, oldest first."""
+
+
+_PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
+"""Ops that call functions of this Python process, which no file holds: unknown to every target."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,31 @@ def first_with(op: str) -> str | None:
 
 def _current() -> OpTable:
     tf = compat.tensorflow()
-    from tensorflow.core.framework import op_def_pb2
-    from tensorflow.python.client import pywrap_tf_session as c_api
+    return OpTable("tf2", tf.__version__, tf.compat.v1.GRAPH_DEF_VERSION, _Registered(), {})
 
-    ops = op_def_pb2.OpList.FromString(c_api.TF_GetBuffer(c_api.TF_GetAllOpList()))
-    known = {op.name: attributes(op) for op in ops.op}
-    return OpTable("tf2", tf.__version__, tf.compat.v1.GRAPH_DEF_VERSION, known, {})
+
+class _Registered(Mapping[str, Mapping[str, list[str] | None]]):
+    """The ops of this TensorFlow, each looked up when it is asked for."""
+
+    def __getitem__(self, op: str) -> Mapping[str, list[str] | None]:
+        return _registered(op)
+
+    def __iter__(self) -> Iterator[str]:
+        from tensorflow.core.framework import op_def_pb2
+        from tensorflow.python.client import pywrap_tf_session as c_api
+
+        ops = op_def_pb2.OpList.FromString(c_api.TF_GetBuffer(c_api.TF_GetAllOpList()))
+        return (op.name for op in ops.op if op.name not in _PYTHON)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@functools.cache
+def _registered(op: str) -> Mapping[str, list[str] | None]:
+    from tensorflow.python.framework import op_def_registry
+
+    definition = op_def_registry.get(op)
+    if definition is None or op.startswith("_") or op in _PYTHON:  # "_": TensorFlow's own affair
+        raise KeyError(op)
+    return attributes(definition)

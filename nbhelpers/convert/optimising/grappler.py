@@ -1,9 +1,11 @@
 """Grappler, TensorFlow's graph optimiser, in a process of its own: a crash there ends nothing here.
 
-The process is started once and serves until this one ends; a new one replaces it if it crashes.
+The process serves until this one ends, and is replaced if it crashes. Only the first of them gives
+way to a comparison, which needs its memory.
 """
 
 import atexit
+import contextlib
 import os
 import signal
 import subprocess
@@ -30,25 +32,37 @@ _lock = threading.Lock()
 _process: tuple[int, subprocess.Popen] | None = None
 """The process that started it, and the worker."""
 
+_started = 0
+"""How many workers were started."""
+
 
 def start() -> subprocess.Popen:
     """Start the process, if it is not there; it comes up while other work is done."""
-    global _process
+    global _process, _started
     if _process is None or _process[0] != os.getpid() or _process[1].poll() is not None:
         # -P keeps the folder of the worker, whose modules have common names, off the module path.
         command = [sys.executable, "-P", str(_WORKER)]
         pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
         worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere)
-        _process = os.getpid(), worker
+        _process, _started = (os.getpid(), worker), _started + 1
         atexit.register(_end, os.getpid(), worker)
     return _process[1]
+
+
+def rest() -> None:
+    """End the first worker: who converts one model needs its memory, and who converts many waits
+    only once for another.
+    """
+    with _lock:
+        if _process is not None and _started == 1:
+            _end(*_process)
 
 
 def _end(owner: int, worker: subprocess.Popen) -> None:
     """Let the worker end with the process that started it."""
     if os.getpid() == owner:
-        worker.kill()
-        worker.communicate()
+        with contextlib.suppress(BrokenPipeError), worker:  # which closes its pipes
+            worker.kill()
 
 
 def run(

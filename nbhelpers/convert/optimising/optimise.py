@@ -4,7 +4,7 @@ Run offline, once, so that every runtime gets the fast graph, old ones included.
 left out: its fused ops exist at run time only and cannot be saved.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert.graphs.frozen import FrozenGraph, consumers, filled, hollowed
@@ -14,6 +14,7 @@ from nbhelpers.convert.optimising.layouts import lift_anchors
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 PASSES = ("constfold", "layout", "constfold", "arithmetic", "dependency")
 
@@ -22,6 +23,10 @@ _AS_THEY_ARE = {
     ("GatherV2", 0),
 }
 """Ops, and the input, that take weights as they are: nothing is left to fold in them."""
+
+
+_STAND_IN = "FakeParam"
+"""An op that has a type, a shape and no inputs, and that no pass computes."""
 
 
 def optimise(graph: "FrozenGraph | GraphDef", outputs: Iterable[str]) -> FrozenGraph:
@@ -41,10 +46,14 @@ def optimise(graph: "FrozenGraph | GraphDef", outputs: Iterable[str]) -> FrozenG
     readers = consumers(graph.hollow, graph.weights)
     apart = {n: v for n, v in graph.weights.items() if readers[n] <= _AS_THEY_ARE}
     folded = {n: v for n, v in graph.weights.items() if n not in apart}
-    optimised = grappler.run(filled(graph.hollow, folded), outputs, PASSES)
+    request = filled(graph.hollow, folded)
+    _disguise(request.node, apart)
+    optimised = grappler.run(request, outputs, PASSES)
     lift_anchors(optimised.node)
     for node in optimised.node:
         node.device = ""
+        if node.op == _STAND_IN:
+            node.op = "Placeholder"
         for private in [name for name in node.attr if name.startswith("_")]:
             del node.attr[private]
     result = hollowed(in_order(optimised))
@@ -52,6 +61,16 @@ def optimise(graph: "FrozenGraph | GraphDef", outputs: Iterable[str]) -> FrozenG
     return FrozenGraph(
         result.hollow, {**{n: v for n, v in apart.items() if n in left}, **result.weights}
     )
+
+
+def _disguise(nodes: "Iterable[NodeDef]", weights: Collection[str]) -> None:
+    """Let weights be no placeholders, in place: Grappler makes a tensor for each of those.
+
+    Their numbers keep two of one shape from being taken for the same.
+    """
+    for number, node in enumerate(node for node in nodes if node.name in weights):
+        node.op = _STAND_IN
+        node.attr["_number"].i = number
 
 
 def inline(graph_def: "GraphDef") -> "GraphDef":

@@ -50,10 +50,10 @@ class Layer:
             if layout != AS_IS:
                 notes.append(f"channels are last {where} (indices are ONNX's)")
         said = "; ".join(filter(None, notes))
-        return (
-            f"{self.status:<9} {self.row.largest_difference:9.2e} ({self.row.relative:8.1e} of "
-            f"largest)  {self.name}  {self.op}  {said}"
-        ).rstrip()
+        numbers = f"{self.row.largest_difference:9.2e} ({self.row.relative:8.1e} of largest)"
+        if math.isnan(self.row.largest_difference):
+            numbers = "no numbers"  # of another shape or type, or not finite
+        return f"{self.status:<9} {numbers:<31}  {self.name}  {self.op}  {said}".rstrip()
 
 
 def judge(
