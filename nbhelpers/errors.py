@@ -62,3 +62,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     else:
         hint = f"None of the {len(choices)} names is close."
     return UnknownName(f"There is no {kind} named {name!r}. {hint}")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error of another library says, without its full stop."""
+    said = str(getattr(error, "message", error)).strip() or type(error).__name__
+    return said.splitlines()[0].rstrip(".")

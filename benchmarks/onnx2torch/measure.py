@@ -1,14 +1,16 @@
-"""Run a converter on onnx's own cases and on the models of `models.py`, as it comes.
+"""Converters from ONNX to PyTorch, on onnx's own cases and on the models of `models.py`.
 
-    .envs/th/bin/python benchmarks/onnx2torch/measure.py onnx2pytorch suite
-    .envs/th/bin/python benchmarks/onnx2torch/measure.py onnx2pytorch models
+    .envs/th/bin/python benchmarks/onnx2torch/measure.py
 
-Converters: onnx2pytorch, onnx2torch (put it beside the environment first, see README.md) and ours,
-`nbhelpers.train.import_onnx`. A line for each suite, or for each model.
+writes both tables of README.md. `onnx2torch` has to lie beside the environment (see README.md).
+Every converter gets each file as it comes; the two of other makers get an architecture simplified,
+too, if they fail on it. `import_onnx` simplifies those by itself, and is given the inputs of onnx's
+cases to compare on. It takes about eight minutes of an idle machine.
 """
 
 import argparse
 import collections
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -27,18 +29,24 @@ import onnx
 import torch
 from cases import load_cases
 
+from nbhelpers import onnxgraph
 from nbhelpers.errors import Refusal
 from nbhelpers.onnxgraph.examples import reference_runs
 from nbhelpers.train import import_onnx
 from nbhelpers.train.importing import converter
 
+README = Path(__file__).with_name("README.md")
+CONVERTERS = ("onnx2pytorch", "onnx2torch", "import_onnx")
+LARGEST = 1e-7
+"""Mean squared error above which a model counts as wrong."""
 
-def convert(name, model):
+
+def convert(name, model, examples=(), *, simplify=True):
     """Return a module made by a converter."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    if name == "ours":
-        return import_onnx(copy, simplify=False).module
+    if name == "import_onnx":
+        return import_onnx(copy, examples=examples, simplify=simplify).module
     with converter._stand_ins():
         if name == "onnx2pytorch":
             from onnx2pytorch import ConvertModel
@@ -55,14 +63,18 @@ def outputs(module, model, feeds):
     with torch.no_grad():
         made = module(*(torch.from_numpy(np.array(feeds[name])) for name in names))
     made = [made] if isinstance(made, torch.Tensor) else made
-    return [each.numpy() if isinstance(each, torch.Tensor) else np.asarray(each) for each in made]
+    return [
+        each.detach().numpy() if isinstance(each, torch.Tensor) else np.asarray(each)
+        for each in made
+    ]
 
 
 def verdict(name, case):
     """Return "right", "wrong", or "refused" (an exception of any kind)."""
     try:
-        module = convert(name, case.model)
-        seen = [outputs(module, case.model, feeds) for feeds, _ in case.data]
+        examples = [feeds for feeds, _ in case.data]
+        module = convert(name, case.model, examples, simplify=False)
+        seen = [outputs(module, case.model, feeds) for feeds in examples]
     except (Exception, Refusal):
         return "refused"
     for made, (_, wanted) in zip(seen, case.data):
@@ -79,42 +91,80 @@ def agree(seen, wanted):
     )
 
 
-def suite(name):
-    """Print how many cases of each suite are right, wrong and refused."""
+def suite():
+    """Return how many cases of each suite are right, wrong and refused, as a table."""
     counts = collections.defaultdict(collections.Counter)
     for case in load_cases():
         if case.suite != "light" and not case.excluded:
-            counts[case.suite][verdict(name, case)] += 1
-    for each, seen in counts.items():
-        print(f"| {each} | {sum(seen.values())} | {dict(seen)} |", flush=True)
+            counts[case.suite]["cases"] += 1
+            for name in CONVERTERS:
+                counts[case.suite][name, verdict(name, case)] += 1
+    yield ("Suite", "Cases", *CONVERTERS)
+    for title, seen in counts.items():
+        words = [
+            [str(seen[name, word]) for word in ("right", "wrong", "refused")] for name in CONVERTERS
+        ]
+        yield (title, str(seen["cases"]), *map(", ".join, words))
 
 
-def each_model(name, only):
-    """Print the mean squared error of each model, at batch 1 and 3."""
+def architectures(only=()):
+    """Return the mean squared error of each model, at batch 1 and 3, as a table."""
+    yield ("Model", "variance", *CONVERTERS)
     for title in only or models.NAMES:
         model = models.model(title)
-        try:
-            module, errors = convert(name, model), []
-            for _, feeds, wanted in reference_runs(model):
-                made = outputs(module, model, feeds)
-                pairs = zip(made, wanted.values())
-                errors += [float(np.mean((a.astype(float) - b) ** 2)) for a, b in pairs]
-            said = f"{max(errors):.1e}"
-        except Exception as error:
-            said = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
-        print(f"| {title} | {said} |", flush=True)
+        runs = reference_runs(model)
+        variance = min(float(np.var(value)) for _, _, wanted in runs for value in wanted.values())
+        yield (title, f"{variance:.0e}", *(best_error(name, model, runs) for name in CONVERTERS))
+
+
+def best_error(name, model, runs):
+    """Return a converter's error in words; if it fails, also that on the simplified file."""
+    said = error(name, model, runs)
+    if re.match(r"\d", said) or name == "import_onnx":
+        return said
+    return f"{said}; simplified first: {error(name, onnxgraph.simplify(model).model, runs)}"
+
+
+def error(name, model, runs):
+    try:
+        module, errors = convert(name, model), []
+        for _, feeds, wanted in runs:
+            pairs = [*zip(outputs(module, model, feeds), wanted.values(), strict=True)]
+            if any(a.shape != b.shape for a, b in pairs):
+                return "WRONG (another shape)"
+            errors += [float(np.mean((a.astype(float) - b) ** 2)) for a, b in pairs]
+    except Exception as raised:
+        words = " ".join(str(raised).split())
+        op = re.search(r"operation_type='(\w+)', version=(\d+)", words)
+        said = f"it has no {op[1]}-{op[2]}" if op else f"{type(raised).__name__}: {words[:60]}"
+        return f"refused ({said.strip()})"
+    most = max(errors)
+    return f"{most:.0e}" if most < LARGEST else f"WRONG ({most:.0e})"
+
+
+def markdown(rows):
+    first, *others = ("| " + " | ".join(row) + " |" for row in rows)
+    return "\n".join([first, "| --- " * (first.count(" | ") + 1) + "|", *others])
+
+
+def put(title, table):
+    """Put a table into README.md, in the place of the one that follows a heading."""
+    text = README.read_text(encoding="utf-8")
+    place = re.compile(rf"(## {re.escape(title)}\n.*?\n\n)\|.*?(?=\n\n)", re.S)
+    changed, count = place.subn(lambda found: found[1] + table, text)
+    assert count == 1, title
+    README.write_text(changed, encoding="utf-8")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("converter", choices=["onnx2pytorch", "onnx2torch", "ours"])
-    parser.add_argument("what", choices=["suite", "models"])
-    parser.add_argument("--only", nargs="*", help="names of models")
-    options = parser.parse_args()
-    if options.what == "suite":
-        suite(options.converter)
-    else:
-        each_model(options.converter, options.only)
+    parser.add_argument("--only", nargs="*", default=(), help="print these models, write nothing")
+    only = parser.parse_args().only
+    if only:
+        print(markdown(architectures(only)))
+        return
+    put("onnx's own cases", markdown(suite()))
+    put("The fifteen architectures", markdown(architectures()))
 
 
 if __name__ == "__main__":

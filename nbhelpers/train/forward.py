@@ -34,7 +34,8 @@ def run_torch(
     """
     outputs = tensors(module, [torch.from_numpy(np.array(value)) for value in feeds.values()])
     _check_count(module, outputs, output_names)
-    return {name: value.numpy() for name, value in zip(output_names, outputs.values(), strict=True)}
+    values = (value.detach().numpy() for value in outputs.values())
+    return dict(zip(output_names, values, strict=True))
 
 
 def tensors(module: nn.Module, arguments: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -114,6 +114,28 @@ def test_whole_numbers_keep_their_meaning_and_an_op_too_many_its_name(others, tm
     assert trials[1].reason == "when it loaded: layer ArgMax not exists or registered"
 
 
+def test_rows_of_numbers_are_taken_by_every_client_as_pictures_are(others, tmp_path):
+    model = parse(
+        """
+        rows (float[N, 16] x) => (float[N, 3] y) {
+            wide = Gemm<transB = 1>(x, w1, b1)
+            live = Relu(wide)
+            y = Gemm<transB = 1>(live, w2, b2)
+        }
+        """,
+        w1=seeded(8, 16),
+        b1=seeded(8),
+        w2=seeded(3, 8),
+        b2=seeded(3),
+    )
+    onnx.save(model, tmp_path / "prepared.onnx")
+    golden(tmp_path, model, [{"x": seeded(n, 16, seed=n)} for n in (1, 3)])
+    reading = [client for client in others.values() if "onnx" in client.reads]
+    trials = try_clients(tmp_path, [clients.onnx_artefact(tmp_path)], clients=reading)
+    assert {trial.state for trial in trials} == {"agrees"}, trials
+    assert len(trials) >= 5
+
+
 def script(tmp_path, body):
     path = tmp_path / "client.py"
     path.write_text(f"import os, time\n\ndef version(request):\n    return '1.0'\n\n{body}")
@@ -204,3 +226,33 @@ def test_what_a_stopped_program_had_started_is_stopped_too(tmp_path):
 def test_every_consumer_of_the_onnx_file_that_is_tried_here_is_a_client():
     told = {row["consumer"] for row in clients.NEEDS if row["tried here"].startswith("yes")}
     assert told == {client.name for client in clients.CLIENTS if "onnx" in client.reads}
+
+
+@pytest.mark.parametrize("name", [row["consumer"] for row in clients.NEEDS[:-1]])
+def test_the_first_and_the_last_opset_of_the_table_are_read(name, others, tmp_path):
+    (row,) = [each for each in clients.NEEDS if each["consumer"] == name]
+    for opset in row["opset"].split(" to "):
+        model = parse(
+            """
+            net (float[N, 3, 17, 22] images) => (float[N, 5] scores) {
+                wide = Conv<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(images, w1, b1)
+                half = MaxPool<kernel_shape = [3, 3], strides = [2, 2]>(wide)
+                live = Relu(half)
+                mean = GlobalAveragePool(live)
+                flat = Flatten(mean)
+                scores = Gemm<transB = 1>(flat, w2, b2)
+            }
+            """,
+            opset=int(opset),
+            w1=seeded(8, 3, 3, 3),
+            b1=seeded(8),
+            w2=seeded(5, 8),
+            b2=seeded(5),
+        )
+        model.ir_version = max(4, onnx.helper.find_min_ir_version_for(model.opset_import))
+        onnx.save(model, tmp_path / "prepared.onnx")
+        if opset == row["opset"].split(" to ")[0]:
+            golden(tmp_path, model, [{"images": seeded(n, 3, 17, 22, seed=n)} for n in (1, 3)])
+        artefact = clients.onnx_artefact(tmp_path)
+        (trial,) = try_clients(tmp_path, [artefact], clients=[others[name]])
+        assert trial.state == "agrees", (opset, trial)

@@ -8,7 +8,7 @@ import torch
 from onnx import numpy_helper
 
 from nbhelpers import onnxgraph, parity
-from nbhelpers.errors import ConversionError, GraphError, ModelError, ParityError
+from nbhelpers.errors import ConversionError, GraphError, ModelError, ParityError, UnknownName
 from nbhelpers.spec import TensorSpec
 from nbhelpers.train import (
     export_onnx,
@@ -316,3 +316,51 @@ def test_a_module_that_is_wrong_is_not_handed_out(monkeypatch):
     )
     with pytest.raises(ParityError, match="first tensor that differs is 'b', which ReduceMean"):
         import_onnx(model, simplify=False)
+
+
+def test_names_that_python_cannot_have_are_kept():
+    """Files of PyTorch's first exporters number their tensors."""
+    text = """
+        <ir_version: 14, opset_import: ["" : 9]>
+        g (float[N, 2] a, float[N, 2] a_, float[N, 2] lambda) => (float[N, 2] y, float[2] w) {
+            s = Add(a, a_)
+            d = Sub(s, lambda)
+            y = Mul(d, w)
+        }
+    """
+    model = onnx.parser.parse_model(text)
+    model.graph.initializer.append(numpy_helper.from_array(random(2), "w"))
+    names = {"a": "0", "a_": "x.0", "lambda": "self", "s": "input.1", "w": "class.in"}
+    imported = import_onnx(onnxgraph.rename(model, names).model, simplify=False)
+    assert [spec.name for spec in imported.inputs] == ["0", "x.0", "self"]
+    assert imported.output_names == ["y", "class.in"]
+    assert list(imported.weights.values()) == ["class.in"]
+    a, b, c = (random(5, 2) + n for n in range(3))
+    seen = imported.run({"0": a, "x.0": b, "self": c})
+    np.testing.assert_allclose(seen["y"], (a + b - c) * random(2), rtol=1e-6)
+
+
+def test_a_norm_of_zero_divides_nothing():
+    model = graph("y = LpNormalization<axis = 0>(x)", "(float[2, 3] x)")
+    imported = import_onnx(model, simplify=False)
+    x = np.array([[3, 0, 1], [4, 0, 0]], np.float32)
+    expected = np.array([[0.6, 0, 1], [0.8, 0, 0]], np.float32)
+    np.testing.assert_allclose(imported.run({"x": x})["y"], expected, rtol=1e-6)
+
+
+def test_examples_stand_in_where_seeded_inputs_do_not_fit(tmp_path):
+    body = "t = Reshape(x, shape) y = MatMul(t, m)"
+    model = graph(body, "(float[N, 6] x, int64[2] shape)", "(float[p, 4] y)", m=random(3, 4))
+    with pytest.raises(GraphError, match=r"No example input .* examples=\[\{'x': array, …\}\]\."):
+        import_onnx(model, simplify=False)
+    given = [{"shape": np.array([2 * n, 3]), "x": random(n, 6)} for n in (2, 3)]
+    assert import_onnx(model, simplify=False, examples=given).squared_error < 1e-10
+    with pytest.raises(UnknownName, match="no input named 'y'"):
+        import_onnx(model, simplify=False, examples=[{"y": given[0]["x"]}])
+    model = graph("y = Gather(m, i)", "(int64[N] i)", "(float[N, 4] y)", m=random(3, 4))
+    given = [{"i": np.array(each)} for each in ([0, 2], [1, 2, -1])]
+    imported = import_onnx(model, simplify=False, examples=given)
+    assert [report.title for report in imported.reports] == ["batch 2", "batch 3"]
+    again = load_imported(save_imported(imported, tmp_path / "m"))
+    assert again.examples[1]["i"].tolist() == [1, 2, -1]
+    save_imported(again, tmp_path / "m")

@@ -4,7 +4,8 @@ Only the variables that the outputs need are read, whatever else the training le
 formats are read, and those of TensorFlow 1.4 are as good as any.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,8 @@ import numpy as np
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.toonnx.constants import variables, with_constants
-from nbhelpers.convert.toonnx.keras_model import first_line
 from nbhelpers.convert.toonnx.parts import SHAPES, check_known
-from nbhelpers.errors import GraphError
+from nbhelpers.errors import GraphError, first_line
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 
 _OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"
 """What every checkpoint of TensorFlow 2 holds."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a checkpoint has a variable: under a name, and of a partitioned one which part."""
+
+    name: str
+    part: tuple[slice, ...] = ()
+
+    def shape(self, whole: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape of the part."""
+        sizes = zip(self.part, whole, strict=True) if self.part else ()
+        return tuple(len(range(size)[part]) for part, size in sizes) or tuple(whole)
 
 
 def prefix(path: str | Path) -> Path | None:
@@ -86,20 +99,22 @@ def training_graph(path: Path) -> "GraphDef":
 
 
 def frozen(
-    graph_def: "GraphDef", *, checkpoint: Path, keys: Mapping[str, str] | None = None
+    graph_def: "GraphDef", *, checkpoint: Path, places: Mapping[str, Place] | None = None
 ) -> "GraphDef":
     """Return the graph with the checkpoint's values in place of its variables.
 
     Args:
         graph_def: the part of a graph that is needed.
         checkpoint: the prefix of the checkpoint's files.
-        keys: variable node → name in the checkpoint, where they differ (see `saved_as`).
+        places: variable node → place in the checkpoint, where that is not its name (see
+            `saved_as`).
 
     Raises:
         GraphError: a variable is not in the checkpoint or has another shape; all are named.
     """
     nodes = variables(graph_def)
-    return with_constants(graph_def, _values(nodes, _reader(checkpoint), checkpoint, keys or {}))
+    values = _values(nodes, _reader(checkpoint), checkpoint, places or {})
+    return with_constants(graph_def, values)
 
 
 def has_objects(checkpoint: Path) -> bool:
@@ -107,9 +122,12 @@ def has_objects(checkpoint: Path) -> bool:
     return _OBJECTS in _reader(checkpoint).get_variable_to_shape_map()
 
 
-def saved_as(graph_def: "GraphDef") -> dict[str, str]:
-    """Return variable node → name in the checkpoint, as the Saver in the graph restores them."""
+def saved_as(graph_def: "GraphDef") -> dict[str, Place]:
+    """Return variable node → place in the checkpoint, as the Saver in the graph restores them."""
     from tensorflow import make_ndarray
+
+    def texts(tensor: str) -> list[str]:
+        return [each.decode() for each in make_ndarray(nodes[tensor].attr["value"].tensor)]
 
     nodes = {node.name: node for node in graph_def.node}
     found = {}
@@ -121,9 +139,19 @@ def saved_as(graph_def: "GraphDef") -> dict[str, str]:
             source = nodes[maker].input[0]
         name, _, number = source.partition(":")
         if name in nodes and nodes[name].op == "RestoreV2":
-            keys = make_ndarray(nodes[nodes[name].input[1]].attr["value"].tensor)
-            found[node.input[0].partition(":")[0]] = keys[int(number or 0)].decode()
+            keys, slices = map(texts, nodes[name].input[1:3])
+            place = int(number or 0)
+            found[node.input[0].partition(":")[0]] = Place(keys[place], _slices(slices[place]))
     return found
+
+
+def _slices(text: str) -> tuple[slice, ...]:
+    """Return what "5 4 0,2:-" says: of 5 × 4 values, two from the first on, and all."""
+    spans = [part.split(",") for part in text.split(" ")[-1].split(":") if part]
+    return tuple(
+        slice(int(span[0]), int(span[0]) + int(span[1])) if len(span) == 2 else slice(None)
+        for span in spans
+    )
 
 
 def _reader(checkpoint: Path) -> Any:
@@ -138,7 +166,7 @@ def _reader(checkpoint: Path) -> Any:
 
 
 def _values(
-    nodes: list["NodeDef"], reader: Any, checkpoint: Path, keys: Mapping[str, str]
+    nodes: list["NodeDef"], reader: Any, checkpoint: Path, known: Mapping[str, Place]
 ) -> dict[str, np.ndarray]:
     """Return each variable's value, by its node."""
     tf = compat.tensorflow()
@@ -148,25 +176,26 @@ def _values(
             f"{checkpoint} is a checkpoint of TensorFlow 2, which does not name the variables of a "
             "graph; load it into the model that wrote it, and give that or its SavedModel."
         )
-    names = {node.name: keys.get(node.name, _plain_name(node)) for node in nodes}
-    missing = [name for name in names.values() if name not in shapes]
+    places = {node.name: known.get(node.name) or Place(_plain_name(node)) for node in nodes}
+    missing = [place.name for place in places.values() if place.name not in shapes]
     if missing:
         first = ", ".join(map(repr, missing[:10]))
         more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
         raise GraphError(
-            f"The checkpoint {checkpoint} does not have {len(missing)} of the {len(names)} "
+            f"The checkpoint {checkpoint} does not have {len(missing)} of the {len(places)} "
             f"variables that the outputs need: {first}{more}. It belongs to another graph, or was "
             "saved before they were added."
         )
     for node in nodes:
-        shape, seen = tf.TensorShape(node.attr["shape"].shape), shapes[names[node.name]]
+        place = places[node.name]
+        shape, seen = tf.TensorShape(node.attr["shape"].shape), place.shape(shapes[place.name])
         if not shape.is_compatible_with(seen):
             raise GraphError(
-                f"The variable {node.name!r} has the shape {shape} in the graph and {tuple(seen)} "
+                f"The variable {node.name!r} has the shape {shape} in the graph and {seen} "
                 f"in the checkpoint {checkpoint}; they do not belong together."
             )
     try:
-        return {node: reader.get_tensor(name) for node, name in names.items()}
+        return {n: reader.get_tensor(place.name)[place.part] for n, place in places.items()}
     except (tf.errors.OpError, ValueError, RuntimeError, LookupError) as error:
         raise GraphError(
             f"The checkpoint {checkpoint} cannot be read to its end: {first_line(error)}. Copy its "

@@ -12,9 +12,8 @@ import numpy as np
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.graphdef import TensorInfo
-from nbhelpers.convert.toonnx.keras_model import first_line
 from nbhelpers.convert.toonnx.sources import Source
-from nbhelpers.errors import GraphError, unknown_name
+from nbhelpers.errors import GraphError, first_line, unknown_name
 from nbhelpers.spec import Dim, TensorSpec
 
 if TYPE_CHECKING:

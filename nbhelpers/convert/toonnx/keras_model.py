@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbhelpers.convert import compat
-from nbhelpers.errors import GraphError
+from nbhelpers.errors import GraphError, first_line
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -120,9 +120,3 @@ def _by_name(names: list[str], tensors: list[Any]) -> dict[str, str]:
             free, number = f"{name}_{number}", number + 1
         found[free] = tensor.name
     return found
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error of TensorFlow says."""
-    said = str(getattr(error, "message", error)).strip() or type(error).__name__
-    return said.splitlines()[0].rstrip(".")

@@ -7,9 +7,8 @@ from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.order import check_nodes
 from nbhelpers.convert.optimising.optimise import inline
 from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel
-from nbhelpers.convert.toonnx.keras_model import first_line
-from nbhelpers.convert.toonnx.parts import check_known, maker
-from nbhelpers.errors import GraphError, unknown_name
+from nbhelpers.convert.toonnx.parts import SHAPES, check_known, maker
+from nbhelpers.errors import GraphError, first_line, unknown_name
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -95,3 +94,4 @@ def _call_in_place(graph_def: "GraphDef") -> None:
     inner = (node for function in graph_def.library.function for node in function.node_def)
     for node in (*graph_def.node, *inner):
         node.attr.pop("_lower_using_switch_merge", None)
+        node.attr.pop(SHAPES, None)

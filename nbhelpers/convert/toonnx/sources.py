@@ -115,8 +115,8 @@ def _from_saved_model(folder: Path, asked: Asked) -> Source:
 
 def _restore(graph_def: "GraphDef", prefix: Path) -> Callable[["GraphDef"], "GraphDef"]:
     """Return what puts a checkpoint's values into a part of the graph."""
-    keys = checkpoints.saved_as(graph_def)
-    return functools.partial(checkpoints.frozen, checkpoint=prefix, keys=keys)
+    places = checkpoints.saved_as(graph_def)
+    return functools.partial(checkpoints.frozen, checkpoint=prefix, places=places)
 
 
 def _graph_file(path: Path) -> "GraphDef":

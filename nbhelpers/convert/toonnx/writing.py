@@ -14,9 +14,8 @@ from nbhelpers.convert import compat
 from nbhelpers.convert.optimising import grappler
 from nbhelpers.convert.toonnx.dropout import without_dropout
 from nbhelpers.convert.toonnx.interface import PREFIX, Interface
-from nbhelpers.convert.toonnx.keras_model import first_line
 from nbhelpers.convert.toonnx.older_terms import in_older_terms
-from nbhelpers.errors import ConversionError
+from nbhelpers.errors import ConversionError, first_line
 from nbhelpers.onnxgraph.anatomy import graphs
 
 if TYPE_CHECKING:

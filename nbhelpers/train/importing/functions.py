@@ -151,6 +151,12 @@ def reduce(
     return _REDUCED[op](x, places or tuple(range(x.ndim)), bool(keepdims))
 
 
+def lp_normalize(x: Tensor, *, axis: int = -1, p: int = 2) -> Tensor:
+    """LpNormalization: divide by the norm along an axis, where that is not 0."""
+    norm = torch.linalg.vector_norm(x, p, axis, keepdim=True)
+    return x / torch.where(norm == 0, torch.ones_like(norm), norm)
+
+
 def gemm(
     a: Tensor,
     b: Tensor,

@@ -4,6 +4,7 @@ Names stay: a layer is called as its weights are (`layer1.0.conv1`), or as the n
 which ONNX weight each parameter holds.
 """
 
+import keyword
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ def build(model: onnx.ModelProto, plan: Plan) -> tuple[fx.GraphModule, dict[str,
     """
     work = _Work(model)
     for spec in interface.inputs(model):
-        work.made[spec.name] = work.graph.placeholder(_identifier(spec.name))
+        work.made[spec.name] = work.graph.placeholder(_argument(work, spec.name))
     for node, call in plan.calls:
         _add(work, node, call)
     results = [_tensor(work, value.name) for value in model.graph.output]
@@ -183,8 +184,20 @@ def _owner(root: nn.Module, path: str) -> nn.Module:
 
 def _identifier(name: str) -> str:
     """Return a name that Python and a state dict can have."""
-    plain = re.sub(r"\W+", "_", name).strip("_") or "x"
+    plain = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "x"
+    if keyword.iskeyword(plain):
+        return f"{plain}_"
     return f"_{plain}" if plain[0].isdigit() and not plain.isdigit() else plain
+
+
+def _argument(work: _Work, name: str) -> str:
+    """Return a name that an argument of `forward` can have, and no other has."""
+    plain = _identifier(name)
+    plain = f"x_{plain}" if plain.isdigit() or plain == "self" else plain
+    taken, free = {node.target for node in work.made.values()}, plain
+    while free in taken:
+        free += "_"
+    return free
 
 
 def values(module: fx.GraphModule, inputs: Iterable[Tensor]) -> dict[str, np.ndarray]:

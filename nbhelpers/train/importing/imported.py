@@ -1,28 +1,25 @@
 """The verb: a file becomes a module, right or refused, and what came of it."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import onnx
-import torch
 from torch import fx
 
 from nbhelpers import parity
-from nbhelpers.errors import ConversionError, GraphError, ModelError, ParityError
 from nbhelpers.onnxgraph import interface
-from nbhelpers.onnxgraph.comparing.bisection import first_difference
-from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Recorded
-from nbhelpers.onnxgraph.examples import Feeds, reference_runs
+from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.run import check_feeds
 from nbhelpers.progress import stage
 from nbhelpers.spec import TensorSpec
 from nbhelpers.train.forward import run_torch
-from nbhelpers.train.importing.graph import build, values
+from nbhelpers.train.importing.graph import build
 from nbhelpers.train.importing.plan import Plan, plan
 from nbhelpers.train.importing.prepare import prepared, read
+from nbhelpers.train.importing.verifying import references, verified
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Imported:
     `module` takes the inputs and returns the outputs in ONNX order (a tensor, or a tuple of them).
     `weights` has the ONNX weight that each key of its state dict holds; `model` is the prepared
     ONNX file that it was made of; `reports` compare it with onnxruntime, `squared_error` is the
-    largest mean squared error of an output.
+    largest mean squared error of an output. `examples` are the inputs that were given for that.
     """
 
     module: fx.GraphModule = field(repr=False)
@@ -43,6 +40,7 @@ class Imported:
     reports: tuple[parity.Report, ...]
     squared_error: float
     changes: tuple[str, ...] = ()
+    examples: tuple[Feeds, ...] = field(default=(), repr=False)
 
     @property
     def output_names(self) -> list[str]:
@@ -95,6 +93,7 @@ def import_onnx(
     *,
     simplify: bool = True,
     tolerance: float = parity.TOLERANCE,
+    examples: Iterable[Mapping[str, np.ndarray]] = (),
 ) -> Imported:
     """Return a PyTorch module that computes what an ONNX model computes, and trains.
 
@@ -106,8 +105,11 @@ def import_onnx(
         model: a model, or the path of one.
         simplify: fold what is constant first; a graph of a few nodes has no need of it.
         tolerance: largest difference allowed, as a share of the largest value of each output.
+        examples: inputs by name to compare on, for a model that does not take seeded ones (0 or 1
+            where it wants integers, any number elsewhere).
 
     Raises:
+        UnknownName: an example is for an input that does not exist.
         GraphError: the file is missing, cut short or no ONNX model, or cannot be run.
         ConversionError: nodes cannot become PyTorch; they are named, with the reasons.
         ParityError: the module computes something else; the first tensor that differs is named.
@@ -115,7 +117,9 @@ def import_onnx(
     source = read(model)
     simpler, changes = prepared(source, simplify=simplify)
     module, weights = build(simpler, plan(simpler).check())
-    reports, error = verified(source, simpler, module, tolerance)
+    examples = tuple(examples)
+    runs = references(source, examples)
+    reports, error = verified(simpler, module, runs, tolerance=tolerance)
     return Imported(
         module,
         simpler,
@@ -125,65 +129,5 @@ def import_onnx(
         reports,
         error,
         changes,
+        tuple(feeds for _, feeds, _ in runs) if examples else (),
     )
-
-
-@stage("comparing with onnxruntime")
-def verified(
-    source: onnx.ModelProto, simpler: onnx.ModelProto, module: fx.GraphModule, tolerance: float
-) -> tuple[tuple[parity.Report, ...], float]:
-    """Return the comparison with onnxruntime for each batch, and the largest mean squared error.
-
-    Raises:
-        ConversionError: the module does not run.
-        ParityError: something differs.
-    """
-    names = [spec.name for spec in interface.outputs(source)]
-    reports, errors = [], [0.0]
-    for batch, feeds, expected in reference_runs(source):
-        try:
-            seen = run_torch(module, feeds, names)
-        except ModelError as error:
-            raise ConversionError(
-                f"The PyTorch module that was made does not run, and is not handed out: {error}"
-            ) from error
-        sizes = {axis for array in feeds.values() for axis in array.shape[2:]}
-        title = f"batch {batch}" + (f" (sizes {'×'.join(map(str, sizes))})" if sizes else "")
-        report = parity.compare(expected, seen, tolerance=tolerance, title=title)
-        if not report.ok:
-            raise ParityError(
-                f"The PyTorch module does not compute what onnxruntime does, and is not handed "
-                f"out.{_where(simpler, module, feeds)} {_said(report)}"
-            )
-        reports.append(report)
-        errors += [_squared_error(expected[name], seen[name]) for name in names]
-    return tuple(reports), max(errors)
-
-
-def _said(report: parity.Report) -> str:
-    try:
-        report.check()
-    except ParityError as error:
-        return str(error)
-    return ""
-
-
-def _where(model: onnx.ModelProto, module: fx.GraphModule, feeds: Feeds) -> str:
-    """Return a sentence on the first tensor that differs, if one can be told."""
-    found = values(module, [torch.from_numpy(np.array(feed)) for feed in feeds.values()])
-    try:
-        difference = first_difference(OnnxSource(model), Recorded("PyTorch", feeds, found), feeds)
-    except GraphError:
-        return ""
-    if difference is None:
-        return ""
-    layer = difference.layer
-    return f" The first tensor that differs is {layer.name!r}, which {layer.op} makes."
-
-
-def _squared_error(expected: np.ndarray, seen: np.ndarray) -> float:
-    if not expected.size:
-        return 0.0
-    # Infinities and NaNs in the same places agree; the comparison has seen to that.
-    both = np.nan_to_num(expected.astype(np.float64)), np.nan_to_num(seen.astype(np.float64))
-    return float(np.mean((both[0] - both[1]) ** 2))

@@ -57,6 +57,7 @@ _PLAIN = {
     "ConstantOfShape": functions.constant_of_shape,
     "Flatten": functions.flatten,
     "Gemm": functions.gemm,
+    "LpNormalization": functions.lp_normalize,
     "MatMul": torch.matmul,
     **dict.fromkeys(("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"), functions.reduce),
 }

@@ -4,6 +4,7 @@ A folder is written beside its place, read back and compared, and only then rena
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nbhelpers import kernel, onnxgraph, parity
-from nbhelpers.errors import ConversionError, ModelError
+from nbhelpers.errors import ConversionError, ModelError, first_line
 from nbhelpers.files import describe, new_folder, problem
-from nbhelpers.onnxgraph import examples, interface
-from nbhelpers.onnxgraph.examples import Feeds
+from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.examples import Feeds, reference_runs
 from nbhelpers.train.importing.graph import build
 from nbhelpers.train.importing.imported import Imported
 from nbhelpers.train.importing.plan import plan
@@ -24,6 +25,7 @@ ABOUT = "imported.json"
 MODEL = "prepared.onnx"
 WEIGHTS = "weights.safetensors"
 PROGRAM = "program.pt2"
+EXAMPLES = "examples.npz"
 
 RELOADED = 1e-6
 """Largest difference of what was read back, as a share of the largest value."""
@@ -34,6 +36,7 @@ def save_imported(imported: Imported, folder: str | Path, *, program: bool = Tru
 
     `weights.safetensors` is its state dict, `prepared.onnx` what `load_imported` rebuilds it from,
     `program.pt2` the exported program, which needs PyTorch alone, with every symbolic dim free.
+    Examples that were given to `import_onnx` lie beside them.
 
     Args:
         imported: the module; what it computes now is what is written.
@@ -60,6 +63,9 @@ def save_imported(imported: Imported, folder: str | Path, *, program: bool = Tru
             torch.export.save(_exported(imported, runs[-1][0]), draft / PROGRAM)
             _check_program(draft / PROGRAM, imported, runs)
             names.append(PROGRAM)
+        if imported.examples:
+            np.savez(draft / EXAMPLES, **_numbered(imported.examples))  # type: ignore[arg-type]
+            names.append(EXAMPLES)
         about = {
             "inputs": [spec.to_json() for spec in imported.inputs],
             "outputs": [spec.to_json() for spec in imported.outputs],
@@ -104,13 +110,28 @@ def load_imported(folder: str | Path) -> Imported:
             f"{about['versions'].get('onnx2pytorch')}); import the ONNX file again."
         ) from error
     specs = interface.inputs(model), interface.outputs(model)
-    return Imported(module, model, *specs, weights, (), 0.0, (f"read from {folder.name}",))
+    examples = _read_examples(folder / EXAMPLES, [spec.name for spec in specs[0]])
+    return Imported(
+        module, model, *specs, weights, (), 0.0, (f"read from {folder.name}",), examples
+    )
+
+
+def _numbered(examples: Iterable[Feeds]) -> Feeds:
+    return {f"{at}/{name}": v for at, feeds in enumerate(examples) for name, v in feeds.items()}
+
+
+def _read_examples(path: Path, names: list[str]) -> tuple[Feeds, ...]:
+    if not path.is_file():
+        return ()
+    with np.load(path) as arrays:
+        count = len(arrays.files) // max(1, len(names))
+        return tuple({name: arrays[f"{at}/{name}"] for name in names} for at in range(count))
 
 
 def _runs(imported: Imported) -> list[tuple[Feeds, Feeds]]:
     """Return inputs and what the module makes of them now, as the comparison took them."""
-    found = examples.reference_runs(imported.model)
-    return [(feeds, imported.run(feeds)) for _, feeds, _ in found]
+    found = imported.examples or [feeds for _, feeds, _ in reference_runs(imported.model)]
+    return [(feeds, imported.run(feeds)) for feeds in found]
 
 
 def _exported(imported: Imported, feeds: Feeds) -> torch.export.ExportedProgram:
@@ -123,10 +144,10 @@ def _exported(imported: Imported, feeds: Feeds) -> torch.export.ExportedProgram:
     try:
         return torch.export.export(imported.module, arguments, dynamic_shapes=shapes)
     except (RuntimeError, ValueError, TypeError, torch._dynamo.exc.UserError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConversionError(
-            f"torch.export cannot export the module with its symbolic dims free: {said} "
-            "Save it with program=False, or fix the sizes with onnxgraph.fix_dims first."
+            "torch.export cannot export the module with its symbolic dims free: "
+            f"{first_line(error)}. Save it with program=False, or fix the sizes with "
+            "onnxgraph.fix_dims first."
         ) from error
 
 
@@ -136,8 +157,9 @@ def _check_program(path: Path, imported: Imported, runs: list[tuple[Feeds, Feeds
         with torch.no_grad():
             made = program(*(torch.from_numpy(np.array(feeds[s.name])) for s in imported.inputs))
         made = [made] if isinstance(made, torch.Tensor) else made
-        seen = {n: each.numpy() for n, each in zip(imported.output_names, made, strict=True)}
-        _check_same(expected, seen, "The exported program")
+        seen = [each.detach().numpy() for each in made]
+        named = dict(zip(imported.output_names, seen, strict=True))
+        _check_same(expected, named, "The exported program")
 
 
 def _check_same(expected: Feeds, seen: Feeds, title: str) -> None:

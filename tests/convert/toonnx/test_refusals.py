@@ -126,6 +126,26 @@ def test_a_checkpoint_without_some_variables_names_them_all(tmp_path):
         convert.tf2onnx(tmp_path / "model.ckpt", None, outputs=["y"])
 
 
+@pytest.mark.parametrize("what", ["If", "While"])
+def test_a_branch_or_loop_that_holds_a_variable_itself_is_named(what, tmp_path):
+    """With control flow as TensorFlow 2 writes it, in a checkpoint of the first kind."""
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 3], name="x")
+        held = v1.get_variable("held", [3], use_resource=True)
+        total = tf.reduce_sum(x)
+        if what == "If":
+            y = tf.cond(total > 0, lambda: x * held, lambda: x + held, name="chosen")
+        else:
+            (y,) = tf.while_loop(
+                lambda s: tf.reduce_sum(s) < 9.0, lambda s: [s * 2 + held], [x], name="chosen"
+            )
+        tf.identity(y, name="y")
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+    with pytest.raises(GraphError, match=rf"'chosen' \({what}\), which takes a variable itself"):
+        convert.tf2onnx(tmp_path / "model.ckpt", None, outputs=["y"])
+
+
 def test_a_graph_with_variables_wants_a_checkpoint(trained, tmp_path):
     folder, _ = trained("tf1.4")
     unfrozen = convert.open_graph(folder / "model.ckpt-3.meta").graph_def

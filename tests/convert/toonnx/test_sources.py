@@ -163,6 +163,49 @@ def test_loops_and_branches_that_tf2onnx_knows():
         compare(convert.run_tf(graph(make), {"x": x}, fetch=["y"]), seen(made, {"x": x})).check()
 
 
+def test_loops_and_branches_of_a_saved_model_that_read_variables(tmp_path):
+    class Model(tf.Module):
+        def __init__(self):
+            self.one, self.two = tf.Variable(seeded(3)), tf.Variable(seeded(3, seed=2))
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, name="x")])
+        def branch(self, x):
+            return tf.cond(tf.reduce_sum(x) > 0, lambda: x * self.one, lambda: x + self.two)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, name="x")])
+        def loop(self, x):
+            step = tf.abs(self.one) + 0.1
+            return tf.while_loop(lambda s: tf.reduce_sum(s) < 50.0, lambda s: [s * 2 + step], [x])
+
+    model = Model()
+    for function in (model.branch, model.loop):
+        tf.saved_model.save(model, tmp_path / "saved", signatures=function)
+        made = convert.tf2onnx(tmp_path / "saved", None)
+        for x in (seeded(3, 3), -np.abs(seeded(2, 3))):
+            expected = {"output_0": np.reshape(function(x), x.shape)}
+            compare(expected, seen(made, {"x": x})).check()
+
+
+@pytest.mark.parametrize("resource", [False, True])
+def test_partitioned_variables_are_read_part_by_part(resource, tmp_path):
+    """The checkpoint has them whole, the graph in three parts of unequal sizes."""
+    with tf.Graph().as_default(), v1.Session() as session:
+        rows = v1.placeholder(tf.int64, [None], name="rows")
+        parts = v1.fixed_size_partitioner(3)
+        with v1.variable_scope("cut", partitioner=parts, use_resource=resource):
+            table = v1.get_variable("table", [7, 4])
+        found = v1.nn.embedding_lookup(table, rows, partition_strategy="div")
+        tf.identity(found, name="found")
+        tf.transpose(tf.convert_to_tensor(table), name="turned")
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+        feeds = {"rows": np.array([6, 0, 3, 5, 2])}
+        tensors = {"found": "found:0", "turned": "turned:0"}
+        expected = session.run(tensors, {rows: feeds["rows"]})
+    made = convert.tf2onnx(tmp_path / "model.ckpt", None, outputs=[*expected])
+    compare(expected, seen(made, feeds)).check()
+
+
 def test_one_tensor_of_several_can_be_an_output_and_an_input():
     def make():
         x = v1.placeholder(tf.float32, [None, 6], name="x")

@@ -41,25 +41,27 @@ def open_model(request: dict) -> Callable[[dict], dict]:
 
     def run(feeds: dict) -> dict:
         extractor = net.create_extractor()
+        # ncnn keeps the batch apart from the dims, but for tables, whose rows it is.
+        apart = {} if all(value.ndim < 3 for value in feeds.values()) else {"batch_index": 0}
         for place, name in enumerate(request["inputs"]):
             value = feeds[name]
             if value.dtype != np.float32:
                 raise TypeError(f"it takes float32, and {name} is {value.dtype}")
-            if extractor.input(f"in{place}", ncnn.Mat(value, batch_index=0).clone()):
+            if extractor.input(f"in{place}", ncnn.Mat(value, **apart).clone()):
                 raise RuntimeError
         return {
-            name: _extracted(extractor, f"out{place}")
+            name: _extracted(extractor, f"out{place}", apart)
             for place, name in enumerate(request["outputs"])
         }
 
     return run
 
 
-def _extracted(extractor: object, name: str) -> np.ndarray:
+def _extracted(extractor: object, name: str, apart: dict) -> np.ndarray:
     status, value = extractor.extract(name)  # type: ignore[attr-defined]
     if status:
         raise RuntimeError
-    return np.array(value.numpy(batch_index=0))
+    return np.array(value.numpy(**apart))
 
 
 def _converted(request: dict) -> tuple[str, str]:
