@@ -4,10 +4,12 @@ Nothing here knows what a stage is; `record` and `handoff` are built on it.
 """
 
 import hashlib
+import itertools
 import os
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -60,6 +62,24 @@ def problem(path: Path, recorded: dict) -> str:
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return ""
+
+
+def edited_name(path: Path) -> Path:
+    """Return where a file that was changed by hand is kept: a name beside it that is free."""
+    names = (path.with_name(f"{path.name}.edited{number or ''}") for number in itertools.count())
+    return next(name for name in names if not name.exists())
+
+
+def keep_edited(path: Path, wrong: str) -> None:
+    """Move a file aside that was changed by hand, and warn: it may be somebody's work.
+
+    Args:
+        path: the file; nothing is done if it is gone.
+        wrong: what `problem` says of it.
+    """
+    if path.is_file():
+        kept = path.rename(edited_name(path))
+        warnings.warn(f"{path} {wrong}; it is made again, and kept as {kept.name}.", stacklevel=2)
 
 
 def write_text(path: Path, text: str) -> None:

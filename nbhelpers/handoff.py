@@ -63,6 +63,10 @@ class Handoff:
         record = Record.load(self.folder)
         return tuple(map(record.status, STAGES))
 
+    def changed(self, stage: str) -> dict[str, str]:
+        """Return the files of `stage` that are not as recorded, each with what is wrong."""
+        return Record.load(self.folder).changed(stage)
+
     def files(self, stage: str) -> tuple[str, ...]:
         """Return the names of the files that `stage` wrote, sorted.
 
@@ -125,7 +129,8 @@ class Handoff:
             with handoff.stage("surgery") as stage:
                 onnx.save(model, stage.write("prepared.onnx"))
 
-        The same work done again leaves the folder as it is, byte for byte.
+        The same work done again leaves the folder as it is, byte for byte. A file of the stage that
+        was changed by hand since is moved aside, with `.edited` behind its name, and a warning.
 
         Raises:
             HandoffError: another run is writing, the folder cannot be written or is full, or a
@@ -147,6 +152,8 @@ class Handoff:
             record = Record.load(self.folder)
             status = record.status(stage)
         if status.state != "done":
+            if not self.folder.exists():
+                raise HandoffError(_no_handoff(self.folder))
             detail = f": {status.detail}" if status.detail else ""
             raise HandoffError(
                 f"{self.folder}: stage '{stage}' is {status.state}{detail}. "
@@ -178,6 +185,16 @@ class Handoff:
             f"  {status.stage:<11} {status.state} {status.detail}".rstrip() for status in stages
         ]
         return "\n".join([f"Handoff {self.folder}", *lines])
+
+
+def _no_handoff(folder: Path) -> str:
+    """Return what to say where there is no such folder: which handoffs there are."""
+    names = sorted(record.parent.name for record in folder.parent.glob(f"*/{RECORD}"))
+    begin = f"run the notebook {NOTEBOOKS['export']} to begin it."
+    if not names:
+        return f"There is no handoff {folder.name!r} in {folder.parent}, nor any other; {begin}"
+    unknown = unknown_name(f"handoff in {folder.parent}", folder.name, names)
+    return f"{unknown} Choose another NAME, or {begin}"
 
 
 def check_handoff_name(name: str) -> str:

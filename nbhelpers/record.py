@@ -116,6 +116,12 @@ class Record:
         recorded = self.stages.get(stage, {}).get("files", {})
         return {*recorded, *self._unfinished().get(stage, ())}
 
+    def changed(self, stage: str) -> dict[str, str]:
+        """Return the files of `stage` that are not as recorded, each with what is wrong."""
+        files = self.stages.get(stage, {}).get("files", {}).items()
+        found = {file: problem(self.folder / file, recorded) for file, recorded in files}
+        return {file: wrong for file, wrong in found.items() if wrong}
+
     def owner(self, file: str) -> str | None:
         """Return the stage that wrote `file`."""
         return next((name for name, entry in self.stages.items() if file in entry["files"]), None)
@@ -136,10 +142,8 @@ class Record:
         entry = self.stages.get(stage)
         if entry is None:
             return StageStatus(stage, "missing", run=here)
-        for file, recorded in entry["files"].items():
-            wrong = problem(self.folder / file, recorded)
-            if wrong:
-                return StageStatus(stage, "changed", f"{file} {wrong}", here)
+        for file, wrong in self.changed(stage).items():
+            return StageStatus(stage, "changed", f"{file} {wrong}", here)
         for file, sha256 in entry["reads"].items():
             owner = self.owner(file)
             if owner is None:

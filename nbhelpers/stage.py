@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from nbhelpers import kernel
 from nbhelpers.errors import HandoffError
-from nbhelpers.files import check_name, describe, problem
+from nbhelpers.files import check_name, describe, keep_edited, problem
 from nbhelpers.parity import Report
 from nbhelpers.record import NOTEBOOKS, RECORD, STAGES, Record
 
@@ -156,6 +156,8 @@ def _prepare(
     def commit() -> None:
         # From here until the last line the stage is not done, so that a kill leaves no half-truth.
         os.replace(half, folder / RECORD)
+        for file, wrong in record.changed(stage).items():
+            keep_edited(folder / file, wrong)
         for file in entry["files"]:
             os.replace(writer.folder / file, folder / file)
         for file in touched:

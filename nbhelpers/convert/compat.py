@@ -21,6 +21,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from nbhelpers import kernel
+from nbhelpers.progress import stage
 
 
 @functools.cache
@@ -28,7 +29,8 @@ def tensorflow() -> types.ModuleType:
     """Import and return TensorFlow without its start-up messages, which would bury a cell."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read while it is imported
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-    with _without_standard_error():  # the first lines come before any setting is read
+    # The first lines come before any setting is read.
+    with stage("loading TensorFlow"), _without_standard_error():
         import tensorflow as tf
     tf.get_logger().setLevel(logging.ERROR)
     return tf

@@ -4,6 +4,7 @@
 they refer to each other; `op_histogram(model)` counts the operators.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from google.protobuf.message import EncodeError
 
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.editing.words import attribute_text, dtype_text, shape_text
+from nbhelpers.onnxgraph.external import nbytes
 
 if TYPE_CHECKING:
     import pandas
@@ -166,14 +168,10 @@ class Anatomy:
         rows = []
         for tensor in self.proto.graph.initializer:
             row = {"name": tensor.name, "dtype": interface.dtype(tensor.data_type)}
-            count = 1
-            for size in tensor.dims:
-                count *= size
-            width = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
             row |= {
                 "shape": shape_text(tuple(tensor.dims)),
-                "values": count,
-                "bytes": count * width,
+                "values": math.prod(tensor.dims),
+                "bytes": nbytes(tensor),
             }
             rows.append(row)
         return _table(rows, columns=("name", "dtype", "shape", "values", "bytes"))
@@ -188,7 +186,7 @@ class Anatomy:
                 shape = shape_text(interface.dims(value))
                 lines.append(f"   {kind:<7} {value.name}: {dtype_text(value)} {shape}")
         ops = ", ".join(f"{op} {count}" for op, count in list(op_histogram(self.proto).items())[:6])
-        size = sum(tensor.ByteSize() for tensor in graph.initializer)
+        size = sum(map(nbytes, graph.initializer))
         lines.append(f"   nodes   {len(graph.node)} ({ops})")
         lines.append(f"   weights {len(graph.initializer)} initializers, {size:,} bytes")
         lines.append(f"   values  {len(graph.value_info)} inner tensors with a known shape")

@@ -21,6 +21,7 @@ from nbhelpers.onnxgraph.comparing.activations import save_activations
 from nbhelpers.onnxgraph.comparing.scopes import has_scopes, module_path
 from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Recorded
 from nbhelpers.onnxgraph.comparing.wiring import Wiring
+from nbhelpers.progress import stage
 from nbhelpers.train.forward import tensors
 
 
@@ -35,6 +36,7 @@ class _Call:
     index: int = 0
 
 
+@stage("recording inner tensors")
 def record_activations(
     module: nn.Module,
     onnx_path: str | Path,

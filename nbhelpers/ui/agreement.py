@@ -86,7 +86,8 @@ def _side_by_side(axes: Axes, expected: np.ndarray, actual: np.ndarray, worst: i
     axes.legend(fontsize=8)
     axes.set_title(f"values of sample {worst}, the worst", fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("place")
+    axes.set_xlabel("place in the output")
+    axes.set_ylabel("value")
 
 
 def _errors(axes: Axes, expected: np.ndarray, actual: np.ndarray, tolerance: float) -> None:
@@ -103,7 +104,8 @@ def _errors(axes: Axes, expected: np.ndarray, actual: np.ndarray, tolerance: flo
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(fontsize=8)
     axes.set_title("errors of all values", fontsize=9)
-    axes.set_xlabel("of the largest value")
+    axes.set_xlabel("difference, of the largest value")
+    axes.set_ylabel("how many values")
 
 
 def _scatter(axes: Axes, expected: np.ndarray, actual: np.ndarray) -> None:

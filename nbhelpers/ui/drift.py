@@ -34,11 +34,12 @@ def drift_picture(reports: Mapping[str, LayerReport], title: str = "") -> Figure
 def draw_drift(axes: Axes, reports: Mapping[str, LayerReport], title: str = "") -> None:
     """Draw what `drift_picture` shows into axes of another figure."""
     axes.set_xlabel("tensor, in graph order")
-    axes.set_ylabel("difference, of the largest value")
+    axes.set_ylabel("largest difference,\nof the tensor's largest value")
     axes.set_yscale("log")
-    for label, report in reports.items():
+    for over, (label, report) in enumerate(reports.items(), start=1 - len(reports)):
         heights = [_height(layer.row.relative) for layer in report.layers]
-        (line,) = axes.plot(heights, ".-", linewidth=1, label=label)
+        wide = 1 - 1.3 * over  # what is drawn first is wider, to be seen below what it equals
+        (line,) = axes.plot(heights, ".-", linewidth=wide, markersize=5 + wide, label=label)
         bad = [place for place, layer in enumerate(report.layers) if layer.differs]
         axes.plot(bad, [heights[p] for p in bad], "o", color=line.get_color(), label="_")
         if bad:
@@ -51,7 +52,7 @@ def draw_drift(axes: Axes, reports: Mapping[str, LayerReport], title: str = "") 
     if title:
         axes.set_title(title.replace("$", r"\$"))
     if reports:
-        axes.legend(loc="upper left")
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 
 
 def _height(relative: float) -> float:

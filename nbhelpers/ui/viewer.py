@@ -1,7 +1,7 @@
 """A model file in Netron, beside the notebook; its ops in a table where Netron cannot be shown.
 
-Netron serves on the loopback address only, and refuses to open 180 days after its build: it is
-never the only view. Its server ends with the kernel.
+Netron serves on the loopback address only, which `address` leads a browser to, and refuses to open
+180 days after its build: it is never the only view. Its server ends with the kernel.
 """
 
 import atexit
@@ -14,11 +14,12 @@ from datetime import UTC, datetime, timedelta
 from importlib import util
 from pathlib import Path
 
+from nbhelpers.errors import Refusal
 from nbhelpers.kernel import in_jupyterlab
+from nbhelpers.ui.address import HOST, browser_address
 from nbhelpers.ui.opcount import op_counts
 from nbhelpers.ui.tables import Table, table
 
-HOST = "127.0.0.1"
 LIFETIME = timedelta(days=180)
 """How long after its build Netron still opens."""
 
@@ -28,32 +29,29 @@ _SERVED: dict[tuple[str, int, int], int] = {}
 
 @dataclass(frozen=True)
 class ModelView:
-    """A model file: live in Netron if `port` is not 0, and always as a table of its ops."""
+    """A model file: live in Netron at `url`, if that is not empty; always as a table of its ops."""
 
     path: Path
     summary: Table
     port: int
+    url: str
     height: int
     reason: str
 
-    @property
-    def url(self) -> str:
-        """Where Netron shows the model; empty if it does not."""
-        return f"http://{HOST}:{self.port}/" if self.port else ""
-
     def __repr__(self) -> str:
-        where = f"Netron: {self.url}" if self.port else f"Netron is not shown: {self.reason}"
+        where = f"Netron: {self.url}" if self.url else f"Netron is not shown: {self.reason}"
         return f"{self.summary!r}\n{where}"
 
     def _repr_html_(self) -> str:
         ops = self.summary._repr_html_()
-        if not self.port:
+        if not self.url:
             return f"{ops}<p>Netron is not shown: {html.escape(self.reason)}</p>"
         return (
             f'<iframe src="{self.url}" width="100%" height="{self.height}" '
             f'title="{html.escape(self.path.name)} in Netron" style="border:0"></iframe>'
             f"<details><summary>Nothing drawn? The ops of {html.escape(self.path.name)}</summary>"
-            f"<p>Netron answers on this machine only, at {self.url}</p>{ops}</details>"
+            f"<p>Netron answers at {self.url}; through a tunnel, forward port {self.port} as well."
+            f"</p>{ops}</details>"
         )
 
 
@@ -74,11 +72,25 @@ def netron_view(path: str | Path, *, height: int = 500) -> ModelView:
     rows = [{"op": op, "nodes": count} for op, count in counts.items()]
     size = path.stat().st_size / 1e6
     summary = table(rows, f"{path.name} · {nodes} nodes · {size:.1f} MB")
+    port, url, reason = 0, "", ""
+    try:
+        port, url = _shown(path)
+    except Refusal as error:
+        reason = str(error)
+    return ModelView(path, summary, port, url, height, reason)
+
+
+def _shown(path: Path) -> tuple[int, str]:
+    """Serve a file; return the port, and where a browser finds it.
+
+    Raises:
+        Refusal: it cannot be shown; the sentence says why.
+    """
     reason = _why_not()
     port = 0 if reason else _serve(path)
-    if not reason and not port:
-        reason = "its server did not start."
-    return ModelView(path, summary, port, height, reason)
+    if not port:
+        raise Refusal(reason or "its server did not start.")
+    return port, browser_address(port)
 
 
 def _why_not(now: datetime | None = None) -> str:

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 from nbhelpers.errors import HandoffError
-from nbhelpers.handoff import Handoff, describe
+from nbhelpers.files import describe, edited_name
+from nbhelpers.handoff import Handoff
 from nbhelpers.workbook.plan import ROOT, Notebook, Settings, interpreter
 
 KEY = "nbhelpers"
@@ -40,6 +41,20 @@ def is_fresh(notebook: Notebook, settings: Settings, executed: Path) -> bool:
     except (OSError, ValueError, KeyError, HandoffError):
         return False
     return metadata.get(KEY, {}).get("fingerprint") == fingerprint(notebook, settings)
+
+
+def changed_by_hand(notebook: Notebook, settings: Settings) -> list[str]:
+    """Return a sentence for each file that `notebook` makes again because somebody changed it.
+
+    Raises:
+        HandoffError: `handoff.json` itself was edited.
+    """
+    said = []
+    for file, wrong in Handoff(settings.folder).changed(notebook.stage).items():
+        path = settings.folder / file
+        kept = f"; what is there is kept as {edited_name(path).name}" if path.is_file() else ""
+        said.append(f"{file} {wrong}: {notebook.title} makes it again{kept}")
+    return said
 
 
 def _sources(package: Path) -> list[tuple[str, str]]:

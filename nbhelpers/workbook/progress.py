@@ -48,6 +48,10 @@ class Progress:
         self._head = f"{notebook.title:<16} {notebook.kernel:<8}"
         self._say("up to date", last=True)
 
+    def said(self, sentence: str) -> None:
+        """Say something about the notebook that comes next."""
+        self._stream.write(f"{sentence}\n")
+
     def _say(self, text: str, *, last: bool) -> None:
         line = f"{self._head} {text}"
         if self._live:

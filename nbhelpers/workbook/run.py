@@ -22,7 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from nbhelpers.errors import Refusal
 from nbhelpers.handoff import Handoff, explained, locked, write_text
-from nbhelpers.workbook.fresh import KEY, fingerprint, is_fresh
+from nbhelpers.workbook.fresh import KEY, changed_by_hand, fingerprint, is_fresh
 from nbhelpers.workbook.plan import ROOT, Notebook, Settings, find_notebooks
 from nbhelpers.workbook.progress import Progress
 
@@ -66,6 +66,8 @@ def run(settings: Settings, *, progress: Progress | None = None, again: bool = F
             if not again and is_fresh(notebook, settings, copy):
                 progress.kept(notebook)
             else:
+                for sentence in changed_by_hand(notebook, settings):
+                    progress.said(sentence)
                 run_notebook(notebook, settings, copy, progress=progress)
     return Handoff(settings.folder)
 

@@ -57,8 +57,26 @@ def test_a_stage_without_specs_says_who_must_record_them(handoff):
     ],
 )
 def test_a_missing_file_names_the_notebook_that_makes_it(handoff, file, notebook):
+    handoff.folder.mkdir()
     with pytest.raises(HandoffError, match=f"is missing. Run the notebook {notebook}"):
         handoff.read(file)
+
+
+def test_a_handoff_that_does_not_exist_is_a_wrong_name_and_no_missing_stage(handoff, export):
+    other, parent = Handoff(handoff.folder.with_name("model2")), handoff.folder.parent
+    begin = "run the notebook 01_export to begin it."
+    with pytest.raises(HandoffError) as caught:
+        other.golden()
+    said = f"There is no handoff 'model2' in {parent}, nor any other; {begin}"
+    assert str(caught.value) == said
+    export(handoff)
+    with pytest.raises(HandoffError) as caught:
+        other.require("surgery")
+    assert str(caught.value) == (
+        f"There is no handoff in {parent} named 'model2'. The closest are 'model'. "
+        f"Choose another NAME, or {begin}"
+    )
+    assert not other.folder.exists()
 
 
 def test_an_unknown_file_names_the_closest(handoff, export):

@@ -51,11 +51,21 @@ def test_the_last_bits_of_a_measurement_are_not_other_work(handoff, snapshot):
     assert snapshot(handoff.folder) == before
 
 
-def test_a_changed_file_is_mended_by_the_same_work(handoff, export):
+def test_a_changed_file_is_mended_by_the_same_work_and_kept_beside_it(handoff, export):
     export(handoff)
-    (handoff.folder / "exported.onnx").write_bytes(b"ONNX")
+    for number, mine in enumerate((b"ONNX", b"longer than before")):
+        (handoff.folder / "exported.onnx").write_bytes(mine)
+        kept = f"exported.onnx.edited{number or ''}"
+        with pytest.warns(
+            UserWarning, match=f"exported.onnx .*; it is made again, and kept as {kept}"
+        ):
+            export(handoff)
+        assert state(handoff) == "done"
+        assert (handoff.folder / kept).read_bytes() == mine
+        assert handoff.read("exported.onnx").read_bytes() == b"onnx"
+    (handoff.folder / "exported.onnx").unlink()
     export(handoff)
-    assert state(handoff) == "done"
+    assert state(handoff) == "done" and len(list(handoff.folder.glob("*.edited*"))) == 2
 
 
 def test_a_stage_replaces_its_own_files_and_leaves_the_others(handoff, export, surgery):

@@ -22,7 +22,7 @@ import onnx.parser
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from nbhelpers.handoff import NOTEBOOKS
+from nbhelpers.handoff import NOTEBOOKS, Handoff
 from nbhelpers.workbook.plan import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -169,6 +169,7 @@ def run_all_cells(page: Page) -> list[dict]:
 
 def shot(page: Page, name: str) -> None:
     SHOTS.mkdir(parents=True, exist_ok=True)
+    expect(page.locator("#jupyterlab-splash")).to_have_count(0)  # it also covers a change of theme
     page.screenshot(path=SHOTS / f"{name}.png")
 
 
@@ -183,10 +184,10 @@ def test_a_notebook_opens_on_its_kernel_and_runs_to_its_end(browser, lab, sample
     kernel = nbformat.read(notebooks / f"{title}.ipynb", 4).metadata.kernelspec.name
     names = list(NOTEBOOKS)
     upstream = names[: names.index(STAGES[title])] if title in STAGES else names
-    folder = notebooks.parent / "handoffs" / sample.name
+    handoff = Handoff(notebooks.parent / "handoffs" / sample.name)
     for file in ("handoff.json", *(file for stage in upstream for file in sample.files(stage))):
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(sample.folder / file, folder / file)
+        (handoff.folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(sample.folder / file, handoff.folder / file)
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     problems = open_notebook(page, lab, f"{title}.ipynb")
     assert kernel_of(lab, f"{title}.ipynb") == kernel
@@ -197,6 +198,23 @@ def test_a_notebook_opens_on_its_kernel_and_runs_to_its_end(browser, lab, sample
     assert len(cells) >= 10
     assert problems == []
     page.close()
+    if title in STAGES:
+        same_as_headless(handoff, sample, STAGES[title])
+
+
+def same_as_headless(interactive: Handoff, headless: Handoff, stage: str) -> None:
+    """A notebook run by a person leaves what the runner's leaves: file by file, byte by byte.
+
+    The files of the stage were not there before, so `require` finds none but those of this run.
+    Latencies are taken over from the record, so that even the report and its sum are the same.
+    """
+    seen, expected = (each.require(stage) for each in (interactive, headless))
+    for part in ("files", "reads", "versions", "facts"):
+        assert seen[part] == expected[part], part
+    inner = "debug/activations.npz"  # beside the stages: what 01 records for 07
+    if stage == "export":
+        paths = (each.folder / inner for each in (interactive, headless))
+        assert len({path.read_bytes() for path in paths}) == 1
 
 
 MODEL = """
@@ -225,12 +243,18 @@ SHOWN = [
 ]
 
 
+HUB = 'import os\n\nos.environ["JUPYTERHUB_SERVICE_PREFIX"] = "/"'
+"""Makes the kernel believe that JupyterLab is remote: Netron's page then goes through its proxy."""
+
+
 @pytest.mark.parametrize("kernel", ["train", "convert"])
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_what_the_helpers_show_is_seen(browser, lab, kernel, theme):
+    """In the dark JupyterLab is remote, so that Netron is seen in both ways on both kernels."""
     _, _, notebooks = lab
     onnx.save(onnx.parser.parse_model(MODEL), notebooks / "tiny.onnx")
-    write_cells(notebooks / "shown.ipynb", kernel, SHOWN)
+    remote = theme.endswith("Dark")
+    write_cells(notebooks / "shown.ipynb", kernel, [HUB, *SHOWN] if remote else SHOWN)
     page = browser.new_page(viewport={"width": 1400, "height": 1500})
     problems = open_notebook(page, lab, "shown.ipynb")
     page.evaluate(THEME, theme)
@@ -242,7 +266,9 @@ def test_what_the_helpers_show_is_seen(browser, lab, kernel, theme):
     drawn.wait_for(timeout=60_000)
     assert drawn.bounding_box()["width"] > 100
     assert page.locator(".jp-RenderedImage img").count() == 1  # the histogram, once
-    frame = page.frame_locator("iframe[title='tiny.onnx in Netron']")
+    netron = "iframe[title='tiny.onnx in Netron']"
+    assert ("/proxy/" in page.locator(netron).get_attribute("src")) == remote
+    frame = page.frame_locator(netron)
     frame.get_by_role("button", name="Accept").click(timeout=60_000)  # it asks for consent first
     frame.locator("svg text", has_text="Relu").first.wait_for(timeout=60_000)
     name = f"shown_{kernel}_{theme.rpartition(' ')[2].lower()}"

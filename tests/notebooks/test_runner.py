@@ -86,6 +86,24 @@ def test_six_notebooks_on_two_kernels_make_one_handoff(settings):
     assert artefacts(handoff) == made
 
 
+def test_a_file_that_was_edited_by_hand_is_made_again_and_kept(settings):
+    handoff = run(settings())
+    made = artefacts(handoff)
+    for file, text in {"prepared.onnx": "my own surgery", "graph/tf2/frozen.pb": None}.items():
+        path = handoff.folder / file
+        path.unlink() if text is None else path.write_text(text)
+    log = io.StringIO()
+    run(settings(), progress=Progress(log))
+    lines = log.getvalue().splitlines()
+    assert (
+        "prepared.onnx has 14 bytes and had 8 when it was recorded: 02_surgery makes it again; "
+        "what is there is kept as prepared.onnx.edited"
+    ) in lines
+    assert "graph/tf2/frozen.pb is gone: 03_conversion makes it again" in lines
+    assert (handoff.folder / "prepared.onnx.edited").read_text() == "my own surgery"
+    assert artefacts(Handoff(handoff.folder)) == made
+
+
 def test_a_cell_that_fails_ends_the_run_with_its_own_sentence(tiny, tmp_path, workbook, outputs):
     cell = "from nbhelpers.errors import GraphError\nraise GraphError(\"Node 'x' has no input.\")"
     folder = tiny({"surgery": cell})

@@ -39,6 +39,8 @@ def test_the_repr_is_the_outline(chain):
     text = repr(onnxgraph.anatomy(chain))
     assert "input   x: float32 batch × 2 × 3" in text
     assert "nodes   3 (Add 1, Relu 1, Reshape 1)" in text
+    sizes = onnxgraph.weight_sizes(chain)["bytes"]
+    assert f"weights {len(sizes)} initializers, {sizes.sum():,} bytes" in text
 
 
 def test_arrows_leave_weights_out(chain):

@@ -20,6 +20,9 @@ KERNELS = {
 
 MAX_CELLS = 60
 MAX_LINES = 25
+MAX_BYTES = 500_000
+CAPTURE = re.compile(r"\bOutput\(|\binteract(ive|ive_output|_manual)?\(")
+"""Widgets that capture what is printed: a headless run hangs on them."""
 CARD = ("kernel", "reads", "writes", "minutes", "you will be able to")
 EMPTY_HEADINGS = {"introduction", "setup", "code", "results", "conclusion", "summary", "overview"}
 SHELL = re.compile(r"^\s*(!|%%?(pip|conda|bash|sh|sx|system|script|cd|env)\b)|get_ipython\(", re.M)
@@ -117,6 +120,8 @@ def about_cells(cells, code):
             yield f"code cell {index} has {lines} lines; at most {MAX_LINES} are read"
         if not text.strip():
             yield f"code cell {index} is empty"
+        if CAPTURE.search(text):
+            yield f"code cell {index} captures output in a widget, which stalls headless runs"
         if "raises-exception" in tags(cell):
             yield f"code cell {index} is tagged raises-exception: papermill stops there; use try"
         if re.search(
@@ -183,6 +188,7 @@ def test_there_are_the_notebooks_of_the_six_stages_and_those_beside_them():
 
 @pytest.mark.parametrize("path", books(), ids=lambda path: path.stem)
 def test_a_notebook_has_the_form(path):
+    assert path.stat().st_size <= MAX_BYTES
     assert list(complaints(path.stem, json.loads(path.read_text(encoding="utf-8")))) == []
 
 
@@ -251,6 +257,7 @@ def test_a_good_notebook_has_no_complaints():
         (5, "x\n" * 30, "has 31 lines"),
         (5, "", "is empty"),
         (5, "x = (", "is not Python"),
+        (5, "widgets.interact(f, x=1)", "captures output in a widget"),
         (5, "warnings.filterwarnings('ignore')", "hides every warning"),
         (6, "## If this fails", "has no table message"),
         (6, "## Trouble", "it has no section 'If this fails'"),

@@ -1,8 +1,11 @@
 """Tables, pictures and views: right as text, as HTML, headless and in JupyterLab."""
 
+import http.server
+import json
 import os
 import subprocess
 import sys
+import threading
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +24,7 @@ from nbhelpers.ui import (
     table,
     viewer,
 )
+from nbhelpers.ui.address import browser_address
 from nbhelpers.ui.opcount import op_counts
 
 ROOT = Path(__file__).parents[2]
@@ -154,6 +158,61 @@ def test_in_jupyterlab_a_view_is_netron_on_the_loopback_address(model, monkeypat
     with urllib.request.urlopen(view.url, timeout=30) as page:
         assert b"netron" in page.read().lower()
     assert netron_view(model).port == view.port  # one server for one file
+
+
+@pytest.fixture
+def remote(tmp_path, monkeypatch):
+    """A Jupyter server that listens to other machines; `said` sets what it answers."""
+    said = {"status": 403}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            said["path"] = self.path
+            self.send_error(said["status"])
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/user/me/"
+    about = {"hostname": "0.0.0.0", "base_url": "/user/me/", "url": url}
+    (tmp_path / "jpserver-17.json").write_text(json.dumps(about))
+    for name, value in {"JPY_PARENT_PID": "17", "JUPYTER_RUNTIME_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebook")
+    yield said
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_remote_jupyterlab_carries_netron_below_its_own_address(model, remote):
+    view = netron_view(model)
+    assert view.url == f"/user/me/proxy/{view.port}/"
+    assert remote["path"].startswith("/user/me/lab/extensions/@jupyterhub/jupyter-server-proxy/")
+    assert f'<iframe src="{view.url}"' in view._repr_html_()
+    assert f"forward port {view.port} as well" in view._repr_html_()
+
+
+def test_a_remote_jupyterlab_that_carries_nothing_leaves_the_table(model, remote):
+    remote["status"] = 404
+    view = netron_view(model)
+    said = (
+        "Netron is not shown: JupyterLab runs on another machine, and the environment that runs it"
+    )
+    assert (
+        said in repr(view) and "<iframe" not in view._repr_html_() and "<td" in view._repr_html_()
+    )
+
+
+def test_beside_jupyterlab_or_without_one_netron_is_opened_itself(remote, tmp_path, monkeypatch):
+    about = tmp_path / "jpserver-17.json"
+    about.write_text(about.read_text().replace("0.0.0.0", "localhost"))
+    assert browser_address(99) == "http://127.0.0.1:99/"
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/me/")
+    assert browser_address(99) == "/user/me/proxy/99/"
+    about.unlink()
+    assert browser_address(99) == "http://127.0.0.1:99/"
 
 
 def test_where_netron_is_missing_or_too_old_the_reason_is_said(model, monkeypatch):

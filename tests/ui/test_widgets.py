@@ -148,7 +148,7 @@ def test_what_cannot_be_drawn_is_said(expected, actual, words):
 
 def test_a_dashboard_begins_with_the_worst_and_follows_the_choice(cases, given):
     shown = parity_dashboard(cases, given)
-    assert shown.static.get_suptitle().startswith("wrong, batch5, digit · mismatch")
+    assert shown.static.get_suptitle().startswith("wrong · case batch5 · output digit · mismatch")
     panel = shown.panel
     assert (panel.run.value, panel.case.value, panel.output.value) == ("wrong", "batch5", "digit")
     assert "labels agree in 4 of 5" in panel.overview.value

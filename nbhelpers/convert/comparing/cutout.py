@@ -117,7 +117,7 @@ def _tensorflow_piece(folder: Path, found: Difference, source: GraphSource, side
     path = save_graph_def(graph_def, folder / ("reference.pb", "piece.pb")[side])
     return {
         "file": path.name,
-        "runtime": source.title,
+        "runtime": source.runtime.title,
         "side": _side(side),
         "inputs": inputs,
         "name": found.layer.name,

@@ -37,10 +37,10 @@ class GraphSource:
     free_layout = True
     restarts = True
 
-    def __init__(self, runtime: Runtime, tensors: Mapping[str, str]) -> None:
-        """Take a runtime that holds the graph, and ONNX name → TensorFlow tensor."""
+    def __init__(self, runtime: Runtime, tensors: Mapping[str, str], name: str = "") -> None:
+        """Take a runtime that holds the graph, ONNX name → TensorFlow tensor, the graph's name."""
         self.runtime = runtime
-        self.title = runtime.title
+        self.title = f"{name} on {runtime.title}" if name else runtime.title
         self._tensors = dict(tensors)
         self.names = tuple(self._tensors)
 
@@ -116,7 +116,8 @@ def traced(
     inputs = [name for name in source.names if name not in source.wiring.makers]
     found = _by_name(source.names, inputs, held)
     own = getattr(graph, "tensors", {})  # a conversion knows what it made
-    return GraphSource(held, {**_recorded(graph, held), **found, **own, **names})
+    file = "/".join(Path(graph).parts[-2:]) if isinstance(graph, str | Path) else ""
+    return GraphSource(held, {**_recorded(graph, held), **found, **own, **names}, file)
 
 
 def _here(graph: "Graph") -> Runtime:

@@ -29,6 +29,9 @@ Point = tuple[float, float]
 
 _FIGURE = "display:inline-block;vertical-align:top;margin:8px"
 
+_PLAIN, _MARKED, _LETTERS = "#f4f4f4", "#ffe3a3", "#1f1f1f"
+"""Colours of a box, of one that was changed, and of what stands in them."""
+
 _LONG = 26
 """Signs of a name that fit into a box."""
 
@@ -47,7 +50,7 @@ class Excerpt:
 
     @property
     def svg(self) -> str:
-        """The picture; its lines and letters are grey, which is seen in any theme."""
+        """The picture; dark letters in light boxes and grey lines are seen in any theme."""
         across = max((len(row) for row in self.rows), default=0)
         lanes = self._lanes()
         beside = max((_LANE * len(each) for each in lanes), default=0)
@@ -69,7 +72,7 @@ class Excerpt:
         return (
             f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' "
             f"viewBox='0 0 {width} {height}' color='#777' fill='currentColor' stroke='none' "
-            "font-family='sans-serif' font-size='11'>"
+            "font-family='sans-serif' font-size='12'>"
             f"{''.join(lines)}{''.join(boxes)}{note}</svg>"
         )
 
@@ -231,10 +234,12 @@ def _box(box: Box, place: Point, *, thick: bool) -> str:
         html.escape(text if len(text) <= _LONG else f"…{text[1 - _LONG :]}") for text in box
     )
     round_ = _HIGH / 2 if box[0] in ("input", "output") else 3
+    look = f"fill='{_MARKED if thick else _PLAIN}' stroke-width='{4 if thick else 1}'"
+    middle = f"x='{x + _WIDE / 2:g}' text-anchor='middle'"
     return (
         f"<g><title>{title}</title>"
-        f"<rect x='{x:g}' y='{y:g}' width='{_WIDE}' height='{_HIGH}' rx='{round_:g}' fill='none' "
-        f"stroke='currentColor' stroke-width='{4 if thick else 1}'/>"
-        f"<text x='{x + _WIDE / 2:g}' y='{y + 16:g}' text-anchor='middle' font-weight='bold'>{op}"
-        f"</text><text x='{x + _WIDE / 2:g}' y='{y + 31:g}' text-anchor='middle'>{name}</text></g>"
+        f"<rect x='{x:g}' y='{y:g}' width='{_WIDE}' height='{_HIGH}' rx='{round_:g}' {look} "
+        f"stroke='currentColor'/><g fill='{_LETTERS}'>"
+        f"<text {middle} y='{y + 16:g}' font-weight='bold'>{op}</text>"
+        f"<text {middle} y='{y + 31:g}'>{name}</text></g></g>"
     )

@@ -5,6 +5,7 @@ size that was worked out from it; every node that does is named.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import onnx
 
@@ -127,7 +128,8 @@ def free_dims(
     if references:
         for number, other in enumerate(references, start=1):
             changes.append(f"compared with reference {number}, at its size")
-            reports += same(other, result)
+            title = f"of reference {number}"
+            reports += [replace(r, title=f"{r.title} {title}") for r in same(other, result)]
     else:
         shown = " and ".join(map(str, TIMES))
         changes.append(

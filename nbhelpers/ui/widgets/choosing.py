@@ -71,7 +71,9 @@ def command_lines(parameters: Mapping[str, Any]) -> str:
     given = {name: value for name, value in parameters.items() if value != ""}
     make = [f"{name}={shlex.quote(str(given[name]))}" for name in given if name != "DYNAMIC_BATCH"]
     options = [f"-p {name} {shlex.quote(str(value))}" for name, value in given.items()]
-    lines = ["papermill 01_export.ipynb 01_export.run.ipynb " + " ".join(options)]
+    folder = f"handoffs/{given['NAME']}"
+    executed = f"notebooks/01_export.ipynb {folder}/01_export.ipynb"
+    lines = [f"mkdir -p {folder}\npapermill --cwd notebooks {executed} {' '.join(options)}"]
     if given["DYNAMIC_BATCH"]:  # make has no variable for it
         lines.insert(0, "make handoff " + " ".join(make))
     return "\n\n".join(lines)
@@ -109,7 +111,8 @@ class ModelPanel:
     def _meaning(self, source: "ModelSource") -> str:
         cell, commands = parameter_cell(self.parameters), command_lines(self.parameters)
         self.lines.value = (
-            f"the parameters cell{text_block(cell)}the same from a shell{text_block(commands)}"
+            f"the parameters cell{text_block(cell)}the same from a shell, at the top of the "
+            f"checkout (papermill is in the environment th){text_block(commands)}"
         )
         return text_block(repr(source))
 

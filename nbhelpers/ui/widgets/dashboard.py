@@ -89,7 +89,7 @@ class Board:
         return parity_picture(
             expected,
             actual,
-            f"{run}, {case}, {output}",
+            f"{run} · case {case} · output {output}",
             sample=inputs[0] if inputs else None,
             drift=self.drift,
             tolerance=self.tolerance,
@@ -106,7 +106,7 @@ class Board:
             for run, by_case in self.given.items()
             for output in by_case.get(case, {})
         ]
-        return table(rows, f"{case}, against the reference")
+        return table(rows, f"case {case}, against the reference")
 
 
 class Dashboard:
@@ -121,8 +121,8 @@ class Dashboard:
         self.output = ipywidgets.Dropdown(description="output")
         self.overview = ipywidgets.HTML()
         self.picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
-        for each in (self.run, self.case, self.output):
-            each.layout.width = "270px"
+        for each, width in ((self.run, 410), (self.case, 200), (self.output, 200)):
+            each.layout.width, each.style.description_width = f"{width}px", "50px"
         choices = ipywidgets.HBox(
             [self.run, self.case, self.output], layout=ipywidgets.Layout(flex_flow="row wrap")
         )

@@ -119,7 +119,9 @@ class Explorer:
             ipywidgets.HBox([self.name, self.op, self.shape], layout=filters),
             ipywidgets.HBox([self.order, self.down, self.page, self.count], layout=filters),
             *(self.header, self.rows, self.facts, titles, both),
-            ipywidgets.HBox([self.fetch, self.value]),
+            ipywidgets.HBox(
+                [self.fetch, self.value], layout=ipywidgets.Layout(align_items="center")
+            ),
             self.histogram,
         )
         for each in (self.name, self.op, self.shape, self.order):

@@ -20,11 +20,14 @@ STYLE = """<style>
   font-family: var(--jp-code-font-family, monospace); font-size: 12px; }
 .nbh-pre pre { font-family: var(--jp-code-font-family, monospace) !important;
   font-size: 12px !important; line-height: 1.35; margin: 0; white-space: pre-wrap;
-  overflow-wrap: anywhere; color: var(--jp-content-font-color1); }
+  word-break: normal; overflow-wrap: anywhere; color: var(--jp-content-font-color1); }
 .nbh-head pre { white-space: pre; overflow: hidden; padding-left: 3px; }
 .nbh-pre .widget-html-content { overflow-wrap: anywhere; }
+.nbh table { border-collapse: collapse; margin: 6px 0; }
+.nbh caption { text-align: left; font-weight: bold; }
+.nbh th, .nbh td { padding: 2px 16px 2px 0; line-height: 1.4; vertical-align: top; }
 </style>"""
-"""Letters of one width for rows and code; the colours are the theme's."""
+"""Letters of one width for rows and code, tables with room; the colours are the theme's."""
 
 
 class Panel(Protocol):
@@ -110,4 +113,6 @@ def answer(place: ipywidgets.HTML, step: Callable[[], str]) -> None:
 
 def stacked(*children: ipywidgets.Widget) -> ipywidgets.VBox:
     """Return widgets below each other, with the style of this package."""
-    return ipywidgets.VBox([ipywidgets.HTML(STYLE), *children])
+    box = ipywidgets.VBox([ipywidgets.HTML(STYLE), *children])
+    box.add_class("nbh")
+    return box

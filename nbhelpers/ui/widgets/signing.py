@@ -205,7 +205,7 @@ class Builder:
 def _build_line(signature: "Signature", name: str) -> str:
     """Return the call that does the same without a click."""
     return (
-        f'# the same without a click\nbuild_saved_model("frozen.pb", "{EXPORT}", '
-        f"signature={name!r},\n    inputs={dict(signature.inputs)},\n"
-        f"    outputs={dict(signature.outputs)})"
+        f'# the same without a click\nbuild_saved_model(\n    "frozen.pb", "{EXPORT}",\n'
+        f"    signature={name!r},\n    inputs={dict(signature.inputs)},\n"
+        f"    outputs={dict(signature.outputs)},\n)"
     )

@@ -1,0 +1,67 @@
+"""Where a person's browser finds a port of this machine: on the loopback, or through JupyterLab.
+
+Beside JupyterLab a browser opens the port itself. Where JupyterLab listens to other machines, or
+runs in a JupyterHub, jupyter-server-proxy carries the port below JupyterLab's own address, behind
+its password.
+"""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from nbhelpers.errors import Refusal
+
+HOST = "127.0.0.1"
+"""What is served here listens to this machine alone."""
+
+_EXTENSION = "lab/extensions/@jupyterhub/jupyter-server-proxy/package.json"
+_LOOPBACK = ("localhost", HOST, "::1")
+
+
+def browser_address(port: int) -> str:
+    """Return the address at which a browser finds a port that listens to the loopback alone.
+
+    Raises:
+        Refusal: JupyterLab is remote, and carries no ports; the sentence says what is missing.
+    """
+    server = _server()
+    if not _is_remote(server):
+        return f"http://{HOST}:{port}/"
+    if not _has_proxy(server):
+        raise Refusal(
+            "JupyterLab runs on another machine, and the environment that runs it lacks "
+            "jupyter-server-proxy; run `make setup` there."
+        )
+    return f"{server['base_url']}proxy/{port}/"
+
+
+def _server() -> dict[str, Any]:
+    """Return what the Jupyter server that started this kernel wrote down of itself, or {}."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    about = Path(jupyter_runtime_dir()) / f"jpserver-{os.environ.get('JPY_PARENT_PID')}.json"
+    try:
+        return json.loads(about.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _is_remote(server: dict[str, Any]) -> bool:
+    if not server:
+        return False
+    return "JUPYTERHUB_SERVICE_PREFIX" in os.environ or server["hostname"] not in _LOOPBACK
+
+
+def _has_proxy(server: dict[str, Any]) -> bool:
+    """Whether the server has the extension, one file of which it shows without a password."""
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        directly.open(f"{server['url']}{_EXTENSION}", timeout=5).close()
+    except urllib.error.HTTPError as error:
+        return error.code != 404
+    except OSError:
+        return True  # not seen from this machine (its name, its certificate): a browser may see it
+    return True
