@@ -25,7 +25,7 @@ def test_a_fault_is_found_and_shown_again_there(deep, legacy, runtime, node, tmp
     source = convert.traced(graph, deep, runtime=runtime)
     report = convert.compare_layers(deep, source, feeds)
     title = f"TensorFlow {runtime.removeprefix('tf')}."
-    assert report.ok and report.title.startswith(title)
+    assert report.ok and report.title.startswith(f"{graph.parent.name}/{graph.name} on {title}")
     assert {"active", "pooled", "joined", "scores", "best"} <= {each.name for each in report.layers}
     with pytest.raises(GraphError, match=rf"{title}\d cannot compute the graph"):
         source.tensors(["scores"], {"images": seeded(1, 4, 16, 16)})
@@ -36,7 +36,7 @@ def test_a_fault_is_found_and_shown_again_there(deep, legacy, runtime, node, tmp
     folder = tmp_path / "cut"
     found = convert.first_difference(deep, wrong, feeds, runtime=runtime, folder=folder)
     assert node in found.nodes and set(found.nodes) <= {node, "stem", "stem_relu"}
-    assert found.confirmed and found.healed and found.title == report.title
+    assert found.confirmed and found.healed and report.title.endswith(f" on {found.title}")
     (python,) = (each.python for each in legacy if each.name == runtime)
     done = layers.shown_again(folder, python)
     assert done.returncode == 1, done.stdout + done.stderr
