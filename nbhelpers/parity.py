@@ -192,7 +192,7 @@ def _compare_one(name: str, expected: Any, actual: Any, tolerance: float) -> Row
     where = np.unravel_index(int(difference.argmax()), difference.shape) if difference.ndim else ()
     note = "" if good else f"off by {largest:.3g} at {tuple(map(int, where))}"
     if labels is False:
-        good, note = False, (note + " labels differ").strip()
+        good, note = False, ", ".join(filter(None, [note, "labels differ"]))
     return Row(name, "ok" if good else "mismatch", largest, scale, labels, note)
 
 

@@ -105,6 +105,11 @@ def _dtype(name: str, text: str) -> str:
         dtype = None
     if dtype is None or dtype.kind not in "fiubc":
         raise Refusal(f"{name!r} in {text!r} is not a numpy dtype such as float32.")
+    if dtype.name != name and not re.search(r"\d", name):  # "float" is 32 bits to PyTorch
+        raise Refusal(
+            f"{name!r} in {text!r} does not say how many bits it has, and numpy takes it for "
+            f"{dtype.name}; write {dtype.name}, or another dtype such as float32."
+        )
     return dtype.name
 
 

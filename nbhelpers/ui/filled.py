@@ -57,6 +57,6 @@ def _facts(stages: Mapping[str, Mapping]) -> dict[str, object]:
 
 def _rewrites(fact: Mapping) -> list[str]:
     return [
-        f"{each['op']} {each['change']} ({each['nodes']} nodes): {each['reason']}"
+        f"{each['op']} {each['change']} ({each['nodes']}×): {each['reason']}"
         for each in fact["rewrites"]
     ]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 
 from nbhelpers import convert, onnxgraph
 from nbhelpers.convert.proving import artefacts, prove, runtimes, seal
+from nbhelpers.convert.savedmodels import serving
 from nbhelpers.errors import ConversionError
 from nbhelpers.golden import Case, save_golden
 from tests.convert.models import seeded
@@ -157,3 +159,22 @@ def test_proofs_that_say_the_same_keep_their_latency():
     entry["facts"]["proofs"][0]["relative"] = 0.5
     assert prove.settled([proof], entry)[0].latency_ms == 5.0
     assert prove.settled([proof], None) == (proof,)
+
+
+def test_the_lines_for_the_receiver_run_as_they_are(folder):
+    home, promises = folder
+    lines = serving.snippets(home, promises)
+    assert list(lines) == [
+        f"savedmodel/{target}/1: {what}"
+        for target in ("tf1.4", "tf2")
+        for what in ("commands", "client")
+    ]
+    assert "# TensorFlow 1" in lines["savedmodel/tf1.4/1: client"]
+    assert "# TensorFlow 1" not in lines["savedmodel/tf2/1: client"]
+    command = lines["savedmodel/tf2/1: commands"].splitlines()[1]
+    assert "--signature_def serving_default" in command
+    cli = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli"]
+    words = shlex.split(command)[1:]
+    done = subprocess.run([*cli, *words], cwd=home, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Result for output key y" in done.stdout

@@ -51,6 +51,7 @@ def test_a_spec_is_read_and_written_in_one_form(text, spec):
         ("x:float33:1", "'float33' in 'x:float33:1' is not a numpy dtype"),
         ("x:object:1", "'object' in 'x:object:1' is not a numpy dtype"),
         ("x:f4,f4:1", "is not a numpy dtype"),
+        ("x:float:1", "does not say how many bits it has, and numpy takes it for float64; write"),
         ("x:float32:0", "'0' in 'x:float32:0' is not a dim"),
         ("x:float32:-1,3", "'-1' in 'x:float32:-1,3' is not a dim"),
         ("x:float32:1,,3", "'' in 'x:float32:1,,3' is not a dim"),

@@ -5,6 +5,9 @@
     python predict.py picture.jpg --check     also compare with what PyTorch gave for picture.jpg
 
 Runs on Python 3.6 and TensorFlow 1.4 or later, 2.x too.
+
+From file to pixels it takes the steps that are usual for ImageNet models. Whether this model was
+trained with them, its makers know: ask. What --check shows is that they are the same here.
 """
 
 from __future__ import print_function
@@ -32,7 +35,7 @@ MANIFEST = json.loads("""{}""")  # filled in when this script is put into a fold
 
 
 def preprocess(path):
-    """Return the picture as PyTorch saw it: RGB, resized, centre crop, mean/std, NCHW."""
+    """Return the pixels, with ImageNet's usual steps: RGB, resized, centre crop, mean/std, NCHW."""
     steps = MANIFEST["preprocessing"]
     image = Image.open(path).convert("RGB")
     scale = float(steps["resize"]) / min(image.size)

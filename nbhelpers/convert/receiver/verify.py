@@ -179,13 +179,15 @@ def verify(only):
     cases = load_cases()
     here = tuple(int(part) for part in tf.__version__.split(".")[:2])
     loaders = {"frozen": frozen_graph, "savedmodel": saved_model}
-    rows = []
+    rows, left_out = [], set()
     for artefact in MANIFEST["artefacts"]:
         if only and artefact["path"] not in only:
             continue
         if here < tuple(artefact["oldest"]):
-            oldest = ".".join(map(str, artefact["oldest"]))
-            print("  left out: %s, for TensorFlow %s or later" % (artefact["path"], oldest))
+            if artefact["path"] not in left_out:  # it may have several signatures
+                oldest = ".".join(map(str, artefact["oldest"]))
+                print("  left out: %s, for TensorFlow %s or later" % (artefact["path"], oldest))
+            left_out.add(artefact["path"])
             continue
         try:
             run = loaders[artefact["kind"]](tf, artefact)

@@ -13,6 +13,7 @@ from nbhelpers.convert import compat
 from nbhelpers.convert.proving.artefacts import Artefact
 from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel, read_saved_model
 from nbhelpers.errors import unknown_name
+from nbhelpers.golden import load_golden
 from nbhelpers.spec import TensorSpec
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
@@ -96,13 +97,24 @@ def graph_config(
     return triton_config(name, "tensorflow_graphdef", *sides)
 
 
-def command_lines(model: SavedModel, *, path: str, signature: str = SERVING_DEFAULT) -> str:
-    """Return the `saved_model_cli` and TensorFlow Serving lines for a SavedModel at `path`."""
+def command_lines(
+    model: SavedModel,
+    *,
+    path: str,
+    signature: str = SERVING_DEFAULT,
+    arrays: Mapping[str, str] | None = None,
+) -> str:
+    """Return the `saved_model_cli` and TensorFlow Serving lines for a SavedModel at `path`.
+
+    `arrays` maps signature inputs to files, "images.npy" or "golden.npz[batch1/input/images]".
+    """
     if signature not in model.signatures:
         raise unknown_name("signature", signature, model.signatures)
     where, tags = path, ",".join(model.tags)
     base = path.rpartition("/")[0]
-    feeds = ";".join(f"{key}={key}.npy" for key in model.signatures[signature].inputs)
+    files = arrays or {}
+    keys = model.signatures[signature].inputs
+    feeds = ";".join(f"{key}={files.get(key, f'{key}.npy')}" for key in keys)
     return (
         f"saved_model_cli show --dir {where} --tag_set {tags} --signature_def {signature}\n"
         f"saved_model_cli run --dir {where} --tag_set {tags} --signature_def {signature} "
@@ -111,19 +123,25 @@ def command_lines(model: SavedModel, *, path: str, signature: str = SERVING_DEFA
     )
 
 
-def client_code(model: SavedModel, *, path: str, signature: str = SERVING_DEFAULT) -> str:
-    """Return Python that calls the SavedModel at `path`: in TensorFlow 2 and in TensorFlow 1."""
+def client_code(
+    model: SavedModel, *, path: str, signature: str = SERVING_DEFAULT, old: bool = True
+) -> str:
+    """Return Python that calls the SavedModel at `path`: in TensorFlow 2 and, if `old`, in 1."""
     if signature not in model.signatures:
         raise unknown_name("signature", signature, model.signatures)
     entry, where = model.signatures[signature], path
     fed = ", ".join(f"{key}=tf.constant({key})" for key in entry.inputs)
     feed_dict = ", ".join(f'signature.inputs["{key}"].name: {key}' for key in entry.inputs)
     fetch = ", ".join(f'signature.outputs["{key}"].name' for key in entry.outputs)
-    return (
+    new = (
         "# TensorFlow 2\n"
         f'model = tf.saved_model.load("{where}")\n'
-        f'results = model.signatures["{signature}"]({fed})\n\n'
-        "# TensorFlow 1\n"
+        f'results = model.signatures["{signature}"]({fed})\n'
+    )
+    if not old:
+        return new
+    return (
+        f"{new}\n# TensorFlow 1\n"
         "with tf.Session(graph=tf.Graph()) as session:\n"
         f'    loaded = tf.saved_model.loader.load(session, {list(model.tags)}, "{where}")\n'
         f'    signature = loaded.signature_def["{signature}"]\n'
@@ -132,17 +150,24 @@ def client_code(model: SavedModel, *, path: str, signature: str = SERVING_DEFAUL
 
 
 def snippets(folder: str | Path, artefacts: Iterable[Artefact]) -> dict[str, str]:
-    """Return title → lines for the receiver: commands and a client.
+    """Return title → lines for the receiver: commands and a client for each SavedModel.
 
-    Of each SavedModel, the first signature counts.
+    They call the signature that servers take by default, where there is one, on the first inputs
+    of `golden.npz`.
     """
-    found: dict[str, str] = {}
+    chosen: dict[str, Artefact] = {}
     for each in artefacts:
-        if each.kind == "savedmodel" and f"{each.path}: client" not in found:
-            model = read_saved_model(Path(folder) / each.path, tags=each.tags)
-            options = {"path": each.path, "signature": each.signature}
-            found[f"{each.path}: commands"] = command_lines(model, **options)
-            found[f"{each.path}: client"] = client_code(model, **options)
+        first = each.path not in chosen or each.signature == SERVING_DEFAULT
+        if each.kind == "savedmodel" and first:
+            chosen[each.path] = each
+    case = load_golden(Path(folder) / "golden.npz")[0].name
+    found: dict[str, str] = {}
+    for path, each in chosen.items():
+        model = read_saved_model(Path(folder) / path, tags=each.tags)
+        arrays = {key: f"golden.npz[{case}/input/{name}]" for name, key in each.inputs.items()}
+        called = {"path": path, "signature": each.signature}
+        found[f"{path}: commands"] = command_lines(model, **called, arrays=arrays)
+        found[f"{path}: client"] = client_code(model, **called, old=each.target != "tf2")
     return found
 
 

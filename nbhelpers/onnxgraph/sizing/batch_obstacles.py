@@ -126,7 +126,7 @@ def _difference(name: str, seen: Feeds, parts: list[Feeds], work: Work) -> str:
     report = parity.compare({name: rows}, {name: seen[name]}, tolerance=TOLERANCE * 10)
     if report.ok:
         return ""
-    note = report.rows[0].note.removesuffix("labels differ").strip() or "in its labels"
+    note = report.rows[0].note.removesuffix("labels differ").rstrip(", ") or "in its labels"
     return f"at batch {ROWS} its rows differ from those of each row alone, {note}"
 
 
