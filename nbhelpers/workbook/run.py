@@ -99,7 +99,10 @@ def run_notebook(
             said = f"{error.ename}: {_first_line(error.evalue)}"
             raise NotebookFailed(_stopped(notebook, copy, error.exec_count, said)) from error
         except CellTimeoutError as error:
-            said = f"it took longer than {cell_timeout} s"
+            said = (
+                f"it took longer than {cell_timeout} s; run it again while the machine has less "
+                "to do, or by hand in JupyterLab, where no cell is given up"
+            )
             raise NotebookFailed(_stopped(notebook, copy, progress.reached, said)) from error
         except (DeadKernelError, RuntimeError) as error:
             said = f"{_first_line(str(error))} (was there enough memory?)"

@@ -77,6 +77,9 @@ def test_every_exercise_has_a_blank_that_fails_as_given_and_that_its_solution_fi
         check = source(blank).split("not solved yet", 1)[1].split("\n", 1)[-1]
         assert check in source(solution) or "\n" not in source(blank).split("not solved yet", 1)[1]
         assert set(wanted) <= names_bound(source(solution))
+        # There is one place to answer in: no other cell asks for the same name.
+        others = [source(cell) for cell in made["cells"] if cell is not blank]
+        assert not [n for n in wanted if any(f"\n{n} = None" in f"\n{text}" for text in others)]
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
