@@ -33,8 +33,11 @@ def ours(model, target, out):
 def old(folder, target, out):
     from nbhelpers.convert.retarget import retarget
 
+    if not os.path.isdir(folder):
+        return {"failed": "not converted"}
     graph = convert.open_graph(folder).graph.as_graph_def()
     convert.save_graph_def(retarget(served(graph, folder), target).graph_def, out)
+    return {}
 
 
 def served(graph_def, folder):
