@@ -1,10 +1,15 @@
 """The cells of the tables in the report, and the notes below them."""
 
+import textwrap
+
 import results
 from catalogue import MODELS
 
 SAME = 1e-3
 """A difference from onnxruntime, as a share of the largest output, that is no rounding."""
+
+MOST = 200
+"""Characters of a reason that are shown, cut between two words."""
 
 
 def in_order(part):
@@ -78,7 +83,7 @@ def notes(rows):
 
 def _note(each):
     if each.get("failed"):
-        return f"failed: {each['failed']}"
+        return f"failed: {textwrap.shorten(each['failed'], MOST, placeholder=' …')}"
     if wrong(each):
         seen = each["difference"]
         return f"is wrong: {seen if isinstance(seen, str) else f'{seen:.1g} of the largest output'}"
