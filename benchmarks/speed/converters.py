@@ -19,6 +19,8 @@ def ours(verify):
     from nbhelpers.convert import compat
 
     compat.load()
+    from nbhelpers.convert import handlers  # noqa: F401 (onnx-tf's come with its backend, too)
+
     return lambda model, out: convert.onnx2tf(model, f"{out}.pb", target="tf2", verify=verify)
 
 

@@ -19,7 +19,7 @@ from catalogue import BATCHES, MODELS
 from conversion import converted, converted_by
 from processes import OUT
 
-ROUNDS = 6
+ROUNDS = 12
 SECONDS = 0.2
 """How long a contender is measured in each round, about."""
 

@@ -14,7 +14,7 @@ from nbhelpers.convert.graphs.frozen import (
     FrozenGraph,
     computed_from_constants,
     hollowed,
-    without_unread,
+    needed,
 )
 from nbhelpers.convert.graphs.order import in_loops
 from nbhelpers.convert.optables import OpTable
@@ -100,7 +100,7 @@ def retarget(
     result.versions.producer = min(table.producer, graph.hollow.versions.producer or table.producer)
     rewrites = tuple(Rewrite(*key, nodes=count) for key, count in sorted(done.items()))
     fitted = FrozenGraph(result, graph.weights)
-    return Retargeted(target, without_unread(fitted, outputs) if outputs else fitted, rewrites)
+    return Retargeted(target, needed(fitted, outputs) if outputs else fitted, rewrites)
 
 
 def unwritable(graph: FrozenGraph, target: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import onnx
 from onnx import defs, inliner, shape_inference
 
-from nbhelpers.errors import GraphError
+from nbhelpers.errors import GraphError, first_line
 
 ROUNDS = 10
 """How deep ONNX's own functions may stand in each other."""
@@ -45,8 +45,9 @@ def inline_functions(
                 break
             model = _inlined_once(model, versions, keep)
     except (RuntimeError, ValueError) as error:
-        said = str(error).splitlines()[0]
-        raise GraphError(f"The model's functions cannot be inlined: {said}.") from error
+        raise GraphError(
+            f"The model's functions cannot be inlined: {first_line(error)}."
+        ) from error
     return model
 
 

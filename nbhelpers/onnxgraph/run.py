@@ -14,7 +14,7 @@ import onnx
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
-from nbhelpers.errors import GraphError, unknown_name
+from nbhelpers.errors import GraphError, first_line, unknown_name
 from nbhelpers.onnxgraph import external, interface
 from nbhelpers.onnxgraph.files import load, lowest_ir_version
 from nbhelpers.onnxgraph.light import weights_size, with_weights_elsewhere
@@ -196,7 +196,7 @@ def open_session(
             disabled_optimizers=["Pad_Fusion"],
         )
     except _RUNTIME_ERRORS as error:
-        raise GraphError(f"onnxruntime does not load the model: {_first_line(error)}") from error
+        raise GraphError(f"onnxruntime does not load the model: {_said(error)}.") from error
 
 
 def _ort_value(tensor: onnx.TensorProto) -> onnxruntime.OrtValue:
@@ -225,13 +225,12 @@ def run_session(
             raise GraphError(
                 f"The model was stopped after {TIMEOUT:g} s without a result."
             ) from error
-        raise GraphError(f"onnxruntime could not run the model: {_first_line(error)}") from error
+        raise GraphError(f"onnxruntime could not run the model: {_said(error)}.") from error
     finally:
         watch.cancel()
 
 
-def _first_line(error: BaseException) -> str:
+def _said(error: BaseException) -> str:
     """Return the first line of an error without its number and its place in the C++ source."""
-    text = str(error).strip().splitlines()[0]
-    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", first_line(error))
     return re.sub(r"(?:/\S*/)?\w+\.(?:h|cc):\d+ \S+?(?:\(.*?\))? ", "", text)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nbhelpers.errors import ModelError
+from nbhelpers.errors import ModelError, first_line
 from nbhelpers.onnxgraph import examples
 from nbhelpers.spec import TensorSpec
 
@@ -49,12 +49,9 @@ def tensors(module: nn.Module, arguments: Sequence[Tensor]) -> dict[str, Tensor]
             result = module(*arguments)
         except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
             seen = ", ".join(f"{value.dtype} {tuple(value.shape)}" for value in arguments)
-            reason = (
-                str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            )
             raise ModelError(
-                f"{type(module).__name__} does not run on inputs of {seen}: {reason}. Correct "
-                "INPUTS, or the module."
+                f"{type(module).__name__} does not run on inputs of {seen}: {first_line(error)}. "
+                "Correct INPUTS, or the module."
             ) from error
     if isinstance(result, Tensor):
         return {"0": result}

@@ -118,31 +118,39 @@ def computed_from_constants(graph_def: "GraphDef", weights: Collection[str]) -> 
 
     found: set[str] = set()
     for node in graph_def.node:
-        inputs = {source.partition(":")[0].lstrip("^") for source in node.input}
+        inputs = {_maker(source) for source in node.input}
         computed = inputs and inputs <= found and not op_def_registry.get(node.op).is_stateful
         if node.op == "Const" or node.name in weights or computed:
             found.add(node.name)
     return found
 
 
-def without_unread(graph: FrozenGraph, outputs: Collection[str]) -> FrozenGraph:
-    """Return the graph without nodes that nothing reads: no inputs, and none of the outputs.
+def needed(graph: FrozenGraph, outputs: Iterable[str]) -> FrozenGraph:
+    """Return the graph without the nodes that its outputs do not need; inputs stay.
 
     Args:
         graph: a graph.
-        outputs: tensors that stay ("y:0").
+        outputs: tensors ("y:0").
     """
-    nodes = {node.name: node for node in graph.hollow.node}
-    stay = {name.partition(":")[0] for name in outputs}
-    stay |= {n for n, node in nodes.items() if node.op == "Placeholder" and n not in graph.weights}
-    while unread := set(nodes) - stay - _read(nodes.values()):
-        nodes = {name: node for name, node in nodes.items() if name not in unread}
-    hollow = type(graph.hollow)(node=nodes.values(), versions=graph.hollow.versions)
-    return FrozenGraph(hollow, {n: value for n, value in graph.weights.items() if n in nodes})
+    sources = {node.name: [_maker(each) for each in node.input] for node in graph.hollow.node}
+    nodes = graph.hollow.node
+    stay = {n.name for n in nodes if n.op == "Placeholder" and n.name not in graph.weights}
+    reached = [_maker(tensor) for tensor in outputs]
+    while reached:
+        name = reached.pop()
+        if name not in stay:
+            stay.add(name)
+            reached += sources[name]
+    hollow = type(graph.hollow)()
+    hollow.CopyFrom(graph.hollow)
+    del hollow.node[:]
+    hollow.node.extend(node for node in nodes if node.name in stay)
+    return FrozenGraph(hollow, {n: value for n, value in graph.weights.items() if n in stay})
 
 
-def _read(nodes: Iterable["NodeDef"]) -> set[str]:
-    return {each.partition(":")[0].lstrip("^") for node in nodes for each in node.input}
+def _maker(tensor: str) -> str:
+    """Return the node that makes a tensor ("y:1"), or that an input waits for ("^y")."""
+    return tensor.partition(":")[0].lstrip("^")
 
 
 def _fill(new: "NodeDef", placeholder: "NodeDef", value: np.ndarray) -> None:

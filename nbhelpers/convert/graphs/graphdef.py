@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.order import check_nodes
 from nbhelpers.convert.graphs.writing import write_graph
-from nbhelpers.errors import GraphError, unknown_name
+from nbhelpers.errors import GraphError, first_line, unknown_name
 from nbhelpers.spec import TensorSpec
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def import_graph(graph_def: "GraphDef") -> "tf.Graph":
             tf.import_graph_def(copy, name="")
     except (ValueError, KeyError, TypeError, tf.errors.OpError) as error:
         raise GraphError(
-            f"TensorFlow {tf.__version__} refuses the graph: {str(error).splitlines()[0]}"
+            f"TensorFlow {tf.__version__} refuses the graph: {first_line(error)}."
         ) from error
     return graph
 

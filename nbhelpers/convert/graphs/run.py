@@ -8,7 +8,7 @@ import numpy as np
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.graphdef import GraphView, TensorInfo, load_graph_def
-from nbhelpers.errors import GraphError
+from nbhelpers.errors import GraphError, first_line
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -70,8 +70,7 @@ def run_view(
                 raise GraphError(
                     f"The graph's inputs {', '.join(missing)} were not fed."
                 ) from error
-            said = str(getattr(error, "message", error)).splitlines()[0]
-            raise GraphError(f"The graph failed to run: {said}") from error
+            raise GraphError(f"The graph failed to run: {first_line(error)}.") from error
     names = [name.removesuffix(":0") for name in wanted] if fetch is None else list(fetch)
     return dict(zip(names, values, strict=True))
 

@@ -7,7 +7,7 @@ left out: its fused ops exist at run time only and cannot be saved.
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from nbhelpers.convert.graphs.frozen import FrozenGraph, consumers, filled, hollowed
+from nbhelpers.convert.graphs.frozen import FrozenGraph, consumers, filled, hollowed, needed
 from nbhelpers.convert.graphs.order import in_order
 from nbhelpers.convert.optimising import grappler
 from nbhelpers.convert.optimising.layouts import lift_anchors
@@ -42,7 +42,8 @@ def optimise(graph: "FrozenGraph | GraphDef", outputs: Iterable[str]) -> FrozenG
     Raises:
         ConversionError: Grappler crashed, failed or hung.
     """
-    graph = hollowed(graph)
+    outputs = list(outputs)
+    graph = needed(hollowed(graph), outputs)
     readers = consumers(graph.hollow, graph.weights)
     apart = {n: v for n, v in graph.weights.items() if readers[n] <= _AS_THEY_ARE}
     folded = {n: v for n, v in graph.weights.items() if n not in apart}

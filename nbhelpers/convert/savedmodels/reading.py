@@ -11,7 +11,7 @@ import numpy as np
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.graphdef import GraphView, load_graph_def
 from nbhelpers.convert.graphs.order import check_nodes
-from nbhelpers.errors import GraphError, unknown_name
+from nbhelpers.errors import GraphError, first_line, unknown_name
 from nbhelpers.spec import TensorSpec
 
 if TYPE_CHECKING:
@@ -194,5 +194,4 @@ def _refusals(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = str(getattr(error, "message", error)).strip() or type(error).__name__
-        raise GraphError(f"{what}: {said.splitlines()[0]}") from error
+        raise GraphError(f"{what}: {first_line(error)}.") from error
