@@ -16,7 +16,7 @@ from nbhelpers.convert.graphs.frozen import (
     hollowed,
     needed,
 )
-from nbhelpers.convert.graphs.order import in_loops
+from nbhelpers.convert.graphs.order import in_loops, maker
 from nbhelpers.convert.optables import OpTable
 from nbhelpers.convert.rules import RULES, UNTIL, Shapes
 from nbhelpers.errors import ConversionError
@@ -204,7 +204,7 @@ def _bind(nodes: list["NodeDef"], replaced: "NodeDef") -> None:
     """Make new constants inside a loop run in each of its rounds, with the node that they serve."""
     for new in nodes:
         if new.op == "Const" and not new.input:
-            new.input.append("^" + replaced.input[0].partition(":")[0].lstrip("^"))
+            new.input.append("^" + maker(replaced.input[0]))
 
 
 def _known(node: "NodeDef", table: OpTable) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nbhelpers.convert.graphs.graphdef import op_histogram
+from nbhelpers.convert.graphs.order import maker
 from nbhelpers.convert.graphs.writing import write_graph
 
 if TYPE_CHECKING:
@@ -106,9 +107,9 @@ def consumers(graph_def: "GraphDef", names: Collection[str]) -> dict[str, set[tu
     found: dict[str, set[tuple[str, int]]] = {name: set() for name in names}
     for node in graph_def.node:
         for index, source in enumerate(node.input):
-            maker = source.partition(":")[0]
-            if maker in found:
-                found[maker].add((node.op, index))
+            name = source.partition(":")[0]
+            if name in found:
+                found[name].add((node.op, index))
     return found
 
 
@@ -118,7 +119,7 @@ def computed_from_constants(graph_def: "GraphDef", weights: Collection[str]) -> 
 
     found: set[str] = set()
     for node in graph_def.node:
-        inputs = {_maker(source) for source in node.input}
+        inputs = {maker(source) for source in node.input}
         computed = inputs and inputs <= found and not op_def_registry.get(node.op).is_stateful
         if node.op == "Const" or node.name in weights or computed:
             found.add(node.name)
@@ -132,10 +133,10 @@ def needed(graph: FrozenGraph, outputs: Iterable[str]) -> FrozenGraph:
         graph: a graph.
         outputs: tensors ("y:0").
     """
-    sources = {node.name: [_maker(each) for each in node.input] for node in graph.hollow.node}
+    sources = {node.name: [maker(each) for each in node.input] for node in graph.hollow.node}
     nodes = graph.hollow.node
     stay = {n.name for n in nodes if n.op == "Placeholder" and n.name not in graph.weights}
-    reached = [_maker(tensor) for tensor in outputs]
+    reached = [maker(tensor) for tensor in outputs]
     while reached:
         name = reached.pop()
         if name not in stay:
@@ -146,11 +147,6 @@ def needed(graph: FrozenGraph, outputs: Iterable[str]) -> FrozenGraph:
     del hollow.node[:]
     hollow.node.extend(node for node in nodes if node.name in stay)
     return FrozenGraph(hollow, {n: value for n, value in graph.weights.items() if n in stay})
-
-
-def _maker(tensor: str) -> str:
-    """Return the node that makes a tensor ("y:1"), or that an input waits for ("^y")."""
-    return tensor.partition(":")[0].lstrip("^")
 
 
 def _fill(new: "NodeDef", placeholder: "NodeDef", value: np.ndarray) -> None:

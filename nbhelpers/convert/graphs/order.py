@@ -39,7 +39,7 @@ def in_loops(graph_def: "GraphDef") -> set[str]:
     depths: dict[str, int] = {}
     for name in _ordered(graph_def):
         node = nodes[name]
-        depth = max((depths.get(_maker(source), 0) for source in node.input), default=0)
+        depth = max((depths.get(maker(source), 0) for source in node.input), default=0)
         depths[name] = depth + {"Enter": 1, "Exit": -1}.get(node.op, 0)
     return {name for name, depth in depths.items() if depth > 0}
 
@@ -90,7 +90,7 @@ def _sources(graph_def: "GraphDef") -> dict[str, set[str]]:
     if len(nodes) < len(graph_def.node):
         name = Counter(node.name for node in graph_def.node).most_common(1)[0][0]
         raise GraphError(f"The graph has several nodes named {name!r}.")
-    sources = {name: {_maker(each) for each in node.input} for name, node in nodes.items()}
+    sources = {name: {maker(each) for each in node.input} for name, node in nodes.items()}
     for name, makers in sources.items():
         missing = next((maker for maker in makers if maker not in nodes), None)
         if missing is not None:
@@ -103,6 +103,6 @@ def _sources(graph_def: "GraphDef") -> dict[str, set[str]]:
     return sources
 
 
-def _maker(reference: str) -> str:
+def maker(reference: str) -> str:
     """Return the node that an input reference ("name", "name:1", "^name") names."""
     return reference.partition(":")[0].removeprefix("^")

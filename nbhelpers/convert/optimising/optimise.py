@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert.graphs.frozen import FrozenGraph, consumers, filled, hollowed, needed
-from nbhelpers.convert.graphs.order import in_order
+from nbhelpers.convert.graphs.order import in_order, maker
 from nbhelpers.convert.optimising import grappler
 from nbhelpers.convert.optimising.layouts import lift_anchors
 
@@ -76,8 +76,6 @@ def _disguise(nodes: "Iterable[NodeDef]", weights: Collection[str]) -> None:
 
 def inline(graph_def: "GraphDef") -> "GraphDef":
     """Return the graph with every function call replaced by the function's own nodes."""
-    called = {
-        source.partition(":")[0].lstrip("^") for node in graph_def.node for source in node.input
-    }
+    called = {maker(source) for node in graph_def.node for source in node.input}
     last = [node.name for node in graph_def.node if node.name not in called and node.op != "NoOp"]
     return grappler.run(graph_def, last, ("function",))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nbhelpers.convert.graphs.order import in_order
+from nbhelpers.convert.graphs.order import in_order, maker
 from nbhelpers.errors import GraphError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def with_constants(graph_def: "GraphDef", values: Mapping[str, np.ndarray]) -> "
             node.attr["value"].tensor.CopyFrom(tensor)
             handed[node.name] = kind
             continue
-        given = [_maker(each) for each in node.input if _maker(each) in handed]
+        given = [maker(each) for each in node.input if maker(each) in handed]
         if given and not _took(node, handed, result) and handles & set(given):
             raise GraphError(
                 f"The outputs need {node.name!r} ({node.op}), which takes a variable itself and "
@@ -63,7 +63,7 @@ def with_constants(graph_def: "GraphDef", values: Mapping[str, np.ndarray]) -> "
 
 def _took(node: "NodeDef", handed: dict[str, int], graph_def: "GraphDef") -> bool:
     """Let a node that is given a variable take its value; return whether it can."""
-    first = _maker(node.input[0])
+    first = maker(node.input[0])
     kind = handed.get(first, 0)
     if first not in handed:
         return False
@@ -94,7 +94,3 @@ def _become(node: "NodeDef", op: str, **types: int) -> None:
     node.attr.clear()
     for name, value in types.items():
         node.attr[name].type = value
-
-
-def _maker(reference: str) -> str:
-    return reference.partition(":")[0].removeprefix("^")

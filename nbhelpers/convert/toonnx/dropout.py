@@ -7,7 +7,7 @@ of u alone is changed.
 
 from typing import TYPE_CHECKING
 
-from nbhelpers.convert.graphs.order import in_order
+from nbhelpers.convert.graphs.order import in_order, maker
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -44,13 +44,13 @@ def _range(node: "NodeDef", ranges: dict[str, Range], nodes: dict[str, "NodeDef"
         return 0.0, 1.0
     if node.op not in (*_ADDS, "Mul", "Sub", "Identity"):
         return None
-    drawn = [place for place, name in enumerate(node.input) if _name(name) in ranges]
+    drawn = [place for place, name in enumerate(node.input) if maker(name) in ranges]
     if len(drawn) != 1:
         return None
-    low, high = ranges[_name(node.input[drawn[0]])]
+    low, high = ranges[maker(node.input[drawn[0]])]
     if node.op == "Identity":
         return low, high
-    other = _number(nodes[_name(node.input[1 - drawn[0]])])
+    other = _number(nodes[maker(node.input[1 - drawn[0]])])
     if other is None or (node.op == "Sub" and drawn[0] == 1):
         return None
     if node.op == "Mul":
@@ -61,7 +61,7 @@ def _range(node: "NodeDef", ranges: dict[str, Range], nodes: dict[str, "NodeDef"
 
 def _is_one(node: "NodeDef", nodes: dict[str, "NodeDef"], ranges: dict[str, Range]) -> bool:
     """Whether a node is one, or true, wherever it is looked at."""
-    sources = [nodes[_name(each)] for each in node.input]
+    sources = [nodes[maker(each)] for each in node.input]
     if node.op == "Floor":
         return ranges.get(sources[0].name) == (1.0, 2.0)
     if node.op == "GreaterEqual" and sources[0].name in ranges:
@@ -73,9 +73,9 @@ def _is_one(node: "NodeDef", nodes: dict[str, "NodeDef"], ranges: dict[str, Rang
 def _kept(node: "NodeDef", ones: set[str]) -> str | None:
     """Return the input that a node gives as it is, since the other is one."""
     if node.op == "Mul":
-        first, second = (_name(each) in ones for each in node.input[:2])
+        first, second = (maker(each) in ones for each in node.input[:2])
         return node.input[0] if second else node.input[1] if first else None
-    if node.op in ("Select", "SelectV2") and _name(node.input[0]) in ones:
+    if node.op in ("Select", "SelectV2") and maker(node.input[0]) in ones:
         return node.input[1]
     return None
 
@@ -88,7 +88,3 @@ def _number(node: "NodeDef") -> float | None:
 
     value = make_ndarray(node.attr["value"].tensor)
     return float(value) if value.ndim == 0 and value.dtype.kind in "fiu" else None
-
-
-def _name(reference: str) -> str:
-    return reference.partition(":")[0].removeprefix("^")

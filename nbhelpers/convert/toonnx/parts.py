@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.graphdef import import_graph
+from nbhelpers.convert.graphs.order import maker
 from nbhelpers.errors import ConversionError, GraphError, Refusal, unknown_name
 
 if TYPE_CHECKING:
@@ -27,11 +28,6 @@ _NAMED = 10
 def full(tensor: str) -> str:
     """Return the name of a tensor with its number: "x:0" for "x"."""
     return tensor if ":" in tensor else f"{tensor}:0"
-
-
-def maker(reference: str) -> str:
-    """Return the node that an input reference ("name", "name:1", "^name") names."""
-    return reference.partition(":")[0].removeprefix("^")
 
 
 def cut(

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.graphs.order import check_nodes
+from nbhelpers.convert.graphs.order import check_nodes, maker
 from nbhelpers.convert.optimising.optimise import inline
 from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel
-from nbhelpers.convert.toonnx.parts import SHAPES, check_known, maker
+from nbhelpers.convert.toonnx.parts import SHAPES, check_known
 from nbhelpers.errors import GraphError, first_line, unknown_name
 
 if TYPE_CHECKING:
