@@ -153,7 +153,9 @@ def _kernel(kernel: str) -> Finding:
     wrong = differences(environment, installed)
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        return Finding(what, ", ".join(wrong[:3]) + more, False, mend=_mend(environment))
+        return Finding(
+            what, ", ".join(wrong[:3]) + more, False, mend=_mend_packages(environment, python)
+        )
     count = len(pins(environment))
     return Finding(what, f"Python {installed.python}, all {count} packages as pinned", True)
 
@@ -197,6 +199,12 @@ def _in_conda() -> bool:
 
 def _mend_kernels() -> str:
     return "python environments/setup.py kernels" if _in_conda() else "make setup"
+
+
+def _mend_packages(environment: str, python: Path) -> str:
+    if _in_conda():
+        return _mend(environment)
+    return f"{python} -m pip install --no-deps -r environments/{environment}.txt"
 
 
 def _mend(environment: str) -> str:

@@ -63,7 +63,7 @@ class Settings:
         if not self.targets.split():
             raise Refusal(f"TARGETS is empty; choose from {' '.join(TARGETS)}.")
         parse_specs(self.inputs)
-        checkpoint = Path(self.checkpoint).absolute() if self.checkpoint else None
+        checkpoint = Path(self.checkpoint).expanduser().absolute() if self.checkpoint else None
         if checkpoint and not checkpoint.is_file():
             raise Refusal(f"The checkpoint {checkpoint} does not exist; give the path of a file.")
         return Settings(

@@ -82,7 +82,8 @@ def test_an_environment_that_differs_from_its_pins_says_how(nowhere, monkeypatch
     monkeypatch.setattr(checkup, "ask", lambda python: checkup.Installed("3.11.0", {}))
     seen = by_name()["kernel convert"]
     assert not seen.ok and seen.seen.startswith("no tensorflow, no onnx-tf, no ")
-    assert " more" in seen.seen and seen.mend == "make setup"
+    assert " more" in seen.seen
+    assert seen.mend == f"{sys.executable} -m pip install --no-deps -r environments/tf.txt"
 
 
 def test_without_the_old_runtimes_one_can_begin(monkeypatch, tmp_path):

@@ -101,12 +101,14 @@ def command_lines(
     model: SavedModel,
     *,
     path: str,
+    name: str,
     signature: str = SERVING_DEFAULT,
     arrays: Mapping[str, str] | None = None,
 ) -> str:
     """Return the `saved_model_cli` and TensorFlow Serving lines for a SavedModel at `path`.
 
-    `arrays` maps signature inputs to files, "images.npy" or "golden.npz[batch1/input/images]".
+    `name` is the model's in the server; `arrays` maps signature inputs to files, "images.npy" or
+    "golden.npz[batch1/input/images]".
     """
     if signature not in model.signatures:
         raise unknown_name("signature", signature, model.signatures)
@@ -119,7 +121,7 @@ def command_lines(
         f"saved_model_cli show --dir {where} --tag_set {tags} --signature_def {signature}\n"
         f"saved_model_cli run --dir {where} --tag_set {tags} --signature_def {signature} "
         f"--inputs '{feeds}'\n"
-        f'tensorflow_model_server --model_name=NAME --model_base_path="$PWD/{base}"'
+        f'tensorflow_model_server --model_name={name} --model_base_path="$PWD/{base}"'
     )
 
 
@@ -166,7 +168,9 @@ def snippets(folder: str | Path, artefacts: Iterable[Artefact]) -> dict[str, str
         model = read_saved_model(Path(folder) / path, tags=each.tags)
         arrays = {key: f"golden.npz[{case}/input/{name}]" for name, key in each.inputs.items()}
         called = {"path": path, "signature": each.signature}
-        found[f"{path}: commands"] = command_lines(model, **called, arrays=arrays)
+        found[f"{path}: commands"] = command_lines(
+            model, **called, name=Path(folder).name, arrays=arrays
+        )
         found[f"{path}: client"] = client_code(model, **called, old=each.target != "tf2")
     return found
 
