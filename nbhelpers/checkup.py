@@ -31,6 +31,7 @@ DISK_GB = 2
 MEMORY_GB = 4
 """The larger sample took 2.9 GB while it was converted, and 0.8 in a process beside it."""
 
+_EXECUTABLE = "Scripts/python.exe" if os.name == "nt" else "bin/python"
 _GB = 1e9
 _LONGEST_ANSWER = 120
 
@@ -110,6 +111,11 @@ def environments_folder() -> Path:
     return Path(os.environ.get("NBHELPERS_ENVS") or ROOT / ".envs")
 
 
+def environment_python(name: str) -> Path:
+    """Return where the Python of an environment is, whether it is there or not."""
+    return environments_folder() / name / _EXECUTABLE
+
+
 def differences(environment: str, installed: Installed) -> list[str]:
     """Return how the packages of an environment differ from its pins, a few words each."""
     found = []
@@ -162,8 +168,7 @@ def _kernel(kernel: str) -> Finding:
 
 def _legacy(name: str, version: str) -> Finding:
     what = f"runtime TensorFlow {version}"
-    executable = "Scripts/python.exe" if os.name == "nt" else "bin/python"
-    python = environments_folder() / name / executable
+    python = environment_python(name)
     if not python.exists():
         seen = "not here: artefacts for it are checked against its op tables, not run"
         return Finding(what, seen, False, needed=False, mend="make legacy")

@@ -64,7 +64,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     return UnknownName(f"There is no {kind} named {name!r}. {hint}")
 
 
+_WHERE = ("Graph execution error", "Detected at node", "<stack traces", "Node: ", 'File "')
+
+
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error of another library says, without its full stop."""
-    said = str(getattr(error, "message", error)).strip() or type(error).__name__
-    return said.splitlines()[0].rstrip(".")
+    """Return the first line of what an error of another library says, without its full stop.
+
+    TensorFlow puts the reason behind lines that say where in a graph it was noticed.
+    """
+    lines = [line.strip() for line in str(getattr(error, "message", error)).splitlines()]
+    said = [line for line in lines if line and not line.startswith(_WHERE)]
+    return (said[0] if said else type(error).__name__).rstrip(".")

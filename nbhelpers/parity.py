@@ -17,6 +17,9 @@ from nbhelpers.errors import ParityError
 TOLERANCE = 1e-4
 """Largest difference allowed, as a share of the largest reference value."""
 
+COARSE = {"float16": 8 * 2.0**-10, "bfloat16": 8 * 2.0**-7}
+"""The tolerance is never less than eight units in the last place of the dtype."""
+
 _SEVERITY = ("missing", "unexpected", "shape", "dtype", "nan", "mismatch", "ok")
 
 
@@ -130,7 +133,8 @@ def compare(
     Args:
         expected: the reference, name to array.
         actual: what is judged, name to array.
-        tolerance: largest |difference| allowed, as a share of the largest |reference| value.
+        tolerance: largest |difference| allowed, as a share of the largest |reference| value; of
+            float16 and bfloat16 at least what `COARSE` says.
         title: what is being compared, for the message and the table.
     """
     rows = [_compare_one(name, expected[name], actual.get(name), tolerance) for name in expected]
@@ -172,7 +176,8 @@ def _compare_one(name: str, expected: Any, actual: Any, tolerance: float) -> Row
         return Row(name, "dtype", math.nan, math.nan, None, note)
     if expected.size == 0:
         return Row(name, "ok", 0.0, 0.0, None, "empty")
-    if expected.dtype.kind not in "fc":
+    tolerance = max(tolerance, COARSE.get(expected.dtype.name, 0))
+    if expected.dtype.kind not in "fc" and expected.dtype.name not in COARSE:
         return _compare_exactly(name, expected, actual)
     exact = expected.astype(np.complex128 if np.iscomplexobj(expected) else np.float64)
     seen = actual.astype(exact.dtype)

@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from nbhelpers import convert
+from nbhelpers.checkup import environment_python
 from nbhelpers.convert.proving import runtimes
 
 WORKER = Path(__file__).resolve().with_name("legacy.py")
@@ -34,7 +35,7 @@ def write(home, conversion, runs):
 
 def run_all(target, homes, list_of_jobs):
     """Run the worker until every job is done; one in which it dies is marked so and left out."""
-    python = runtimes.environments_folder() / target / "bin" / "python"
+    python = environment_python(target)
     todo = list(homes)
     while todo:
         list_of_jobs.write_text(json.dumps([str(home) for home in todo]))

@@ -61,7 +61,7 @@ def arrows(model: onnx.ModelProto) -> list[tuple[str, str, str]]:
     for number, node in enumerate(graph.node):
         box = f"{node.op_type} {node.name or number}"
         found += [(maker[name], box, name) for name in node.input if name in maker]
-        maker.update((name, box) for name in node.output)
+        maker.update((name, box) for name in node.output if name)
     found += [
         (maker[v.name], v.name, "") for v in graph.output if maker.get(v.name, v.name) != v.name
     ]

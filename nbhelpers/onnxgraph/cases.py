@@ -1,12 +1,15 @@
 """Run golden cases through an ONNX model, and compare with what torch gave for them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 
 from nbhelpers import parity
+from nbhelpers.errors import GraphError
 from nbhelpers.golden import Case
+from nbhelpers.onnxgraph.examples import has_dynamic_batch
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.progress import stage
 
@@ -19,12 +22,15 @@ def check_cases(
 
     A model whose batch is fixed is run a few rows at a time where a case holds more of them; the
     title of the report then says so.
+
+    Raises:
+        GraphError: the model does not run on a case, or cannot be run on a few rows of it.
     """
     runner, reports = Runner(model), []
     for case in cases:
-        block = _block(runner, case)
-        title = f"{case.name} ({block} of {case.batch} rows at a time)" if block else case.name
-        outputs = _run(runner, case, block)
+        cut = _cut(runner, case)
+        outputs = _run(runner, case, cut)
+        title = f"{case.name} ({cut.block} of {cut.rows} rows at a time)" if cut else case.name
         reports.append(parity.compare(case.outputs, outputs, tolerance=tolerance, title=title))
     return tuple(reports)
 
@@ -32,7 +38,7 @@ def check_cases(
 def run_case(model: onnx.ModelProto, case: Case) -> dict[str, np.ndarray]:
     """Return the model's outputs for one case, a few rows at a time if its batch is fixed."""
     runner = Runner(model)
-    return _run(runner, case, _block(runner, case))
+    return _run(runner, case, _cut(runner, case))
 
 
 def accuracy(case: Case, outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -57,18 +63,52 @@ def renamed_cases(cases: Iterable[Case], names: Mapping[str, str]) -> tuple[Case
     )
 
 
-def _block(runner: Runner, case: Case) -> int:
-    """Return the fixed batch that the case must be cut into, or 0 if it fits as it is."""
-    sizes: Sequence = [spec.shape[0] for spec in runner.inputs if spec.shape]
-    fixed = next((size for size in sizes if isinstance(size, int)), 0)
-    return fixed if fixed and fixed != case.batch and case.batch % fixed == 0 else 0
+class _Cut(NamedTuple):
+    """So many rows of a case are run at a time, and which inputs hold them."""
+
+    block: int
+    rows: int
+    inputs: tuple[str, ...]
 
 
-def _run(runner: Runner, case: Case, block: int) -> dict[str, np.ndarray]:
-    if not block:
+def _cut(runner: Runner, case: Case) -> _Cut | None:
+    """Return how a case must be cut for a fixed batch, or None if it is run as it is."""
+    if has_dynamic_batch(runner.inputs):
+        return None
+    fixed = {spec.name: int(spec.shape[0]) for spec in runner.inputs if spec.shape}
+    longer = {
+        name: len(value)
+        for name, value in case.inputs.items()
+        if np.ndim(value) and len(value) != fixed.get(name, len(value))
+    }
+    name = next(iter(longer), None)
+    if name is None or not fixed[name] or longer[name] % fixed[name]:
+        return None
+    rows = longer[name]
+    return _Cut(fixed[name], rows, tuple(each for each in longer if longer[each] == rows))
+
+
+def _run(runner: Runner, case: Case, cut: _Cut | None) -> dict[str, np.ndarray]:
+    if cut is None:
         return runner.run(case.inputs)
-    parts = [
-        runner.run({name: value[first : first + block] for name, value in case.inputs.items()})
-        for first in range(0, case.batch, block)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    parts = []
+    for first in range(0, cut.rows, cut.block):
+        some = {name: case.inputs[name][first : first + cut.block] for name in cut.inputs}
+        parts.append(runner.run({**case.inputs, **some}))
+    return {name: _joined(name, [part[name] for part in parts], cut.block) for name in parts[0]}
+
+
+def _joined(name: str, parts: list[np.ndarray], block: int) -> np.ndarray:
+    """Return an output of several runs as one.
+
+    Raises:
+        GraphError: it is one number for all rows of a run, and not always the same.
+    """
+    if parts[0].ndim:
+        return np.concatenate(parts)
+    if any(not np.array_equal(part, parts[0], equal_nan=part.dtype != object) for part in parts):
+        raise GraphError(
+            f"The output {name!r} is one number for {block} rows, so what it is for more of them "
+            f"cannot be told; record a case of {block} rows, or make the batch dynamic."
+        )
+    return parts[0]

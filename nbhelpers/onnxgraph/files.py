@@ -119,10 +119,12 @@ def save(model: onnx.ModelProto, path: str | Path) -> Path:
     a model above 2 GB, are written to a file beside it, whose name ends in `.data`.
 
     Raises:
-        GraphError: the model is not valid.
+        GraphError: the model is not valid, or the path is that of a folder.
         OSError: the file cannot be written; a file that was there before is left as it was.
     """
     path = Path(path)
+    if path.is_dir():
+        raise GraphError(f"{path} is a folder; give the path of the .onnx file to write.")
     written = onnx.ModelProto()
     written.CopyFrom(model)
     written.ir_version = lowest_ir_version(model)

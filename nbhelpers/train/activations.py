@@ -22,7 +22,7 @@ from nbhelpers.onnxgraph.comparing.scopes import has_scopes, module_path
 from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Recorded
 from nbhelpers.onnxgraph.comparing.wiring import Wiring
 from nbhelpers.progress import stage
-from nbhelpers.train.forward import tensors
+from nbhelpers.train.forward import as_array, tensors
 
 
 @dataclass
@@ -53,7 +53,8 @@ def record_activations(
         path: where to write them too, such as `handoffs/<name>/debug/activations.npz`.
 
     Raises:
-        ModelError: the module does not run, or no tensor of the file could be told.
+        ModelError: the module does not run, returns what numpy cannot hold, or no tensor of the
+            file could be told.
         GraphError: the file is not an ONNX model.
     """
     source = OnnxSource(onnx_path)
@@ -96,7 +97,9 @@ def _calls(
     finally:
         for hook in hooks:
             hook.remove()
-    return calls, [value.numpy() for value in outputs.values()]
+    return calls, [
+        as_array(value, f"An output of {type(module).__name__}") for value in outputs.values()
+    ]
 
 
 def _array(value: Tensor) -> np.ndarray:

@@ -6,7 +6,7 @@ fit.
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def load_checkpoint(module: nn.Module, path: str | Path) -> Checkpoint:
         kind, read = "safetensors", _read_safetensors
     else:
         kind, read = "torch", _read_torch
-    state, notes = _unwrap(read(path), path)
+    state, notes = _unwrap(read(path), path, module.state_dict().keys())
     _check_fit(module, state, path)
     for name, value in module.state_dict().items():
         if value.dtype != state[name].dtype:
@@ -105,8 +105,11 @@ def _cut_short(path: Path, kind: str) -> ModelError:
     )
 
 
-def _unwrap(content: object, path: Path) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the plain name → tensor mapping inside, and what had to be taken off in words."""
+def _unwrap(content: object, path: Path, own: Set[str]) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the plain name → tensor mapping inside, and what had to be taken off in words.
+
+    A prefix stays where more keys are the model's own with it than without.
+    """
     notes = []
     for wrapper in _WRAPPERS:
         inner = content.get(wrapper) if isinstance(content, Mapping) else None
@@ -120,6 +123,12 @@ def _unwrap(content: object, path: Path) -> tuple[dict[str, Tensor], list[str]]:
             f"{type(content).__name__}; save the state_dict() of the module."
         )
     state = dict(content)
+    key = next((key for key in state if not isinstance(key, str)), None)
+    if key is not None:
+        raise ModelError(
+            f"{path} was expected to hold tensors by name, but has the key {key!r}, of "
+            f"the type {type(key).__name__}; save the state_dict() of the module."
+        )
     other = next((name for name, value in state.items() if not isinstance(value, Tensor)), None)
     if other is not None:
         raise ModelError(
@@ -127,9 +136,11 @@ def _unwrap(content: object, path: Path) -> tuple[dict[str, Tensor], list[str]]:
             f"{type(state[other]).__name__}; save the state_dict() of the module alone."
         )
     for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in state):
+        plain = {name.removeprefix(prefix): value for name, value in state.items()}
+        prefixed = all(name.startswith(prefix) for name in state)
+        if prefixed and len(own & plain.keys()) >= len(own & state.keys()):
             notes.append(f"the prefix {prefix!r} was taken off every key")
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
+            state = plain
     return state, notes
 
 

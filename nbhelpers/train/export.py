@@ -5,7 +5,6 @@ frozen as it fell; torch warns about those it notices, and the warnings are kept
 """
 
 import contextlib
-import inspect
 import io
 import os
 import sys
@@ -14,22 +13,20 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nbhelpers.errors import ModelError
-from nbhelpers.onnxgraph import examples, files, interface
+from nbhelpers.errors import ModelError, first_line
+from nbhelpers.onnxgraph import files, interface
 from nbhelpers.progress import stage
 from nbhelpers.spec import TensorSpec
-from nbhelpers.train.forward import eval_mode, tensors
+from nbhelpers.train.arguments import Input, first_run, input_specs
+from nbhelpers.train.axes import following, symbols
+from nbhelpers.train.forward import eval_mode
 
 OPSETS = range(7, 21)
 """What torch's TorchScript exporter writes."""
-
-Input: TypeAlias = TensorSpec | Tensor | np.ndarray
 
 
 def check_opset(opset: int) -> int:
@@ -86,34 +83,35 @@ def export_onnx(
     Args:
         module: what is exported; the mode it is in is put back.
         inputs: one for each argument of `forward`: an array or tensor to trace with, or a spec
-            from which one is drawn. A spec whose first dim is a number keeps that batch, whatever
-            `dynamic_batch` says.
-        path: where to write; an older file is replaced at the very end.
+            from which one is drawn. A spec keeps its symbols, and a first dim that is a number.
+        path: where to write, in a folder that is made if need be; an older file is replaced at
+            the very end.
         input_names: by default those of the specs, or of the arguments of `forward`.
         output_names: by default "output", or "output0", "output1" …, or the keys of a dict.
         opset: version of the operator set to write in.
-        dynamic_batch: whether the first dim of inputs and outputs is a symbol rather than a size.
-        symbol: what that dim is called.
+        dynamic_batch: whether the batch is a symbol rather than a size. If not, arrays and tensors
+            keep their sizes, and in specs the batch (the first symbol that is a first dim)
+            becomes 1; other symbols stay.
+        symbol: what the first dim of arrays and tensors is called; specs have their own symbols.
+            An axis of an output has a symbol if it grows with the first dim of that symbol, for
+            which the module is run once more.
 
     Raises:
         ModelError: the module does not run, cannot be traced, or the file has another opset.
+        OSError: the file cannot be written.
     """
     check_opset(opset)
-    specs = _specs(module, list(inputs), input_names, dynamic_batch, symbol)
-    arguments = _arguments(list(inputs), specs)
-    found = tensors(module, arguments)
+    inputs = list(inputs)
+    specs = input_specs(module, inputs, names=input_names, dynamic=dynamic_batch, symbol=symbol)
+    arguments, found = first_run(module, inputs, specs)
     names = list(output_names or _default_names(found))
     if len(names) != len(found):
         raise ModelError(
             f"{type(module).__name__} returns {len(found)} tensors, but {len(names)} output "
             "names were given."
         )
-    axes = {spec.name: _symbols(spec.shape) for spec in specs}
-    batch = next((len(a) for a, s in zip(arguments, specs, strict=True) if 0 in axes[s.name]), None)
-    first = next((axes[spec.name][0] for spec in specs if 0 in axes[spec.name]), symbol)
-    for name, value in zip(names, found.values(), strict=True):
-        if batch is not None and value.ndim and len(value) == batch:
-            axes[name] = {0: first}
+    axes = {spec.name: symbols(spec) for spec in specs}
+    axes |= zip(names, following(module, specs, arguments, found).values(), strict=True)
     return _write(module, arguments, Path(path), [spec.name for spec in specs], names, axes, opset)
 
 
@@ -126,6 +124,7 @@ def _write(
     axes: dict[str, dict[int, str]],
     opset: int,
 ) -> Export:
+    path.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that a full disk is noticed before the old file is touched.
     handle, temporary = tempfile.mkstemp(suffix=".onnx", prefix=".export-", dir=path.parent)
     os.close(handle)
@@ -180,14 +179,11 @@ def _trace(
                 dynamic_axes={name: dims for name, dims in axes.items() if dims},
                 dynamo=False,
             )
-        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
-            reason = next(
-                (line for line in str(error).splitlines() if line.strip()), type(error).__name__
-            )
+        except Exception as error:  # forward is the user's, and may raise anything
             raise ModelError(
                 f"{type(module).__name__} runs, but cannot be traced for opset {opset}: "
-                f"{reason.strip()} Rewrite that part of forward with plain tensor operations, or "
-                "ask for another OPSET."
+                f"{first_line(error)}. Rewrite that part of forward with plain tensor operations, "
+                "or ask for another OPSET."
             ) from error
     return _kept(caught)
 
@@ -218,47 +214,7 @@ def _kept(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(said))
 
 
-def _specs(
-    module: nn.Module, inputs: list[Input], names: Sequence[str] | None, dynamic: bool, symbol: str
-) -> list[TensorSpec]:
-    if names is None:
-        arguments = list(inspect.signature(module.forward).parameters)
-        names = [
-            each.name if isinstance(each, TensorSpec) else argument
-            for each, argument in zip(inputs, arguments, strict=False)
-        ]
-    if len(names) != len(inputs):
-        raise ModelError(f"{len(inputs)} inputs need as many names, but {len(names)} were given.")
-    return [_spec(each, name, dynamic, symbol) for each, name in zip(inputs, names, strict=True)]
-
-
-def _spec(each: Input, name: str, dynamic: bool, symbol: str) -> TensorSpec:
-    if isinstance(each, TensorSpec):
-        shape = each.shape
-        if shape and isinstance(shape[0], str):
-            shape = (symbol if dynamic else 1, *shape[1:])
-        return TensorSpec(name, each.dtype, shape)
-    array = each.detach().numpy() if isinstance(each, Tensor) else np.asarray(each)
-    shape = (symbol, *array.shape[1:]) if dynamic and array.ndim else array.shape
-    return TensorSpec(name, array.dtype.name, tuple(shape))
-
-
-def _arguments(inputs: list[Input], specs: list[TensorSpec]) -> list[Tensor]:
-    # Two rows rather than one: with one, tracing may take the batch for a dim to broadcast.
-    drawn = examples.feeds(specs, batch=2)
-    return [
-        torch.from_numpy(drawn[spec.name])
-        if isinstance(each, TensorSpec)
-        else (each.detach() if isinstance(each, Tensor) else torch.from_numpy(np.array(each)))
-        for each, spec in zip(inputs, specs, strict=True)
-    ]
-
-
 def _default_names(found: dict[str, Tensor]) -> list[str]:
     if list(found) == ["0"]:
         return ["output"]
     return [f"output{name}" if name.isdigit() else name for name in found]
-
-
-def _symbols(shape: tuple) -> dict[int, str]:
-    return {axis: dim for axis, dim in enumerate(shape) if isinstance(dim, str)}

@@ -30,12 +30,30 @@ def run_torch(
     """Return the module's outputs by name; the feeds are its arguments in order.
 
     Raises:
-        ModelError: `forward` fails, or returns something else than that many tensors.
+        ModelError: `forward` fails, or returns something else than that many tensors, or one that
+            numpy cannot hold.
     """
     outputs = tensors(module, [torch.from_numpy(np.array(value)) for value in feeds.values()])
     _check_count(module, outputs, output_names)
-    values = (value.detach().numpy() for value in outputs.values())
-    return dict(zip(output_names, values, strict=True))
+    return {
+        name: as_array(value, f"The output {name!r} of {type(module).__name__}")
+        for name, value in zip(output_names, outputs.values(), strict=True)
+    }
+
+
+def as_array(value: Tensor, what: str) -> np.ndarray:
+    """Return the tensor as an array; `what` it is begins the sentence if that cannot be.
+
+    Raises:
+        ModelError: numpy has no such tensors (bfloat16, sparse ones).
+    """
+    try:
+        return value.numpy(force=True)
+    except TypeError as error:
+        raise ModelError(
+            f"{what} is a tensor of {value.dtype} that numpy cannot hold ({first_line(error)}); "
+            "make it a plain one of float32, or of another dtype that numpy has."
+        ) from error
 
 
 def tensors(module: nn.Module, arguments: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -47,7 +65,7 @@ def tensors(module: nn.Module, arguments: Sequence[Tensor]) -> dict[str, Tensor]
     with eval_mode(module), torch.no_grad():
         try:
             result = module(*arguments)
-        except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+        except Exception as error:  # forward is the user's, and may raise anything
             seen = ", ".join(f"{value.dtype} {tuple(value.shape)}" for value in arguments)
             raise ModelError(
                 f"{type(module).__name__} does not run on inputs of {seen}: {first_line(error)}. "

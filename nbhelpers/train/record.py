@@ -29,10 +29,12 @@ def record_golden(
 
     Args:
         module: what is recorded.
-        specs: its inputs. A fixed batch is recorded at every size of `batches` all the same:
-            torch takes any, and a batch made dynamic later must give just that.
+        specs: its inputs. Where all have the same fixed first dim, it is taken for a batch and
+            recorded at every size of `batches` all the same: torch takes any, and a batch made
+            dynamic later must give just that. Other fixed dims stay.
         output_names: names of what `forward` returns, in order.
-        batches: sizes of the seeded cases, named `batch1`, `batch3` …
+        batches: sizes of the seeded cases, named `batch1`, `batch3` …; where no batch is free they
+            differ in their values only.
         evaluation: inputs and true labels by name, recorded as `held_out`.
         seed: of the random inputs.
 
@@ -40,7 +42,7 @@ def record_golden(
         ModelError: the module does not run on an input, or returns another number of tensors.
     """
     specs = tuple(specs)
-    free = tuple(_any_batch(spec) for spec in specs)
+    free = _any_batch(specs)
     # Another seed for each batch, so that no case repeats the rows of another.
     inputs = {
         f"batch{batch}": examples.feeds(free, batch=batch, seed=seed + batch) for batch in batches
@@ -63,7 +65,8 @@ def record_golden(
     )
 
 
-def _any_batch(spec: TensorSpec) -> TensorSpec:
-    if not spec.shape or isinstance(spec.shape[0], str):
-        return spec
-    return TensorSpec(spec.name, spec.dtype, ("batch", *spec.shape[1:]))
+def _any_batch(specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    first = {spec.shape[0] if spec.shape else None for spec in specs}
+    if len(first) != 1 or not isinstance(first.pop(), int):
+        return specs
+    return tuple(TensorSpec(spec.name, spec.dtype, ("batch", *spec.shape[1:])) for spec in specs)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from nbhelpers.errors import Refusal
+from nbhelpers.errors import Refusal, first_line
 from nbhelpers.files import write_text
 from nbhelpers.workbook.plan import ROOT
 
@@ -98,11 +98,14 @@ def write_exercises(folder: Path = EXERCISES, notebooks: Path = NOTEBOOKS) -> li
     """Write a copy of each notebook into `folder`; return what was done, one sentence each.
 
     A copy in which somebody has worked is left as it is.
+
+    Raises:
+        Refusal: a notebook is damaged, or a solution cannot be blanked.
     """
     folder.mkdir(parents=True, exist_ok=True)
     said = []
     for path in sorted(notebooks.glob("[0-9]*.ipynb")):
-        made = for_learners(json.loads(path.read_text(encoding="utf-8")), path.stem)
+        made = for_learners(_book(path), path.stem)
         place = folder / path.name
         state = _state(place, made)
         if state in ("new", "older"):
@@ -130,6 +133,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print("\n".join([*lines, f"Open them in JupyterLab (make lab): {folder}"]))
     return 0
+
+
+def _book(path: Path) -> dict:
+    try:
+        book = json.loads(path.read_text(encoding="utf-8"))
+        _digest(book)  # looks at every cell
+    except (ValueError, LookupError, TypeError) as error:
+        raise Refusal(
+            f"{path} is not a whole notebook: {first_line(error)}. Get it again, as it was "
+            "committed."
+        ) from error
+    return book
 
 
 def _state(place: Path, made: dict) -> str:

@@ -10,9 +10,10 @@ import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
+from nbhelpers.checkup import environment_python
 from nbhelpers.convert import clients, try_clients
 from nbhelpers.convert.clients import process
-from nbhelpers.convert.proving import artefacts, runtimes
+from nbhelpers.convert.proving import artefacts
 from nbhelpers.golden import Case, save_golden
 from tests.convert.models import parse, seeded
 
@@ -22,7 +23,7 @@ FORMS = ("frozen", "savedmodel", "onnx")
 @pytest.fixture(scope="module")
 def others():
     """Every client; a machine without their environment fails in CI."""
-    if not (runtimes.environments_folder() / "clients").exists():
+    if not environment_python("clients").exists():
         sentence = "The environment of the clients is not installed: run `make clients`."
         if os.environ.get("CI") == "true":
             pytest.fail(sentence)

@@ -340,6 +340,11 @@ REFUSED = {
         "(bool off, float[N, 3] after) { off = Identity(on) after = Identity(before) } >",
         r"\(Loop\) has no trip count and no condition",
     ),
+    "condition that is heeded or ignored": (
+        'y = Loop (trips, "", x) < body = b (int64 i, bool on, float[N, 3] before) => '
+        "(bool off, float[N, 3] after) { off = Not(on) after = Identity(before) } >",
+        r"\(Loop\) has a trip count, no condition, and a body that computes one",
+    ),
     "rank": (
         'big = Loop (trips, "", x) < body = b (int64 i, bool on, float[N, 3] before) => '
         "(bool off, float[N, 3] after) { off = Identity(on) after = Unsqueeze(before, axes) } > "

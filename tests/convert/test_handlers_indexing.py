@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.errors import ConversionError
+from nbhelpers.errors import ConversionError, GraphError
 from nbhelpers.parity import compare
 from tests.convert.models import parse
 
@@ -405,3 +405,68 @@ def test_sparse_and_listed_constants():
     seen = convert.run_conversion(converted, {"x": np.zeros((2, 3), np.float32)})
     assert seen["y"].tolist() == [[0, 1.5, 0], [0, 0, -2]]
     assert seen["z"].tolist() == [2, 5]
+
+
+@pytest.mark.parametrize("target", ["tf2", "tf1.4"])
+@pytest.mark.parametrize(
+    ("op", "inside", "outside"),
+    [
+        ("y = Gather<axis = 1>(x, i)", ([1, -4], [3, 0]), ([1, 4], [3, -5])),
+        ("y = GatherElements<axis = 1>(x, i)", ([1, -4], [3, 0]), ([1, 4], [3, 0])),
+        ("y = GatherElements<axis = 1>(x, i)", ([1, -4], [3, 0]), ([1, 0], [-5, 0])),
+        ("y = GatherND(x, i)", ([1, -4], [-2, 0]), ([1, 4], [0, 0])),
+        ("y = ScatterElements<axis = 1>(x, i, u)", ([1, -4], [3, 0]), ([1, 4], [3, 0])),
+    ],
+)
+def test_positions_that_are_not_there_are_an_error_as_in_onnxruntime(op, inside, outside, target):
+    wants = ", float[k, 2] u" if "u)" in op else ""
+    model = parse(f"g (float[N, 4] x, int64[k, 2] i{wants}) => (float y) {{ {op} }}", opset=17)
+    feeds = {"x": numbers(3, 4)} | ({"u": numbers(2, 2)} if wants else {})
+    converted = agree(model, feeds | {"i": vector(*inside)}, target=target)
+    with pytest.raises(GraphError, match="could not run the model"):
+        onnxgraph.run_onnx(model, feeds | {"i": vector(*outside)})
+    said = r"failed to run: .*(is not in|does not index|out of|reshape)"
+    with pytest.raises(GraphError, match=said):
+        convert.run_conversion(converted, feeds | {"i": vector(*outside)})
+
+
+def test_a_range_that_ends_before_it_begins_is_empty():
+    model = parse("g (int64 a, int64 b, int64 c) => (int64[n] y) { y = Range(a, b, c) }")
+    runs = [(5, 3, 1), (2, 9, 3), (5, -4, -2), (-4, 5, -2)]
+    agree(model, *(dict(zip("abc", map(np.int64, run), strict=True)) for run in runs))
+    stepped = parse(
+        "g (float[N] x) => (int64[n] y) { s = Shape(x) z = Squeeze(s) y = Range(a, z, d) }",
+        a=np.int64(4),
+        d=np.int64(1),
+    )
+    agree(stepped, *({"x": numbers(size)} for size in (2, 4, 7)))
+
+
+def test_a_reduction_to_one_number_keeps_the_rank_that_is_asked_for():
+    for shape, sizes in (([4, 5], [1]), ([1, 4, 5], [])):
+        axes = [len(shape) - 2, len(shape) - 1]
+        model = parse(
+            f"g (float{shape} x) => (float y) "
+            f"{{ m = ReduceMean<axes = {axes}, keepdims = 1>(x) y = Reshape(m, s) }}",
+            s=np.array(sizes, np.int64),
+        )
+        agree(model, {"x": numbers(*shape)})
+
+
+def test_what_has_no_known_rank_is_named_with_what_made_it():
+    model = parse("g (float[N, 1, 4] x) => (float y) { z = Squeeze(x) y = Softmax(z) }")
+    with pytest.raises(
+        ConversionError, match=r"takes 'z', whose number of axes is known only .*If"
+    ):
+        convert.onnx2tf(model, None)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "edge", "wrap"])
+def test_negative_pads_crop_before_the_rest_is_mirrored_or_repeated(mode):
+    body = f'y = Pad<mode = "{mode}">(x, p)'
+    amounts = vector(1, -2, 0, 3)
+    runs = [{"x": numbers(3, 7)}, {"x": numbers(4, 9, seed=1)}]
+    agree(parse(f"g (float[N, M] x) => (float y) {{ {body} }}", opset=19, p=amounts), *runs)
+    computed = parse(f"g (float[N, M] x, int64[4] p) => (float y) {{ {body} }}", opset=19)
+    for pads in (amounts, vector(0, 2, 1, -3), vector(1, 1, -1, 0)):
+        agree(computed, *(run | {"p": pads} for run in runs))

@@ -472,3 +472,31 @@ def test_a_convolution_over_four_axes_is_refused():
     )
     with pytest.raises(ConversionError, match="works on 4 axes"):
         convert.onnx2tf(model, None)
+
+
+def test_a_linear_resize_that_keeps_the_aspect_ratio_scales_both_axes_alike():
+    model = dynamic(
+        'y = Resize<mode = "linear", axes = [2, 3], keep_aspect_ratio_policy = "not_larger">'
+        "(x, , , s)",
+        opset=18,
+        s=np.array([20, 30]),
+    )
+    agree(model, *images((1, 2, 33, 50), (3, 2, 24, 18)))
+
+
+def test_a_linear_resize_of_integers_is_exact_or_refused():
+    text = 'y = Resize<mode = "linear">(x, , s)'
+    for scale in (2.0, 0.5, 1.5):
+        model = parse(
+            f"g (uint8[N, 3, H, W] x) => (uint8 y) {{ {text} }}",
+            s=np.array([1, 1, scale, 2], np.float32),
+        )
+        feeds = [
+            {"x": np.random.default_rng(n).integers(0, 256, (n, 3, 7, 10)).astype(np.uint8)}
+            for n in (1, 3)
+        ]
+        if scale == 1.5:
+            with pytest.raises(ConversionError, match="interpolates integers"):
+                convert.onnx2tf(model, None)
+        else:
+            agree(model, *feeds)

@@ -1,6 +1,7 @@
 """Proof by the receiver's script: what it finds, in every runtime, and what it refuses."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -9,8 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from nbhelpers import convert, onnxgraph
+from nbhelpers import checkup, convert, onnxgraph
 from nbhelpers.convert.proving import artefacts, prove, runtimes, seal
+from nbhelpers.convert.receiver import verify as script
 from nbhelpers.convert.savedmodels import serving
 from nbhelpers.errors import ConversionError
 from nbhelpers.golden import Case, save_golden
@@ -61,10 +63,15 @@ def test_every_runtime_proves_what_it_can_load(folder, legacy):
     assert all(proof.relative < 1e-5 for proof in proofs)
 
 
+def run(home, name, *options):
+    """Run a script of the folder in a terminal that knows plain letters only."""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, f"{name}.py", *options]
+    return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
+
+
 def verify(home, *options):
-    done = subprocess.run(
-        [sys.executable, "verify.py", *options], cwd=home, capture_output=True, text=True
-    )
+    done = run(home, "verify", *options)
     return done.returncode, done.stdout
 
 
@@ -120,6 +127,49 @@ def test_an_artefact_that_does_not_load_fails_and_says_why(received):
     assert [row["case"] for row in rows if not row["ok"]] == ["load"]
 
 
+def test_an_error_without_words_is_a_row_and_sessions_are_closed(folder, monkeypatch):
+    home, promises = folder
+    entries = [each.to_json() for each in promises]
+
+    def judge(*_):
+        raise MemoryError
+
+    manifest = {"tolerance": 1e-4, "artefacts": entries}
+    for name, value in {"HERE": str(home), "MANIFEST": manifest, "judge": judge}.items():
+        monkeypatch.setattr(script, name, value)
+    assert [row["error"] for row in script.verify(None)[1]] == ["MemoryError"] * 4
+    feeds = {"images": seeded(1, 3, 9, 11)}
+    with script.frozen_graph(convert.tensorflow(), entries[0]) as run:
+        assert run(feeds)["scores"].shape == (1, 4)
+    with pytest.raises(RuntimeError, match="closed Session"):
+        run(feeds)
+
+
+def test_names_that_the_terminal_lacks_and_a_place_that_cannot_be_written(received):
+    (received / "SHA256SUMS").unlink()
+    with np.load(received / "golden.npz") as arrays:
+        golden = {f"gro\xdf {name}": arrays[name] for name in arrays.files}
+    np.savez(received / "golden.npz", **golden)
+    done = run(received, "verify", "--only", "graph/tf2/frozen.pb", "--json", "nowhere/rows.json")
+    assert done.returncode == 1
+    assert r"gro\xdf batch3" in done.stdout and "2 of 2 runs agree" in done.stdout
+    last = done.stderr.splitlines()[-1]
+    assert re.match(r"The rows cannot be written: .*rows.json'. Choose another place.$", last)
+
+
+def test_files_that_cannot_be_read_are_named_in_one_sentence(received, folder):
+    (received / "SHA256SUMS").unlink()
+    (received / "golden.npz").unlink()
+    done = run(received, "verify")
+    assert done.returncode == 1
+    assert re.match(r"golden.npz cannot be read: .*\. Get the folder again\.\n$", done.stderr)
+    (received / "predict.py").write_text(prove.predict_script(folder[1], {}))
+    done = run(received, "predict", "verify.py")
+    assert done.returncode == 1
+    assert re.match(r"verify.py cannot be read as a picture: .*; give a JPEG", done.stderr)
+    assert "\n" not in done.stderr.strip()
+
+
 def test_a_runtime_that_crashes_is_reported_with_its_last_words(folder):
     home, _ = folder
     runtime = runtimes.Runtime("tf2", runtimes.runtimes()[-1].python, "9.9")
@@ -150,6 +200,17 @@ def test_runtimes_that_are_not_installed_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("NBHELPERS_ENVS", str(tmp_path))
     assert runtimes.missing() == ("tf1.4", "tf1.13", "tf1.15")
     assert [each.name for each in runtimes.runtimes()] == ["tf2"]
+
+
+def test_a_runtime_is_found_where_windows_has_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("NBHELPERS_ENVS", str(tmp_path))
+    monkeypatch.setattr(checkup, "_EXECUTABLE", "Scripts/python.exe")
+    python = tmp_path / "tf1.13" / "Scripts" / "python.exe"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho '\"1.13.2\"'\n")
+    python.chmod(0o755)
+    assert runtimes.missing() == ("tf1.4", "tf1.15")
+    assert str(runtimes.runtimes()[0]) == "TensorFlow 1.13.2"
 
 
 def test_proofs_that_say_the_same_keep_their_latency():

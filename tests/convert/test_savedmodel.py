@@ -116,6 +116,8 @@ def test_wrong_folders_and_tags_are_refused(pb, tmp_path):
     with pytest.raises(GraphError, match="holds something other than a SavedModel"):
         convert.build_saved_model(pb, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").exists()
+    with pytest.raises(GraphError, match=r"thesis.txt is a file, and a SavedModel is a folder"):
+        convert.build_saved_model(pb, tmp_path / "mine" / "thesis.txt")
 
 
 def test_a_foreign_saved_model_of_tensorflow_2_is_looked_into(tmp_path):
@@ -143,3 +145,54 @@ def test_warm_up_requests_and_triton_configs(tmp_path):
     assert 'name: "net"' in text
     assert '{ name: "images" data_type: TYPE_FP32 dims: [ -1, 3, 4, 4 ] }' in text
     assert "max_batch_size: 0" in text
+    kinds = {"half": "bfloat16", "words": "object", "more": "string"}
+    specs = {key: TensorSpec(key, kind, ("batch",)) for key, kind in kinds.items()}
+    text = serving.triton_config("net", "tensorflow_savedmodel", specs, specs)
+    for key, kind in (("half", "BF16"), ("words", "STRING"), ("more", "STRING")):
+        assert text.count(f'name: "{key}" data_type: TYPE_{kind} ') == 2
+
+
+def test_one_tag_can_be_given_as_a_text(pb, tmp_path):
+    assert convert.build_saved_model(pb, tmp_path / "1", tags="serve").tags == ("serve",)
+    assert convert.read_saved_model(tmp_path / "1", tags="serve").tags == ("serve",)
+    with pytest.raises(GraphError, match="no graph tagged train; its tags are: serve"):
+        convert.read_saved_model(tmp_path / "1", tags="train")
+    images = seeded(1, 3, 9, 11)
+    called = convert.call_saved_model(tmp_path / "1", {"images": images}, tags="serve")
+    assert called["scores"].shape == (1, 4)
+    assert convert.tf2onnx(tmp_path / "1", None, tags="serve").proven
+
+
+@pytest.mark.parametrize(
+    ("keys", "names"),
+    [
+        (["input.1", "x", "2nd", "a/b:0"], ["input_1", "x", "_2nd", "a_b_0"]),
+        (["input.1", "input_1", "class", 'say "x"'], ["input_1_", "input_1", "class_", "say__x_"]),
+    ],
+)
+def test_a_client_of_inputs_that_are_no_names_in_python_runs(tmp_path, keys, names):
+    """TorchScript's own names are like the first ones; TensorFlow 2 loads none of the others."""
+    tf = convert.tensorflow()
+    with tf.Graph().as_default() as graph:
+        fed = [tf.compat.v1.placeholder(tf.float32, [None], f"in{i}") for i in range(len(keys))]
+        tf.add_n([value * 10.0**i for i, value in enumerate(fed)], name="y")
+    (tmp_path / "g.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    inputs = {key: value.name for key, value in zip(keys, fed, strict=True)}
+    model = convert.build_saved_model(tmp_path / "g.pb", tmp_path / "1", inputs=inputs)
+    new, old = serving.client_code(model, path=str(tmp_path / "1")).split("# TensorFlow 1\n")
+    compile(new, "new", "exec")
+    for batch in (1, 3):
+        values = {name: np.full(batch, i + 1, np.float32) for i, name in enumerate(names)}
+        told = {**values, "tf": tf.compat.v1}
+        exec(old, told)
+        assert told["results"][0].tolist() == [4321.0] * batch
+        if "class" not in keys:
+            told = {**values, "tf": tf}
+            exec(new, told)
+            assert told["results"]["y"].numpy().tolist() == [4321.0] * batch
+
+
+def test_a_client_of_plain_inputs_calls_them_by_name(pb, tmp_path):
+    model = convert.build_saved_model(pb, tmp_path / "1")
+    text = serving.client_code(model, path="1", old=False)
+    assert text.endswith('model.signatures["serving_default"](images=tf.constant(images))\n')

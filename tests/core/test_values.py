@@ -317,3 +317,11 @@ def test_a_digest_that_was_remembered_is_forgotten_with_the_file(tmp_path):
     path.write_bytes(b"two")
     os.utime(path, (1, 1))  # a forged time does not hide the change
     assert describe(path)["sha256"] != first
+
+
+@pytest.mark.parametrize(("error", "ok"), [(2.0**-10, True), (2.0**-6, False)])
+def test_half_precision_is_judged_by_its_own_last_places(error, ok):
+    want = np.linspace(0.1, 1, 8).astype(np.float16)
+    seen = (want.astype(np.float32) + error).astype(np.float16)
+    assert compare({"y": want}, {"y": seen}).ok is ok
+    assert not compare({"y": want.astype("f4")}, {"y": seen.astype("f4")}).ok

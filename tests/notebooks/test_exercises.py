@@ -171,6 +171,13 @@ def test_work_is_never_overwritten_and_what_was_not_begun_follows_the_notebook(t
     assert "left alone" in write_exercises(folder, notebooks)[1]
 
 
+@pytest.mark.parametrize("text", ['{"cells": [', "[]", '{"cells": [{"source": []}]}', "null"])
+def test_a_damaged_notebook_is_named_in_a_sentence(tmp_path, text):
+    (tmp_path / "00_start_here.ipynb").write_text(text)
+    with pytest.raises(Refusal, match=r"00_start_here.ipynb is not a whole notebook: .*again"):
+        write_exercises(tmp_path / "exercises", tmp_path)
+
+
 def test_the_command_says_where_they_are_and_git_does_not_see_them(tmp_path, capsys):
     assert main([str(tmp_path / "mine")]) == 0
     said = capsys.readouterr().out

@@ -51,3 +51,15 @@ def test_arrows_leave_weights_out(chain):
         ("Reshape flat", "y", ""),
         ("Relu clip", "z", ""),
     ]
+
+
+def test_arrows_leave_out_what_is_not_there(graph):
+    model = graph(
+        """g (float[5, n, 2] x, float[1, 4, 2] w, float[1, 4, 1] r) => (float[1, n, 1] y)
+        <float most = {1.0}> {
+            [cell] , h = LSTM<hidden_size = 1>(x, w, r)
+            [clip] y = Clip(h, , most)
+        }"""
+    )
+    assert ("LSTM cell", "Clip clip", "h") in onnxgraph.arrows(model)
+    assert all(tensor or end == "y" for _, end, tensor in onnxgraph.arrows(model))

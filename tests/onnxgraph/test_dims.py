@@ -1,4 +1,6 @@
+import ml_dtypes
 import numpy as np
+import onnx
 import pytest
 
 from nbhelpers import onnxgraph
@@ -158,6 +160,57 @@ def test_every_node_that_holds_a_size_is_named(graph):
         assert words in str(refusal.value)
 
 
+def halves(graph, size):
+    half = size // 2
+    return graph(
+        f"""g (float[1, 1, {size}, 8] x) => (float[1, 1, {half}, 8] a, float[1, 1, {half}, 8] b,
+                                             float[1, 1, 2, 8] c)
+        <int64[1] half = {{{half}}}, int64[1] minus = {{-{half}}}, int64[1] zero = {{0}},
+         int64[1] far = {{9223372036854775807}}, int64[1] two = {{2}}> {{
+            [lower] a = Slice(x, half, far, two)
+            [upper] b = Slice(x, zero, minus, two)
+            [adaptive] c = AveragePool<kernel_shape = [{half}, 1], strides = [{half}, 1]>(x)
+        }}"""
+    )
+
+
+def test_a_share_of_a_size_is_named_and_small_numbers_are_not(graph, values):
+    axes = {"x": {2: "h"}}
+    with pytest.raises(GraphError, match="because of 3 nodes") as refusal:
+        onnxgraph.free_dims(halves(graph, 32), axes)
+    for words in (
+        "Slice 'lower' starts at 16 on axis 2, which has 32",
+        "Slice 'upper' ends at -16 on axis 2, which has 32",
+        "AveragePool 'adaptive' has a window of 16 × 1 at strides [16, 1], a large share of 32",
+    ):
+        assert words in str(refusal.value)
+    with pytest.raises(ParityError, match="differ"):
+        onnxgraph.free_dims(halves(graph, 32), axes, references=[halves(graph, 64)])
+    ordinary = graph(
+        """g (float[1, 1, 32, 8] x) => (float[1, 1, h, 8] y)
+        <int64[1] one = {1}, int64[1] minus = {-1}, int64[1] two = {2}> {
+            a = Slice(x, one, minus, two)
+            b = MaxPool<kernel_shape = [2, 1], strides = [2, 1]>(a)
+            y = MaxPool<kernel_shape = [7, 1], pads = [3, 0, 3, 0]>(b)
+        }"""
+    )
+    result = onnxgraph.free_dims(ordinary, axes)
+    for height in (32, 17):
+        x = values(1, 1, height, 8)
+        rows = x[:, :, 1:-1][:, :, : (height - 2) // 2 * 2]
+        pairs = rows.reshape(1, 1, -1, 2, 8).max(axis=3)
+        wide = np.pad(pairs, [(0, 0), (0, 0), (3, 3), (0, 0)], constant_values=-np.inf)
+        expected = np.lib.stride_tricks.sliding_window_view(wide, 7, axis=2).max(axis=-1)
+        np.testing.assert_array_equal(onnxgraph.run_onnx(result.model, {"x": x})["y"], expected)
+    old = graph(
+        "g (float[1, 8] x) => (float[1, 4] y) { y = Slice<starts = [4], ends = [99999999999], "
+        "axes = [1]>(x) }",
+        opset=9,
+    )
+    with pytest.raises(GraphError, match="starts at 4 on axis 1, which has 8"):
+        onnxgraph.free_dims(old, {"x": {1: "w"}})
+
+
 def test_a_resize_is_believed_if_another_export_agrees(graph, values):
     def export(size, to):
         return graph(
@@ -193,3 +246,36 @@ def test_axes_that_cannot_be_freed(graph, axes, words):
         onnxgraph.free_dims(model, axes)
     with pytest.raises(UnknownName, match="no input named 'X'"):
         onnxgraph.free_dims(model, {"X": {1: "w"}})
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, np.float16])
+def test_weights_that_numpy_has_no_type_for_are_followed(values, dtype):
+    weight = onnx.numpy_helper.from_array(np.full((1, 1), 1.5, dtype), "w")
+    model = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["": 20]>
+        g (float[1, 4] x) => (float[1, 4] y) { c = Cast<to = 1>(w) y = Add(x, c) }"""
+    )
+    model.graph.initializer.append(weight)
+    onnx.checker.check_model(model)
+    assert onnxgraph.cost(model).parameters == 1
+    wide = onnxgraph.free_dims(model, {"x": {1: "w"}}).model
+    for result, shape in ((onnxgraph.make_batch_dynamic(model).model, (3, 4)), (wide, (1, 7))):
+        x = values(*shape)
+        np.testing.assert_array_equal(onnxgraph.run_onnx(result, {"x": x})["y"], x + 1.5)
+
+
+def test_text_beside_the_numbers_is_left_alone(graph, values):
+    model = graph(
+        """g (float[1, 4] x) => (float[1, 4] y, string[1] z) {
+            text = Constant<value_strings = ["said"]>()
+            z = Identity(text)
+            y = Relu(x)
+        }"""
+    )
+    assert onnxgraph.cost(model).parameters == 0
+    for batch in (1, 3):
+        seen = onnxgraph.run_onnx(
+            onnxgraph.make_batch_dynamic(model).model, {"x": values(batch, 4)}
+        )
+        assert seen["y"].shape == (batch, 4)
+        assert list(seen["z"].ravel()) == ["said"] * len(seen["z"])

@@ -15,6 +15,14 @@ def test_what_is_saved_reads_back_and_has_the_same_bytes_twice(chain, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "b.onnx"]
 
 
+def test_a_folder_is_no_file_to_write(chain, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (".", tmp_path, ""):
+        with pytest.raises(GraphError, match=r"is a folder; give the path of the \.onnx file to"):
+            onnxgraph.save(chain, path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("opset", "ir_version"), [(9, 4), (11, 6), (13, 7), (15, 8), (18, 8)])
 def test_the_lowest_ir_version_of_the_opset_is_written(graph, tmp_path, opset, ir_version):
     model = graph("g (float[2] x) => (float[2] y) { y = Relu(x) }", opset=opset)

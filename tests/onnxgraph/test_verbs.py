@@ -182,6 +182,9 @@ def test_attributes_are_typed(graph):
         ({"kernel_shape": [3, 3.5]}, GraphError, "must be a list of whole numbers"),
         ({"ceil_mode": 0.5}, GraphError, "'ceil_mode' of MaxPool 'pool' must be a whole number"),
         ({"auto_pad": 1}, GraphError, "must be text, but 1 is int"),
+        ({"strides": np.array(2)}, GraphError, r"list of whole numbers, but array\(2\) is ndarray"),
+        ({"strides": [[1], [1, 2]]}, GraphError, r"numbers, but \[\[1\], \[1, 2\]\] is list"),
+        ({"ceil_mode": 2**70}, GraphError, "'ceil_mode' of MaxPool 'pool' cannot hold 1180591.*: "),
         ({"kernel_shape": None}, GraphError, "cannot be removed: the operator needs it"),
         ({"stride": [1, 1]}, UnknownName, "no attribute of MaxPool 'pool'.*'strides'"),
     ]
@@ -459,6 +462,41 @@ def test_inputs_take_another_dtype_and_shape(chain, graph, values):
         onnxgraph.set_inputs(chain, "x:float32:batch,6")
     with pytest.raises(GraphError, match=r"'x' in the new form: The shapes .* do not fit"):
         onnxgraph.set_inputs(chain, "x:float32:batch,2,4")
+
+
+def test_a_first_dim_becomes_a_symbol_only_if_rows_stay_rows(graph, values):
+    model = graph(
+        """g (float[1, 3, 4] x) => (float[1, 2] y) <int64[2] all = {1, -1}> {
+            r = Reshape(x, all)
+            s = ReduceMean<axes = [1]>(r)
+            y = Concat<axis = 1>(s, s)
+        }
+        """
+    )
+    words = r"the output 'y'.* at batch 2, so rows of 'n' do not stay rows.*use make_batch_dynamic"
+    with pytest.raises(GraphError, match=words):
+        onnxgraph.set_inputs(model, "x:float32:n,3,4")
+    assert dims(onnxgraph.set_inputs(model, "x:float32:n,3,4", try_run=False).model)["y"]
+    model = graph(
+        "g (float[2, 3] x, float[1, 3] w) => (float[2, 3] y) { a = Mul(x, x) y = Add(a, w) }"
+    )
+    freed = after(onnxgraph.set_inputs, model, "x:uint8:batch,3").model
+    x, w = np.arange(15, dtype=np.uint8).reshape(5, 3), values(1, 3)
+    y = onnxgraph.run_onnx(freed, {"x": x, "w": w})["y"]
+    np.testing.assert_allclose(y, np.float32(x) ** 2 + w, rtol=1e-6)
+    with pytest.raises(GraphError, match=r"first dims \{'x': 2, 'w': 1\} cannot all be 'n'"):
+        onnxgraph.set_inputs(model, "x:float32:n,3 w:float32:n,3")
+
+
+def test_notes_stand_in_the_order_of_the_graph(graph):
+    nodes = " ".join(f"t{place + 1} = Relu(t{place})" for place in range(30))
+    model = graph(f"g (float[n, 3] t0) => (float[n, 3] y) {{ {nodes} y = Neg(t30) }}")
+    model = onnx.shape_inference.infer_shapes(model)
+    longer = onnxgraph.insert_after(model, "t2", "Mul", others=[np.float32(2)]).model
+    wider = onnxgraph.set_inputs(model, "t0:float32:n,5").model
+    for result in (longer, wider):
+        made = [name for node in result.graph.node for name in node.output]
+        assert [value.name for value in result.graph.value_info] == made[:-1]
 
 
 def test_notes_are_right_after_an_edit_or_gone(graph):

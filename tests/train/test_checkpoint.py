@@ -37,6 +37,21 @@ def test_wrappers_and_prefixes_are_taken_off_and_told(small, tmp_path, wrapper):
     assert "the prefix 'module.' was taken off" in repr(loaded)
 
 
+def test_a_prefix_that_is_the_modules_own_stays(small, tmp_path):
+    class Holder(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.module = torch.nn.Linear(2, 2)
+
+    state = Holder().state_dict()
+    torch.save(state, tmp_path / "own.pth")
+    torch.save({f"module._orig_mod.{n}": v for n, v in state.items()}, tmp_path / "wrapped.pth")
+    for name, notes in (("own.pth", 0), ("wrapped.pth", 2)):
+        module = Holder()
+        assert len(train.load_checkpoint(module, tmp_path / name).notes) == notes
+        assert same(module, state)
+
+
 def test_another_dtype_is_cast_and_told(small, tmp_path):
     state = {name: value.double() for name, value in other(small).items()}
     torch.save(state, tmp_path / "w.pth")
@@ -101,5 +116,8 @@ def test_other_content_is_refused(small, tmp_path):
     torch.save({"epoch": 3, "loss": 0.5}, tmp_path / "log.pth")
     with pytest.raises(ModelError, match="'epoch' is a int"):
         train.load_checkpoint(small, tmp_path / "log.pth")
+    torch.save({0: torch.zeros(2)}, tmp_path / "numbers.pth")
+    with pytest.raises(ModelError, match="tensors by name, but has the key 0, of the type int"):
+        train.load_checkpoint(small, tmp_path / "numbers.pth")
     with pytest.raises(ModelError, match="There is no checkpoint"):
         train.load_checkpoint(small, tmp_path / "none.pth")

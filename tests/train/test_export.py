@@ -8,7 +8,7 @@ from torch import nn
 
 from nbhelpers import onnxgraph, parity, train
 from nbhelpers.errors import ModelError
-from nbhelpers.spec import TensorSpec
+from nbhelpers.spec import TensorSpec, parse_specs
 
 SPEC = TensorSpec("images", "float32", ("batch", 3, 7, 5))
 
@@ -67,6 +67,79 @@ def test_the_same_module_gives_the_same_bytes(small, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "b.onnx"]
 
 
+class Scenes(nn.Module):
+    """The agents of all scenes stand in one row."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, scenes, agents):
+        return scenes + self.fc(agents).reshape(scenes.shape[0], -1, 3).mean(1), agents * 2
+
+
+def test_each_first_axis_keeps_its_own_symbol(tmp_path):
+    path = tmp_path / "scenes.onnx"
+    specs = parse_specs("scenes:scene,3 agents:agent,4")
+    made = train.export_onnx(Scenes(), specs, path, output_names=["moved", "twice"])
+    assert made.inputs == specs
+    assert [spec.shape[0] for spec in made.outputs] == ["scene", "agent"]
+    for rows, agents in ((1, 5), (2, 6), (3, 3)):
+        feeds = {"scenes": specs[0].random(rows), "agents": specs[1].random(agents)}
+        agrees(Scenes(), path, feeds, ["moved", "twice"])
+    made = train.export_onnx(Scenes(), specs, path, dynamic_batch=False)
+    assert [spec.shape for spec in made.inputs] == [(1, 3), ("agent", 4)]
+
+
+class Sum(nn.Module):
+    def forward(self, a, b):
+        return a * 2 + b
+
+
+def test_two_symbols_may_be_of_one_size(tmp_path):
+    specs = parse_specs("a:batch,3 b:rows,3")
+    made = train.export_onnx(Sum(), specs, tmp_path / "sum.onnx")
+    assert made.inputs == specs and made.outputs[0].shape == ("batch", 3)
+    feeds = {spec.name: spec.random(5) for spec in specs}
+    agrees(Sum(), made.path, feeds, ["output"])
+
+
+class Stacked(nn.Module):
+    def forward(self, x):
+        return {
+            "both": torch.stack([x + 1, x * 2]),
+            "pair": torch.stack([x.mean(), x.max()]),
+            "turned": x.T,
+            "rows": x - 1,
+        }
+
+
+@pytest.mark.parametrize(
+    "example",
+    [TensorSpec("x", "float32", ("batch", 3)), *(np.eye(n, 3, dtype="f") for n in (1, 2))],
+)
+def test_axes_that_grow_with_the_batch_are_called_so_and_no_others(tmp_path, example):
+    path = tmp_path / "stacked.onnx"
+    made = train.export_onnx(Stacked(), [example], path)
+    shapes = [(2, "batch", 3), (2,), (3, "batch"), ("batch", 3)]
+    assert [spec.shape for spec in made.outputs] == shapes
+    for batch in (1, 2, 5):
+        feeds = {"x": np.random.default_rng(batch).random((batch, 3), np.float32)}
+        agrees(Stacked(), path, feeds, ["both", "pair", "turned", "rows"])
+
+
+class Pairs(nn.Module):
+    def forward(self, x):
+        assert len(x) == 2, "Two rows, please."
+        return x * 2, x.T
+
+
+def test_a_module_that_takes_one_batch_only_has_it_in_the_first_axes(tmp_path):
+    made = train.export_onnx(Pairs(), parse_specs("x:batch,2"), tmp_path / "pairs.onnx")
+    assert [spec.shape[0] for spec in made.outputs] == ["batch", "batch"]
+
+
 class Branch(nn.Module):
     def forward(self, x):
         return x * 2 if x.sum() > 0 else x - 1
@@ -91,6 +164,12 @@ class Untraceable(nn.Module):
         return torch.linalg.eigvals(x)
 
 
+class Hidden(nn.Module):
+    def forward(self, x):
+        assert not torch.jit.is_tracing(), "Not while I am watched."
+        return x
+
+
 class Narrow(nn.Module):
     def forward(self, x):
         return x @ torch.ones(9, 2)
@@ -108,9 +187,28 @@ def test_what_cannot_be_traced_is_one_sentence_and_leaves_the_old_file(tmp_path,
         ModelError, match=r"Narrow does not run on inputs of torch\.float32 \(3, 3\)"
     ):
         train.export_onnx(Narrow(), [square], path)
+    with pytest.raises(ModelError, match=r"torch\.float32 \(3, 3\): Two rows, please\. Correct"):
+        train.export_onnx(Pairs(), [square], path)
+    with pytest.raises(ModelError, match=r"traced for opset 13: Not while I am watched\. Rewrite"):
+        train.export_onnx(Hidden(), [square], path)
+    with pytest.raises(
+        ModelError, match=r"The input 'x' is a tensor of torch\.bfloat16 that numpy"
+    ):
+        train.export_onnx(Narrow(), [torch.ones(2, 9, dtype=torch.bfloat16)], path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
     assert capfd.readouterr().out == ""
+
+
+def test_the_folder_is_made(small, tmp_path):
+    made = train.export_onnx(small, [SPEC], tmp_path / "new" / "folder" / "small.onnx")
+    assert made.path.is_file()
+
+
+def test_an_output_that_numpy_lacks_is_refused():
+    words = r"The output 'y' of Linear is a tensor of torch\.bfloat16 that numpy cannot hold"
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(ModelError, match=words):
+        train.run_torch(nn.Linear(2, 2), {"x": np.ones((1, 2), np.float32)}, ["y"])
 
 
 def test_wrong_numbers_of_names_and_opsets_are_refused(small, tmp_path):

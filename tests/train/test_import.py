@@ -64,6 +64,8 @@ TRAPS = {
     "lrn": "y = LRN<size = 3, alpha = 0.5, beta = 0.75, bias = 2.0>(x)",
     "flatten": "y = Flatten<axis = 2>(x)",
     "flatten all": "y = Flatten<axis = 0>(x)",
+    "flatten rows": "y = Flatten<axis = 4>(x)",
+    "flatten from the end": "y = Flatten<axis = -1>(x)",
     "transposed": "y = ConvTranspose<strides = [2, 2], pads = [0, 1, 1, 0]>(x, w)",
     "norm": "y = BatchNormalization(x, s, b, m, v)",
     "left matrix": "y = MatMul(l, x)",
@@ -189,6 +191,12 @@ def test_what_is_saved_is_read_back_and_the_program_runs_alone(tmp_path):
         save_imported(imported, tmp_path)
     with pytest.raises(ModelError, match="is not the folder of an imported model"):
         load_imported(tmp_path)
+    for content in ("[1]", '{"files": [], "versions": {}}'):
+        (folder / "imported.json").write_text(content, encoding="utf-8")
+        with pytest.raises(ModelError, match=r"imported\.json cannot be read"):
+            load_imported(folder)
+    with pytest.raises(ModelError, match=r"prepared\.onnx is a file; give the path of a folder"):
+        save_imported(imported, folder / "prepared.onnx")
 
 
 def test_training_goes_on(tmp_path):

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 from PIL import Image
+from torch import nn
 
 from nbhelpers import onnxgraph, parity, train
 from nbhelpers.golden import load_golden, save_golden
-from nbhelpers.spec import TensorSpec
+from nbhelpers.spec import TensorSpec, parse_specs
 from nbhelpers.train.picture import Preprocessing, copy_photograph, photograph
 
 SPEC = TensorSpec("images", "float32", ("batch", 3, 7, 5))
@@ -41,6 +42,25 @@ def test_a_fixed_batch_is_recorded_at_three_rows_and_checked_row_by_row(small, t
         "batch3 (1 of 3 rows at a time)",
         "picture",
     ]
+
+
+class Moved(nn.Module):
+    def forward(self, points, matrix, anchors):
+        return (points @ matrix)[:, None] + anchors
+
+
+@pytest.mark.parametrize(("batch", "recorded"), [("batch", [1, 3]), (2, [2, 2])])
+def test_a_fixed_input_that_is_no_batch_keeps_its_size(tmp_path, batch, recorded):
+    specs = parse_specs(f"points:{batch},3 matrix:3,3 anchors:100,3")
+    cases = train.record_golden(Moved(), specs, ["output"])
+    assert [case.name for case in cases] == ["batch1", "batch3"]
+    for case, rows in zip(cases, recorded, strict=True):
+        shapes = {name: value.shape for name, value in case.inputs.items()}
+        assert shapes == {"points": (rows, 3), "matrix": (3, 3), "anchors": (100, 3)}
+    assert not np.array_equal(cases[0].inputs["matrix"], cases[1].inputs["matrix"])
+    train.export_onnx(Moved(), specs, tmp_path / "moved.onnx")
+    for report in onnxgraph.check_cases(onnxgraph.load(tmp_path / "moved.onnx"), cases):
+        assert report.check().ok
 
 
 def with_numpy(path, steps):

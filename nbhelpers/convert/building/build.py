@@ -19,6 +19,7 @@ from nbhelpers.convert.building.naming import Names
 from nbhelpers.convert.building.obstacles import Obstacle, Refused
 from nbhelpers.convert.building.onnx_names import names_after_onnx, rename, renamed
 from nbhelpers.convert.graphs.frozen import LARGE, FrozenGraph
+from nbhelpers.errors import first_line
 from nbhelpers.onnxgraph.functions import inline_functions
 
 if TYPE_CHECKING:
@@ -247,12 +248,22 @@ def _results(handler: Any, node: onnx.NodeProto, tensors: "Tensors") -> list:
     except (Refused, Lost):
         raise
     except Exception as error:  # whatever a handler raises, the node is to blame
-        said = str(error).splitlines()[0] if str(error) else "no message"
-        said = said.partition(" for '{{node")[0]  # what follows is TensorFlow's own node
+        said = first_line(error).partition(" for '{{node")[0]  # what follows is TensorFlow's node
         why = f"cannot be converted: {type(error).__name__}: {said}"
         help_ = "run the model in onnxruntime to see whether the node fits its inputs"
+        if strange := [name for name in node.input if _has_no_rank(tensors, name)]:
+            why = f"takes {strange[0]!r}, whose number of axes is known only while the model runs"
+            help_ = (
+                "it comes out of a Squeeze without axes, or of an If whose branches differ in it "
+                "(torch writes both for squeeze()): give the axes, or export with fixed sizes"
+            )
         obstacle = Obstacle(label(node), node.op_type, handler.SINCE_VERSION, why, help_)
         raise Refused([obstacle]) from error
+
+
+def _has_no_rank(tensors: "Tensors", name: str) -> bool:
+    shape = getattr(tensors.get(name), "shape", None)
+    return getattr(shape, "rank", 0) is None
 
 
 def _placeholder(tf: ModuleType, value: onnx.ValueInfoProto, names: Names) -> Any:

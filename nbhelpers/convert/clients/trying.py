@@ -12,12 +12,12 @@ from pathlib import Path
 import onnx
 
 from nbhelpers import parity
+from nbhelpers.checkup import environment_python
 from nbhelpers.convert.clients import process
 from nbhelpers.convert.clients.catalogue import CLIENTS, Client
 from nbhelpers.convert.clients.judging import judged
 from nbhelpers.convert.clients.request import MADE, request_for
 from nbhelpers.convert.clients.trial import ABSENT, Trial
-from nbhelpers.convert.proving import runtimes
 from nbhelpers.convert.proving.artefacts import Artefact
 from nbhelpers.golden import load_golden
 from nbhelpers.progress import stage
@@ -103,7 +103,7 @@ def _widest(artefacts: Iterable[Artefact]) -> list[Artefact]:
 def _python(client: Client) -> Path:
     if not client.separate:
         return Path(sys.executable)
-    return runtimes.environments_folder() / "clients" / "bin" / "python"
+    return environment_python("clients")
 
 
 def _tried(

@@ -84,12 +84,14 @@ def make_range(node: Node, start: tf.Tensor, limit: tf.Tensor, delta: tf.Tensor)
         limits = [int(value) for value in known if value is not None]
         if len(limits) == 3 and len(range(*limits)) <= LARGEST:
             return tf.constant(np.arange(*limits, dtype=start.dtype.as_numpy_dtype))
-        return tf.range(start, limit, delta)
-    if start.dtype == tf.int16:
-        return tf.cast(tf.range(*(tf.cast(v, tf.int32) for v in (start, limit, delta))), tf.int16)
+        if known[2] is not None:  # behind the start, TensorFlow refuses what ONNX leaves empty
+            nearest = tf.maximum if int(known[2]) > 0 else tf.minimum
+            return tf.range(start, nearest(start, limit), delta)
     dtype = start.dtype
     if dtype in (tf.float16, tf.bfloat16):
         start, limit, delta = (tf.cast(value, tf.float32) for value in (start, limit, delta))
+    if dtype.is_integer:
+        start, limit, delta = (tf.cast(value, tf.int64) for value in (start, limit, delta))
     steps = tf.cast(limit - start, tf.float64) / tf.cast(delta, tf.float64)
     count = tf.cast(tf.maximum(tf.math.ceil(steps), 0), tf.int32)
     return tf.cast(start + tf.cast(tf.range(count), start.dtype) * delta, dtype)

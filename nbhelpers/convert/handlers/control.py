@@ -62,6 +62,12 @@ def loop(
     endless = condition is None or (begins is not None and bool(np.all(begins)) and _always(body))
     if trips is None and endless:
         raise refusal(node, "has no trip count and no condition that could end it. Give it one.")
+    if trips is not None and condition is None and not _always(body):
+        raise refusal(
+            node,
+            "has a trip count, no condition, and a body that computes one: ONNX says that it is "
+            "ignored, onnxruntime heeds it. Give the loop a condition, true to begin with.",
+        )
     holds_sequence = any(isinstance(value, list) for value in carried)
     longest = MOST_UNROLLED if holds_sequence else LONGEST_UNROLLED
     if known is not None and endless and 0 < int(np.max(known)) <= longest:

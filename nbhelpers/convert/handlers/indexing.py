@@ -1,7 +1,7 @@
 """Gathers: elements picked by their positions. Negative positions count from the end.
 
-TensorFlow's gathers fail on those, so they are brought into range: at once where they are known,
-by one FloorMod elsewhere.
+TensorFlow's gathers fail on those, so the size is added to them; positions that are out of range
+stay so, and fail as they do in onnxruntime.
 """
 
 from collections.abc import Sequence
@@ -42,10 +42,10 @@ def in_range(indices: tf.Tensor, size: Size) -> tf.Tensor:
     if known is not None and (known.size == 0 or known.min() >= 0):
         return indices
     if known is not None and isinstance(size, int):
-        return tf.constant(np.mod(known, size))
+        return tf.constant(np.where(known < 0, known + size, known))
     if not indices.dtype.is_integer or indices.dtype not in (tf.int32, tf.int64):
         indices = tf.cast(indices, tf.int32)
-    return tf.math.floormod(indices, as_tensor(size, indices.dtype))
+    return indices + tf.cast(indices < 0, indices.dtype) * as_tensor(size, indices.dtype)
 
 
 @register("GatherElements")
@@ -65,13 +65,25 @@ def flat_places(data: tf.Tensor, indices: tf.Tensor, axis: int) -> tf.Tensor:
     sizes: list[Size] = sizes_of(data, tf.int64)
     strides = [product(sizes[each + 1 :]) for each in range(rank)]
     counts = sizes_of(indices, tf.int64)
-    places = tf.cast(in_range(indices, size_of(data, axis)), tf.int64) * strides[axis]
+    along = tf.cast(in_range(indices, size_of(data, axis)), tf.int64)
+    places = along * strides[axis]
     for each in range(rank):
         if each == axis or (isinstance(counts[each], int) and counts[each] == 1):
             continue
         steps = tf.range(as_tensor(counts[each], tf.int64)) * strides[each]
         places = places + tf.reshape(steps, [-1] + [1] * (rank - each - 1))
-    return places
+    return behind_if_outside(places, along, sizes[axis], product(sizes))
+
+
+def behind_if_outside(places: tf.Tensor, along: tf.Tensor, size: Size, count: Size) -> tf.Tensor:
+    """Return flat places, of `count`, with those behind the last whose position `along` an axis of
+    `size` is out of range: they would hit a neighbour, and so are an error.
+    """
+    known = constant(along)
+    if known is not None and isinstance(size, int) and np.all((known >= 0) & (known < size)):
+        return places
+    within = tf.cast((along >= 0) & (along < as_tensor(size, tf.int64)), tf.int64)
+    return places * within + (1 - within) * as_tensor(count, tf.int64)
 
 
 @register("GatherND")
@@ -94,8 +106,8 @@ def nd_in_range(indices: tf.Tensor, sizes: Sequence[Size]) -> tf.Tensor:
     if known is not None and (known.size == 0 or known.min() >= 0):
         return indices
     if known is not None and all(isinstance(size, int) for size in sizes):
-        return tf.constant(np.mod(known, np.array(sizes, known.dtype)))
-    return tf.math.floormod(indices, vector(sizes, indices.dtype))
+        return tf.constant(np.where(known < 0, known + np.array(sizes, known.dtype), known))
+    return indices + tf.cast(indices < 0, indices.dtype) * vector(sizes, indices.dtype)
 
 
 def _batch_places(indices: tf.Tensor, sizes: Sequence[Size]) -> list[tf.Tensor]:

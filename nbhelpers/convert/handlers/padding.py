@@ -36,9 +36,10 @@ def pad(
         return _with_edges(_cropped(data, amounts), _added(amounts))
     if known and mode == "reflect" and _is_inside(data, amounts):
         return tf.pad(data, amounts, mode="REFLECT")
-    for axis, pair in enumerate(amounts):
-        if not all(isinstance(each, int) and each == 0 for each in pair):
-            data = _picked(data, axis, pair, mode)
+    data = _cropped(data, amounts)
+    for axis, (before, after) in enumerate(_added(amounts)):
+        if not all(isinstance(each, int) and each == 0 for each in (before, after)):
+            data = _picked(data, axis, (before, after), mode)
     return data
 
 

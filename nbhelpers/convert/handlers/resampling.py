@@ -87,8 +87,13 @@ def _by_image_op(data: tf.Tensor, axes: Sequence[Axis], op: Callable, **options:
     return data if channels_last else tf.transpose(data, [0, 3, 1, 2])
 
 
-def is_bilinear(data: tf.Tensor, axes: Sequence[Axis], coordinates: str) -> bool:
-    """Whether TensorFlow's op takes the same coordinates."""
+def is_bilinear(
+    data: tf.Tensor, axes: Sequence[Axis], coordinates: str, *, stretched: bool
+) -> bool:
+    """Whether TensorFlow's op takes the same coordinates.
+
+    `stretched` says that each scale is the ratio of the sizes, as it is in that op.
+    """
     if not _spatial(data, axes) or data.dtype != tf.float32:
         return False
     if coordinates not in ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"):
@@ -96,7 +101,7 @@ def is_bilinear(data: tf.Tensor, axes: Sequence[Axis], coordinates: str) -> bool
     for axis in axes:
         if not axis.known:
             whole = not isinstance(axis.scale, tf.Tensor) and float(axis.scale).is_integer()
-            by_ratio = isinstance(axis.scale, tf.Tensor) and coordinates == "half_pixel"
+            by_ratio = stretched and coordinates == "half_pixel"
             if not (whole or by_ratio or coordinates == "align_corners"):
                 return False
             continue

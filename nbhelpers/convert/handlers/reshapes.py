@@ -77,7 +77,8 @@ def _without_ones(data: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
         return result
     reduced = reduce(images, [int(axis) for axis in np.ravel(axes)])
     known, wanted = reduced.shape.as_list(), result.shape.as_list()
-    return reduced if known[1:] == wanted[1:] and None not in known[1:] else result
+    same = len(known) == len(wanted) and known[1:] == wanted[1:]
+    return reduced if same and None not in known[1:] else result
 
 
 @register("Flatten")

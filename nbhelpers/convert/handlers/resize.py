@@ -35,6 +35,10 @@ def resize(node: Node, data: tf.Tensor, *others: tf.Tensor | None) -> list[tf.Te
     return [_resize(node, data, wish, coordinates, rounding)]
 
 
+_EVEN = {"half_pixel", "asymmetric"}
+"""Modes that divide by the scale and do nothing else."""
+
+
 @dataclass(frozen=True)
 class _Wish:
     """How large the result shall be: by scales, or else by sizes."""
@@ -42,6 +46,11 @@ class _Wish:
     scales: tf.Tensor | None = None
     target: tf.Tensor | None = None
     roi: tf.Tensor | None = None
+
+    def stretched(self, node: Node) -> bool:
+        """Whether each scale is the ratio of the sizes."""
+        policy = node.attrs.get("keep_aspect_ratio_policy", "stretch")
+        return self.scales is None and policy == "stretch"
 
 
 def _given(node: Node, scales: tf.Tensor | None) -> tf.Tensor:
@@ -61,14 +70,16 @@ def _resize(node: Node, data: tf.Tensor, wish: _Wish, coordinates: str, rounding
             node, resampling.nearest(data, axes, coordinates, rounding), axes, coordinates
         )
     dtype, antialias = data.dtype, bool(node.attrs.get("antialias", 0))
-    if dtype.is_integer and (mode == "cubic" or antialias):
+    exact = coordinates in _EVEN and all(_is_power_of_two(axis.scale) for axis in axes)
+    if dtype.is_integer and (mode == "cubic" or antialias or not exact):
         raise refusal(
             node,
             "interpolates integers, for which onnxruntime and ONNX round differently. Cast them to "
             "float before, and round afterwards as it shall be.",
         )
     data = data if dtype in (tf.float32, tf.float64) else tf.cast(data, tf.float32)
-    if mode != "cubic" and not antialias and resampling.is_bilinear(data, axes, coordinates):
+    by_op = mode != "cubic" and not antialias
+    if by_op and resampling.is_bilinear(data, axes, coordinates, stretched=wish.stretched(node)):
         data = resampling.bilinear(data, axes, coordinates)
     else:
         for axis in axes:
@@ -91,8 +102,8 @@ def _axes(node: Node, data: tf.Tensor, wish: _Wish, coordinates: str) -> list[Ax
         assert wish.target is not None
         target = dict(zip(chosen, _targets(wish.target, size), strict=True))
         scale = {axis: _ratio(target[axis], size[axis]) for axis in chosen}
-        policy = node.attrs.get("keep_aspect_ratio_policy", "stretch")
-        if policy != "stretch":
+        if not wish.stretched(node):
+            policy = node.attrs["keep_aspect_ratio_policy"]
             shared = next(iter(scale.values()))
             for each in scale.values():
                 lib = interpolation.minimum if policy == "not_larger" else interpolation.maximum
@@ -104,6 +115,11 @@ def _axes(node: Node, data: tf.Tensor, wish: _Wish, coordinates: str) -> list[Ax
         for axis, each in zip(chosen, roi, strict=False)
     ]
     return sorted((each for each in axes if not _stays(each)), key=lambda each: each.axis)
+
+
+def _is_power_of_two(scale: Number) -> bool:
+    """Whether each weight is a fraction that float32 holds, and each sum of them exact."""
+    return not isinstance(scale, tf.Tensor) and float(np.log2(scale)).is_integer()
 
 
 def _stays(axis: Axis) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from nbhelpers.convert.handlers.indexing import flat_places, in_range, nd_in_range
+from nbhelpers.convert.handlers.indexing import behind_if_outside, flat_places, nd_in_range
 from nbhelpers.convert.handlers.registry import Node, refusal, register
 from nbhelpers.convert.handlers.sizes import (
     as_tensor,
@@ -114,11 +114,13 @@ def tensor_scatter(
     if starts is not None:
         places = tf.cast(starts, tf.int64)[:, None] + places
     if node.attrs.get("mode", "linear") == "circular":
-        places = in_range(places, sizes[axis])
+        places = tf.math.floormod(places, as_tensor(sizes[axis], tf.int64))
     # Rows of the cache are counted over batch, the axes up to the sequence, and the sequence.
     prefixes = tf.range(as_tensor(product(sizes[:axis]), tf.int64)) * sizes[axis]
     prefixes = tf.reshape(prefixes, vector([sizes[0], -1, 1], tf.int64))
-    flat = tf.reshape(places[:, None, :] + prefixes, [-1])
+    count = product(sizes[: axis + 1])
+    flat = behind_if_outside(places[:, None, :] + prefixes, places[:, None, :], sizes[axis], count)
+    flat = tf.reshape(flat, [-1])
     rows, changes = _rows(cache, axis + 1), _rows(update, axis + 1)
     result = tf.tensor_scatter_nd_update(rows, flat[:, None], changes)
     return tf.reshape(result, vector(inferable(sizes_of(cache))))

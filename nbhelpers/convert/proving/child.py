@@ -1,5 +1,6 @@
 """A frozen graph in a legacy TensorFlow, which computes tensors in a process of its own."""
 
+import contextlib
 import json
 import subprocess
 import tempfile
@@ -100,8 +101,9 @@ class Child:
         request |= {"feeds": str(path), "fed": list(feeds)}
         assert self._process.stdin is not None  # a pipe was asked for
         try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
+            with contextlib.suppress(OSError):  # it has ended; that there is no answer says so
+                self._process.stdin.write(json.dumps(request) + "\n")
+                self._process.stdin.flush()
             return self._answer()
         except KeyboardInterrupt:  # its answer would be taken for that to the next request
             self._process.kill()
@@ -113,7 +115,10 @@ class Child:
         if not line:
             self._log.seek(0)
             last = self._log.read().strip().rpartition("\n")[2] or "nothing"
-            raise GraphError(f"{self.title} ended without an answer; it said last: {last}")
+            raise GraphError(
+                f"{self.title} ended without an answer; it said last: {last}. Open "
+                "the graph again; if it ends again, this machine may lack memory for it."
+            )
         answer = json.loads(line)
         if "error" in answer:
             raise ValueError(answer["error"])

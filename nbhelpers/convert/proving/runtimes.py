@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbhelpers.checkup import environments_folder
+from nbhelpers.checkup import environment_python
 from nbhelpers.errors import Refusal
 
 LEGACY = ("tf1.4", "tf1.13", "tf1.15")
@@ -32,7 +32,7 @@ def runtimes() -> tuple[Runtime, ...]:
     """Return the legacy runtimes that are installed, oldest first, and this kernel's TensorFlow."""
     found = []
     for name in LEGACY:
-        python = environments_folder() / name / "bin" / "python"
+        python = environment_python(name)
         if python.exists():
             found.append(Runtime(name, python, _version(python)))
     return (*found, Runtime("tf2", Path(sys.executable), _version(Path(sys.executable))))
@@ -40,9 +40,7 @@ def runtimes() -> tuple[Runtime, ...]:
 
 def missing() -> tuple[str, ...]:
     """Return the names of the legacy runtimes that are not installed."""
-    return tuple(
-        name for name in LEGACY if not (environments_folder() / name / "bin" / "python").exists()
-    )
+    return tuple(name for name in LEGACY if not environment_python(name).exists())
 
 
 @functools.cache

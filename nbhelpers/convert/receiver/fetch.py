@@ -126,7 +126,8 @@ def hollowed(v1, graph_def):
     small.versions.CopyFrom(graph_def.versions)
     small.library.CopyFrom(graph_def.library)
     for node in graph_def.node:
-        if node.op != "Const" or len(node.attr["value"].tensor.tensor_content) <= HEAVY:
+        constant = node.op == "Const" and not node.input  # with inputs it belongs into a loop
+        if not constant or len(node.attr["value"].tensor.tensor_content) <= HEAVY:
             small.node.extend([node])
             continue
         weights[node.name] = tensor_util.MakeNdarray(node.attr["value"].tensor)

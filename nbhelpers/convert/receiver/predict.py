@@ -13,6 +13,7 @@ trained with them, its makers know: ask. What --check shows is that they are the
 from __future__ import print_function
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -37,7 +38,10 @@ MANIFEST = json.loads("""{}""")  # filled in when this script is put into a fold
 def preprocess(path):
     """Return the pixels, with ImageNet's usual steps: RGB, resized, centre crop, mean/std, NCHW."""
     steps = MANIFEST["preprocessing"]
-    image = Image.open(path).convert("RGB")
+    try:
+        image = Image.open(path).convert("RGB")
+    except Exception as error:  # noqa: BLE001 - Pillow raises anything for a broken file
+        sys.exit("%s cannot be read as a picture: %s; give a JPEG or PNG." % (path, error))
     scale = float(steps["resize"]) / min(image.size)
     width, height = [max(steps["resize"], int(side * scale)) for side in image.size]
     image = image.resize((width, height), Image.BILINEAR)  # type: ignore[attr-defined]
@@ -107,4 +111,8 @@ def main():
 
 
 if __name__ == "__main__":
+    # Letters that the terminal lacks are printed as escapes: with LANG=C Python 3.6 would stop.
+    sys.stdout = io.TextIOWrapper(
+        sys.stdout.buffer, sys.stdout.encoding, "backslashreplace", line_buffering=True
+    )
     sys.exit(main())

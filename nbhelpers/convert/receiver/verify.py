@@ -12,7 +12,9 @@ inputs and the outputs that PyTorch gave for them are in golden.npz beside this 
 from __future__ import print_function
 
 import argparse
+import contextlib
 import hashlib
+import io
 import json
 import os
 import sys
@@ -23,6 +25,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import numpy as np
+
+HALF = 8 * 2.0**-10
+"""The tolerance of float16 is never less: eight units in its last place."""
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -37,9 +42,9 @@ def check_sums():
     if not os.path.exists(path):
         return None
     wrong = []
-    with open(path) as sums:
+    with open(path, "rb") as sums:
         for line in sums:
-            expected, _, name = line.rstrip("\n").partition("  ")
+            expected, _, name = os.fsdecode(line).rstrip("\r\n").partition("  ")
             if not os.path.exists(os.path.join(HERE, name)):
                 wrong.append("%s is missing" % name)
                 continue
@@ -73,8 +78,14 @@ def version_1_api(tf):
     return tf.compat.v1
 
 
+def said(error):
+    """Return the first line of an error, or its type if it has no words."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
+
+
+@contextlib.contextmanager
 def frozen_graph(tf, artefact):
-    """Return a function inputs -> outputs (by ONNX name) for a frozen graph."""
+    """Give a function inputs -> outputs (by ONNX name) for a frozen graph."""
     v1 = version_1_api(tf)
     graph_def = v1.GraphDef()
     with open(os.path.join(HERE, artefact["path"]), "rb") as file:
@@ -82,36 +93,32 @@ def frozen_graph(tf, artefact):
     graph = tf.Graph()
     with graph.as_default():
         v1.import_graph_def(graph_def, name="")
-    session = v1.Session(graph=graph)
-    return lambda inputs: _run(session, artefact["inputs"], artefact["outputs"], inputs)
+    with contextlib.closing(v1.Session(graph=graph)) as session:
+        yield lambda inputs: _run(session, artefact["inputs"], artefact["outputs"], inputs)
 
 
+@contextlib.contextmanager
 def saved_model(tf, artefact):
-    """Return a function inputs -> outputs (by ONNX name) for a SavedModel, loaded as clients do."""
+    """Give a function inputs -> outputs (by ONNX name) for a SavedModel, loaded as clients do."""
     path = os.path.join(HERE, artefact["path"])
     if tf.__version__.split(".")[0] != "1":
-        return _saved_model_2(tf, path, artefact)
-    session = tf.Session(graph=tf.Graph())
-    with session.graph.as_default():
-        meta_graph = tf.saved_model.loader.load(session, artefact["tags"], path)
-    signature = meta_graph.signature_def[artefact["signature"]]
-    inputs = {name: signature.inputs[key].name for name, key in artefact["inputs"].items()}
-    outputs = {name: signature.outputs[key].name for name, key in artefact["outputs"].items()}
-    return lambda values: _run(session, inputs, outputs, values)
+        # The loaded object owns what its functions use: naming it here keeps it alive.
+        loaded = tf.saved_model.load(path, tags=artefact["tags"])
+        yield lambda inputs: _call(tf, loaded.signatures[artefact["signature"]], artefact, inputs)
+        return
+    with contextlib.closing(tf.Session(graph=tf.Graph())) as session:
+        with session.graph.as_default():
+            meta_graph = tf.saved_model.loader.load(session, artefact["tags"], path)
+        signature = meta_graph.signature_def[artefact["signature"]]
+        fed = {name: signature.inputs[key].name for name, key in artefact["inputs"].items()}
+        fetch = {name: signature.outputs[key].name for name, key in artefact["outputs"].items()}
+        yield lambda inputs: _run(session, fed, fetch, inputs)
 
 
-def _saved_model_2(tf, path, artefact):
-    loaded = tf.saved_model.load(path, tags=artefact["tags"])
-    function = loaded.signatures[artefact["signature"]]
-
-    def run(inputs):
-        # The loaded object owns what the function uses: naming it here keeps it alive.
-        assert loaded is not None
-        fed = {artefact["inputs"][name]: tf.constant(value) for name, value in inputs.items()}
-        results = function(**fed)
-        return {name: results[key].numpy() for name, key in artefact["outputs"].items()}
-
-    return run
+def _call(tf, function, artefact, inputs):
+    fed = {artefact["inputs"][name]: tf.constant(value) for name, value in inputs.items()}
+    results = function(**fed)
+    return {name: results[key].numpy() for name, key in artefact["outputs"].items()}
 
 
 def _run(session, input_tensors, output_tensors, inputs):
@@ -126,14 +133,37 @@ def compare(expected, actual, tolerance):
         return False, None, None, None
     if not expected.size:
         return True, 0.0, 0.0, None
-    difference = np.abs(actual.astype("float64") - expected.astype("float64"))
-    largest, scale = float(np.max(difference)), float(np.max(np.abs(expected.astype("float64"))))
+    if expected.dtype.kind not in "fc":
+        return _compare_exactly(expected, actual)
+    if expected.dtype == np.float16:
+        tolerance = max(tolerance, HALF)
+    kind = "complex128" if np.iscomplexobj(expected) else "float64"
+    exact, seen = expected.astype(kind), actual.astype(kind)
+    # Equal infinities and NaNs in the same places agree; their difference would be NaN.
+    same = (exact == seen) | (np.isnan(exact) & np.isnan(seen))
+    with np.errstate(invalid="ignore"):
+        largest = float(np.max(np.where(same, 0, np.abs(seen - exact))))
+    finite = np.abs(exact[np.isfinite(exact)])
+    scale = float(finite.max()) if finite.size else 0.0
     relative = largest / scale if scale else largest
     labels = None
-    if expected.ndim == 2 and expected.shape[1] > 1:
-        labels = bool((expected.argmax(axis=1) == actual.argmax(axis=1)).all())
+    if expected.ndim == 2 and expected.shape[1] > 1 and kind == "float64":
+        labels = bool((exact.argmax(axis=1) == seen.argmax(axis=1)).all())
+    # An infinite difference is never within the tolerance, and NaN compares as False.
     agrees = largest <= tolerance * scale if scale else largest <= 1e-6
     return bool(agrees and labels is not False), largest, relative, labels
+
+
+def _compare_exactly(expected, actual):
+    """Compare whole numbers, booleans or texts: a label that is nearly right is wrong."""
+    differs = np.asarray(expected != actual)
+    largest, scale = float(differs.any()), 1.0
+    if expected.dtype.kind in "iu":
+        # Python's own integers: neither unsigned wrap-around nor the 53 bits of a float.
+        pairs = zip(expected[differs].tolist(), actual[differs].tolist())
+        largest = float(max([abs(a - b) for a, b in pairs] or [0]))
+        scale = float(max(abs(int(expected.max())), abs(int(expected.min()))))
+    return not differs.any(), largest, largest / scale if scale else largest, None
 
 
 def judge(run, artefact, case):
@@ -145,12 +175,14 @@ def judge(run, artefact, case):
     labels = {key: value for key, value in labels.items() if key in artefact["outputs"]}
     compared = {key: compare(value, results[key], tolerance) for key, value in outputs.items()}
     shown = [row for row in compared.values() if row[1] is not None]
+    comparable = len(shown) == len(compared)
     agreeing = [row[3] for row in compared.values() if row[3] is not None]
     return {
         "case": name,
         "ok": all(row[0] for row in compared.values()),
-        "largest_difference": max(row[1] for row in shown) if len(shown) == len(compared) else None,
-        "relative": max(row[2] for row in shown) if len(shown) == len(compared) else None,
+        # numpy's max keeps a NaN, wherever it stands.
+        "largest_difference": float(np.max([row[1] for row in shown])) if comparable else None,
+        "relative": float(np.max([row[2] for row in shown])) if comparable else None,
         "labels_agree": all(agreeing) if agreeing else None,
         "accuracy": {
             key: float((results[key].argmax(axis=1) == value).mean())
@@ -173,10 +205,13 @@ def latency(run, inputs, repeats=5, seconds=2.0):
 def verify(only):
     """Return (TensorFlow's version, one row per artefact and case)."""
     try:
+        cases = load_cases()
+    except Exception as error:  # noqa: BLE001 - numpy raises anything for a file cut short
+        sys.exit("golden.npz cannot be read: %s. Get the folder again." % said(error))
+    try:
         import tensorflow as tf
     except ImportError as error:
         sys.exit("TensorFlow (1.4 or later) is needed, and this Python has none: %s." % error)
-    cases = load_cases()
     here = tuple(int(part) for part in tf.__version__.split(".")[:2])
     loaders = {"frozen": frozen_graph, "savedmodel": saved_model}
     rows, left_out = [], set()
@@ -190,12 +225,12 @@ def verify(only):
             left_out.add(artefact["path"])
             continue
         try:
-            run = loaders[artefact["kind"]](tf, artefact)
-            found = [judge(run, artefact, cases[0])]  # the first call also sets the graph up
-            found[0]["latency_ms"] = latency(run, cases[0][1])
-            found += [judge(run, artefact, case) for case in cases[1:]]
+            with loaders[artefact["kind"]](tf, artefact) as run:
+                found = [judge(run, artefact, cases[0])]  # the first call also sets the graph up
+                found[0]["latency_ms"] = latency(run, cases[0][1])
+                found += [judge(run, artefact, case) for case in cases[1:]]
         except Exception as error:  # noqa: BLE001 - what TensorFlow raises is the verdict here
-            found = [{"case": "load", "ok": False, "error": str(error).splitlines()[0][:300]}]
+            found = [{"case": "load", "ok": False, "error": said(error)}]
         where = {"artefact": artefact["path"], "signature": artefact["signature"]}
         rows += [dict(row, **where) for row in found]
     return tf.__version__, rows
@@ -226,7 +261,7 @@ def show(version, rows):
 
 
 def main():
-    """Verify, print, and return the exit status."""
+    """Verify and print; return the exit status, or why the rows could not be written."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", action="append", help="path of an artefact, as in the table")
     parser.add_argument("--json", help="also write the rows to this file")
@@ -242,18 +277,26 @@ def main():
         print("The folder is not as it was sealed: %s." % "; ".join(wrong))
         return 1
     version, rows = verify(options.only)
-    if options.json:
-        with open(options.json, "w") as file:
-            json.dump({"tensorflow": version, "rows": rows}, file)
+    try:
+        if options.json:
+            with open(options.json, "w") as file:
+                json.dump({"tensorflow": version, "rows": rows}, file)
+        unwritten = None
+    except OSError as error:
+        unwritten = "The rows cannot be written: %s. Choose another place." % said(error)
     if not rows:
         print("No artefact here can be loaded by TensorFlow %s; use a newer one." % version)
-        return 1
+        return unwritten or 1
     show(version, rows)
     bad = sum(not row["ok"] for row in rows)
     sums = "" if wrong is None else "; every file is as it was sealed"
     print("%d of %d runs agree%s." % (len(rows) - bad, len(rows), sums))
-    return 1 if bad else 0
+    return unwritten or (1 if bad else 0)
 
 
 if __name__ == "__main__":
+    # Letters that the terminal lacks are printed as escapes: with LANG=C Python 3.6 would stop.
+    sys.stdout = io.TextIOWrapper(
+        sys.stdout.buffer, sys.stdout.encoding, "backslashreplace", line_buffering=True
+    )
     sys.exit(main())

@@ -56,8 +56,19 @@ class SavedModel:
         return "\n".join(lines)
 
 
-def read_saved_model(export_dir: str | Path, *, tags: Sequence[str] = ("serve",)) -> SavedModel:
+def several(tags: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the tags; a text alone is one tag."""
+    return (tags,) if isinstance(tags, str) else tuple(tags)
+
+
+def read_saved_model(
+    export_dir: str | Path, *, tags: str | Sequence[str] = ("serve",)
+) -> SavedModel:
     """Read a SavedModel's signatures and graph, without loading it into a session.
+
+    Args:
+        export_dir: its folder.
+        tags: the tags of the graph; a text alone is one tag.
 
     Raises:
         GraphError: there is no SavedModel, it is cut short, or it has no graph with these tags.
@@ -66,7 +77,7 @@ def read_saved_model(export_dir: str | Path, *, tags: Sequence[str] = ("serve",)
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
 
-    path = Path(export_dir)
+    path, tags = Path(export_dir), several(tags)
     file = path / "saved_model.pb"
     if not file.is_file():
         versions = sorted(p.parent.name for p in path.glob("*/saved_model.pb"))
@@ -92,11 +103,11 @@ def read_saved_model(export_dir: str | Path, *, tags: Sequence[str] = ("serve",)
         )
         for info in (*inputs.values(), *outputs.values()):
             specs[info.name] = _spec(info)
-    return SavedModel(path, tuple(tags), signatures, specs, graphs[0].graph_def)
+    return SavedModel(path, tags, signatures, specs, graphs[0].graph_def)
 
 
 def load_saved_model(
-    export_dir: str | Path, *, tags: Sequence[str] = ("serve",)
+    export_dir: str | Path, *, tags: str | Sequence[str] = ("serve",)
 ) -> Callable[..., dict[str, np.ndarray]]:
     """Load a SavedModel as a client does; return `call(feeds, signature=…)`.
 
@@ -111,7 +122,7 @@ def load_saved_model(
     read = read_saved_model(export_dir, tags=tags)  # says what is wrong with it in our words
     check_nodes(read.graph_def)
     with _refusals(f"{export_dir} cannot be loaded"):
-        loaded = tf.saved_model.load(str(export_dir), tags=list(tags))
+        loaded = tf.saved_model.load(str(export_dir), tags=list(read.tags))
 
     def call(
         feeds: Mapping[str, np.ndarray], signature: str = SERVING_DEFAULT
@@ -140,7 +151,7 @@ def call_saved_model(
     feeds: Mapping[str, np.ndarray],
     *,
     signature: str = SERVING_DEFAULT,
-    tags: Sequence[str] = ("serve",),
+    tags: str | Sequence[str] = ("serve",),
 ) -> dict[str, np.ndarray]:
     """Load a SavedModel and call one signature once; see `load_saved_model`."""
     return load_saved_model(export_dir, tags=tags)(feeds, signature)

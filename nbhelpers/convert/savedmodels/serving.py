@@ -4,6 +4,9 @@ Layout: `<name>/1/saved_model.pb` is TensorFlow Serving's (`--model_base_path=<n
 file is `1/assets.extra/tf_serving_warmup_requests`.
 """
 
+import json
+import keyword
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -19,10 +22,13 @@ from nbhelpers.spec import TensorSpec
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 
 _TRITON = {
+    "bfloat16": "TYPE_BF16",
     "bool": "TYPE_BOOL",
     "float16": "TYPE_FP16",
     "float32": "TYPE_FP32",
     "float64": "TYPE_FP64",
+    "object": "TYPE_STRING",
+    "str": "TYPE_STRING",
 }
 
 
@@ -128,17 +134,23 @@ def command_lines(
 def client_code(
     model: SavedModel, *, path: str, signature: str = SERVING_DEFAULT, old: bool = True
 ) -> str:
-    """Return Python that calls the SavedModel at `path`: in TensorFlow 2 and, if `old`, in 1."""
+    """Return Python that calls the SavedModel at `path`: in TensorFlow 2 and, if `old`, in 1.
+
+    Each input is a variable of its own name, or of one like it where Python allows no such name
+    (`input_1` for "input.1").
+    """
     if signature not in model.signatures:
         raise unknown_name("signature", signature, model.signatures)
     entry, where = model.signatures[signature], path
-    fed = ", ".join(f"{key}=tf.constant({key})" for key in entry.inputs)
-    feed_dict = ", ".join(f'signature.inputs["{key}"].name: {key}' for key in entry.inputs)
-    fetch = ", ".join(f'signature.outputs["{key}"].name' for key in entry.outputs)
+    variables = _variables(entry.inputs)
+    feed_dict = ", ".join(
+        f"signature.inputs[{_quoted(key)}].name: {v}" for key, v in variables.items()
+    )
+    fetch = ", ".join(f"signature.outputs[{_quoted(key)}].name" for key in entry.outputs)
     new = (
         "# TensorFlow 2\n"
         f'model = tf.saved_model.load("{where}")\n'
-        f'results = model.signatures["{signature}"]({fed})\n'
+        f'results = model.signatures["{signature}"]({_arguments(variables)})\n'
     )
     if not old:
         return new
@@ -149,6 +161,32 @@ def client_code(
         f'    signature = loaded.signature_def["{signature}"]\n'
         f"    results = session.run([{fetch}], {{{feed_dict}}})\n"
     )
+
+
+def _variables(keys: Iterable[str]) -> dict[str, str]:
+    """Return key → a variable's name, the key itself wherever it can be one."""
+    names = {key: key for key in keys if _is_name(key)}
+    for key in keys:
+        name = names.get(key) or re.sub(r"^(?=\d)|\W", "_", key, flags=re.ASCII)
+        while key not in names and (name in names.values() or not _is_name(name)):
+            name += "_"
+        names[key] = name
+    return {key: names[key] for key in keys}
+
+
+def _arguments(variables: Mapping[str, str]) -> str:
+    """Return the arguments of a call: by name, and in a mapping what cannot be named."""
+    named = [f"{key}=tf.constant({v})" for key, v in variables.items() if key == v]
+    others = [f"{_quoted(key)}: tf.constant({v})" for key, v in variables.items() if key != v]
+    return ", ".join([*named, *([f"**{{{', '.join(others)}}}"] if others else [])])
+
+
+def _quoted(key: str) -> str:
+    return json.dumps(key, ensure_ascii=False)
+
+
+def _is_name(key: str) -> bool:
+    return key.isidentifier() and not keyword.iskeyword(key)
 
 
 def snippets(folder: str | Path, artefacts: Iterable[Artefact]) -> dict[str, str]:

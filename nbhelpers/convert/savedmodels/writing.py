@@ -19,6 +19,7 @@ from nbhelpers.convert.savedmodels.reading import (
     SavedModel,
     Signature,
     read_saved_model,
+    several,
 )
 from nbhelpers.errors import GraphError
 from nbhelpers.files import new_folder
@@ -36,7 +37,7 @@ def build_saved_model(
     inputs: Mapping[str, str] | None = None,
     outputs: Mapping[str, str] | None = None,
     signature: str = SERVING_DEFAULT,
-    tags: Sequence[str] = ("serve",),
+    tags: str | Sequence[str] = ("serve",),
     more: Mapping[str, Signature] | None = None,
 ) -> SavedModel:
     """Build a SavedModel from any frozen graph.
@@ -48,12 +49,12 @@ def build_saved_model(
             names if left out.
         outputs: likewise for outputs; all tensors that nothing consumes if left out.
         signature: the name of this signature.
-        tags: the tags of the graph; TensorFlow Serving asks for "serve".
+        tags: the tags of the graph; TensorFlow Serving asks for "serve". A text is one tag.
         more: further signatures, by name.
 
     Raises:
         UnknownName: a tensor is not in the graph; the closest names are given.
-        GraphError: the folder holds something else, or nothing is to go in or out.
+        GraphError: the folder is a file or holds something else, or nothing is to go out.
     """
     graph = _graph(pb_path)
     view = GraphView(graph.hollow)
@@ -67,7 +68,7 @@ def build_saved_model(
             raise GraphError(f"The signature {name!r} has no outputs; name at least one tensor.")
     _check_place(Path(export_dir))
     with new_folder(Path(export_dir)) as folder:
-        message = _message(graph, view, signatures, tags, folder)
+        message = _message(graph, view, signatures, several(tags), folder)
         content = message.SerializeToString(deterministic=True)
         (folder / "saved_model.pb").write_bytes(content)
     return read_saved_model(export_dir, tags=tags)
@@ -152,6 +153,8 @@ def signature_text(view: GraphView, signature: Signature) -> str:
 
 
 def _check_place(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise GraphError(f"{folder} is a file, and a SavedModel is a folder; choose another name.")
     if folder.exists() and any(folder.iterdir()) and not (folder / "saved_model.pb").is_file():
         raise GraphError(
             f"{folder} holds something other than a SavedModel; choose another folder."

@@ -51,6 +51,8 @@ def prefix(path: str | Path) -> Path | None:
         path = path / Path(state.model_checkpoint_path).name if state else path
     if path.suffix in (".meta", ".index"):
         path = path.with_suffix("")
+    if not path.name:  # "." is a folder
+        return None
     there = [path.with_name(f"{path.name}{end}") for end in (".index", ".meta")]
     return path if any(each.is_file() for each in there) else None
 

@@ -41,6 +41,7 @@ class Reference:
 
         Raises:
             GraphError: TensorFlow cannot run the graph on these.
+            ConversionError: an output is one number for a whole batch, which is fixed.
         """
         whole = {name: self._back(name, value) for name, value in feeds.items()}
         size = self._interface.batch
@@ -55,10 +56,15 @@ class Reference:
 
     def _in_batches(self, feeds: Feeds, size: int) -> Feeds:
         """Run a graph of a fixed batch on any number of examples, row by row."""
-        count = next(iter(feeds.values())).shape[0]
+        count = next(value.shape[0] for value in feeds.values() if value.ndim)
         rows = [np.arange(start, start + size) % count for start in range(0, count, size)]
-        runs = [self._once({name: value[which] for name, value in feeds.items()}) for which in rows]
-        return {name: np.concatenate([run[name] for run in runs])[:count] for name in runs[0]}
+        runs = [
+            self._once(
+                {name: value[which] if value.ndim else value for name, value in feeds.items()}
+            )
+            for which in rows
+        ]
+        return {name: _joined(name, [run[name] for run in runs], count) for name in runs[0]}
 
     def _back(self, name: str, value: np.ndarray) -> np.ndarray:
         return np.moveaxis(value, 1, -1) if name in self._interface.turned else value
@@ -131,6 +137,23 @@ def _first_run(
         f"TensorFlow itself does not run the graph at batch {batch}: {refusal} Choose sizes that "
         "it takes with batch= and shapes=."
     ) from refusal
+
+
+def _joined(name: str, parts: list[np.ndarray], count: int) -> np.ndarray:
+    """Return the rows of several runs as one output.
+
+    Raises:
+        ConversionError: it is one number for a whole batch, and not the same in all runs.
+    """
+    if parts[0].ndim:
+        return np.concatenate(parts)[:count]
+    if not all(np.array_equal(part, parts[0]) for part in parts):
+        raise ConversionError(
+            f"The output {name!r} is one number for a whole batch, so that a graph for a fixed one "
+            "cannot show what it is for others; leave batch= out, or choose other outputs. Nothing "
+            "was written."
+        )
+    return parts[0]
 
 
 def _explained(report: Report, source: Source) -> str:

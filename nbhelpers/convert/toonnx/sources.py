@@ -102,15 +102,16 @@ def _from_saved_model(folder: Path, asked: Asked) -> Source:
     both = asked.inputs is not None and asked.outputs is not None
     saved = read_saved_model(folder, tags=asked.tags)
     inputs, outputs = saved_model.ends(saved, asked.signature, needed=not both)
+    title = folder.absolute().name  # "." has none
     stored = checkpoints.prefix(folder / "variables" / "variables")
     graph_def = saved.graph_def
     if stored and not graph_def.library.function and not checkpoints.has_objects(stored):
         # One of TensorFlow 1: gradients in it, which nobody needs, can keep the loader from it.
         restore = _restore(graph_def, stored)
-        return _source(folder.name, graph_def, asked, inputs, outputs, restore=restore)
+        return _source(title, graph_def, asked, inputs, outputs, restore=restore)
     chosen = {**(_chosen(asked.inputs, inputs) or {}), **(_chosen(asked.outputs, outputs) or {})}
     kept = {*inputs.values(), *outputs.values(), *chosen.values()}
-    return _source(folder.name, saved_model.frozen(saved, kept), asked, inputs, outputs)
+    return _source(title, saved_model.frozen(saved, kept), asked, inputs, outputs)
 
 
 def _restore(graph_def: "GraphDef", prefix: Path) -> Callable[["GraphDef"], "GraphDef"]:

@@ -14,6 +14,7 @@ import onnx
 
 from nbhelpers import onnxgraph
 from nbhelpers.convert import compat
+from nbhelpers.convert.savedmodels.reading import several
 from nbhelpers.convert.toonnx import proof
 from nbhelpers.convert.toonnx.interface import offered
 from nbhelpers.convert.toonnx.outputs import stated
@@ -90,7 +91,7 @@ def tf2onnx(
     fixed: Mapping[str, Any] | None = None,
     checkpoint: str | Path | None = None,
     signature: str | None = None,
-    tags: Sequence[str] = ("serve",),
+    tags: str | Sequence[str] = ("serve",),
     verify: bool = True,
     tolerance: float = TOLERANCE,
 ) -> OnnxConversion:
@@ -114,7 +115,7 @@ def tf2onnx(
         fixed: TensorFlow tensor → value, for switches that shall be no inputs ("keep_prob": 1.0).
         checkpoint: where the values of an unfrozen `.pb` are.
         signature: of a SavedModel; "serving_default", or the only one, if left out.
-        tags: of a SavedModel's graph.
+        tags: of a SavedModel's graph; a text is one tag.
         verify: compare with TensorFlow on seeded inputs; without it the result says UNPROVEN.
         tolerance: largest difference allowed, as a share of the largest reference value.
 
@@ -138,7 +139,7 @@ def tf2onnx(
         fixed=tuple(fixed),
         checkpoint=checkpoint,
         signature=signature,
-        tags=tuple(tags),
+        tags=several(tags),
     )
     frozen = read(source, asked)
     interface = offered(frozen, nchw=nchw, batch=batch, shapes=shapes, fixed=fixed)

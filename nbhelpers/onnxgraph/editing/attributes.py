@@ -1,5 +1,6 @@
 """Attributes of nodes, typed: what an operator's schema says decides what a value may be."""
 
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, defs
 
-from nbhelpers.errors import GraphError, unknown_name
+from nbhelpers.errors import GraphError, first_line, unknown_name
 from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
 from nbhelpers.onnxgraph.editing.nodes import locate, node_name, titled
 from nbhelpers.onnxgraph.editing.words import attribute_text
@@ -72,19 +73,38 @@ def typed(
     else:
         was = next((each for each in node.attribute if each.name == name), None)
         if was is None:
-            return onnx.helper.make_attribute(name, value)
+            return _made(node, name, value)
         kind = AttributeProto.AttributeType.Name(was.type)
     words, convert = _KINDS.get(kind, (f"of the type {kind}", None))
     if convert is None:
         raise GraphError(f"The attribute {name!r} of {titled(node)} is {words}; it cannot be set.")
-    plain = convert(value)
+    try:
+        plain = convert(value)
+    except OverflowError as error:
+        raise _cannot_hold(node, name, value, error) from error
     if plain is None:
         raise GraphError(
             f"The attribute {name!r} of {titled(node)} must be {words}, but {value!r} is "
             f"{type(value).__name__}."
         )
-    number = getattr(AttributeProto, kind)
-    return onnx.helper.make_attribute(name, plain, attr_type=number)
+    return _made(node, name, plain, getattr(AttributeProto, kind))
+
+
+def _made(
+    node: onnx.NodeProto, name: str, value: Any, kind: int | None = None
+) -> onnx.AttributeProto:
+    try:
+        return onnx.helper.make_attribute(name, value, attr_type=kind)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _cannot_hold(node, name, value, error) from error
+
+
+def _cannot_hold(node: onnx.NodeProto, name: str, value: Any, error: Exception) -> GraphError:
+    shown = textwrap.shorten(repr(value), 60, placeholder=" …")
+    return GraphError(
+        f"The attribute {name!r} of {titled(node)} cannot hold {shown}: {first_line(error)}; give "
+        "it a value that ONNX can write."
+    )
 
 
 def _place(node: onnx.NodeProto, schema: Schema | None, name: str, value: Any) -> str:
@@ -119,10 +139,12 @@ def _text(value: Any) -> str | bytes | None:
 
 def _all(one: Callable[[Any], Any]) -> Callable[[Any], list | None]:
     def convert(value: Any) -> list | None:
-        if isinstance(value, str | bytes) or not hasattr(value, "__iter__") or np.ndim(value) > 1:
+        if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
+            return None
+        if isinstance(value, np.ndarray) and value.ndim != 1:
             return None
         plain = [one(each) for each in value]
-        return None if None in plain else plain
+        return None if any(each is None for each in plain) else plain
 
     return convert
 

@@ -1,16 +1,19 @@
 """Set the dtype and the shape of inputs: a Cast for the one, a trial run for the other."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import onnx
 
+from nbhelpers import parity
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.editing.edit import free_name
 from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
 from nbhelpers.onnxgraph.editing.rewire import move_readers
 from nbhelpers.onnxgraph.examples import reference_runs
+from nbhelpers.onnxgraph.sizing.batch_proof import Differs, prove
 from nbhelpers.spec import TensorSpec, parse_specs
 
 
@@ -21,16 +24,20 @@ def set_inputs(
 
     Another dtype is turned by a Cast into the one that the graph works in. Another shape is only a
     note, which nodes may contradict: so the result is run at two batch sizes, and refused if it
-    does not run. What a fixed batch is written into is rewritten by `make_batch_dynamic`.
+    does not run. A first dim that becomes a symbol is taken for a batch: every row must be what the
+    model gives for it alone. What a fixed batch is written into is rewritten by
+    `make_batch_dynamic`.
 
     Args:
         model: the model; it is not changed.
         specs: such as "images:uint8:batch,3,224,224", several parted by spaces, or TensorSpecs.
-        try_run: False for a model that cannot be run here.
+        try_run: False for a model that cannot be run here, or whose first dim is no batch (the
+            points of one cloud); what it then gives at other sizes nobody has seen.
 
     Raises:
         UnknownName: there is no such input.
-        GraphError: the rank is another, or the graph does not fit the new shape; the node is named.
+        GraphError: the rank is another, the graph does not fit the new shape (the node is named),
+            or its rows would influence each other.
         Refusal: a text has not that form.
     """
     copy, changes, touched, shaped = copied(model), [], [], []
@@ -58,6 +65,7 @@ def set_inputs(
         result = settled(model, copy, changes, touched, changed=tuple(shaped))
         if shaped and try_run:
             reference_runs(result.model)
+            result = _with_rows(model, result, shaped)
     except GraphError as error:
         names = ", ".join(map(repr, shaped or inputs))
         raise GraphError(
@@ -65,6 +73,44 @@ def set_inputs(
             "make_batch_dynamic, which rewrites the nodes too."
         ) from error
     return result
+
+
+def _with_rows(model: onnx.ModelProto, result: Edited, shaped: list[str]) -> Edited:
+    """Return the result with a proof for each first dim of a fixed size that became a symbol.
+
+    Raises:
+        GraphError: a row depends on the others, or one symbol stands for several sizes.
+    """
+    was = {v.name: (interface.dims(v) or (None,))[0] for v in interface.fed(model.graph)}
+    sizes = {name: size for name, size in was.items() if isinstance(size, int)}
+    now = {spec.name: spec.shape[0] for spec in interface.inputs(result.model) if spec.shape}
+    grown = [now[name] for name in shaped if name in sizes and isinstance(now[name], str)]
+    reports: list[parity.Report] = []
+    for symbol in dict.fromkeys(grown):
+        carriers = tuple(name for name in now if now[name] == symbol)
+        ones = {name: sizes[name] for name in carriers if name in sizes}
+        if len(set(ones.values())) > 1:
+            raise GraphError(f"the first dims {ones} cannot all be {symbol!r}.")
+        size = next(iter(ones.values()))
+        try:
+            reports += prove(_fixed(result.model, carriers, size), result.model, carriers, size)
+        except Differs as difference:
+            said = str(difference).rstrip(".")
+            raise GraphError(
+                f"{said}, so rows of {symbol!r} do not stay rows (a first dim that is no batch "
+                "becomes a symbol with try_run=False)."
+            ) from difference
+    return replace(result, reports=tuple(reports))
+
+
+def _fixed(model: onnx.ModelProto, carriers: Iterable[str], size: int) -> onnx.ModelProto:
+    """Return the model with a fixed size for the first dim of some inputs."""
+    copy = copied(model)
+    del copy.graph.value_info[:]
+    for value in copy.graph.input:
+        if value.name in carriers:
+            value.type.tensor_type.shape.dim[0].dim_value = size
+    return copy
 
 
 def _cast(copy: onnx.ModelProto, name: str, kind: int) -> str:

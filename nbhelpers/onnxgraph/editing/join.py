@@ -96,8 +96,8 @@ def _check_opsets(first: onnx.ModelProto, second: onnx.ModelProto) -> None:
         {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
         for model in (first, second)
     )
-    for domain in set(one) & set(two):
-        if one[domain] != two[domain]:
+    for domain in one:
+        if two.get(domain, one[domain]) != one[domain]:
             raise GraphError(
                 f"The first model is written in {domain or 'ai.onnx'} {one[domain]}, the second in "
                 f"{two[domain]}; bring them to one opset first."

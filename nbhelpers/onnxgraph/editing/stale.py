@@ -49,9 +49,13 @@ def renew_notes(
     for value in after.graph.output:
         if value.name in stale:
             value.CopyFrom(_note(value.name, now, said, moved=moved))
-    shown = {value.name for value in after.graph.output}
-    complete_outputs(after, stale & shown, {name: interface.dims(said[name]) for name in said})
-    rest = [_note(name, now, said, moved=moved) for name in stale - shown]
+    shown = [value.name for value in after.graph.output]
+    renewed = [name for name in shown if name in stale]
+    complete_outputs(after, renewed, {name: interface.dims(said[name]) for name in said})
+    # In the order of the graph: the same edit gives the same bytes.
+    order = (name for node in after.graph.node for name in node.output)
+    inner = stale.difference(shown)
+    rest = [_note(name, now, said, moved=moved) for name in order if name in inner]
     after.graph.value_info.extend(note for note in rest if note.HasField("type"))
 
 

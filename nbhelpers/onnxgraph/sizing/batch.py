@@ -10,6 +10,7 @@ from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.editing.edit import finished
 from nbhelpers.onnxgraph.editing.edited import Edited
+from nbhelpers.onnxgraph.examples import batch_inputs
 from nbhelpers.onnxgraph.functions import inline_functions
 from nbhelpers.onnxgraph.light import light
 from nbhelpers.onnxgraph.sizing.batch_obstacles import refusal
@@ -60,7 +61,7 @@ def _batch_inputs(model: onnx.ModelProto) -> tuple[tuple[str, ...], int]:
     first = _first_dims(model)
     if not first:
         raise GraphError("The model has no input with a batch: all its inputs are scalars.")
-    symbolic = tuple(name for name, dim in first.items() if isinstance(dim, str))
+    symbolic = batch_inputs(model)
     if symbolic:
         return symbolic, 0
     batch = int(next(iter(first.values())))

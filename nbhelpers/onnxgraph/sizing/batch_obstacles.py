@@ -101,7 +101,8 @@ def _round(
         seen = Runner(graph, fetch=wanted).run({**feeds, **right})
     except GraphError as error:
         node = _mentioned(graph, str(error))
-        return [(node, str(error).partition("Status Message: ")[2] or str(error))] if node else []
+        said = str(error).partition("Status Message: ")[2] or str(error)
+        return [(node, said.rstrip("."))] if node else []
     wrong: dict[str, str] = {}
     found = []
     for node in graph.graph.node:

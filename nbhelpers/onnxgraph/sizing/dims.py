@@ -17,7 +17,8 @@ from nbhelpers.onnxgraph.examples import feeds
 from nbhelpers.onnxgraph.functions import inline_functions
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.onnxgraph.sizing.batch_shapes import forget_shapes
-from nbhelpers.onnxgraph.sizing.dims_rules import Followed, rewrite
+from nbhelpers.onnxgraph.sizing.dims_followed import Followed
+from nbhelpers.onnxgraph.sizing.dims_rules import rewrite
 from nbhelpers.onnxgraph.sizing.draft import named
 from nbhelpers.onnxgraph.sizing.sizes import Sizes
 
@@ -94,7 +95,8 @@ def free_dims(
         model: the model; it is not changed.
         axes: input name → axis → symbol, such as {"images": {2: "height", 3: "width"}}.
         references: the same network, exported at other sizes. With one at least, a Resize to a
-            fixed size is taken for a scale, and the comparison decides.
+            fixed size is taken for a scale, a window or a start that is a large share of the size
+            for a number of its own, and the comparison decides.
 
     Raises:
         UnknownName: there is no such input.
@@ -120,7 +122,8 @@ def free_dims(
         raise GraphError(
             f"The dims cannot be made symbolic, because of {len(obstacles)} "
             f"node{'s' if len(obstacles) > 1 else ''}: {listed}. Export the model with these dims "
-            "dynamic, or give `references` if it only resizes to multiples."
+            "dynamic, or give `references`: multiples in a Resize, large windows and starts are "
+            "then judged by comparison."
         )
     result = _relabelled(model, followed)
     changes += followed.changes

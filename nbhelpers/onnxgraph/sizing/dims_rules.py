@@ -4,30 +4,12 @@ import math
 
 import numpy as np
 import onnx
-from onnx import helper
 
-from nbhelpers.onnxgraph.sizing.draft import Draft, copies
+from nbhelpers.onnxgraph.sizing.dims_followed import Followed, attributes
+from nbhelpers.onnxgraph.sizing.dims_shares import pool, slice_
+from nbhelpers.onnxgraph.sizing.draft import copies
 
 Obstacle = tuple[onnx.NodeProto, str]
-
-_FAR = 2**31 - 1
-"""A Slice that ends there or beyond takes everything."""
-
-
-class Followed(Draft):
-    """A draft followed at the size of the file and at two others."""
-
-    def static(self, name: str) -> tuple[int | None, ...]:
-        """Return a tensor's dims at the size of the file; none if they are not known."""
-        return self.at[0].shape(name) or ()
-
-    def follows(self, name: str) -> list[bool | None] | None:
-        """Return for each axis whether it depends on the sizes; None where that is not known."""
-        shapes = [sizes.shape(name) for sizes in self.at]
-        known = [shape for shape in shapes if shape is not None]
-        if len(known) < len(shapes) or len({len(shape) for shape in known}) > 1:
-            return None
-        return [None if None in dims else len(set(dims)) > 1 for dims in zip(*known, strict=True)]
 
 
 def rewrite(followed: Followed, *, guess: bool) -> list[Obstacle]:
@@ -35,18 +17,18 @@ def rewrite(followed: Followed, *, guess: bool) -> list[Obstacle]:
 
     Args:
         followed: the draft of the model.
-        guess: take a Resize to a fixed size for a scale.
+        guess: take a Resize to a fixed size for a scale, and a share of a size for a number.
     """
     obstacles: list[Obstacle] = []
     for node in copies(followed.model.graph.node):
         why = ""
-        if node.domain in ("", "ai.onnx") and any(_touched(followed, node)):
+        if node.domain in ("", "ai.onnx") and any(followed.moving(node)):
             if node.op_type == "Reshape":
                 why = _reshape(followed, node)
             elif node.op_type == "Resize":
                 why = _resize(followed, node, guess)
             else:
-                why = _holds(followed, node)
+                why = _holds(followed, node, guess)
         wrong = followed.add(node)
         if not wrong[0]:
             reasons = (f"takes the size of the file only ({each})" for each in wrong if each)
@@ -59,12 +41,6 @@ def rewrite(followed: Followed, *, guess: bool) -> list[Obstacle]:
     return obstacles
 
 
-def _touched(followed: Followed, node: onnx.NodeProto) -> list[bool]:
-    """Return for each axis of the first input whether it follows."""
-    first = node.input[0] if node.input else ""
-    return [each is True for each in followed.follows(first) or ()]
-
-
 def _reshape(followed: Followed, node: onnx.NodeProto) -> str:
     """Let the target follow: one -1, or sizes computed from the dims of what is reshaped."""
     was = followed.constant(node.input[1])
@@ -72,7 +48,7 @@ def _reshape(followed: Followed, node: onnx.NodeProto) -> str:
         return ""
     followed.preview(node)
     before, after = followed.static(node.input[0]), followed.static(node.output[0])
-    moving, target = _touched(followed, node), list(after)
+    moving, target = followed.moving(node), list(after)
     computed: dict[int, tuple[list[int], int]] = {}
     for axes, places in _groups(before, after):
         if any(moving[axis] for axis in axes):
@@ -178,7 +154,7 @@ def _resize(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
         float(out / size) if size else 0.0
         for out, size in zip(sizes, followed.static(node.input[0]), strict=False)
     ]
-    whole = len(ratios) == len(_touched(followed, node)) and all(r.is_integer() for r in ratios)
+    whole = len(ratios) == len(followed.moving(node)) and all(r.is_integer() for r in ratios)
     if not guess or not whole:
         return f"resizes to the fixed sizes {sizes.tolist()}"
     scales = followed.weight(np.array(ratios, np.float32), f"{node.output[0]}_scales")
@@ -187,20 +163,14 @@ def _resize(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
     return ""
 
 
-def _holds(followed: Followed, node: onnx.NodeProto) -> str:
+def _holds(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
     """Return which size a node holds that may have been worked out from a dim that follows."""
-    moving, fixed = _touched(followed, node), followed.static(node.input[0])
-    attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-    axis = attributes.get("axis", 0)
+    moving = followed.moving(node)
+    axis = attributes(node).get("axis", 0)
     if node.op_type in ("AveragePool", "MaxPool", "LpPool"):
-        window = attributes["kernel_shape"]
-        if any(
-            size == dim and size > 1 and follows
-            for size, dim, follows in zip(window, fixed[2:], moving[2:], strict=True)
-        ):
-            return f"has a window of {' × '.join(map(str, window))}, all that there is"
-    elif node.op_type == "Slice" and len(node.input) > 2:
-        return _slice(followed, node, moving)
+        return pool(followed, node, guess)
+    elif node.op_type == "Slice":
+        return slice_(followed, node, guess)
     elif node.op_type in ("Gather", "Split") and moving[axis % len(moving)]:
         if node.op_type == "Split" or followed.constant(node.input[1]) is not None:
             return f"picks fixed places of axis {axis}"
@@ -208,15 +178,4 @@ def _holds(followed: Followed, node: onnx.NodeProto) -> str:
         sizes = followed.constant(node.input[-1])
         if sizes is not None:
             return f"has the fixed sizes {sizes.tolist()}"
-    return ""
-
-
-def _slice(followed: Followed, node: onnx.NodeProto, moving: list[bool]) -> str:
-    ends = followed.constant(node.input[2])
-    axes = followed.constant(node.input[3]) if len(node.input) > 3 else np.arange(len(moving))
-    if ends is None or axes is None:
-        return ""
-    for end, axis in zip(ends.tolist(), axes.tolist(), strict=True):
-        if moving[axis % len(moving)] and 0 < end < _FAR:
-            return f"ends at {end} on axis {axis}"
     return ""

@@ -35,7 +35,7 @@ def reshape(x: Tensor, shape: Any, *, allowzero: int = 0) -> Tensor:
 
 def flatten(x: Tensor, *, axis: int = 1) -> Tensor:
     """Flatten: always a matrix, the axes before `axis` in its rows."""
-    axis = axis % x.ndim if x.ndim else 0
+    axis = axis + x.ndim if axis < 0 else axis
     if axis == 1:
         return torch.flatten(x.unsqueeze(-1), 1)
     rows = torch.flatten(x.unsqueeze(0), 0, axis)

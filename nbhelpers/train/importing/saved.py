@@ -44,11 +44,13 @@ def save_imported(imported: Imported, folder: str | Path, *, program: bool = Tru
         program: whether the exported program is wanted.
 
     Raises:
-        ModelError: the folder holds something else, or what was read back differs.
+        ModelError: the folder is a file or holds something else, or what was read back differs.
         ConversionError: `torch.export` cannot export the module.
         OSError: the folder cannot be written.
     """
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ModelError(f"{folder} is a file; give the path of a folder.")
     if folder.exists() and not (folder / ABOUT).is_file() and any(folder.iterdir()):
         raise ModelError(
             f"{folder} holds other files than an imported model; give a folder of its own."
@@ -89,16 +91,16 @@ def load_imported(folder: str | Path) -> Imported:
     folder = Path(folder)
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        files = about["files"]
-    except (OSError, ValueError, KeyError) as error:
+        written_with = about["versions"].get("onnx2pytorch")
+        wrong = {name: problem(folder / name, each) for name, each in about["files"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ModelError(
             f"{folder} is not the folder of an imported model ({ABOUT} cannot be read); write one "
             "with save_imported."
         ) from error
-    for name, recorded in files.items():
-        wrong = problem(folder / name, recorded)
-        if wrong:
-            raise ModelError(f"{folder / name} {wrong}; save the imported model again.")
+    for name, why in wrong.items():
+        if why:
+            raise ModelError(f"{folder / name} {why}; save the imported model again.")
     model = onnxgraph.load(folder / MODEL)
     module, weights = build(model, plan(model).check())
     try:
@@ -107,7 +109,7 @@ def load_imported(folder: str | Path) -> Imported:
         raise ModelError(
             f"The weights in {folder / WEIGHTS} do not fit the module that {MODEL} makes here "
             f"({kernel.version('onnx2pytorch')} of onnx2pytorch, written with "
-            f"{about['versions'].get('onnx2pytorch')}); import the ONNX file again."
+            f"{written_with}); import the ONNX file again."
         ) from error
     specs = interface.inputs(model), interface.outputs(model)
     examples = _read_examples(folder / EXAMPLES, [spec.name for spec in specs[0]])
