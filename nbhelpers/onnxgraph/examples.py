@@ -71,7 +71,7 @@ def feeds(
 def _shapes(
     specs: tuple[TensorSpec, ...], batch: int, other: int, rows: int | None = None
 ) -> list[tuple[int, ...]]:
-    sizes = dict.fromkeys(_first_symbols(specs), batch if rows is None else rows)
+    sizes = dict.fromkeys(first_symbols(specs), batch if rows is None else rows)
     sizes.update(dict.fromkeys(list(sizes)[:1], batch))
     return [
         tuple(dim if isinstance(dim, int) else sizes.get(dim, other) for dim in spec.shape)
@@ -79,7 +79,7 @@ def _shapes(
     ]
 
 
-def _first_symbols(specs: Iterable[TensorSpec]) -> list[str]:
+def first_symbols(specs: Iterable[TensorSpec]) -> list[str]:
     """Return the symbols of first axes, in order; the first of them is the batch."""
     firsts = (spec.shape[0] for spec in specs if spec.shape)
     return list(dict.fromkeys(dim for dim in firsts if isinstance(dim, str)))
@@ -102,7 +102,7 @@ def batch_inputs(
         specs: its inputs, where narrower ones are meant.
     """
     specs = tuple(interface.inputs(model) if specs is None else specs)
-    symbols = _first_symbols(specs)
+    symbols = first_symbols(specs)
     if len(symbols) > 1 and _takes_apart(model, runner, specs):
         symbols = symbols[:1]
     return tuple(spec.name for spec in specs if spec.shape and spec.shape[0] in symbols)

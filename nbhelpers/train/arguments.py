@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from nbhelpers.errors import ModelError
 from nbhelpers.onnxgraph import examples
 from nbhelpers.spec import TensorSpec
-from nbhelpers.train.axes import first_symbols
 from nbhelpers.train.forward import as_array, tensors
 
 Input: TypeAlias = TensorSpec | Tensor | np.ndarray
@@ -48,9 +47,9 @@ def input_specs(
     if len(names) != len(inputs):
         raise ModelError(f"{len(inputs)} inputs need as many names, but {len(names)} were given.")
     given = [each for each in inputs if isinstance(each, TensorSpec)]
-    fixed = [] if dynamic else first_symbols(given)[:1]
+    fixed = [] if dynamic else examples.first_symbols(given)[:1]
     return [
-        replace(_sized(each, fixed, 1), name=name)
+        replace(_of_one_row(each, fixed), name=name)
         if isinstance(each, TensorSpec)
         else _spec(each, name, symbol if dynamic else None)
         for each, name in zip(inputs, names, strict=True)
@@ -68,27 +67,23 @@ def first_run(
     Raises:
         ModelError: the module does not run.
     """
-    apart = _apart(specs)
-    if apart != specs:
+    if len(examples.first_symbols(specs)) > 1:
         with contextlib.suppress(ModelError):
-            arguments = _arguments(inputs, apart)
+            arguments = _arguments(inputs, specs, rows=6)
             return arguments, tensors(module, arguments)
     arguments = _arguments(inputs, specs)
     return arguments, tensors(module, arguments)
 
 
-def _apart(specs: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """Return the specs with a size for each first symbol that is not the batch."""
-    return [_sized(spec, first_symbols(specs)[1:], 6) for spec in specs]
+def _of_one_row(spec: TensorSpec, batch: Sequence[str]) -> TensorSpec:
+    return replace(spec, shape=tuple(1 if dim in batch else dim for dim in spec.shape))
 
 
-def _sized(spec: TensorSpec, dims: Sequence[str], size: int) -> TensorSpec:
-    return replace(spec, shape=tuple(size if dim in dims else dim for dim in spec.shape))
-
-
-def _arguments(inputs: Sequence[Input], specs: Sequence[TensorSpec]) -> list[Tensor]:
+def _arguments(
+    inputs: Sequence[Input], specs: Sequence[TensorSpec], *, rows: int | None = None
+) -> list[Tensor]:
     # Two rows rather than one: with one, tracing may take the batch for a dim to broadcast.
-    drawn = examples.feeds(specs, batch=2)
+    drawn = examples.feeds(specs, batch=2, rows=rows)
     return [
         torch.from_numpy(drawn[spec.name])
         if isinstance(each, TensorSpec)

@@ -4,7 +4,7 @@ One run cannot tell: an axis may be 2 because the batch is. So the module runs a
 one, and the axes that grow with it are the symbol's.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +19,6 @@ Axes = dict[int, str]
 def symbols(spec: TensorSpec) -> Axes:
     """Return the symbolic dims by axis."""
     return {axis: dim for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
-
-
-def first_symbols(specs: Iterable[TensorSpec]) -> list[str]:
-    """Return the symbols of first axes, each once; the first of them is the batch."""
-    return list(dict.fromkeys(symbols(spec)[0] for spec in specs if 0 in symbols(spec)))
 
 
 def following(

@@ -35,10 +35,6 @@ def resize(node: Node, data: tf.Tensor, *others: tf.Tensor | None) -> list[tf.Te
     return [_resize(node, data, wish, coordinates, rounding)]
 
 
-_EVEN = {"half_pixel", "asymmetric"}
-"""Modes that divide by the scale and do nothing else."""
-
-
 @dataclass(frozen=True)
 class _Wish:
     """How large the result shall be: by scales, or else by sizes."""
@@ -70,8 +66,7 @@ def _resize(node: Node, data: tf.Tensor, wish: _Wish, coordinates: str, rounding
             node, resampling.nearest(data, axes, coordinates, rounding), axes, coordinates
         )
     dtype, antialias = data.dtype, bool(node.attrs.get("antialias", 0))
-    exact = coordinates in _EVEN and all(_is_power_of_two(axis.scale) for axis in axes)
-    if dtype.is_integer and (mode == "cubic" or antialias or not exact):
+    if dtype.is_integer and (mode == "cubic" or antialias or not _is_exact(axes, coordinates)):
         raise refusal(
             node,
             "interpolates integers, for which onnxruntime and ONNX round differently. Cast them to "
@@ -117,9 +112,14 @@ def _axes(node: Node, data: tf.Tensor, wish: _Wish, coordinates: str) -> list[Ax
     return sorted((each for each in axes if not _stays(each)), key=lambda each: each.axis)
 
 
-def _is_power_of_two(scale: Number) -> bool:
-    """Whether each weight is a fraction that float32 holds, and each sum of them exact."""
-    return not isinstance(scale, tf.Tensor) and float(np.log2(scale)).is_integer()
+def _is_exact(axes: Sequence[Axis], coordinates: str) -> bool:
+    """Whether float32 holds each weight of a linear resize: all scales are powers of two, and the
+    coordinates do nothing but divide by them.
+    """
+    return coordinates in ("half_pixel", "asymmetric") and all(
+        not isinstance(axis.scale, tf.Tensor) and float(np.log2(axis.scale)).is_integer()
+        for axis in axes
+    )
 
 
 def _stays(axis: Axis) -> bool:

@@ -113,14 +113,16 @@ def tensor_scatter(
     places = tf.range(as_tensor(steps, tf.int64))[None, :]
     if starts is not None:
         places = tf.cast(starts, tf.int64)[:, None] + places
-    if node.attrs.get("mode", "linear") == "circular":
+    circular = node.attrs.get("mode", "linear") == "circular"
+    if circular:
         places = tf.math.floormod(places, as_tensor(sizes[axis], tf.int64))
     # Rows of the cache are counted over batch, the axes up to the sequence, and the sequence.
     prefixes = tf.range(as_tensor(product(sizes[:axis]), tf.int64)) * sizes[axis]
     prefixes = tf.reshape(prefixes, vector([sizes[0], -1, 1], tf.int64))
-    count = product(sizes[: axis + 1])
-    flat = behind_if_outside(places[:, None, :] + prefixes, places[:, None, :], sizes[axis], count)
-    flat = tf.reshape(flat, [-1])
+    along = places[:, None, :]
+    flat = along + prefixes
+    if not circular:
+        flat = behind_if_outside(flat, along, sizes[axis], product(sizes[: axis + 1]))
     rows, changes = _rows(cache, axis + 1), _rows(update, axis + 1)
-    result = tf.tensor_scatter_nd_update(rows, flat[:, None], changes)
+    result = tf.tensor_scatter_nd_update(rows, tf.reshape(flat, [-1, 1]), changes)
     return tf.reshape(result, vector(inferable(sizes_of(cache))))
