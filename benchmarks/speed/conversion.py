@@ -32,7 +32,7 @@ def measure(name):
 
 
 def baseline():
-    """Measure what importing TensorFlow takes, in both processes of a conversion of ours."""
+    """Measure what TensorFlow alone takes, in two processes as in a conversion of ours."""
     runs = [processes.task("tf", "converters.py", "nothing", "", "") for _ in range(3)]
     results.store("conversion", "", {"megabytes": statistics.median(r.megabytes for r in runs)})
 

@@ -6,6 +6,7 @@ and `onnx2tf` in `peers`.
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,9 @@ def ours(verify):
 
     compat.load()
     from nbhelpers.convert import handlers  # noqa: F401 (onnx-tf's come with its backend, too)
+
+    if verify:
+        import onnxruntime  # noqa: F401 (which a conversion loads when it compares)
 
     return lambda model, out: convert.onnx2tf(model, f"{out}.pb", target="tf2", verify=verify)
 
@@ -68,19 +72,22 @@ def onnx2tf():
 
 
 def nothing():
-    """Return a function that does what each of our conversions begins with: TensorFlow is imported.
+    """Return a function that imports TensorFlow and does nothing with it.
 
-    That is in this process, and in the one that holds TensorFlow's graph optimiser.
+    Twice, as each of our conversions: a second process holds TensorFlow's graph optimiser.
     """
-    ours(verify=False)
-    from nbhelpers import convert
-    from nbhelpers.convert.optimising import grappler
+    import tensorflow  # noqa: F401
 
-    tf = convert.tensorflow()
-    graph = tf.Graph()
-    with graph.as_default():
-        tf.compat.v1.placeholder(tf.float32, name="x")
-    return lambda model, out: grappler.run(graph.as_graph_def(), ["x:0"], ("dependency",))
+    worker = Path(__file__).parents[2] / "nbhelpers/convert/optimising/grappler_worker.py"
+    command, pipe = [sys.executable, "-P", str(worker)], subprocess.PIPE
+
+    def work(model, out):
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as held:
+            held.stdin.write(bytes(16))  # two frames of no bytes, a request that is refused
+            held.stdin.flush()
+            held.stdout.read(8)
+
+    return work
 
 
 CONVERTERS = {

@@ -1,8 +1,9 @@
 """How long the converted graphs take to compute, all of one network in alternation.
 
-Every contender runs in a process of its own with the same number of threads. TensorFlow's graphs
-are all SavedModels and called through their signature; PyTorch and onnxruntime stand beside them as
-the limit of what the machine can do. What differs from onnxruntime is said.
+Every contender runs in a process of its own with the same number of threads, and in a new one
+several times: where a process finds its memory is good for a few percent. TensorFlow's graphs are
+all SavedModels and called through their signature; PyTorch and onnxruntime stand beside them as the
+limit of what the machine can do. What differs from onnxruntime is said.
 """
 
 import contextlib
@@ -20,7 +21,10 @@ from catalogue import BATCHES, MODELS
 from conversion import converted, converted_by
 from processes import OUT
 
-ROUNDS = 12
+PROCESSES = 5
+"""How many processes a contender has, one after another; the median of their medians counts."""
+
+ROUNDS = 3
 SECONDS = 0.2
 """How long a contender is measured in each round, about."""
 
@@ -31,7 +35,7 @@ THREADS = os.cpu_count()
 class Contender:
     """A graph in a process that times it on request; see contender.py."""
 
-    def __init__(self, environment, kind, what, *, channels_last=False):
+    def __init__(self, environment, kind, what, channels_last=False):
         command = [
             str(processes.python(environment)), str(processes.HERE / "contender.py"),
             kind, str(what), str(THREADS),
@@ -80,39 +84,57 @@ def measure(name):
     """Measure one network at every batch size."""
     row = {}
     for batch in BATCHES:
-        with contextlib.ExitStack() as stack:
-            contenders, failed = contenders_for(name, batch)
-            for contender in contenders.values():
-                stack.callback(contender.end)
-            row[batch] = {**compared(contenders, inputs(name, batch)), **failed}
+        graphs, failed = graphs_for(name, batch)
+        row[batch] = {**measured(graphs, inputs(name, batch)), **failed}
     results.store("latency", name, row)
 
 
-def contenders_for(name, batch):
-    """Return (contender by title, {"failed": reason} by title)."""
-    model, failed = MODELS[name], {}
-    graphs = {
+def graphs_for(name, batch):
+    """Return (arguments of `Contender` by title, {"failed": reason} by title)."""
+    model = MODELS[name]
+    folders = {
         "ours": _saved_model(name),
         "onnx-tf": converted_by("onnx-tf", name),
         "onnx2tf": _onnx2tf(name, batch),
     }
     if model.twin:
-        graphs["keras"] = _twin(name)
+        folders["keras"] = _twin(name)
     found = {
-        "onnxruntime": Contender("tf", "onnxruntime", processes.MODELS / f"{name}.onnx"),
-        "torch": Contender("architectures", "torch", name),
+        "onnxruntime": ("tf", "onnxruntime", processes.MODELS / f"{name}.onnx"),
+        "torch": ("architectures", "torch", name),
     }
-    for title, folder in graphs.items():
+    failed = {}
+    for title, folder in folders.items():
         if (folder / "saved_model.pb").exists():
-            last = title in ("onnx2tf", "keras") and model.image
-            found[title] = Contender("tf", "saved_model", folder, channels_last=last)
+            last = model.image and title in ("onnx2tf", "keras")
+            found[title] = ("tf", "saved_model", folder, last)
         else:
             failed[title] = {"failed": "not converted"}
     return found, failed
 
 
-def compared(contenders, arrays):
-    """Return title → {"ms": median} or {"failed": reason}, measured in rounds."""
+def measured(graphs, arrays):
+    """Return title → {"ms": median, "difference": …} or {"failed": reason}."""
+    runs, shuffled = [], random.Random(0)
+    for _ in range(PROCESSES):
+        with contextlib.ExitStack() as stack:
+            contenders = {title: Contender(*arguments) for title, arguments in graphs.items()}
+            for contender in contenders.values():
+                stack.callback(contender.end)
+            runs.append(compared(contenders, arrays, shuffled))
+    return {title: _summary([run[title] for run in runs]) for title in graphs}
+
+
+def _summary(runs):
+    """Return the median of the processes of one contender, or how the first of them failed."""
+    for run in runs:
+        if "failed" in run:
+            return run
+    return {**runs[0], "ms": statistics.median(run["ms"] for run in runs)}
+
+
+def compared(contenders, arrays, shuffled):
+    """Return what `measured` does, of one process each."""
     row, calls = {}, {}
     files = {title: arrays[c.channels_last] for title, c in contenders.items()}
     outputs = {title: OUT / f"output-{title}.npy" for title in contenders}
@@ -126,7 +148,6 @@ def compared(contenders, arrays):
         first = contender.ask(input=str(files[title]), calls=3)
         calls[title] = max(1, min(MOST_CALLS, round(1000 * SECONDS / first[-1])))
     seen = {title: [] for title in calls}
-    shuffled = random.Random(0)
     for _ in range(ROUNDS):
         # Threads of the one before may still spin: nobody comes behind the same one every time.
         for title in shuffled.sample(list(calls), len(calls)):

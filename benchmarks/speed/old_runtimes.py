@@ -1,12 +1,10 @@
 """The same graphs on the real old TensorFlows; onnx-tf's is retargeted by our rules alone."""
 
-import contextlib
-
 import processes
 import results
 from catalogue import BATCHES, LEGACY
 from conversion import converted_by
-from latency import Contender, compared, inputs
+from latency import inputs, measured
 from processes import MODELS, OUT
 
 
@@ -15,22 +13,15 @@ def measure(name):
     row = {}
     for target in LEGACY:
         graphs, failed = graphs_for(name, target)
-        row[target] = {}
-        for batch in BATCHES:
-            with contextlib.ExitStack() as stack:
-                contenders = {
-                    title: Contender(target, "frozen", path) for title, path in graphs.items()
-                }
-                reference = Contender("tf", "onnxruntime", MODELS / f"{name}.onnx")
-                contenders["onnxruntime"] = reference
-                for contender in contenders.values():
-                    stack.callback(contender.end)
-                row[target][batch] = {**compared(contenders, inputs(name, batch)), **failed}
+        graphs["onnxruntime"] = ("tf", "onnxruntime", MODELS / f"{name}.onnx")
+        row[target] = {
+            batch: {**measured(graphs, inputs(name, batch)), **failed} for batch in BATCHES
+        }
     results.store("legacy", name, row)
 
 
 def graphs_for(name, target):
-    """Return (file by title, {"failed": reason} by title)."""
+    """Return (arguments of `Contender` by title, {"failed": reason} by title)."""
     folder = OUT / "legacy" / target
     folder.mkdir(parents=True, exist_ok=True)
     ours, theirs = folder / f"{name}.ours.pb", folder / f"{name}.onnx-tf.pb"
@@ -45,5 +36,5 @@ def graphs_for(name, target):
         if reason:
             failed[title] = {"failed": reason}
         else:
-            graphs[title] = path
+            graphs[title] = (target, "frozen", path)
     return graphs, failed

@@ -22,8 +22,8 @@ op and writes TFLite files too; it gets files with a fixed batch, and is given u
 MEMORY = """### Peak memory
 
 MB, of the process and its children, libraries that they share counted once. The limit is
-{per_weight} × weights and what importing TensorFlow takes, in both processes of a conversion of
-ours ({baseline:.0f} MB).
+{per_weight} × weights and what TensorFlow alone takes where it is imported and its graph optimiser
+waits in a second process, as in a conversion of ours ({baseline:.0f} MB).
 """
 
 

@@ -2,6 +2,7 @@
 
 from catalogue import BATCHES, LEGACY, MODELS
 from cells import head, in_order, line, milliseconds, notes, ran, verdict
+from latency import PROCESSES
 from results import geometric_mean
 
 ON_EVERY_ONE = {"onnx2tf": 1.0, "keras": 1.0}
@@ -14,11 +15,12 @@ TITLES = ("ours", "onnx-tf", "onnx2tf", "keras", "onnxruntime", "torch")
 
 TEXT = """## The graph
 
-Median milliseconds on the TensorFlow of the kernel convert, all of one network in alternation.
-Every graph of TensorFlow is a SavedModel called through its signature: ours and onnx-tf's with a
-dynamic batch, onnx2tf's with a fixed one, and keras.applications' own network. onnxruntime and
-torch are the limit of what the machine can do. In brackets: our latency as a share of that one.
-What failed or is wrong is in no mean.
+Median milliseconds on the TensorFlow of the kernel convert, all of one network in alternation, in
+{processes} processes each, one after another: the median of their medians. Every graph of
+TensorFlow is a SavedModel called through its signature: ours and onnx-tf's with a dynamic batch,
+onnx2tf's with a fixed one, and keras.applications' own network. onnxruntime and torch are the limit
+of what the machine can do. In brackets: our latency as a share of that one. What failed or is wrong
+is in no mean.
 """
 
 OLD = """## The graph on old runtimes
@@ -31,7 +33,7 @@ our rules alone. onnxruntime is today's. In brackets: our latency as a share of 
 def latency_lines():
     """Return the tables of latencies, and the means beside their limits."""
     rows = in_order("latency")
-    lines = [TEXT]
+    lines = [TEXT.format(processes=PROCESSES)]
     for batch in BATCHES:
         lines += [f"### Batch {batch}", "", *_table(rows, batch), ""]
     lines += [

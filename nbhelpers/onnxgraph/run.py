@@ -4,43 +4,16 @@
 in any number: it is exposed as one more output of a copy.
 """
 
-import re
-import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
-from nbhelpers.errors import GraphError, first_line, unknown_name
+from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import external, interface
-from nbhelpers.onnxgraph.files import load, lowest_ir_version
-from nbhelpers.onnxgraph.light import weights_size, with_weights_elsewhere
+from nbhelpers.onnxgraph.files import load
 from nbhelpers.spec import TensorSpec
-
-TIMEOUT = 600.0
-"""Seconds after which a run is taken to hang: a loop without end, say."""
-
-HUGE = 2**26
-"""Bytes of weights of which onnxruntime shall not make copies."""
-
-_NEWEST_IR = 10
-"""The IR version whose features onnxruntime knows; it refuses numbers that are higher by much."""
-
-_FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
-
-_RUNTIME_ERRORS = (
-    _state.EPFail,
-    _state.Fail,
-    _state.InvalidArgument,
-    _state.InvalidGraph,
-    _state.InvalidProtobuf,
-    _state.NotImplemented,
-    _state.RuntimeException,
-    RuntimeError,
-)
 
 
 def run_onnx(
@@ -77,6 +50,8 @@ class Runner:
 
         With `few_runs` it takes half the memory, and returns all of it, but each run is slower.
         """
+        from nbhelpers.onnxgraph.sessions import Session
+
         model = model if isinstance(model, onnx.ModelProto) else load(model)
         self.inputs = interface.inputs(model)
         own = [value.name for value in model.graph.output]
@@ -90,7 +65,7 @@ class Runner:
         given = {spec.name for spec in self.inputs} | set(self._weights)
         self._run = [name for name in self.fetch if name in own or name not in given]
         extra = [name for name in self._run if name not in own]
-        self._session = open_session(expose(model, extra) if extra else model, few_runs=few_runs)
+        self._session = Session(expose(model, extra) if extra else model, few_runs=few_runs)
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the fetched tensors by name for one set of inputs."""
@@ -99,7 +74,7 @@ class Runner:
         found = dict(self._weights)
         found.update((name, arrays[name]) for name in self.fetch if name in arrays)
         if self._run:
-            found.update(zip(self._run, run_session(self._session, self._run, arrays), strict=True))
+            found.update(zip(self._run, self._session.run(self._run, arrays), strict=True))
         return {name: found[name] for name in self.fetch}
 
 
@@ -160,77 +135,3 @@ def check_feeds(specs: Iterable[TensorSpec], feeds: Mapping[str, np.ndarray]) ->
                 f"The input {name!r} must have the shape ({shape}), but the array has "
                 f"{array.shape}."
             )
-
-
-def open_session(
-    model: onnx.ModelProto | Path, *, few_runs: bool = False
-) -> onnxruntime.InferenceSession:
-    """Open a session on the CPU, on a model or on its file; see `Runner` for `few_runs`.
-
-    Raises:
-        GraphError: onnxruntime refuses the model.
-    """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # fatal: what goes wrong is raised, not printed
-    if few_runs:
-        options.enable_cpu_mem_arena = False  # which is kept when the session has gone
-        extended = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED  # not: other layouts
-        options.graph_optimization_level = extended
-    if isinstance(model, Path):
-        content: str | bytes = str(model)
-    else:  # weights are handed over beside the message, which could not hold 2 GB of them
-        hollow, weights = with_weights_elsewhere(model)
-        hollow.ir_version = min(hollow.ir_version, max(lowest_ir_version(model), _NEWEST_IR))
-        content = hollow.SerializeToString()
-        options.add_session_config_entry(_FOLDER_OPTION, external.folder_of(model))
-        values = [_ort_value(tensor) for tensor in weights]
-        if few_runs or weights_size(model) > HUGE:  # copies in other orders are faster, later
-            options.add_session_config_entry("session.disable_prepacking", "1")
-        options.add_external_initializers([tensor.name for tensor in weights], values)
-    try:
-        return onnxruntime.InferenceSession(
-            content,
-            options,
-            providers=["CPUExecutionProvider"],
-            # It moves a Pad into the pool behind it, whose last window ceil_mode then drops.
-            disabled_optimizers=["Pad_Fusion"],
-        )
-    except _RUNTIME_ERRORS as error:
-        raise GraphError(f"onnxruntime does not load the model: {_said(error)}.") from error
-
-
-def _ort_value(tensor: onnx.TensorProto) -> onnxruntime.OrtValue:
-    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(
-        external.values(tensor), tensor.data_type
-    )
-
-
-def run_session(
-    session: onnxruntime.InferenceSession, fetch: list[str], feeds: Mapping[str, np.ndarray]
-) -> list[np.ndarray]:
-    """Run a session once and return the fetched outputs.
-
-    Raises:
-        GraphError: the run failed, or hung.
-    """
-    options = onnxruntime.RunOptions()
-    options.log_severity_level = 4
-    watch = threading.Timer(TIMEOUT, setattr, (options, "terminate", True))
-    watch.daemon = True
-    watch.start()
-    try:
-        return session.run(fetch, dict(feeds), options)
-    except _RUNTIME_ERRORS as error:
-        if options.terminate:
-            raise GraphError(
-                f"The model was stopped after {TIMEOUT:g} s without a result."
-            ) from error
-        raise GraphError(f"onnxruntime could not run the model: {_said(error)}.") from error
-    finally:
-        watch.cancel()
-
-
-def _said(error: BaseException) -> str:
-    """Return the first line of an error without its number and its place in the C++ source."""
-    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", first_line(error))
-    return re.sub(r"(?:/\S*/)?\w+\.(?:h|cc):\d+ \S+?(?:\(.*?\))? ", "", text)

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nbhelpers import onnxgraph
 from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph import run
+from nbhelpers.onnxgraph import sessions
 from nbhelpers.onnxgraph.functions import inline_functions
 
 
@@ -250,7 +250,7 @@ def test_functions_that_would_make_millions_of_nodes_are_refused():
 
 
 def test_a_run_without_end_is_stopped(graph, monkeypatch):
-    monkeypatch.setattr(run, "TIMEOUT", 0.5)
+    monkeypatch.setattr(sessions, "TIMEOUT", 0.5)
     endless = graph(
         """
         g (float[N] x) => (float[N] y) <int64 many = {4000000000000}, bool yes = {1}> {

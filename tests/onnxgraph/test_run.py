@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -71,3 +76,15 @@ def test_the_place_in_the_runtimes_source_is_left_out(graph, values):
     text = str(caught.value)
     assert "cannot be reshaped" in text
     assert "ONNXRuntimeError" not in text and ".h:" not in text and "\n" not in text
+
+
+def test_onnxruntime_is_loaded_by_who_runs_something():
+    code = (
+        "import sys; from nbhelpers import onnxgraph; assert 'onnxruntime' not in sys.modules; "
+        "import onnxruntime"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        check=True,
+    )

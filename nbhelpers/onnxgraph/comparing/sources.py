@@ -18,7 +18,7 @@ from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.comparing.wiring import Wiring, piece, tensor_bytes, wiring
 from nbhelpers.onnxgraph.files import load
-from nbhelpers.onnxgraph.run import check_feeds, open_session, run_session
+from nbhelpers.onnxgraph.run import check_feeds
 
 HEAVY = 1024
 """Weights of more bytes than this are kept in a file; onnxruntime maps it into memory."""
@@ -124,6 +124,8 @@ class OnnxSource:
         return cut
 
     def _run(self, wanted: list[str], feeds: Feeds) -> dict[str, np.ndarray]:
+        from nbhelpers.onnxgraph.sessions import Session
+
         cut = piece(self.model, feeds, wanted)
         arrays = {value.name: value for value in cut.graph.input}
         missing = [name for name in arrays if name not in feeds]
@@ -131,8 +133,8 @@ class OnnxSource:
             raise GraphError(f"The inputs {', '.join(map(repr, missing))} were not fed.")
         path = Path(self._folder.name) / "piece.onnx"
         path.write_bytes(cut.SerializeToString())
-        session = open_session(path)
-        values = run_session(session, wanted, {name: np.asarray(feeds[name]) for name in arrays})
+        given = {name: np.asarray(feeds[name]) for name in arrays}
+        values = Session(path).run(wanted, given)
         return dict(zip(wanted, values, strict=True))
 
 

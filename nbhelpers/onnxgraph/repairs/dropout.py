@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import helper
 
 from nbhelpers.onnxgraph.anatomy import graphs
@@ -102,11 +101,9 @@ def _variation(model: onnx.ModelProto) -> float:
 
     onnxruntime's optimiser takes every Dropout out, also one that is training; it is off here.
     """
+    from nbhelpers.onnxgraph.sessions import Session
+
     _, given, _ = reference_runs(model, batches=(1,))[0]
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        _seeded(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    pairs = zip(session.run(None, given), session.run(None, given), strict=True)
+    session, names = Session(_seeded(model), optimise=False), [o.name for o in model.graph.output]
+    pairs = zip(session.run(names, given), session.run(names, given), strict=True)
     return max(float(np.abs(second - first).max(initial=0)) for first, second in pairs)
