@@ -13,6 +13,9 @@ from nbhelpers.errors import Refusal
 
 Dim = int | str
 
+FEW = (0, 2)
+"""Integers that nearly every model takes: the least, and the one behind the greatest."""
+
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -58,13 +61,20 @@ class TensorSpec:
         """Return the shape with every symbolic dim set to `batch`."""
         return tuple(dim if isinstance(dim, int) else batch for dim in self.shape)
 
-    def random(self, batch: int, *, seed: int = 0) -> np.ndarray:
-        """Return a seeded example: normal for floats, 0 or 1 for integers and booleans."""
+    def random(self, batch: int, *, seed: int = 0, integers: tuple[int, int] = FEW) -> np.ndarray:
+        """Return a seeded example: normal for floats, 0 or 1 for booleans.
+
+        Args:
+            batch: the size of every symbolic dim.
+            seed: of the random values.
+            integers: the least, and the one behind the greatest.
+        """
         generator = np.random.default_rng(seed)
         shape = self.concrete(batch)
         if np.issubdtype(self.dtype, np.floating):
             return generator.standard_normal(shape).astype(self.dtype)
-        return generator.integers(0, 2, shape).astype(self.dtype)
+        whole = np.issubdtype(self.dtype, np.integer)
+        return generator.integers(*(integers if whole else FEW), shape).astype(self.dtype)
 
     def __str__(self) -> str:
         """Return the form that `parse` reads."""

@@ -21,7 +21,7 @@ import measure_legacy
 from nbhelpers import convert, onnxgraph, parity
 from nbhelpers.convert import optables
 from nbhelpers.errors import Refusal
-from nbhelpers.onnxgraph.examples import reference_runs
+from nbhelpers.onnxgraph.reference import reference_runs
 
 HERE = Path(__file__).resolve().parent
 HEAD = """# Real architectures

@@ -31,7 +31,7 @@ from cases import load_cases
 
 from nbhelpers import onnxgraph
 from nbhelpers.errors import Refusal
-from nbhelpers.onnxgraph.examples import reference_runs
+from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.train import import_onnx
 from nbhelpers.train.importing import converter
 

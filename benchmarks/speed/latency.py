@@ -82,11 +82,11 @@ class Contender:
 
 def measure(name):
     """Measure one network at every batch size."""
-    row = {}
+    graphs, failed = {}, {}
     for batch in BATCHES:
-        graphs, failed = graphs_for(name, batch)
-        row[batch] = {**measured(graphs, inputs(name, batch)), **failed}
-    results.store("latency", name, row)
+        graphs[batch], failed[batch] = graphs_for(name, batch)
+    times = measured(graphs, {batch: inputs(name, batch) for batch in BATCHES})
+    results.store("latency", name, {batch: times[batch] | failed[batch] for batch in BATCHES})
 
 
 def graphs_for(name, batch):
@@ -114,15 +114,25 @@ def graphs_for(name, batch):
 
 
 def measured(graphs, arrays):
-    """Return title → {"ms": median, "difference": …} or {"failed": reason}."""
-    runs, shuffled = [], random.Random(0)
+    """Return batch → title → {"ms": median, "difference": …} or {"failed": reason}.
+
+    `graphs` has the arguments of `Contender` by batch and title, and `arrays` has what `inputs`
+    returns by batch. A graph that takes every batch is one process for all of them.
+    """
+    runs, shuffled = {batch: [] for batch in graphs}, random.Random(0)
     for _ in range(PROCESSES):
         with contextlib.ExitStack() as stack:
-            contenders = {title: Contender(*arguments) for title, arguments in graphs.items()}
-            for contender in contenders.values():
-                stack.callback(contender.end)
-            runs.append(compared(contenders, arrays, shuffled))
-    return {title: _summary([run[title] for run in runs]) for title in graphs}
+            contenders = {}
+            for arguments in dict.fromkeys(a for each in graphs.values() for a in each.values()):
+                contenders[arguments] = Contender(*arguments)
+                stack.callback(contenders[arguments].end)
+            for batch, titles in graphs.items():
+                some = {title: contenders[arguments] for title, arguments in titles.items()}
+                runs[batch].append(compared(some, arrays[batch], shuffled))
+    return {
+        batch: {title: _summary([run[title] for run in runs[batch]]) for title in titles}
+        for batch, titles in graphs.items()
+    }
 
 
 def _summary(runs):
@@ -134,7 +144,7 @@ def _summary(runs):
 
 
 def compared(contenders, arrays, shuffled):
-    """Return what `measured` does, of one process each."""
+    """Return title → what `measured` returns, of one process each and one batch."""
     row, calls = {}, {}
     files = {title: arrays[c.channels_last] for title, c in contenders.items()}
     outputs = {title: OUT / f"output-{title}.npy" for title in contenders}
@@ -170,7 +180,7 @@ def inputs(name, batch):
         array = random.standard_normal((batch, *model.shape), dtype=np.float32)
     files = {}
     for last in (False, True):
-        files[last] = OUT / f"input-{last}.npy"
+        files[last] = OUT / f"input-{batch}-{last}.npy"
         np.save(files[last], np.moveaxis(array, 1, -1) if last and model.image else array)
     return files
 
@@ -187,9 +197,14 @@ def difference(expected, seen):
 
 def _saved_model(name):
     frozen, folder = converted_by("ours", name).with_name(f"{name}.pb"), OUT / "saved" / name
-    if frozen.exists():
+    if frozen.exists() and older(folder / "saved_model.pb", frozen):
         processes.task("tf", "artefacts.py", "saved_model", frozen, folder)
     return folder
+
+
+def older(made, source):
+    """Whether what is made of a file is older than that, or not there."""
+    return not made.exists() or made.stat().st_mtime < source.stat().st_mtime
 
 
 def _twin(name):
@@ -203,7 +218,6 @@ def _onnx2tf(name, batch):
     """Convert for another batch than the one whose conversion was measured: once, if that went."""
     first, out = (converted_by("onnx2tf", name, each) for each in (BATCHES[0], batch))
     model = processes.MODELS / f"{name}.batch{batch}.onnx"
-    old = not out.exists() or out.stat().st_mtime < model.stat().st_mtime
-    if old and (first / "saved_model.pb").exists():
+    if older(out, model) and (first / "saved_model.pb").exists():
         converted("onnx2tf", name, batch)
     return out

@@ -14,9 +14,9 @@ def measure(name):
     for target in LEGACY:
         graphs, failed = graphs_for(name, target)
         graphs["onnxruntime"] = ("tf", "onnxruntime", MODELS / f"{name}.onnx")
-        row[target] = {
-            batch: {**measured(graphs, inputs(name, batch)), **failed} for batch in BATCHES
-        }
+        arrays = {batch: inputs(name, batch) for batch in BATCHES}
+        times = measured(dict.fromkeys(BATCHES, graphs), arrays)
+        row[target] = {batch: times[batch] | failed for batch in BATCHES}
     results.store("legacy", name, row)
 
 

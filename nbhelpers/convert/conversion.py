@@ -30,8 +30,8 @@ from nbhelpers.convert.preflight import obstacles
 from nbhelpers.convert.retarget import Rewrite, retarget
 from nbhelpers.errors import ConversionError, GraphError, ParityError
 from nbhelpers.onnxgraph import external
-from nbhelpers.onnxgraph.examples import check_examples_fit, reference_runs
 from nbhelpers.onnxgraph.light import weights_size
+from nbhelpers.onnxgraph.reference import check_examples_fit, reference_runs
 from nbhelpers.parity import TOLERANCE, Report, compare
 from nbhelpers.progress import stage
 from nbhelpers.spec import TensorSpec

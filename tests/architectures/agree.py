@@ -14,7 +14,7 @@ import measure_legacy
 from nbhelpers import convert, onnxgraph, parity
 from nbhelpers.convert import optables
 from nbhelpers.errors import Refusal
-from nbhelpers.onnxgraph.examples import reference_runs
+from nbhelpers.onnxgraph.reference import reference_runs
 
 
 def converted(model, target):

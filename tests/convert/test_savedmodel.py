@@ -7,7 +7,7 @@ import pytest
 
 from nbhelpers import convert, onnxgraph
 from nbhelpers.convert.proving import runtimes
-from nbhelpers.convert.savedmodels import serving
+from nbhelpers.convert.savedmodels import serving, writing
 from nbhelpers.errors import GraphError, UnknownName
 from nbhelpers.parity import compare
 from nbhelpers.spec import TensorSpec
@@ -120,6 +120,18 @@ def test_wrong_folders_and_tags_are_refused(pb, tmp_path):
         convert.build_saved_model(pb, tmp_path / "mine" / "thesis.txt")
 
 
+@pytest.mark.parametrize("key", ["in", "None", "self"])
+def test_an_input_that_tensorflow_2_cannot_call_is_refused(pb, tmp_path, key):
+    said = f"has an input '{key}': .* Choose another: inputs={{'{key}_': 'images:0'}}"
+    with pytest.raises(GraphError, match=said):
+        convert.build_saved_model(pb, tmp_path / "1", inputs={key: "images:0"})
+    assert not (tmp_path / "1").exists()
+    allowed = {"in": "scores:0"}  # an output may be called so
+    made = convert.build_saved_model(pb, tmp_path / "1", inputs={"x": "images"}, outputs=allowed)
+    found = convert.call_saved_model(tmp_path / "1", {"x": seeded(2, 3, 9, 11)})
+    assert list(made.signatures["serving_default"].outputs) == list(found) == ["in"]
+
+
 def test_a_foreign_saved_model_of_tensorflow_2_is_looked_into(tmp_path):
     """One that hides its graph in a function, as tf.Module and Keras write it."""
     tf = convert.tensorflow()
@@ -170,8 +182,9 @@ def test_one_tag_can_be_given_as_a_text(pb, tmp_path):
         (["input.1", "input_1", "class", 'say "x"'], ["input_1_", "input_1", "class_", "say__x_"]),
     ],
 )
-def test_a_client_of_inputs_that_are_no_names_in_python_runs(tmp_path, keys, names):
-    """TorchScript's own names are like the first ones; TensorFlow 2 loads none of the others."""
+def test_a_client_of_inputs_that_are_no_names_in_python_runs(tmp_path, monkeypatch, keys, names):
+    """TorchScript's own names are like the first ones; others' SavedModels may have all of them."""
+    monkeypatch.setattr(writing, "_check_callable", lambda *_: None)
     tf = convert.tensorflow()
     with tf.Graph().as_default() as graph:
         fed = [tf.compat.v1.placeholder(tf.float32, [None], f"in{i}") for i in range(len(keys))]

@@ -1,10 +1,10 @@
-"""Example inputs: which sizes their symbols get."""
+"""Example inputs: which sizes their symbols get, and which integers they hold."""
 
 import numpy as np
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.onnxgraph.examples import batch_inputs, reference_runs
+from nbhelpers.onnxgraph.reference import batch_inputs, reference_runs
 
 PARTED = """
     g (float[batch, 3] x, float[n, 4] y) => (float[batch, k, 4] z)
@@ -72,3 +72,67 @@ def test_sizes_apart_and_other_symbols_go_together(graph):
         """
     )
     assert shapes(model) == [((1, 32), (2, 4)), ((3, 32), (12, 4))]
+
+
+@pytest.mark.parametrize(
+    ("text", "odd"),
+    [
+        ("g (float[b, 3, h, w] x) => (float[b, 3, h, w] y) { y = Relu(x) }", (33, 35)),
+        ("g (float[b, 3, h, w] x) => (float[b, 3, h, h] y) { y = MatMul(x, x) }", (33, 33)),
+        (
+            """g (float[b, 3, h, w] x) => (float[b, 3, n, 8] y) <int64[4] t = {0, 3, -1, 8}> {
+                y = Reshape(x, t)
+            }""",
+            (32, 64),
+        ),
+    ],
+)
+def test_height_and_width_differ_where_the_model_takes_that(graph, text, odd):
+    assert shapes(graph(text))[-1] == ((3, 3, *odd),)
+
+
+def drawn(model):
+    """Return the largest and smallest of each input in the first run and the last."""
+    runs = [given for _, given, _ in reference_runs(model)]
+    return [{name: (v.min(), v.max()) for name, v in given.items()} for given in runs]
+
+
+TABLE = """
+    g (int64[b, 50] ids, uint8[b, 900] bytes) => (float[b, 50, 2] y, float[b, 900] z)
+    <float[ROWS, 2] table = {VALUES}> {
+        y = Gather(table, ids)
+        z = Cast<to = 1>(bytes)
+    }
+"""
+
+
+@pytest.mark.parametrize(("rows", "least", "largest"), [(2, 0, 1), (5, -3, 4), (40, -3, 4)])
+def test_integers_are_wider_where_the_model_takes_them(graph, rows, least, largest):
+    text = TABLE.replace("ROWS", str(rows)).replace("VALUES", ", ".join("1" * 2 * rows))
+    first, last = drawn(graph(text))
+    assert first == {"ids": (0, 1), "bytes": (0, 1)}
+    assert last == {"ids": (least, largest), "bytes": (0, 255)}
+
+
+def test_integers_that_must_be_positive_are(graph):
+    model = graph(
+        """g (int64[b, 50] steps) => (int64[n] y) <int64 from = {0}, int64 to = {6}> {
+            positive = Abs(steps)
+            step = ReduceMin<keepdims = 0>(positive)
+            y = Range(from, to, step)
+        }
+        """
+    )
+    first, last = drawn(model)
+    assert first == {"steps": (1, 2)} and last == {"steps": (1, 4)}
+
+
+def test_integers_that_overflow_are_not_taken(graph):
+    model = graph(
+        """g (int64[b, 50] mask) => (float[b, 50] y) <float large = {3e38}> {
+            x = Cast<to = 1>(mask)
+            y = Mul(x, large)
+        }
+        """
+    )
+    assert drawn(model)[-1] == {"mask": (0, 1)}

@@ -6,6 +6,7 @@ wants it in a folder whose name is a version number (`export_dir/1`).
 """
 
 import json
+import keyword
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +55,8 @@ def build_saved_model(
 
     Raises:
         UnknownName: a tensor is not in the graph; the closest names are given.
-        GraphError: the folder is a file or holds something else, or nothing is to go out.
+        GraphError: the folder is a file or holds something else, nothing is to go out, or
+            TensorFlow 2 could not call an input by its name.
     """
     graph = _graph(pb_path)
     view = GraphView(graph.hollow)
@@ -66,6 +68,7 @@ def build_saved_model(
     for name, each in signatures.items():
         if not each.outputs:
             raise GraphError(f"The signature {name!r} has no outputs; name at least one tensor.")
+        _check_callable(name, each)
     _check_place(Path(export_dir))
     with new_folder(Path(export_dir)) as folder:
         message = _message(graph, view, signatures, several(tags), folder)
@@ -150,6 +153,17 @@ def signature_text(view: GraphView, signature: Signature) -> str:
             value = text_format.MessageToString(getattr(definition, side)[key], as_one_line=True)
             lines.append(f"{side} {{\n  key: {json.dumps(key)}\n  value {{ {value} }}\n}}")
     return "\n".join([*lines, f'method_name: "{definition.method_name}"'])
+
+
+def _check_callable(name: str, signature: Signature) -> None:
+    """Check that the inputs can be arguments in Python, to which TensorFlow 2 makes them."""
+    for key, tensor in signature.inputs.items():
+        if keyword.iskeyword(key) or key == "self":
+            raise GraphError(
+                f"The signature {name!r} has an input {key!r}: TensorFlow 2 makes an argument of a "
+                "Python function of it, and Python allows none of that name. Choose another: "
+                f"inputs={{{key + '_'!r}: {tensor!r}}}."
+            )
 
 
 def _check_place(folder: Path) -> None:

@@ -11,7 +11,7 @@ from nbhelpers.convert.graphs.run import run_view
 from nbhelpers.convert.toonnx.interface import Interface
 from nbhelpers.convert.toonnx.sources import Source
 from nbhelpers.errors import ConversionError, GraphError, ParityError
-from nbhelpers.onnxgraph import examples
+from nbhelpers.onnxgraph import attempts, examples
 from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.parity import Report, compare
@@ -107,36 +107,21 @@ def compared(
     return tuple(reports), runs
 
 
-def _runs(reference: Reference, interface: Interface) -> list[tuple[int, Feeds, Feeds]]:
+def _runs(reference: Reference, interface: Interface) -> list[attempts.Run]:
     """Return (batch, inputs, TensorFlow's outputs): two sizes of what is dynamic, odd ones too."""
     specs = tuple(interface.specs.values())
     batches = BATCHES if examples.has_dynamic_batch(specs) else _fixed_batch(specs)
-    sizes: tuple[tuple[int, ...], ...] = ((1,), (1,))
-    if examples.has_other_symbols(specs):
-        sizes = (examples.EVEN_SIZES, (*examples.ODD_SIZES, *examples.EVEN_SIZES))
-        batches = batches if len(batches) > 1 else batches * 2
-    return [_first_run(reference, specs, *each) for each in zip(batches, sizes, strict=False)]
+    try:
+        return attempts.runs(reference.run, specs, batches)
+    except GraphError as error:
+        raise GraphError(
+            f"TensorFlow itself does not run the graph: {error.__cause__} Choose sizes that it "
+            "takes with batch= and shapes=."
+        ) from error
 
 
 def _fixed_batch(specs: tuple[TensorSpec, ...]) -> tuple[int, ...]:
     return (next((int(spec.shape[0]) for spec in specs if spec.shape), 1),)
-
-
-def _first_run(
-    reference: Reference, specs: tuple[TensorSpec, ...], batch: int, sizes: tuple[int, ...]
-) -> tuple[int, Feeds, Feeds]:
-    """Return a run with the first of the sizes that the graph takes."""
-    refusal: GraphError | None = None
-    for other in sizes:
-        try:
-            feeds = examples.feeds(specs, batch=batch, other=other)
-            return batch, feeds, reference.run(feeds)
-        except GraphError as error:
-            refusal = refusal or error
-    raise GraphError(
-        f"TensorFlow itself does not run the graph at batch {batch}: {refusal} Choose sizes that "
-        "it takes with batch= and shapes=."
-    ) from refusal
 
 
 def _joined(name: str, parts: list[np.ndarray], count: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.editing.edit import free_name
 from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
 from nbhelpers.onnxgraph.editing.rewire import move_readers
-from nbhelpers.onnxgraph.examples import reference_runs
+from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.sizing.batch_proof import Differs, prove
 from nbhelpers.spec import TensorSpec, parse_specs
 

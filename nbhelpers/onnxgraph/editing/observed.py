@@ -9,7 +9,7 @@ import onnx
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
-from nbhelpers.onnxgraph.examples import reference_runs
+from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.spec import Dim
 
 Shape = tuple[Dim | None, ...]

@@ -7,7 +7,8 @@ import onnx
 from nbhelpers import parity
 from nbhelpers.errors import unknown_name
 from nbhelpers.onnxgraph import interface
-from nbhelpers.onnxgraph.examples import Feeds, reference_runs
+from nbhelpers.onnxgraph.examples import Feeds
+from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner, tensor_names
 from nbhelpers.progress import stage
 from nbhelpers.spec import Dim, TensorSpec

@@ -12,7 +12,7 @@ from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.nodes import node_name, titled
 from nbhelpers.onnxgraph.editing.proof import same
 from nbhelpers.onnxgraph.editing.rewire import move_readers
-from nbhelpers.onnxgraph.examples import reference_runs
+from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.repairs.evidence import unchanged
 
 

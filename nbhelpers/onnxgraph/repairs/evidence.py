@@ -12,7 +12,7 @@ from nbhelpers.golden import Case
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.cases import check_cases, run_case
 from nbhelpers.onnxgraph.editing.edited import Edited
-from nbhelpers.onnxgraph.examples import reference_runs
+from nbhelpers.onnxgraph.reference import reference_runs
 
 Reports = tuple[parity.Report, ...]
 

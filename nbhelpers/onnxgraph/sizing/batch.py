@@ -10,9 +10,9 @@ from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.editing.edit import finished
 from nbhelpers.onnxgraph.editing.edited import Edited
-from nbhelpers.onnxgraph.examples import batch_inputs
 from nbhelpers.onnxgraph.functions import inline_functions
 from nbhelpers.onnxgraph.light import light
+from nbhelpers.onnxgraph.reference import batch_inputs
 from nbhelpers.onnxgraph.sizing.batch_obstacles import refusal
 from nbhelpers.onnxgraph.sizing.batch_proof import prove
 from nbhelpers.onnxgraph.sizing.batch_rows import repeat_outputs

@@ -6,6 +6,8 @@ import onnx
 from nbhelpers import parity
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import examples, interface
+from nbhelpers.onnxgraph.attempts import ODD_SIZES
+from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner
 
 BATCHES = (1, 2, 3, 5)
@@ -39,7 +41,7 @@ def prove(
     try:
         after = Runner(result)
         if not batch:
-            known = examples.reference_runs(model, batches=BATCHES)
+            known = reference_runs(model, batches=BATCHES)
             runs = [(rows, expected, after.run(feeds)) for rows, feeds, expected in known]
         else:
             before = Runner(model)
@@ -92,7 +94,7 @@ def _run_apart(
         GraphError: the original does not run.
     """
     if odd and examples.has_other_symbols(interface.inputs(model)):
-        feeds = example(model, carriers, rows, other=examples.ODD_SIZES[0])
+        feeds = example(model, carriers, rows, other=ODD_SIZES[0])
         try:
             return feeds, parts_of(runner, feeds, carriers, batch)
         except GraphError:
@@ -106,7 +108,7 @@ def example(
     carriers: tuple[str, ...],
     rows: int,
     *,
-    other: int = examples.EVEN_SIZES[0],
+    other: int = examples.USUAL,
 ) -> examples.Feeds:
     """Return inputs with `rows` rows; inputs without a batch are as the model states them, other
     symbols being `other`.

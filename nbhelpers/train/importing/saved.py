@@ -16,7 +16,8 @@ from nbhelpers import kernel, onnxgraph, parity
 from nbhelpers.errors import ConversionError, ModelError, first_line
 from nbhelpers.files import describe, new_folder, problem
 from nbhelpers.onnxgraph import interface
-from nbhelpers.onnxgraph.examples import Feeds, reference_runs
+from nbhelpers.onnxgraph.examples import Feeds
+from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.train.importing.graph import build
 from nbhelpers.train.importing.imported import Imported
 from nbhelpers.train.importing.plan import plan

@@ -12,7 +12,8 @@ from nbhelpers.errors import ConversionError, GraphError, ModelError, ParityErro
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.comparing.bisection import first_difference
 from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Recorded
-from nbhelpers.onnxgraph.examples import Feeds, reference_runs
+from nbhelpers.onnxgraph.examples import Feeds
+from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.progress import stage
 from nbhelpers.train.forward import run_torch

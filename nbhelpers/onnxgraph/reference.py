@@ -1,0 +1,134 @@
+"""What a model gives on seeded inputs: the reference for every other version of it."""
+
+from collections.abc import Callable, Iterable
+
+import onnx
+
+from nbhelpers.errors import GraphError
+from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.attempts import EVEN_SIZES, Run, first_run, runs
+from nbhelpers.onnxgraph.examples import (
+    Feeds,
+    first_symbols,
+    has_dynamic_batch,
+    other_symbols,
+    shapes,
+)
+from nbhelpers.onnxgraph.extent import check_extent
+from nbhelpers.onnxgraph.run import Runner
+from nbhelpers.spec import TensorSpec
+
+_APART = ((2, 6), (6, 2))
+"""Sizes of the batch and of another first axis that show whether a model takes them apart.
+
+One holds the other, and none is 1, which would broadcast.
+"""
+
+_MOST_ROWS = 30
+"""The largest size of another first axis, which goes with a batch of five."""
+
+
+def reference_runs(
+    model: onnx.ModelProto,
+    *,
+    batches: Iterable[int] = (1, 3),
+    seed: int = 0,
+    fetch: Iterable[str] | None = None,
+    specs: Iterable[TensorSpec] | None = None,
+) -> list[Run]:
+    """Return (batch, inputs, outputs) of the model for each batch, one only if its batch is fixed.
+
+    What is drawn stands at `attempts.runs`. First axes of another symbol than the batch's differ
+    from it (see `batch_inputs`).
+
+    Args:
+        model: what is run.
+        batches: batch sizes.
+        seed: of the random inputs.
+        fetch: names of the tensors to return instead of the outputs, inner ones included.
+        specs: inputs to make, where they are narrower than those of the model; the values are
+            then cast to what the model takes.
+
+    Raises:
+        GraphError: the model cannot be run on any of the example inputs.
+    """
+    runner = Runner(model, fetch=fetch, few_runs=True)
+    specs = interface.inputs(model) if specs is None else tuple(specs)
+    wanted = tuple(batches) if has_dynamic_batch(specs) else (1,)
+    check_examples_fit(model, batch=max(wanted), specs=specs)
+    carriers = batch_inputs(model, runner=runner, specs=specs)
+    apart = any(has_dynamic_batch([spec]) and spec.name not in carriers for spec in specs)
+    found = runs(_taking(runner), specs, wanted, apart=apart, seed=seed)
+    return [(batch, _cast(runner, given), outputs) for batch, given, outputs in found]
+
+
+def _taking(runner: Runner) -> Callable[[Feeds], Feeds]:
+    """Return what runs the model on values of other dtypes too."""
+    return lambda given: runner.run(_cast(runner, given))
+
+
+def _cast(runner: Runner, given: Feeds) -> Feeds:
+    return {spec.name: given[spec.name].astype(spec.dtype) for spec in runner.inputs}
+
+
+def batch_inputs(
+    model: onnx.ModelProto,
+    *,
+    runner: Runner | None = None,
+    specs: Iterable[TensorSpec] | None = None,
+) -> tuple[str, ...]:
+    """Return the names of the inputs whose first dim is the batch, if that is symbolic.
+
+    Another symbol there is a size of its own (the edges of a graph beside its nodes), unless the
+    model does not run where they differ: exporters write several names for one size.
+
+    Args:
+        model: the model.
+        runner: a session of it, if one is open.
+        specs: its inputs, where narrower ones are meant.
+    """
+    specs = tuple(interface.inputs(model) if specs is None else specs)
+    symbols = first_symbols(specs)
+    if len(symbols) > 1 and _takes_apart(model, runner, specs):
+        symbols = symbols[:1]
+    return tuple(spec.name for spec in specs if spec.shape and spec.shape[0] in symbols)
+
+
+def _takes_apart(
+    model: onnx.ModelProto, runner: Runner | None, specs: tuple[TensorSpec, ...]
+) -> bool:
+    others = EVEN_SIZES if other_symbols(specs) else (1,)
+    try:
+        check_examples_fit(model, specs=specs, rows=_MOST_ROWS)
+        runner = runner or Runner(model, few_runs=True)
+    except GraphError:
+        return False
+    for batch, rows in _APART:
+        try:
+            first_run(_taking(runner), specs, batch, [(rows, other, 0) for other in others])
+            return True
+        except GraphError:
+            continue
+    return False
+
+
+def check_examples_fit(
+    model: onnx.ModelProto,
+    *,
+    batch: int = 3,
+    rows: int | None = None,
+    specs: Iterable[TensorSpec] | None = None,
+) -> None:
+    """Check, without running the model, that its tensors find room for usual example inputs.
+
+    Models that take sequences are left to whoever runs or converts them.
+
+    Raises:
+        GraphError: a tensor would take a large part of the machine's memory; it is named.
+    """
+    if any(value.type.WhichOneof("value") != "tensor_type" for value in model.graph.input):
+        return
+    specs = tuple(interface.inputs(model) if specs is None else specs)
+    names = [spec.name for spec in specs]
+    sizes = shapes(specs, batch=batch, rows=rows)
+    check_extent(model, dict(zip(names, sizes, strict=True)))
