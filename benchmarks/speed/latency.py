@@ -21,10 +21,10 @@ from catalogue import BATCHES, MODELS
 from conversion import converted, converted_by
 from processes import OUT
 
-PROCESSES = 5
+PROCESSES = 3
 """How many processes a contender has, one after another; the median of their medians counts."""
 
-ROUNDS = 3
+ROUNDS = 4
 SECONDS = 0.2
 """How long a contender is measured in each round, about."""
 
@@ -114,7 +114,8 @@ def graphs_for(name, batch):
 
 
 def measured(graphs, arrays):
-    """Return batch → title → {"ms": median, "difference": …} or {"failed": reason}.
+    """Return batch → title → {"ms": median, "each": [median of each process], "difference": …}, or
+    {"failed": reason}.
 
     `graphs` has the arguments of `Contender` by batch and title, and `arrays` has what `inputs`
     returns by batch. A graph that takes every batch is one process for all of them.
@@ -136,11 +137,12 @@ def measured(graphs, arrays):
 
 
 def _summary(runs):
-    """Return the median of the processes of one contender, or how the first of them failed."""
+    """Return what the processes of one contender say, or how the first of them failed."""
     for run in runs:
         if "failed" in run:
             return run
-    return {**runs[0], "ms": statistics.median(run["ms"] for run in runs)}
+    each = [run["ms"] for run in runs]
+    return {**runs[0], "ms": statistics.median(each), "each": each}
 
 
 def compared(contenders, arrays, shuffled):

@@ -58,18 +58,33 @@ def _table(rows, batch):
         cells = [milliseconds(seen.get("ours", {}))]
         cells += [milliseconds(seen.get(t, {}), shares[t].get(name)) for t in TITLES[1:]]
         lines.append(line(name, *cells))
-    limits = [_limit(title, limit, shares[title], 0) for title, limit in IN_THE_MEAN.items()]
-    limits += [_limit(title, limit, shares[title], 1) for title, limit in ON_EVERY_ONE.items()]
+    limits = [_limit(title, limit, shares[title]) for title, limit in IN_THE_MEAN.items()]
+    for title, limit in ON_EVERY_ONE.items():
+        above = {
+            name: _spread(rows[name][str(batch)], title)
+            for name, share in shares[title].items()
+            if share > limit
+        }
+        limits.append(_limit(title, limit, shares[title], above))
     return [*lines, "", *limits]
 
 
-def _limit(title, limit, shares, every):
+def _spread(seen, title):
+    """Return our share of the other's latency, and how far it is apart from process to process."""
+    each = [ours / other for ours, other in zip(seen["ours"]["each"], seen[title]["each"])]
+    share = seen["ours"]["ms"] / seen[title]["ms"]
+    return f"{share:.2f}; its processes {min(each):.2f} to {max(each):.2f}"
+
+
+def _limit(title, limit, shares, above=None):
+    """Return what the mean is beside its limit; with `above`, what each one is."""
     if not shares:
         return f"- {title}: nothing to compare with."
     mean, worst = geometric_mean(shares.values()), max(shares.values())
-    above = [name for name, share in shares.items() if every and share > limit]
+    every = above is not None
     how = "on every one" if every else "in geometric mean"
-    more = f", above on {', '.join(above)}" if above else ""
+    names = ", ".join(f"{name} ({spread})" for name, spread in (above or {}).items())
+    more = f", above on {names}" if names else ""
     return (
         f"- ours takes {mean:.2f} of {title}'s, in geometric mean of {len(shares)}, {worst:.2f} at "
         f"worst (limit: {limit} {how}): {verdict((worst if every else mean) <= limit)}{more}"
