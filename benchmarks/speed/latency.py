@@ -153,20 +153,25 @@ def compared(contenders, arrays, shuffled):
     for title, contender in contenders.items():  # they load at the same time
         contender.send(input=str(files[title]), save=str(outputs[title]))
     for title, contender in contenders.items():
-        said = contender.receive()
-        if "error" in said:
-            row[title] = {"failed": said["error"]}
-            continue
-        first = contender.ask(input=str(files[title]), calls=3)
-        calls[title] = max(1, min(MOST_CALLS, round(1000 * SECONDS / first[-1])))
+        answer = contender.receive()
+        if "error" not in answer:
+            answer = contender.ask(input=str(files[title]), calls=3)
+        if "error" in answer:
+            row[title] = {"failed": answer["error"]}
+        else:
+            calls[title] = max(1, min(MOST_CALLS, round(1000 * SECONDS / answer[-1])))
     seen = {title: [] for title in calls}
     for _ in range(ROUNDS):
         # Threads of the one before may still spin: nobody comes behind the same one every time.
         for title in shuffled.sample(list(calls), len(calls)):
             answer = contenders[title].ask(input=str(files[title]), calls=calls[title] + 1)
-            seen[title] += answer[1:]  # the first call of a round finds cold caches
-    for title, times in seen.items():
-        row[title] = {"ms": statistics.median(times)}
+            if "error" in answer:
+                row[title] = {"failed": answer["error"]}
+                del calls[title]
+            else:
+                seen[title] += answer[1:]  # the first call of a round finds cold caches
+    for title in calls:
+        row[title] = {"ms": statistics.median(seen[title])}
         if title != "keras":  # it has other weights
             row[title]["difference"] = difference(outputs["onnxruntime"], outputs[title])
     return row
