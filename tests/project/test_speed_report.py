@@ -1,9 +1,11 @@
 """The report of `make bench`: the limits stand beside what was measured, and nothing is hidden."""
 
 import json
+import random
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +74,35 @@ def test_latency_leaves_out_what_is_wrong(speed):
     assert f"1.25 at worst (limit: 1.0 on every one): **not met**, above on {spread}" in said
     assert "resnet50, batch 1, resnet50, batch 8: onnx-tf is wrong: 0.3 of the largest" in said
     assert "version 1.5" in said  # where the twin is another network
+
+
+def test_a_contender_that_ends_amid_its_rounds_has_failed(speed, monkeypatch, tmp_path):
+    import latency
+
+    class Held:
+        channels_last = False
+
+        def __init__(self, milliseconds, lives):
+            self.milliseconds, self.lives = milliseconds, lives
+
+        def send(self, input, save):
+            np.save(save, np.ones(3))
+
+        def receive(self):
+            return []
+
+        def ask(self, input, calls):
+            self.lives -= 1
+            return [self.milliseconds] * calls if self.lives > 0 else {"error": "killed"}
+
+    monkeypatch.setattr(latency, "OUT", tmp_path)
+    contenders = {"ours": Held(20.0, 99), "onnxruntime": Held(10.0, 99), "torch": Held(30.0, 3)}
+    row = latency.compared(contenders, {False: "input.npy"}, random.Random(0))
+    assert row == {
+        "ours": {"ms": 20.0, "difference": 0.0},
+        "onnxruntime": {"ms": 10.0, "difference": 0.0},
+        "torch": {"failed": "killed"},
+    }
 
 
 def test_growth_is_the_slope_of_the_larger_sizes(speed):
