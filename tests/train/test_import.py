@@ -227,7 +227,7 @@ def test_free_sizes_are_tried_even_and_odd_and_stay_free(tmp_path):
     imported = import_onnx(graph(body, "(float[N, 3, h, w_] x)", **used), simplify=False)
     assert [report.title for report in imported.reports] == [
         "batch 1 (sizes 32)",
-        "batch 3 (sizes 33)",
+        "batch 3 (sizes 33×35)",
     ]
     folder = save_imported(imported, tmp_path / "free")
     program = torch.export.load(folder / "program.pt2").module()
