@@ -70,21 +70,25 @@ def _table(rows, batch):
 
 
 def _spread(seen, title):
-    """Return our share of the other's latency, and how far it is apart from process to process."""
+    """Return how far our share of the other's latency is apart from process to process."""
     each = [ours / other for ours, other in zip(seen["ours"]["each"], seen[title]["each"])]
-    share = seen["ours"]["ms"] / seen[title]["ms"]
-    return f"{share:.2f}; its processes {min(each):.2f} to {max(each):.2f}"
+    return f"{min(each):.2f} to {max(each):.2f}"
 
 
 def _limit(title, limit, shares, above=None):
-    """Return what the mean is beside its limit; with `above`, what each one is."""
+    """Return what the mean is beside its limit; with `above`, the spread of each network that is
+    above it, what the worst one is.
+    """
     if not shares:
         return f"- {title}: nothing to compare with."
     mean, worst = geometric_mean(shares.values()), max(shares.values())
     every = above is not None
     how = "on every one" if every else "in geometric mean"
-    names = ", ".join(f"{name} ({spread})" for name, spread in (above or {}).items())
-    more = f", above on {names}" if names else ""
+    names = [
+        f"{name} ({shares[name]:.2f}; its processes {spread})"
+        for name, spread in (above or {}).items()
+    ]
+    more = f", above on {', '.join(names)}" if names else ""
     return (
         f"- ours takes {mean:.2f} of {title}'s, in geometric mean of {len(shares)}, {worst:.2f} at "
         f"worst (limit: {limit} {how}): {verdict((worst if every else mean) <= limit)}{more}"

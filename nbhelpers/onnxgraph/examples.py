@@ -84,11 +84,6 @@ def has_dynamic_batch(specs: Iterable[TensorSpec]) -> bool:
     return any(spec.shape and isinstance(spec.shape[0], str) for spec in specs)
 
 
-def has_other_symbols(specs: Iterable[TensorSpec]) -> bool:
-    """Whether a dim after the first of any input is symbolic, and not just the batch again."""
-    return bool(other_symbols(specs))
-
-
 def other_symbols(specs: Iterable[TensorSpec]) -> list[str]:
     """Return the symbols that stand first nowhere, in order."""
     specs = tuple(specs)

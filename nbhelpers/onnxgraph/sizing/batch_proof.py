@@ -93,7 +93,7 @@ def _run_apart(
     Raises:
         GraphError: the original does not run.
     """
-    if odd and examples.has_other_symbols(interface.inputs(model)):
+    if odd and examples.other_symbols(interface.inputs(model)):
         feeds = example(model, carriers, rows, other=ODD_SIZES[0])
         try:
             return feeds, parts_of(runner, feeds, carriers, batch)
