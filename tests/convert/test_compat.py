@@ -22,6 +22,28 @@ def test_nothing_end_of_life_is_imported_and_the_stand_ins_are_gone():
     assert seen.stdout.strip() == "[] False"
 
 
+def test_what_only_a_proof_needs_is_loaded_for_a_proof():
+    seen = fresh(
+        "import sys, onnx; from nbhelpers import convert\n"
+        "m = onnx.parser.parse_model('<ir_version: 8, opset_import: [\"\" : 17]> '\n"
+        "  'g (float[N, 2] x) => (float[N, 2] y) { y = Relu(x) }')\n"
+        "convert.onnx2tf(m, None, verify=False)\n"
+        "names = ('onnxruntime', 'onnx.reference', 'onnx.backend.test')\n"
+        "print([name for name in names if name in sys.modules])"
+    )
+    assert seen.stdout.strip() == "[]"
+
+
+def test_onnx_has_its_own_test_runner_again_after_the_import():
+    seen = fresh(
+        "from nbhelpers.convert import compat\n"
+        "compat.load()\n"
+        "import onnx.backend.test\n"
+        "print(onnx.backend.test.runner.Runner.__name__)"
+    )
+    assert seen.stdout.strip() == "Runner"
+
+
 def test_importing_the_package_loads_no_tensorflow():
     seen = fresh("import sys, nbhelpers.convert; print('tensorflow' in sys.modules)")
     assert seen.stdout.strip() == "False"

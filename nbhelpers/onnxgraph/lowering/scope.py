@@ -10,7 +10,6 @@ from collections import ChainMap, Counter
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.anatomy import graphs
@@ -99,6 +98,8 @@ class Scope:
             return sizes if maker.op_type == "Shape" else np.array(np.prod(sizes))
         if not self._is_folded(maker, name):
             return None
+        from onnx.reference import ReferenceEvaluator  # 12 MB, and seldom needed
+
         weights = []
         for each in filter(None, maker.input):
             value = self.value(each)
