@@ -16,6 +16,8 @@ TF := .envs/tf/bin
 TH_TESTS := tests/core tests/train tests/onnxgraph tests/ui tests/project tests/architectures tests/notebooks
 TF_TESTS := tests/core tests/convert tests/ui
 NOTEBOOKS = $(wildcard notebooks/*.ipynb)
+# Two processes share the tests; whoever picks another number, or none (-n 0, for --pdb), does so in PYTEST_ARGS.
+PYTEST := -m pytest -n 2 --dist worksteal
 # Whoever picks tests by name may pick none of one part: pytest's exit status 5 is no failure then.
 NO_TESTS_STATUS = $(if $(strip $(PYTEST_ARGS)),5,0)
 OPTABLES := nbhelpers/convert/optables
@@ -81,9 +83,9 @@ test: browser ## all tests, the legacy runtimes and the clients included (choose
 	@$(SETUP) th tf kernels dev legacy clients
 	@status=0; \
 	echo "== tests of the kernel train"; \
-	$(TH)/python -m pytest $(TH_TESTS) $(PYTEST_ARGS) || [ $$? = $(NO_TESTS_STATUS) ] || status=1; \
+	$(TH)/python $(PYTEST) $(TH_TESTS) $(PYTEST_ARGS) || [ $$? = $(NO_TESTS_STATUS) ] || status=1; \
 	echo "== tests of the kernel convert"; \
-	$(TF)/python -m pytest $(TF_TESTS) $(PYTEST_ARGS) || [ $$? = $(NO_TESTS_STATUS) ] || status=1; \
+	$(TF)/python $(PYTEST) $(TF_TESTS) $(PYTEST_ARGS) || [ $$? = $(NO_TESTS_STATUS) ] || status=1; \
 	exit $$status
 
 check: ## lint, format, types, import contracts, spelling, notebooks without outputs and well-formed

@@ -126,9 +126,9 @@ def test_both_parts_of_the_tests_run_and_either_failure_counts(project, th, tf, 
         python.chmod(0o755)
     said = make(project, "test", "SETUP=true", "BROWSERS=sh", "PYTEST_ARGS=-k 'a or b'")
     assert (said.returncode == 0) is good
-    assert re.search(r"^th -m pytest tests/core .*-k a or b$", said.stdout, re.MULTILINE)
+    assert re.search(r"^th -m pytest -n 2 .* tests/core .*-k a or b$", said.stdout, re.MULTILINE)
     folders = "tests/core tests/convert tests/ui"
-    assert re.search(rf"^tf -m pytest {folders} -k a or b$", said.stdout, re.M)
+    assert re.search(rf"^tf -m pytest -n 2 .* {folders} -k a or b$", said.stdout, re.MULTILINE)
 
 
 def test_no_test_found_is_a_failure_unless_some_were_picked(project):
