@@ -1,9 +1,10 @@
 """Weights of more than 2 GB: refused as a frozen graph, variables in a SavedModel."""
 
+import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert import conversion
+from nbhelpers.convert import compat, conversion
 from nbhelpers.convert.graphs import frozen
 from nbhelpers.convert.savedmodels import variables
 from nbhelpers.errors import ConversionError, GraphError
@@ -60,6 +61,78 @@ def test_an_old_target_is_refused(large, tmp_path, monkeypatch):
     with pytest.raises(GraphError, match=r"only a SavedModel for tf2 .* instead of tf1\.15"):
         convert.build_saved_model(made, tmp_path / "1")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def wide(monkeypatch):
+    """A model with a filter, a table and two matrices, which are large, the limit being lowered."""
+    monkeypatch.setattr(variables, "LEAST", 100_000)
+    return parse(
+        """g (float[N, 3, 9, 11] x, int64[N, 5] ids) => (float[N, 64] y, float[N, 64] m) {
+            c = Conv<pads = [1, 1, 1, 1]>(x, kernel, bias)
+            p = GlobalAveragePool(c)
+            m = Flatten(p)
+            words = Gather(table, ids)
+            w = ReduceMean<axes = [1], keepdims = 0>(words)
+            f = Add(m, w)
+            d = Gemm<transB = 1>(f, dense, bias)
+            r = Relu(d)
+            y = MatMul(r, last)
+        }""",
+        kernel=seeded(64, 3, 3, 3),
+        bias=seeded(64),
+        table=seeded(300, 64, seed=1),
+        dense=seeded(64, 64, seed=2),
+        last=seeded(64, 64, seed=3),
+    )
+
+
+def asked(batch):
+    ids = np.random.default_rng(batch).integers(0, 300, (batch, 5))
+    return {"x": seeded(batch, 3, 9, 11, seed=batch), "ids": ids}
+
+
+def stored(folder):
+    found = compat.tensorflow().train.list_variables(str(folder / "variables" / "variables"))
+    return {name: tuple(shape) for name, shape in found}
+
+
+def test_tables_and_matrices_are_variables_and_filters_stay_constants(wide, tmp_path):
+    made = convert.onnx2tf(wide, tmp_path / "net.pb")
+    convert.build_saved_model(tmp_path / "net.pb", tmp_path / "1")
+    convert.build_saved_model(made, tmp_path / "2")
+    assert stored(tmp_path / "1") == {"table": (300, 64), "dense": (64, 64), "last": (64, 64)}
+    first, second = (
+        {p.relative_to(tmp_path / folder): p.read_bytes() for p in files if p.is_file()}
+        for folder in "12"
+        for files in [(tmp_path / folder).rglob("*")]
+    )
+    assert first == second
+    call = convert.load_saved_model(tmp_path / "1")
+    for batch in (1, 3):
+        compare(onnxgraph.run_onnx(wide, asked(batch)), call(asked(batch))).check()
+    report = convert.compare_layers(wide, tmp_path / "1", asked(2))
+    assert report.ok and {"c", "words", "f", "y"} <= {layer.name for layer in report.layers}
+    back = convert.tf2onnx(tmp_path / "1", tmp_path / "back.onnx")
+    assert back.proven
+
+
+def test_what_is_small_or_for_older_releases_keeps_its_constants(wide, tmp_path, monkeypatch):
+    convert.onnx2tf(wide, tmp_path / "old.pb", target="tf1.15")
+    convert.build_saved_model(tmp_path / "old.pb", tmp_path / "old")
+    monkeypatch.setattr(variables, "LEAST", 200_000)
+    convert.build_saved_model(convert.onnx2tf(wide, None), tmp_path / "small")
+    for folder in ("old", "small"):
+        assert [p.name for p in (tmp_path / folder).iterdir()] == ["saved_model.pb"]
+
+
+def test_a_weight_that_is_served_itself_stays_a_constant(wide, tmp_path):
+    made = convert.onnx2tf(wide, tmp_path / "net.pb")
+    outputs = {"y": "y:0", "embedding": "table:0"}
+    convert.build_saved_model(made, tmp_path / "1", outputs=outputs)
+    assert not (tmp_path / "1" / "variables").exists()
+    answer = convert.call_saved_model(tmp_path / "1", asked(2))
+    assert np.array_equal(answer["embedding"], seeded(300, 64, seed=1))
 
 
 @pytest.mark.parametrize("target", ["tf2", "tf1.4"])

@@ -177,6 +177,7 @@ def test_the_lines_for_triton_make_its_layout(received, tmp_path):
     made = tmp_path / "copy" / "triton"
     files = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
     assert files == [
+        "multitask_resnet18/1/model.savedmodel/assets.extra/tf_serving_warmup_requests",
         "multitask_resnet18/1/model.savedmodel/saved_model.pb",
         "multitask_resnet18/config.pbtxt",
         "multitask_resnet18_onnx/1/model.onnx",

@@ -18,6 +18,7 @@ from nbhelpers.convert.graphs.frozen import FrozenGraph, hollowed
 from nbhelpers.convert.graphs.graphdef import load_graph_def
 from nbhelpers.convert.proving.child import Child, Runtime
 from nbhelpers.convert.savedmodels.reading import read_saved_model
+from nbhelpers.convert.toonnx import saved_model
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph.comparing.sources import Feeds, OnnxSource
 
@@ -137,9 +138,19 @@ def _there(graph: "Graph", runtime: str) -> Runtime:
 def _held(graph: "Graph") -> "GraphDef | FrozenGraph":
     """Return the graph itself: what a Conversion holds, or what a file does."""
     if isinstance(graph, str | Path):
-        folder = Path(graph).is_dir()
-        return read_saved_model(graph).graph_def if folder else load_graph_def(graph)
+        return _served(Path(graph)) if Path(graph).is_dir() else load_graph_def(graph)
     return getattr(graph, "graph", graph)
+
+
+def _served(folder: Path) -> "GraphDef":
+    """Return the graph of a SavedModel, with constants in place of its variables."""
+    saved = read_saved_model(folder)
+    if not (folder / "variables" / "variables.index").is_file():
+        return saved.graph_def
+    signatures = saved.signatures.values()
+    return saved_model.frozen(
+        saved, [t for each in signatures for t in (*each.inputs.values(), *each.outputs.values())]
+    )
 
 
 def _by_name(names: Iterable[str], inputs: list[str], held: Runtime) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """SavedModels from a frozen graph: signatures with the names that the receiver sees.
 
-Written in the form that every TensorFlow since 1.0 reads: one MetaGraphDef, no variables, constants
-in the graph. Weights of 2 GB and more are variables, for no graph can hold them. TensorFlow Serving
-wants it in a folder whose name is a version number (`export_dir/1`).
+Written in the form that every TensorFlow since 1.0 reads: one MetaGraphDef, with the weights as
+constants in the graph; for TensorFlow 2 large ones may be variables (`variables` says which).
+TensorFlow Serving wants it in a folder whose name is a version number (`export_dir/1`).
 """
 
 import json
@@ -99,10 +99,12 @@ def _message(
 
     message = saved_model_pb2.SavedModel(saved_model_schema_version=1)
     meta_graph = message.meta_graphs.add()
-    if graph.too_large:
-        meta_graph.CopyFrom(variables.meta_graph(graph))
+    served = {tensor for each in signatures.values() for tensor in each.outputs.values()}
+    stored = variables.chosen(graph, served)
+    if stored:
+        meta_graph.CopyFrom(variables.meta_graph(graph, stored))
         (folder / "variables").mkdir()
-        variables.write_checkpoint(graph.weights, folder / "variables" / "variables")
+        variables.write_checkpoint(stored, folder / "variables" / "variables")
     else:
         meta_graph.graph_def.CopyFrom(graph.graph_def)
     meta_graph.meta_info_def.tags.extend(tags)
