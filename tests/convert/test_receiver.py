@@ -49,6 +49,16 @@ def test_the_script_judges_as_the_workbook_does(expected, seen, agrees):
         assert found[1:] == (row.largest_difference, row.relative, row.labels_agree)
 
 
+def test_the_script_says_what_is_wrong_and_not_where_it_was_noticed():
+    message = (
+        "Graph execution error:\n\nDetected at node save/RestoreV2 defined at (most recent call "
+        'last):\n  File "/here/verify.py", line 5, in <module>\n\nFailed to find any files.\n\t'
+        " [[{{node save/RestoreV2}}]] [Op:__inference_pruned_191]"
+    )
+    assert script.said(ValueError(message)) == "Failed to find any files"
+    assert script.said(ValueError()) == "ValueError"
+
+
 def looping():
     """A loop with a constant so large that it is fed: three times x @ w."""
     info = helper.make_tensor_value_info

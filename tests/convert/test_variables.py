@@ -1,5 +1,7 @@
 """Weights of more than 2 GB: refused as a frozen graph, variables in a SavedModel."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -66,7 +68,7 @@ def test_an_old_target_is_refused(large, tmp_path, monkeypatch):
 @pytest.fixture
 def wide(monkeypatch):
     """A model with a filter, a table and two matrices, which are large, the limit being lowered."""
-    monkeypatch.setattr(variables, "LEAST", 100_000)
+    monkeypatch.setattr(variables, "LEAST", 90_000)
     return parse(
         """g (float[N, 3, 9, 11] x, int64[N, 5] ids) => (float[N, 64] y, float[N, 64] m) {
             c = Conv<pads = [1, 1, 1, 1]>(x, kernel, bias)
@@ -133,6 +135,21 @@ def test_a_weight_that_is_served_itself_stays_a_constant(wide, tmp_path):
     assert not (tmp_path / "1" / "variables").exists()
     answer = convert.call_saved_model(tmp_path / "1", asked(2))
     assert np.array_equal(answer["embedding"], seeded(300, 64, seed=1))
+
+
+def test_a_weight_below_whose_name_others_stand_stays_a_constant(wide, tmp_path):
+    model = onnxgraph.rename(wide, {"d": "dense/Read/ReadVariableOp"}).model
+    convert.build_saved_model(convert.onnx2tf(model, None), tmp_path / "1")
+    assert stored(tmp_path / "1") == {"table": (300, 64), "last": (64, 64)}
+    answer = convert.call_saved_model(tmp_path / "1", asked(2))
+    compare(onnxgraph.run_onnx(wide, asked(2)), answer).check()
+
+
+def test_a_copy_without_its_variables_is_refused(wide, tmp_path):
+    convert.build_saved_model(convert.onnx2tf(wide, None), tmp_path / "1")
+    shutil.rmtree(tmp_path / "1" / "variables")
+    with pytest.raises(GraphError, match=r"1 has weights in variables/, .* copy the whole folder"):
+        convert.load_saved_model(tmp_path / "1")
 
 
 @pytest.mark.parametrize("target", ["tf2", "tf1.4"])

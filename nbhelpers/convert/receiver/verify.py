@@ -79,8 +79,11 @@ def version_1_api(tf):
 
 
 def said(error):
-    """Return the first line of an error, or its type if it has no words."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
+    """Return the first line of an error that says what is wrong, or its type if it has no words."""
+    where = ("Graph execution error", "Detected at node", "<stack traces", "Node: ", 'File "')
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not line.startswith(where)]
+    return (lines or [type(error).__name__])[0][:300].rstrip(".")
 
 
 @contextlib.contextmanager

@@ -114,13 +114,15 @@ def load_saved_model(
     A call maps the receiver's input names to arrays and gives his output names with theirs.
 
     Raises:
-        GraphError: there is no such SavedModel; or, when called, an input was not fed.
+        GraphError: there is no such SavedModel, or its variables are missing; or, when called, an
+            input was not fed.
         UnknownName: when called, there is no such signature or input.
     """
     tf = compat.tensorflow()
 
     read = read_saved_model(export_dir, tags=tags)  # says what is wrong with it in our words
     check_nodes(read.graph_def)
+    _check_variables(read)
     with _refusals(f"{export_dir} cannot be loaded"):
         loaded = tf.saved_model.load(str(export_dir), tags=list(read.tags))
 
@@ -144,6 +146,15 @@ def load_saved_model(
         return {name: value.numpy() for name, value in results.items()}
 
     return call
+
+
+def _check_variables(saved: SavedModel) -> None:
+    restored = any(node.op == "RestoreV2" for node in saved.graph_def.node)
+    if restored and not (saved.path / "variables" / "variables.index").is_file():
+        raise GraphError(
+            f"{saved.path} has weights in variables/, and there is no variables/variables.index; "
+            "copy the whole folder again, not saved_model.pb alone."
+        )
 
 
 def call_saved_model(
