@@ -70,22 +70,23 @@ def wide(monkeypatch):
     """A model with a filter, a table and two matrices, which are large, the limit being lowered."""
     monkeypatch.setattr(variables, "LEAST", 90_000)
     return parse(
-        """g (float[N, 3, 9, 11] x, int64[N, 5] ids) => (float[N, 64] y, float[N, 64] m) {
+        """g (float[N, 3, 9, 11] x, int64[N, 5] ids) => (float[N, 64] y, float[N, 300] tied) {
             c = Conv<pads = [1, 1, 1, 1]>(x, kernel, bias)
             p = GlobalAveragePool(c)
             m = Flatten(p)
             words = Gather(table, ids)
             w = ReduceMean<axes = [1], keepdims = 0>(words)
             f = Add(m, w)
-            d = Gemm<transB = 1>(f, dense, bias)
+            d = Gemm<transB = 1>(f, dense)
             r = Relu(d)
             y = MatMul(r, last)
+            tied = Gemm<transB = 1>(f, table)
         }""",
         kernel=seeded(64, 3, 3, 3),
         bias=seeded(64),
         table=seeded(300, 64, seed=1),
-        dense=seeded(64, 64, seed=2),
-        last=seeded(64, 64, seed=3),
+        dense=seeded(96, 64, seed=2),
+        last=seeded(96, 64, seed=3),
     )
 
 
@@ -103,7 +104,8 @@ def test_tables_and_matrices_are_variables_and_filters_stay_constants(wide, tmp_
     made = convert.onnx2tf(wide, tmp_path / "net.pb")
     convert.build_saved_model(tmp_path / "net.pb", tmp_path / "1")
     convert.build_saved_model(made, tmp_path / "2")
-    assert stored(tmp_path / "1") == {"table": (300, 64), "dense": (64, 64), "last": (64, 64)}
+    matrices = {"dense/transposed": (64, 96), "last": (96, 64)}
+    assert stored(tmp_path / "1") == {"table": (300, 64), **matrices}
     first, second = (
         {p.relative_to(tmp_path / folder): p.read_bytes() for p in files if p.is_file()}
         for folder in "12"
@@ -140,7 +142,7 @@ def test_a_weight_that_is_served_itself_stays_a_constant(wide, tmp_path):
 def test_a_weight_below_whose_name_others_stand_stays_a_constant(wide, tmp_path):
     model = onnxgraph.rename(wide, {"d": "dense/Read/ReadVariableOp"}).model
     convert.build_saved_model(convert.onnx2tf(model, None), tmp_path / "1")
-    assert stored(tmp_path / "1") == {"table": (300, 64), "last": (64, 64)}
+    assert stored(tmp_path / "1") == {"table": (300, 64), "last": (96, 64)}
     answer = convert.call_saved_model(tmp_path / "1", asked(2))
     compare(onnxgraph.run_onnx(wide, asked(2)), answer).check()
 
