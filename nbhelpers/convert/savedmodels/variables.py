@@ -40,7 +40,7 @@ def apart(graph: FrozenGraph, served: Collection[str]) -> tuple[FrozenGraph, dic
 
     Args:
         graph: a frozen graph.
-        served: tensors ("y:0") that go out, which stay what they are.
+        served: tensors ("y:0") of a signature, which stay what they are.
     """
     stored = _chosen(graph, served)
     hollow = type(graph.hollow)()
@@ -70,7 +70,7 @@ def _chosen(graph: FrozenGraph, served: Collection[str]) -> dict[str, np.ndarray
     """Return the weights that are to be variables, by node: all where no message can hold them.
 
     A graph that older releases than TensorFlow 2 are to read keeps its constants. So does a tensor
-    in `served` ("w:0"), which goes out itself, and one with nodes below its name ("w/read"), where
+    in `served` ("w:0"), which a client may see, and one with nodes below its name ("w/read"), where
     a variable has its own.
     """
     names = (node.name for node in graph.hollow.node)

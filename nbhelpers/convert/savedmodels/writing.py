@@ -99,7 +99,8 @@ def _message(
 
     message = saved_model_pb2.SavedModel(saved_model_schema_version=1)
     meta_graph = message.meta_graphs.add()
-    served = {tensor for each in signatures.values() for tensor in each.outputs.values()}
+    sides = [side for each in signatures.values() for side in (each.inputs, each.outputs)]
+    served = {tensor for side in sides for tensor in side.values()}
     graph, stored = variables.apart(graph, served)
     if stored:
         meta_graph.CopyFrom(variables.meta_graph(graph, stored))
