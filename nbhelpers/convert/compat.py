@@ -2,7 +2,7 @@
 
 onnx-tf imports three things that are gone or end-of-life: `onnx.mapping`, `tensorflow_addons` (one
 function of it) and `tensorflow_probability` (for Bernoulli only), and for one exception ONNX's own
-test runner, whose reference implementation takes 12 MB. They are provided while it is being
+test runner, whose reference implementation takes 6 MB. They are provided while it is being
 imported. `tensorflow_addons` and `tensorflow_probability` are never imported, installed or not.
 """
 

@@ -23,7 +23,7 @@ def proven(
     """Return a report for each batch; see `same` for the arguments and the errors."""
     if _runtime_knows(interface.opset(before)):
         return same(before, after, batches=batches, tolerance=tolerance)
-    from onnx.reference import ReferenceEvaluator  # 12 MB, and seldom needed
+    from onnx.reference import ReferenceEvaluator  # 6 MB, and seldom needed
 
     specs, names = interface.inputs(before), [value.name for value in before.graph.output]
     reference, runner = ReferenceEvaluator(before), Runner(after)

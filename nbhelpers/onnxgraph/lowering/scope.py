@@ -98,7 +98,7 @@ class Scope:
             return sizes if maker.op_type == "Shape" else np.array(np.prod(sizes))
         if not self._is_folded(maker, name):
             return None
-        from onnx.reference import ReferenceEvaluator  # 12 MB, and seldom needed
+        from onnx.reference import ReferenceEvaluator  # 6 MB, and seldom needed
 
         weights = []
         for each in filter(None, maker.input):
