@@ -1,4 +1,4 @@
-"""Weights of more than 2 GB: refused as a frozen graph, variables in a SavedModel."""
+"""Weights of more than 2 GB are refused as a frozen graph; what SavedModels have as variables."""
 
 import shutil
 
@@ -35,6 +35,10 @@ def large(monkeypatch):
     )
 
 
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
 def test_a_frozen_graph_is_refused_and_nothing_is_written(large, tmp_path):
     with pytest.raises(ConversionError, match=r"holds less than 2\. .* build_saved_model: .*tf2"):
         convert.onnx2tf(large, tmp_path / "net.pb")
@@ -47,10 +51,11 @@ def test_the_saved_model_has_variables_and_computes_the_same(large, tmp_path, mo
     assert made.proven
     for version in "12":
         convert.build_saved_model(made, tmp_path / version)
-    files = {p.name: p.read_bytes() for p in (tmp_path / "1").rglob("*") if p.is_file()}
-    assert "variables.index" in files
-    assert sum(name.startswith("variables.data-") for name in files) == 1 + (len(files) > 3)
-    assert files == {p.name: p.read_bytes() for p in (tmp_path / "2").rglob("*") if p.is_file()}
+    files = contents(tmp_path / "1")
+    names = [path.name for path in files]
+    assert "variables.index" in names
+    assert sum(name.startswith("variables.data-") for name in names) == 1 + (len(names) > 3)
+    assert files == contents(tmp_path / "2")
     call = convert.load_saved_model(tmp_path / "1")
     for batch in (1, 3):
         feeds = {"x": seeded(batch, 3, 9, 11, seed=batch)}
@@ -106,12 +111,7 @@ def test_tables_and_matrices_are_variables_and_filters_stay_constants(wide, tmp_
     convert.build_saved_model(made, tmp_path / "2")
     matrices = {"dense/transposed": (64, 96), "last": (96, 64)}
     assert stored(tmp_path / "1") == {"table": (300, 64), **matrices}
-    first, second = (
-        {p.relative_to(tmp_path / folder): p.read_bytes() for p in files if p.is_file()}
-        for folder in "12"
-        for files in [(tmp_path / folder).rglob("*")]
-    )
-    assert first == second
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
     call = convert.load_saved_model(tmp_path / "1")
     for batch in (1, 3):
         compare(onnxgraph.run_onnx(wide, asked(batch)), call(asked(batch))).check()

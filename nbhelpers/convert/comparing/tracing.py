@@ -147,10 +147,8 @@ def _served(folder: Path) -> "GraphDef":
     saved = read_saved_model(folder)
     if not (folder / "variables" / "variables.index").is_file():
         return saved.graph_def
-    signatures = saved.signatures.values()
-    return saved_model.frozen(
-        saved, [t for each in signatures for t in (*each.inputs.values(), *each.outputs.values())]
-    )
+    served = set().union(*(each.tensors for each in saved.signatures.values()))
+    return saved_model.frozen(saved, served)
 
 
 def _by_name(names: Iterable[str], inputs: list[str], held: Runtime) -> dict[str, str]:

@@ -32,6 +32,11 @@ class Signature:
     outputs: Mapping[str, str]
     method: str = PREDICT
 
+    @property
+    def tensors(self) -> set[str]:
+        """The tensors on both sides."""
+        return {*self.inputs.values(), *self.outputs.values()}
+
 
 @dataclass(frozen=True)
 class SavedModel:

@@ -62,8 +62,8 @@ def apart(graph: FrozenGraph, served: Collection[str]) -> tuple[FrozenGraph, dic
 
 
 def _transposes(node: "NodeDef", weight: str) -> bool:
-    product = node.op == "MatMul" and list(node.input).index(weight) == 1
-    return product and node.attr["transpose_b"].b
+    """Whether a node that reads a weight is a product that takes its transpose."""
+    return node.op == "MatMul" and node.input[0] != weight and node.attr["transpose_b"].b
 
 
 def _chosen(graph: FrozenGraph, served: Collection[str]) -> dict[str, np.ndarray]:

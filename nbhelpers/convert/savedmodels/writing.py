@@ -99,8 +99,7 @@ def _message(
 
     message = saved_model_pb2.SavedModel(saved_model_schema_version=1)
     meta_graph = message.meta_graphs.add()
-    sides = [side for each in signatures.values() for side in (each.inputs, each.outputs)]
-    served = {tensor for side in sides for tensor in side.values()}
+    served = set().union(*(each.tensors for each in signatures.values()))
     graph, stored = variables.apart(graph, served)
     if stored:
         meta_graph.CopyFrom(variables.meta_graph(graph, stored))
