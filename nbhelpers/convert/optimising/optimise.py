@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING
 from nbhelpers.convert.graphs.frozen import FrozenGraph, consumers, filled, hollowed, needed
 from nbhelpers.convert.graphs.order import in_order, maker
 from nbhelpers.convert.optimising import grappler
+from nbhelpers.convert.optimising.barriers import with_barriers
 from nbhelpers.convert.optimising.layouts import lift_anchors
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-PASSES = ("constfold", "layout", "constfold", "arithmetic", "dependency")
+LAYOUT = ("constfold", "layout", "constfold")
+ALGEBRA = ("arithmetic", "dependency")
+
+_REDUCTIONS = {"Max", "MaxPool", "MaxPool3D", "Min"}
+"""Ops with which Grappler's algebra changes the place of what stands before them, a Relu say, and
+leaves both their names: these would then name other tensors than ONNX's.
+"""
 
 _AS_THEY_ARE = {
     *((op, 1) for op in ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2")),
@@ -43,13 +50,15 @@ def optimise(graph: "FrozenGraph | GraphDef", outputs: Iterable[str]) -> FrozenG
         ConversionError: Grappler crashed, failed or hung.
     """
     outputs = list(outputs)
-    graph = needed(hollowed(graph), outputs)
+    graph = with_barriers(needed(hollowed(graph), outputs))
     readers = consumers(graph.hollow, graph.weights)
     apart = {n: v for n, v in graph.weights.items() if readers[n] <= _AS_THEY_ARE}
     folded = {n: v for n, v in graph.weights.items() if n not in apart}
     request = filled(graph.hollow, folded)
     _disguise(request.node, apart)
-    optimised = grappler.run(request, outputs, PASSES)
+    moved = grappler.run(request, outputs, LAYOUT)
+    kept = [f"{node.name}:0" for node in moved.node if node.op in _REDUCTIONS]
+    optimised = grappler.run(moved, [*outputs, *kept], ALGEBRA)
     lift_anchors(optimised.node)
     for node in optimised.node:
         node.device = ""

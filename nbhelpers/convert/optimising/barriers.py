@@ -1,0 +1,215 @@
+"""Barriers where TensorFlow's own optimiser would make something else of the graph.
+
+It runs when a graph is converted, and again in every TensorFlow from 1.13 on that loads it. Some of
+what it takes for equal is not: the largest of sigmoids need not lie where the largest argument does
+(several are 1), a constant that is added and taken away again rounds, and what is not less than a
+number may be no number. A barrier is the larger of a tensor and itself, which no version removes.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nbhelpers.convert.graphs.frozen import FrozenGraph, computed_from_constants
+from nbhelpers.convert.graphs.order import maker
+from nbhelpers.convert.rules.rewriting import Shapes, new
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+_BOOL = 10
+_FLOATS = {1, 2, 14, 19}
+"""TensorFlow's numbers for bool, and for float32, float64, bfloat16 and float16."""
+
+_PARTIAL = {"Acos", "Acosh", "Asin", "Atanh", "Inv", "Log", "Log1p", "Reciprocal", "Rsqrt", "Sqrt"}
+"""Ops that are monotonic where they are defined; the largest of their results is not a number where
+one of them is not, and the reciprocals of 1 and -1 stand in another order.
+"""
+
+_MONOTONIC = _PARTIAL | {
+    "Asinh", "Atan", "Ceil", "Elu", "Erf", "Erfc", "Exp", "Expm1", "Floor", "Neg", "Relu", "Relu6",
+    "Rint", "Selu", "Sigmoid", "Sign", "Sinh", "Tanh",
+}  # fmt: skip
+"""Ops that may make equal numbers of different ones, and Neg, behind which such a one is found."""
+
+_SUMS = {"Add", "AddV2", "Sub"}
+_QUOTIENTS = {"Div", "RealDiv"}
+_PRODUCTS = _QUOTIENTS | {"Mul"}
+_ROUNDING = {"Ceil", "Floor", "FloorMod", "Mod", "Rint", "Round"}
+_PASSING = _SUMS | _PRODUCTS | {
+    "ConcatV2", "ExpandDims", "Identity", "Maximum", "Minimum", "Relu", "Reshape", "Slice",
+    "Squeeze", "StridedSlice", "Transpose",
+}  # fmt: skip
+"""Ops that pass on the last digit of a number to what may round it."""
+
+_COMPARISONS = {"Less", "LessEqual", "Greater", "GreaterEqual"}
+
+
+class _Sources:
+    """The nodes of a graph by the references of others, seen through what passes a tensor on."""
+
+    def __init__(self, graph: FrozenGraph) -> None:
+        self._graph = graph
+        self._nodes = {node.name: node for node in graph.hollow.node}
+        self._constants = computed_from_constants(graph.hollow, graph.weights)
+        self._shapes = Shapes(graph)
+
+    def node(self, reference: str) -> "NodeDef":
+        """Return the node that makes a tensor."""
+        node = self._nodes[maker(reference)]
+        return self.node(node.input[0]) if node.op == "Identity" else node
+
+    def constant(self, reference: str) -> bool:
+        """Whether a tensor hangs on constants alone."""
+        return maker(reference) in self._constants
+
+    def value(self, reference: str) -> np.ndarray | None:
+        """Return a tensor's value, if it is a constant and nothing that is computed of some."""
+        return self._shapes.constant(self.node(reference).name)
+
+    @cached_property
+    def rounded(self) -> set[str]:
+        """The nodes whose last digit may become a whole number further down."""
+        found: set[str] = set()
+        for node in reversed(self._graph.hollow.node):
+            if (
+                node.op in _ROUNDING
+                or _to_integers(node)
+                or (node.op in _PASSING and node.name in found)
+            ):
+                found.update(map(maker, node.input))
+        return found
+
+
+def with_barriers(graph: FrozenGraph) -> FrozenGraph:
+    """Return the graph with a barrier wherever the optimiser would compute something else.
+
+    Args:
+        graph: a frozen graph; inputs stand before what reads them.
+    """
+    sources = _Sources(graph)
+    hollow = type(graph.hollow)()
+    hollow.CopyFrom(graph.hollow)
+    del hollow.node[:]
+    for node in graph.hollow.node:
+        rule = _RULES.get(node.op)
+        barred = sorted(set(rule(node, sources))) if rule else []
+        for index in barred:
+            hollow.node.extend(_barrier(node, index, sources))
+        added = hollow.node.add()
+        added.CopyFrom(node)
+        for index in barred:
+            added.input[index] = _name(node, index)
+    return FrozenGraph(hollow, graph.weights)
+
+
+def _name(reader: "NodeDef", index: int) -> str:
+    return f"{reader.name}/barrier_{index}"
+
+
+def _barrier(reader: "NodeDef", index: int, sources: _Sources) -> "list[NodeDef]":
+    """Return the nodes that stand before an input; the last one has the name of the barrier."""
+    name, source = _name(reader, index), reader.input[index]
+    if reader.op == "LogicalNot":
+        return [new(name, "LogicalAnd", [source, source])]
+    dtype = reader.attr["T"].type
+    if not sources.constant(source):
+        return [new(name, "Maximum", [source, source], T=dtype)]
+    # Of a constant alone it would be folded: this is the constant, too, whatever the other one is.
+    least = new(f"{name}/least", "Minimum", [reader.input[1 - index], source], T=dtype)
+    return [least, new(name, "Maximum", [source, least.name], T=dtype)]
+
+
+def _to_integers(node: "NodeDef") -> bool:
+    if node.op != "Cast":
+        return False
+    return node.attr["SrcT"].type in _FLOATS and node.attr["DstT"].type not in _FLOATS
+
+
+def _places(node: "NodeDef", sources: _Sources) -> Iterator[int]:
+    """Where the largest lies is looked for behind an op that makes equal numbers."""
+    if sources.node(node.input[0]).op in _MONOTONIC:
+        yield 0
+
+
+def _largest(node: "NodeDef", sources: _Sources) -> Iterator[int]:
+    """The largest is taken before a function that is not defined for the others."""
+    if sources.node(node.input[0]).op in _PARTIAL:
+        yield 0
+
+
+def _sums(node: "NodeDef", sources: _Sources) -> Iterator[int]:
+    """A constant is taken away that was added before: what that rounded off comes back."""
+    for index, constants in _chained(_SUMS, node, sources):
+        first, second = map(sources.value, constants)
+        if first is None or second is None or _cancel(np.abs(first), np.abs(second)):
+            yield index
+
+
+def _products(node: "NodeDef", sources: _Sources) -> Iterator[int]:
+    """Two factors become one: what was too large for the type on the way is not any more."""
+    for index, _ in _chained(_PRODUCTS, node, sources):
+        yield index
+
+
+def _quotients(node: "NodeDef", sources: _Sources) -> Iterator[int]:
+    """What is divided by a constant is multiplied with its reciprocal: 41 times that is below 1."""
+    yield from _products(node, sources)
+    divisor = sources.value(node.input[1])
+    exact = divisor is not None and bool((np.frexp(divisor.astype(np.float64))[0] == 0.5).all())
+    whole = node.attr["T"].type not in _FLOATS
+    if sources.constant(node.input[1]) and not exact and not whole and node.name in sources.rounded:
+        yield 1
+
+
+def _chained(
+    family: set[str], node: "NodeDef", sources: _Sources
+) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Yield the input that an op of the family makes, if it takes a constant as the node does, and
+    both constants.
+    """
+    if node.attr["T"].type not in _FLOATS:
+        return
+    for index in (0, 1):
+        inner, own = sources.node(node.input[index]), node.input[1 - index]
+        if inner.op in family and sources.constant(own):
+            constants = [each for each in inner.input if sources.constant(each)]
+            if len(constants) == 1:
+                yield index, (own, constants[0])
+
+
+def _cancel(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether sizes are so near to each other that their difference has lost two digits."""
+    return bool((np.abs(first - second) * 64 < np.maximum(first, second)).any())
+
+
+def _leaky(node: "NodeDef", sources: _Sources) -> Iterator[int]:
+    """The larger of x and a multiple of x is taken for a LeakyRelu, but it is one up to 1 only."""
+    for index in (0, 1):
+        inner, other = sources.node(node.input[index]), sources.node(node.input[1 - index])
+        multiple = inner.op in ("Mul", "Add", "AddV2")
+        if multiple and other.name in [sources.node(each).name for each in inner.input]:
+            factors = map(sources.value, inner.input if inner.op == "Mul" else ())
+            if not any(f is not None and ((f >= 0) & (f <= 1)).all() for f in factors):
+                yield index
+
+
+def _negated(node: "NodeDef", sources: _Sources) -> Iterator[int]:
+    """What is not less is taken for greater or equal, which what is no number is not."""
+    inner = sources.node(node.input[0])
+    if inner.op in _COMPARISONS and inner.attr["T"].type in _FLOATS:
+        yield 0
+
+
+_RULES: "dict[str, Callable[[NodeDef, _Sources], Iterator[int]]]" = {
+    **dict.fromkeys(("ArgMax", "ArgMin"), _places),
+    **dict.fromkeys(("Max", "Min"), _largest),
+    **dict.fromkeys(_SUMS, _sums),
+    **dict.fromkeys(_QUOTIENTS, _quotients),
+    "Mul": _products,
+    "Maximum": _leaky,
+    "LogicalNot": _negated,
+}
+"""Op → rule, which yields the inputs that need a barrier."""
