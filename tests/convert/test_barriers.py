@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from tests.convert.models import parse
+from nbhelpers.convert.building.build import build
+from nbhelpers.convert.optimising.barriers import with_barriers
+from tests.convert.models import parse, seeded
 from tests.convert.test_retarget import run_there
 
 POSITIVE = [
@@ -32,6 +34,8 @@ PATTERNS = {
     "a whole quotient": "p = Mul(x, odd) s = Div(p, odd) y = Floor(s)",
     "a quotient, half of one more": "p = Mul(x, odd) s = Div(p, odd) t = Add(s, two) y = Round(t)",
     "a quotient, cut off": "p = Mul(x, odd) s = Div(p, odd) y = Cast<to = 7>(s)",
+    "largest of a quotient": "t = Div(x, odd) y = ArgMax<axis = 1>(t)",
+    "a quotient and a bound": "p = Mul(x, odd) s = Div(p, odd) y = GreaterOrEqual(s, x)",
     "a quotient of a quotient": "s = Div(x, side) t = Div(side, s) y = Floor(t)",
     "too large on the way": "s = Mul(x, huge) t = Mul(s, huge) y = Mul(t, tiny)",
     "twice, or itself": "t = Mul(x, two) y = Max(t, x)",
@@ -47,8 +51,12 @@ CONSTANTS = {
     "huge": np.float32(1e20),
     "tiny": np.float32(1e-20),
     "two": np.float32(2),
+    "tenth": np.float32(0.1),
 }
-DTYPES = {"ArgMax": "int64", "ArgMin": "int64", "Not": "bool", "Cast<to = 7>": "int64"}
+DTYPES = {
+    "ArgMax": "int64", "ArgMin": "int64", "Cast<to = 7>": "int64",
+    "GreaterOrEqual": "bool", "Not": "bool",
+}  # fmt: skip
 
 
 def model_of(patterns, opset=13):
@@ -96,3 +104,76 @@ def rows_of(title):
     if title.endswith(("Sqrt", "Log")):
         return len(POSITIVE)
     return len(ROWS) - 1 if " of " in title else len(ROWS)
+
+
+UNARY = (
+    "Floor Ceil Round Sign Relu Sigmoid Tanh Exp Neg Abs Sqrt Erf Elu Selu Softplus Log Identity"
+)
+BINARY = "Add Sub Mul Div Max Min"
+LAST = (
+    "y = ArgMax<axis = 1>({0})", "y = ReduceMax<axes = [1]>({0})", "y = Floor({0})",
+    "s = Less({0}, two) y = Not(s)", "y = Identity({0})",
+)  # fmt: skip
+
+
+def chain(random):
+    """Return a pattern of up to five ops, one behind the other."""
+    steps, last = [], "x"
+    for name in "pt"[: random.integers(1, 3)]:
+        if random.random() < 0.5:
+            steps.append(f"{name} = {random.choice(UNARY.split())}({last})")
+        else:
+            sides = [last, random.choice([*CONSTANTS, "x"])]
+            random.shuffle(sides)
+            steps.append(f"{name} = {random.choice(BINARY.split())}({', '.join(sides)})")
+        last = name
+    return " ".join([*steps, random.choice(LAST).format(last)])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_optimiser_changes_nothing_in_chains_of_ops():
+    random = np.random.default_rng(0)
+    patterns = [chain(random) for _ in range(400)]
+    model = model_of(patterns)
+    plain = build(model)
+    feeds = {spec.name: ROWS for spec in onnxgraph.inputs(model)}
+    made = convert.onnx2tf(model, None, verify=False)
+    expected = convert.run_tf(plain.graph_def, feeds, fetch=plain.outputs.values())
+    seen = by_tensorflow(made.graph_def, feeds, list(made.outputs.values()))
+    for text, want, got in zip(patterns, expected.values(), seen, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, err_msg=text)
+
+
+def test_what_the_optimiser_would_do_without_barriers():
+    model = model_of([PATTERNS["largest of Floor"], PATTERNS["not less"]])
+    plain = build(model)
+    feeds = {spec.name: ROWS for spec in onnxgraph.inputs(model)}
+    largest, not_less = by_tensorflow(plain.graph_def, feeds, list(plain.outputs.values()))
+    assert largest[0, 0] == 5 and not not_less[-1, 0], "the optimiser has learnt: is this needed?"
+
+
+def test_a_chain_that_rounds_the_same_gets_no_barrier():
+    """Scaled pictures, biases, HardSigmoid: what networks do all the time stays as it is."""
+    model = model_of(
+        [
+            "s = Div(x, odd) t = Sub(s, two) y = Mul(t, side)",
+            "s = Add(x, two) t = HardSigmoid(s) y = Mul(t, x)",
+            "s = Mul(x, tenth) y = Max(s, x)",
+            "s = Div(x, two) y = Floor(s)",
+        ]
+    )
+    graph = with_barriers(build(model).graph).hollow
+    assert [node.name for node in graph.node if "barrier" in node.name] == []
+
+
+def test_a_pool_stays_behind_its_relu():
+    model = parse(
+        "g (float[N, 3, 8, 10] x) => (float[N, 4, 4, 5] y) "
+        "{ c = Conv<pads = [1, 1, 1, 1]>(x, w) r = Relu(c) "
+        "p = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(r) y = Sigmoid(p) }",
+        w=seeded(4, 3, 3, 3),
+    )
+    made = convert.onnx2tf(model, None)
+    report = convert.compare_layers(model, made, {"x": seeded(2, 3, 8, 10)})
+    assert {"c", "r", "p", "y"} <= {layer.name for layer in report.layers}
+    assert all(layer.row.status == "ok" for layer in report.layers)

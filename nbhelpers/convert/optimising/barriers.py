@@ -19,9 +19,8 @@ from nbhelpers.convert.rules.rewriting import Shapes, new
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-_BOOL = 10
 _FLOATS = {1, 2, 14, 19}
-"""TensorFlow's numbers for bool, and for float32, float64, bfloat16 and float16."""
+"""TensorFlow's numbers for float32, float64, bfloat16 and float16."""
 
 _PARTIAL = {"Acos", "Acosh", "Asin", "Atanh", "Inv", "Log", "Log1p", "Reciprocal", "Rsqrt", "Sqrt"}
 """Ops that are monotonic where they are defined; the largest of their results is not a number where
@@ -30,21 +29,27 @@ one of them is not, and the reciprocals of 1 and -1 stand in another order.
 
 _MONOTONIC = _PARTIAL | {
     "Asinh", "Atan", "Ceil", "Elu", "Erf", "Erfc", "Exp", "Expm1", "Floor", "Neg", "Relu", "Relu6",
-    "Rint", "Selu", "Sigmoid", "Sign", "Sinh", "Tanh",
+    "Rint", "Selu", "Sigmoid", "Sign", "Sinh", "Softplus",
+    "Softsign", "Tanh",
 }  # fmt: skip
-"""Ops that may make equal numbers of different ones, and Neg, behind which such a one is found."""
+"""Ops that may make equal numbers of different ones, or that such a one is found behind."""
 
 _SUMS = {"Add", "AddV2", "Sub"}
 _QUOTIENTS = {"Div", "RealDiv"}
 _PRODUCTS = _QUOTIENTS | {"Mul"}
-_ROUNDING = {"Ceil", "Floor", "FloorMod", "Mod", "Rint", "Round"}
-_PASSING = _SUMS | _PRODUCTS | {
-    "ConcatV2", "ExpandDims", "Identity", "Maximum", "Minimum", "Relu", "Reshape", "Slice",
-    "Squeeze", "StridedSlice", "Transpose",
-}  # fmt: skip
-"""Ops that pass on the last digit of a number to what may round it."""
-
 _COMPARISONS = {"Less", "LessEqual", "Greater", "GreaterEqual"}
+_STEPS = _COMPARISONS | {
+    "ArgMax", "ArgMin", "Ceil", "Equal", "Floor", "FloorMod", "Mod", "NotEqual", "Rint", "Round",
+    "Sign",
+}  # fmt: skip
+"""Ops for which the last digit of a number may be all the difference."""
+
+_MIXING = {
+    "AvgPool", "AvgPool3D", "BatchMatMul", "BatchMatMulV2", "Conv2D", "Conv2DBackpropInput",
+    "Conv3D", "Conv3DBackpropInputV2", "CropAndResize", "DepthwiseConv2dNative", "MatMul", "Mean",
+    "ResizeBicubic", "ResizeBilinear", "Softmax", "Sum",
+}  # fmt: skip
+"""Ops that add up many numbers, whose last digits are worth nothing then."""
 
 
 class _Sources:
@@ -70,14 +75,14 @@ class _Sources:
         return self._shapes.constant(self.node(reference).name)
 
     @cached_property
-    def rounded(self) -> set[str]:
-        """The nodes whose last digit may become a whole number further down."""
+    def exact(self) -> set[str]:
+        """The nodes whose last digit makes a step further down."""
         found: set[str] = set()
         for node in reversed(self._graph.hollow.node):
             if (
-                node.op in _ROUNDING
+                node.op in _STEPS
                 or _to_integers(node)
-                or (node.op in _PASSING and node.name in found)
+                or (node.op not in _MIXING and node.name in found)
             ):
                 found.update(map(maker, node.input))
         return found
@@ -136,52 +141,64 @@ def _places(node: "NodeDef", sources: _Sources) -> Iterator[int]:
 
 def _largest(node: "NodeDef", sources: _Sources) -> Iterator[int]:
     """The largest is taken before a function that is not defined for the others."""
-    if sources.node(node.input[0]).op in _PARTIAL:
+    inner = sources.node(node.input[0])
+    while inner.op in _MONOTONIC - _PARTIAL:  # one after the other is moved behind
+        inner = sources.node(inner.input[0])
+    if inner.op in _PARTIAL:
         yield 0
 
 
 def _sums(node: "NodeDef", sources: _Sources) -> Iterator[int]:
     """A constant is taken away that was added before: what that rounded off comes back."""
     for index, constants in _chained(_SUMS, node, sources):
-        first, second = map(sources.value, constants)
-        if first is None or second is None or _cancel(np.abs(first), np.abs(second)):
+        values = [sources.value(each) for each in constants]
+        if node.name in sources.exact or (len(values) == 2 and _cancel(*values)):
             yield index
 
 
 def _products(node: "NodeDef", sources: _Sources) -> Iterator[int]:
     """Two factors become one: what was too large for the type on the way is not any more."""
-    for index, _ in _chained(_PRODUCTS, node, sources):
-        yield index
+    for index, constants in _chained(_PRODUCTS, node, sources):
+        if node.name in sources.exact or len(constants) == 2:
+            yield index
 
 
 def _quotients(node: "NodeDef", sources: _Sources) -> Iterator[int]:
     """What is divided by a constant is multiplied with its reciprocal: 41 times that is below 1."""
     yield from _products(node, sources)
+    if node.attr["T"].type not in _FLOATS or node.name not in sources.exact:
+        return
     divisor = sources.value(node.input[1])
-    exact = divisor is not None and bool((np.frexp(divisor.astype(np.float64))[0] == 0.5).all())
-    whole = node.attr["T"].type not in _FLOATS
-    if sources.constant(node.input[1]) and not exact and not whole and node.name in sources.rounded:
+    becomes_rsqrt = sources.node(node.input[1]).op == "Sqrt"
+    if becomes_rsqrt or (divisor is not None and not _power_of_2(divisor)):
         yield 1
+
+
+def _power_of_2(value: np.ndarray) -> bool:
+    return bool((np.abs(np.frexp(value.astype(np.float64))[0]) == 0.5).all())
 
 
 def _chained(
     family: set[str], node: "NodeDef", sources: _Sources
-) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Yield the input that an op of the family makes, if it takes a constant as the node does, and
-    both constants.
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the input of a node, which takes a constant, that another op of its family makes, and
+    the constants that both take: the node's goes to one of the other's inputs.
     """
     if node.attr["T"].type not in _FLOATS:
         return
     for index in (0, 1):
         inner, own = sources.node(node.input[index]), node.input[1 - index]
-        if inner.op in family and sources.constant(own):
-            constants = [each for each in inner.input if sources.constant(each)]
-            if len(constants) == 1:
-                yield index, (own, constants[0])
+        while inner.op == "Neg":
+            inner = sources.node(inner.input[0])
+        if inner.op in family and sources.constant(own) and not sources.constant(inner.name):
+            yield index, [own, *filter(sources.constant, inner.input)]
 
 
-def _cancel(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether sizes are so near to each other that their difference has lost two digits."""
+def _cancel(first: np.ndarray | None, second: np.ndarray | None) -> bool:
+    """Whether the difference of two sizes has lost two digits, or may have."""
+    if first is None or second is None:
+        return True
+    first, second = np.abs(first), np.abs(second)
     return bool((np.abs(first - second) * 64 < np.maximum(first, second)).any())
 
 
@@ -189,10 +206,12 @@ def _leaky(node: "NodeDef", sources: _Sources) -> Iterator[int]:
     """The larger of x and a multiple of x is taken for a LeakyRelu, but it is one up to 1 only."""
     for index in (0, 1):
         inner, other = sources.node(node.input[index]), sources.node(node.input[1 - index])
-        multiple = inner.op in ("Mul", "Add", "AddV2")
+        multiple = inner.op in _PRODUCTS | {"Add", "AddV2"}
         if multiple and other.name in [sources.node(each).name for each in inner.input]:
-            factors = map(sources.value, inner.input if inner.op == "Mul" else ())
-            if not any(f is not None and ((f >= 0) & (f <= 1)).all() for f in factors):
+            values = [sources.value(each) for each in inner.input]
+            factor = next((value for value in values if value is not None), np.array(2))
+            factor = 1 / factor if inner.op in _QUOTIENTS else factor
+            if not ((factor >= 0) & (factor <= 1)).all():
                 yield index
 
 
