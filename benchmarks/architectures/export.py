@@ -159,7 +159,7 @@ def build(factory, example):
     torch.manual_seed(0)
     module = factory()
     for parameter in module.parameters():
-        if parameter.dim() > 1 and not parameter.any():  # an untrained head that would give zeros
+        if not parameter.any():  # a head that would give zeros, biases that would vanish
             nn.init.normal_(parameter, std=0.1)
     calibrate(module, example)
     return module.eval()

@@ -1,9 +1,10 @@
 """Bring up onnx-tf 1.10 on today's onnx and TensorFlow.
 
 onnx-tf imports three things that are gone or end-of-life: `onnx.mapping`, `tensorflow_addons` (one
-function of it) and `tensorflow_probability` (for Bernoulli only), and for one exception ONNX's own
-test runner, whose reference implementation takes 6 MB. They are provided while it is being
-imported. `tensorflow_addons` and `tensorflow_probability` are never imported, installed or not.
+function of it) and `tensorflow_probability` (for Bernoulli only); and two that take long for what
+they do there, ONNX's test runner (for one exception) and Keras (for one function). Stand-ins are
+there while it is imported; `tensorflow_addons` and `tensorflow_probability` are never imported,
+installed or not.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ import os
 import sys
 import types
 import unittest
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,13 @@ from nbhelpers.progress import stage
 
 @functools.cache
 def tensorflow() -> types.ModuleType:
-    """Import and return TensorFlow without its start-up messages, which would bury a cell."""
+    """Import and return TensorFlow, without its start-up messages, which would bury a cell, and
+    without Keras, which comes when it is asked for.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read while it is imported
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     # The first lines come before any setting is read.
-    with stage("loading TensorFlow"), _without_standard_error():
+    with stage("loading TensorFlow"), _without_standard_error(), _without_keras():
         import tensorflow as tf
     tf.get_logger().setLevel(logging.ERROR)
     return tf
@@ -142,7 +145,26 @@ def _without_standard_error() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stand_ins(tf: types.ModuleType) -> Iterator[None]:
+def _without_keras() -> Iterator[None]:
+    """Let TensorFlow not load Keras at once, and all that Keras loads: pandas, matplotlib, IPython.
+
+    That is a third of its time and a quarter of its memory. TensorFlow is ready to be without the
+    module that it asks for, and loads Keras like any other package when somebody uses it.
+    """
+    name = "keras.src.optimizers"
+    if name in sys.modules:
+        yield
+        return
+    modules: dict[str, Any] = sys.modules
+    modules[name] = None  # which is how Python is told that a module is not there
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _stand_ins(tf: Any) -> Iterator[None]:
     mapping = _onnx_mapping()
     provided = {
         "onnx.mapping": mapping,
@@ -155,10 +177,12 @@ def _stand_ins(tf: types.ModuleType) -> Iterator[None]:
     sys.modules.update(provided)
     for owner in (onnx, helper):
         vars(owner)["mapping"] = mapping
+    keras, tf.keras = tf.keras, _Later(lambda: keras)
     try:
         yield
     finally:
         # The handlers keep their references; nobody else shall meet the stand-ins.
+        tf.keras = keras
         for owner in (onnx, helper):
             del vars(owner)["mapping"]
         for name, module in before.items():
@@ -194,6 +218,21 @@ def _onnx_test_runner() -> types.ModuleType:
         "onnx.backend.test.runner",
         BackendIsNotSupposedToImplementIt=BackendIsNotSupposedToImplementIt,
     )
+
+
+class _Later:
+    """Something that is looked for when it is called, such as a function of Keras."""
+
+    def __init__(self, find: Callable[[], Any]) -> None:
+        self._find = find
+
+    def __getattr__(self, name: str) -> "_Later":
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return _Later(lambda: getattr(self._find(), name))
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self._find()(*arguments, **named)
 
 
 def _tensorflow_addons(tf: types.ModuleType) -> types.ModuleType:

@@ -34,6 +34,26 @@ def test_what_only_a_proof_needs_is_loaded_for_a_proof():
     assert seen.stdout.strip() == "[]"
 
 
+def test_keras_comes_when_it_is_asked_for():
+    seen = fresh(
+        "import sys, onnx; from nbhelpers import convert\n"
+        "m = onnx.parser.parse_model('<ir_version: 8, opset_import: [\"\" : 17]> '\n"
+        "  'g (float[N, 2] x) => (float[N, 2] y) { y = Relu(x) }')\n"
+        "convert.onnx2tf(m, None)\n"
+        "names = ('keras', 'pandas', 'matplotlib', 'IPython')\n"
+        "print([name for name in names if name in sys.modules])\n"
+        "import tensorflow as tf\n"
+        "from tensorflow.keras import layers\n"
+        "from tensorflow.keras.layers import Dense\n"
+        "model = tf.keras.Sequential([layers.Input((4,)), Dense(3)])\n"
+        "model.compile(tf.keras.optimizers.Adam(), 'mse')\n"
+        "model.fit(tf.ones((2, 4)), tf.ones((2, 3)), verbose=0)\n"
+        "from onnx_tf.handlers.backend.flatten import Flatten\n"
+        "print(Flatten.TF_FUNC(tf.ones((2, 3))).shape)"
+    )
+    assert seen.stdout.split("\n")[:2] == ["[]", "(6,)"]
+
+
 def test_onnx_has_its_own_test_runner_again_after_the_import():
     seen = fresh(
         "from nbhelpers.convert import compat\n"
