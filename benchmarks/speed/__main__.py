@@ -1,8 +1,8 @@
 """Measure conversion and graphs against others: `python benchmarks/speed [parts] [--only names]`.
 
-Parts are export, conversion, latency, legacy, growth and report; all if none is named, and then
-benchmarks/RESULTS.md is written. With some parts, or some networks, the results of the others are
-kept, and the report goes to build/bench.
+Parts are export, conversion, latency, answer, legacy, growth and report; all if none is named, and
+then benchmarks/RESULTS.md is written. With some parts, or some networks, the results of the others
+are kept, and the report goes to build/bench.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import results
 from catalogue import MODELS, ON_OLD_RUNTIMES
 from processes import OUT
 
-PARTS = ("export", "conversion", "latency", "legacy", "growth", "report")
+PARTS = ("export", "conversion", "latency", "answer", "legacy", "growth", "report")
 RESULTS = processes.HERE.parent / "RESULTS.md"
 
 
@@ -43,6 +43,7 @@ def main():
 def run(part, names, path):
     """Carry out one part."""
     import conversion
+    import first_answer
     import growth
     import latency
     import old_runtimes
@@ -59,9 +60,13 @@ def run(part, names, path):
     else:
         if part == "conversion":
             conversion.baseline()
-        measure = {"conversion": conversion, "latency": latency, "legacy": old_runtimes}[part]
-        skipped = set(MODELS) - set(ON_OLD_RUNTIMES) if part == "legacy" else set()
-        for name in [name for name in names if name not in skipped]:
+        measure, measured = {
+            "conversion": (conversion, MODELS),
+            "latency": (latency, MODELS),
+            "answer": (first_answer, first_answer.NETWORKS),
+            "legacy": (old_runtimes, ON_OLD_RUNTIMES),
+        }[part]
+        for name in [name for name in names if name in measured]:
             begin = time.perf_counter()
             measure.measure(name)
             say(f"{part}: {name} ({time.perf_counter() - begin:.0f} s)")

@@ -1,8 +1,9 @@
 """Make what is run of what was converted: `python artefacts.py WHAT arguments`, in `tf`.
 
-`saved_model frozen.pb folder`, `twin ResNet50 folder C H W` (of keras.applications), `ours
-model.onnx target out.pb`, `old folder target out.pb` (onnx-tf's SavedModel, retargeted by our rules
-alone), and `ops folder-or-pb`, which prints op → number of nodes.
+`saved_model frozen.pb folder`, `constants frozen.pb folder` (no variables), `twin ResNet50 folder
+C H W` (of keras.applications), `ours model.onnx target out.pb`, `old folder target out.pb`
+(onnx-tf's SavedModel, retargeted by our rules alone), and `ops folder-or-pb`, which prints op →
+number of nodes.
 """
 
 import json
@@ -14,6 +15,13 @@ from nbhelpers.errors import Refusal
 
 
 def saved_model(pb, folder):
+    convert.build_saved_model(pb, folder)
+
+
+def constants(pb, folder):
+    from nbhelpers.convert.savedmodels import variables
+
+    variables.LEAST = 2**62
     convert.build_saved_model(pb, folder)
 
 

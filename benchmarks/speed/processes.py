@@ -56,7 +56,7 @@ def task(environment, script, *arguments, timeout=1800, cwd=None):
         env=environ(),
         cwd=cwd or OUT,
     )
-    watch = _Watch(process.pid)
+    watch = Watch(process.pid)
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -83,7 +83,7 @@ def last_words(text):
     return next(reversed(errors or lines), "")[:300]
 
 
-class _Watch:
+class Watch:
     """Looks at a process and its children until it is stopped."""
 
     def __init__(self, pid):

@@ -1,5 +1,6 @@
 """The parts of the report about the graphs: on this TensorFlow, and on old ones."""
 
+import first_answer
 from catalogue import BATCHES, LEGACY, MODELS
 from cells import head, in_order, line, milliseconds, notes, ran, verdict
 from latency import PROCESSES
@@ -21,6 +22,13 @@ TensorFlow is a SavedModel called through its signature: ours and onnx-tf's with
 onnx2tf's with a fixed one, and keras.applications' own network. onnxruntime and torch are the limit
 of what the machine can do. In brackets: our latency as a share of that one. What failed or is wrong
 is in no mean.
+"""
+
+ANSWER = """### The first answer
+
+Seconds and MB of a process that imports its runtime, loads a SavedModel and answers for one
+picture: ours as it is written, with large matrices as variables, the same with constants only, and
+the others.
 """
 
 OLD = """## The graph on old runtimes
@@ -93,6 +101,21 @@ def _limit(title, limit, shares, above=None):
         f"- ours takes {mean:.2f} of {title}'s, in geometric mean of {len(shares)}, {worst:.2f} at "
         f"worst (limit: {limit} {how}): {verdict((worst if every else mean) <= limit)}{more}"
     )
+
+
+def answer_lines():
+    """Return the table of the first answers."""
+    rows = in_order("answer")
+    lines = [ANSWER, *head(*first_answer.TITLES)]
+    for name, row in rows.items():
+        lines.append(line(name, *(_first(row.get(title)) for title in first_answer.TITLES)))
+    return [*lines, *notes(rows.items())]
+
+
+def _first(run):
+    if run is None:
+        return "–"
+    return "failed" if "failed" in run else f"{run['seconds']:.1f} s, {run['megabytes']:.0f} MB"
 
 
 def legacy_lines():

@@ -76,6 +76,20 @@ def test_latency_leaves_out_what_is_wrong(speed):
     assert "version 1.5" in said  # where the twin is another network
 
 
+def test_the_first_answer_stands_beside_others(speed):
+    import report_graphs
+
+    row = {
+        "ours": {"seconds": 5.04, "megabytes": 2200},
+        "constants": {"seconds": 70.1, "megabytes": 11_000},
+        "onnx-tf": {"failed": "killed"},
+    }
+    speed.store("answer", "vgg16", row)
+    lines = report_graphs.answer_lines()
+    assert "| vgg16 | 5.0 s, 2200 MB | 70.1 s, 11000 MB | failed | – |" in lines
+    assert "- vgg16: onnx-tf failed: killed" in lines
+
+
 def test_a_contender_that_ends_amid_its_rounds_has_failed(speed, monkeypatch, tmp_path):
     import latency
 

@@ -1,0 +1,60 @@
+"""How long it takes, and how much memory, until a SavedModel has answered for the first time.
+
+Each in a process that does nothing else and has to import its runtime, one after another. Ours
+stands there twice: as it is written, its large matrices being variables, and with constants only.
+"""
+
+import statistics
+import time
+
+import processes
+import results
+from conversion import converted_by
+from latency import Contender, graphs_for, inputs, older
+from processes import OUT
+
+NETWORKS = ("resnet50", "vgg16", "vit")
+"""Networks with weights enough to wait for."""
+
+TITLES = ("ours", "constants", "onnx-tf", "keras")
+RUNS = 2
+
+
+def measure(name):
+    """Measure one network with one picture."""
+    graphs, _ = graphs_for(name, 1)
+    graphs["constants"] = ("tf", "saved_model", _constants(name))
+    files = inputs(name, 1)
+    seen = {title: [] for title in TITLES if title in graphs}
+    for _ in range(RUNS):
+        for title, runs in seen.items():
+            runs.append(answered(graphs[title], files))
+    row = {title: _medians(runs) for title, runs in seen.items()}
+    results.store("answer", name, row)
+
+
+def answered(graph, files):
+    """Return {"seconds", "megabytes"} of a process until its first answer, or {"failed"}."""
+    begin = time.perf_counter()
+    contender = Contender(*graph)
+    watch = processes.Watch(contender.process.pid)
+    answer = contender.ask(input=str(files[contender.channels_last]), calls=1)
+    seconds, megabytes = time.perf_counter() - begin, watch.stop()
+    contender.end()
+    if "error" in answer:
+        return {"failed": answer["error"]}
+    return {"seconds": seconds, "megabytes": megabytes}
+
+
+def _medians(runs):
+    for run in runs:
+        if "failed" in run:
+            return run
+    return {key: statistics.median(run[key] for run in runs) for key in ("seconds", "megabytes")}
+
+
+def _constants(name):
+    frozen, folder = converted_by("ours", name).with_name(f"{name}.pb"), OUT / "constants" / name
+    if frozen.exists() and older(folder / "saved_model.pb", frozen):
+        processes.task("tf", "artefacts.py", "constants", frozen, folder)
+    return folder
