@@ -25,6 +25,9 @@ PATTERNS = {
     "smallest of Ceil": "t = Ceil(x) y = ArgMin<axis = 1>(t)",
     "last of Floor": "t = Floor(x) y = ArgMax<axis = 1, select_last_index = 1>(t)",
     "largest of Neg of Floor": "s = Floor(x) t = Neg(s) y = ArgMax<axis = 1>(t)",
+    "largest of several of Floor": (
+        "p = Floor(x) s = Neg(x) t = Floor(s) w = Concat<axis = 1>(p, t) y = ArgMax<axis = 1>(w)"
+    ),
     "hardmax of Floor": "t = Floor(x) y = Hardmax(t)",
     "maximum of Reciprocal": "t = Reciprocal(x) y = ReduceMax<axes = [1]>(t)",
     "minimum of Reciprocal": "t = Reciprocal(x) y = ReduceMin<axes = [1]>(t)",
@@ -66,7 +69,7 @@ def model_of(patterns, opset=13):
         dtype = next((DTYPES[op] for op in DTYPES if f"y = {op}" in text), "float")
         inputs.append(f"float[N, 6] x{number}")
         outputs.append(f"{dtype}[N, m{number}] y{number}")
-        body.append(re.sub(r"\b([pstxy])\b", rf"\g<1>{number}", text))
+        body.append(re.sub(r"\b([pstwxy])\b", rf"\g<1>{number}", text))
     signature = f"g ({', '.join(inputs)}) => ({', '.join(outputs)})"
     return parse(f"{signature} {{ {' '.join(body)} }}", opset=opset, **CONSTANTS)
 

@@ -64,7 +64,30 @@ class _Sources:
     def node(self, reference: str) -> "NodeDef":
         """Return the node that makes a tensor."""
         node = self._nodes[maker(reference)]
-        return self.node(node.input[0]) if node.op == "Identity" else node
+        while node.op == "Identity":
+            node = self._nodes[maker(node.input[0])]
+        return node
+
+    def unused(self, name: str) -> str:
+        """Return a name that no node has."""
+        while name in self._nodes:
+            name += "_"
+        return name
+
+    def behind(self, reference: str, passing: set[str], wanted: set[str]) -> bool:
+        """Whether an op that is wanted makes a tensor, or one that `passing` ops make it of: those
+        are moved out of the way.
+        """
+        seen: set[str] = set()
+        waiting = [reference]
+        while waiting:
+            node = self.node(waiting.pop())
+            if node.op in wanted:
+                return True
+            if node.op in passing and node.name not in seen:
+                seen.add(node.name)
+                waiting += node.input
+        return False
 
     def constant(self, reference: str) -> bool:
         """Whether a tensor hangs on constants alone."""
@@ -101,22 +124,19 @@ def with_barriers(graph: FrozenGraph) -> FrozenGraph:
     for node in graph.hollow.node:
         rule = _RULES.get(node.op)
         barred = sorted(set(rule(node, sources))) if rule else []
-        for index in barred:
-            hollow.node.extend(_barrier(node, index, sources))
-        added = hollow.node.add()
+        added = type(node)()
         added.CopyFrom(node)
         for index in barred:
-            added.input[index] = _name(node, index)
+            barrier = _barrier(node, index, sources)
+            hollow.node.extend(barrier)
+            added.input[index] = barrier[-1].name
+        hollow.node.append(added)
     return FrozenGraph(hollow, graph.weights)
 
 
-def _name(reader: "NodeDef", index: int) -> str:
-    return f"{reader.name}/barrier_{index}"
-
-
 def _barrier(reader: "NodeDef", index: int, sources: _Sources) -> "list[NodeDef]":
-    """Return the nodes that stand before an input; the last one has the name of the barrier."""
-    name, source = _name(reader, index), reader.input[index]
+    """Return the nodes that stand before an input; the last one makes it."""
+    name, source = sources.unused(f"{reader.name}/barrier_{index}"), reader.input[index]
     if reader.op == "LogicalNot":
         return [new(name, "LogicalAnd", [source, source])]
     dtype = reader.attr["T"].type
@@ -135,16 +155,13 @@ def _to_integers(node: "NodeDef") -> bool:
 
 def _places(node: "NodeDef", sources: _Sources) -> Iterator[int]:
     """Where the largest lies is looked for behind an op that makes equal numbers."""
-    if sources.node(node.input[0]).op in _MONOTONIC:
+    if sources.behind(node.input[0], {"ConcatV2"}, _MONOTONIC):
         yield 0
 
 
 def _largest(node: "NodeDef", sources: _Sources) -> Iterator[int]:
     """The largest is taken before a function that is not defined for the others."""
-    inner = sources.node(node.input[0])
-    while inner.op in _MONOTONIC - _PARTIAL:  # one after the other is moved behind
-        inner = sources.node(inner.input[0])
-    if inner.op in _PARTIAL:
+    if sources.behind(node.input[0], _MONOTONIC - _PARTIAL | {"ConcatV2"}, _PARTIAL):
         yield 0
 
 
