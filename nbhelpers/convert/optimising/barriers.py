@@ -3,7 +3,10 @@
 It runs when a graph is converted, and again in every TensorFlow from 1.13 on that loads it. Some of
 what it takes for equal is not: the largest of sigmoids need not lie where the largest argument does
 (several are 1), a constant that is added and taken away again rounds, and what is not less than a
-number may be no number. A barrier is the larger of a tensor and itself, which no version removes.
+number may be no number. A barrier is the larger of a tensor and itself, which TensorFlow 1.13, 1.15
+and today's leave alone. The rules are for the rewrites that were seen to change a result in random
+graphs; those that change no more than rounding does (sums of tensors taken in another order, more
+exact functions such as LogSoftmax) are not kept away.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,30 +22,35 @@ from nbhelpers.convert.rules.rewriting import Shapes, new
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-_FLOATS = {1, 2, 14, 19}
-"""TensorFlow's numbers for float32, float64, bfloat16 and float16."""
+_FLOATS = {1: 2.0**-126, 2: 2.0**-1022, 14: 2.0**-126, 19: 2.0**-14}
+"""TensorFlow's numbers for float32, float64, bfloat16 and float16, and their least normal value."""
+
+_WHOLE = {3, 4, 5, 6, 9, 10, 17, 22, 23}
+"""Those of integers and booleans."""
 
 _PARTIAL = {"Acos", "Acosh", "Asin", "Atanh", "Inv", "Log", "Log1p", "Reciprocal", "Rsqrt", "Sqrt"}
-"""Ops that are monotonic where they are defined; the largest of their results is not a number where
-one of them is not, and the reciprocals of 1 and -1 stand in another order.
+"""Ops that are monotonic where they are defined only: elsewhere they give NaN, or, as reciprocals
+do across zero, another order.
 """
 
 _MONOTONIC = _PARTIAL | {
     "Asinh", "Atan", "Ceil", "Elu", "Erf", "Erfc", "Exp", "Expm1", "Floor", "Neg", "Relu", "Relu6",
-    "Rint", "Selu", "Sigmoid", "Sign", "Sinh", "Softplus",
-    "Softsign", "Tanh",
+    "Rint", "Selu", "Sigmoid", "Sign", "Sinh", "Softplus", "Softsign", "Tanh",
 }  # fmt: skip
-"""Ops that may make equal numbers of different ones, or that such a one is found behind."""
+"""Ops that the optimiser moves after Max and Min, and drops before ArgMax and ArgMin."""
+
+_MOVED = {"ConcatV2", "ExpandDims", "Reshape", "Squeeze", "Transpose"}
+"""Ops that such an op may be moved across, or that are dropped where they change nothing."""
 
 _SUMS = {"Add", "AddV2", "Sub"}
 _QUOTIENTS = {"Div", "RealDiv"}
 _PRODUCTS = _QUOTIENTS | {"Mul"}
 _COMPARISONS = {"Less", "LessEqual", "Greater", "GreaterEqual"}
 _STEPS = _COMPARISONS | {
-    "ArgMax", "ArgMin", "Ceil", "Equal", "Floor", "FloorMod", "Mod", "NotEqual", "Rint", "Round",
-    "Sign",
+    "ArgMax", "ArgMin", "Ceil", "Equal", "Floor", "FloorMod", "Mod", "NonMaxSuppressionV3",
+    "NotEqual", "Rint", "Round", "Sign", "TopKV2", "TruncateMod",
 }  # fmt: skip
-"""Ops for which the last digit of a number may be all the difference."""
+"""Ops whose result may be another one for the last digit of their input."""
 
 _MIXING = {
     "AvgPool", "AvgPool3D", "BatchMatMul", "BatchMatMulV2", "Conv2D", "Conv2DBackpropInput",
@@ -52,11 +60,14 @@ _MIXING = {
 """Ops that add up many numbers, whose last digits are worth nothing then."""
 
 
+_LONGEST = 8
+"""Constants of a chain of sums that are held against each other."""
+
+
 class _Sources:
     """The nodes of a graph by the references of others, seen through what passes a tensor on."""
 
     def __init__(self, graph: FrozenGraph) -> None:
-        self._graph = graph
         self._nodes = {node.name: node for node in graph.hollow.node}
         self._constants = computed_from_constants(graph.hollow, graph.weights)
         self._shapes = Shapes(graph)
@@ -68,25 +79,17 @@ class _Sources:
             node = self._nodes[maker(node.input[0])]
         return node
 
-    def unused(self, name: str) -> str:
-        """Return a name that no node has."""
-        while name in self._nodes:
-            name += "_"
-        return name
-
-    def behind(self, reference: str, passing: set[str], wanted: set[str]) -> bool:
-        """Whether an op that is wanted makes a tensor, or one that `passing` ops make it of: those
-        are moved out of the way.
-        """
+    def made_from(self, reference: str, wanted: set[str], across: set[str]) -> bool:
+        """Whether an op that is wanted makes a tensor, or makes one that `across` make it from."""
         seen: set[str] = set()
         waiting = [reference]
         while waiting:
             node = self.node(waiting.pop())
             if node.op in wanted:
                 return True
-            if node.op in passing and node.name not in seen:
+            if node.op in across and node.name not in seen:
                 seen.add(node.name)
-                waiting += node.input
+                waiting += _data(node)
         return False
 
     def constant(self, reference: str) -> bool:
@@ -97,22 +100,32 @@ class _Sources:
         """Return a tensor's value, if it is a constant and nothing that is computed of some."""
         return self._shapes.constant(self.node(reference).name)
 
+    def unused(self, name: str) -> str:
+        """Return a name that no node has, nor one below it."""
+        while name in self._nodes or f"{name}/least" in self._nodes:
+            name += "_"
+        return name
+
     @cached_property
     def exact(self) -> set[str]:
-        """The nodes whose last digit makes a step further down."""
+        """The nodes whose rounding may decide what a step function further down makes of it."""
+        steps = (n for n in self._nodes.values() if n.op in _STEPS or _to_integers(n))
+        waiting = [maker(source) for node in steps for source in node.input]
         found: set[str] = set()
-        for node in reversed(self._graph.hollow.node):
-            if (
-                node.op in _STEPS
-                or _to_integers(node)
-                or (node.op not in _MIXING and node.name in found)
-            ):
-                found.update(map(maker, node.input))
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                node = self._nodes[name]
+                waiting += [] if node.op in _MIXING else map(maker, node.input)
         return found
 
 
+Rule = Callable[["NodeDef", _Sources], Iterator[int]]
+
+
 def with_barriers(graph: FrozenGraph) -> FrozenGraph:
-    """Return the graph with a barrier wherever the optimiser would compute something else.
+    """Return the graph with a barrier wherever a rule knows that the optimiser changes a result.
 
     Args:
         graph: a frozen graph; inputs stand before what reads them.
@@ -123,10 +136,9 @@ def with_barriers(graph: FrozenGraph) -> FrozenGraph:
     del hollow.node[:]
     for node in graph.hollow.node:
         rule = _RULES.get(node.op)
-        barred = sorted(set(rule(node, sources))) if rule else []
         added = type(node)()
         added.CopyFrom(node)
-        for index in barred:
+        for index in sorted(set(rule(node, sources))) if rule else []:
             barrier = _barrier(node, index, sources)
             hollow.node.extend(barrier)
             added.input[index] = barrier[-1].name
@@ -142,106 +154,147 @@ def _barrier(reader: "NodeDef", index: int, sources: _Sources) -> "list[NodeDef]
     dtype = reader.attr["T"].type
     if not sources.constant(source):
         return [new(name, "Maximum", [source, source], T=dtype)]
-    # Of a constant alone it would be folded: this is the constant, too, whatever the other one is.
+    # Made of the constant alone it would be folded; max(c, min(x, c)) is c whatever x is.
     least = new(f"{name}/least", "Minimum", [reader.input[1 - index], source], T=dtype)
     return [least, new(name, "Maximum", [source, least.name], T=dtype)]
 
 
-def _to_integers(node: "NodeDef") -> bool:
-    if node.op != "Cast":
-        return False
-    return node.attr["SrcT"].type in _FLOATS and node.attr["DstT"].type not in _FLOATS
-
-
 def _places(node: "NodeDef", sources: _Sources) -> Iterator[int]:
-    """Where the largest lies is looked for behind an op that makes equal numbers."""
-    if sources.behind(node.input[0], {"ConcatV2"}, _MONOTONIC):
+    """ArgMax(f(x)) becomes ArgMax(x), but f may make equal numbers of different ones."""
+    inner = node.input[0]
+    if not sources.constant(inner) and sources.made_from(inner, _MONOTONIC, _MOVED):
         yield 0
 
 
 def _largest(node: "NodeDef", sources: _Sources) -> Iterator[int]:
-    """The largest is taken before a function that is not defined for the others."""
-    if sources.behind(node.input[0], _MONOTONIC - _PARTIAL | {"ConcatV2"}, _PARTIAL):
+    """Max(f(x)) becomes f(Max(x)), but f may not be defined for the others."""
+    inner, across = node.input[0], _MOVED | _MONOTONIC - _PARTIAL
+    if not sources.constant(inner) and sources.made_from(inner, _PARTIAL, across):
         yield 0
 
 
 def _sums(node: "NodeDef", sources: _Sources) -> Iterator[int]:
-    """A constant is taken away that was added before: what that rounded off comes back."""
+    """(x + a) - b becomes x + (a - b), and (x - y) + b becomes x + (b - y): what the sum rounded
+    comes back, or what was exact is rounded.
+    """
     for index, constants in _chained(_SUMS, node, sources):
         values = [sources.value(each) for each in constants]
-        if node.name in sources.exact or (len(values) == 2 and _cancel(*values)):
+        if node.name in sources.exact or len(constants) == 1 or _cancel(values):
             yield index
 
 
 def _products(node: "NodeDef", sources: _Sources) -> Iterator[int]:
-    """Two factors become one: what was too large for the type on the way is not any more."""
+    """(x * a) * b becomes x * (a * b): what was too large for the type on the way is not any more,
+    and the product is rounded once.
+    """
     for index, constants in _chained(_PRODUCTS, node, sources):
-        if node.name in sources.exact or len(constants) == 2:
+        if node.name in sources.exact or len(constants) > 1:
             yield index
 
 
 def _quotients(node: "NodeDef", sources: _Sources) -> Iterator[int]:
-    """What is divided by a constant is multiplied with its reciprocal: 41 times that is below 1."""
+    """x / c becomes x * (1 / c), but 41 * (1 / 41) is less than 1 in float32; and x / sqrt(y)
+    becomes x * rsqrt(y).
+    """
     yield from _products(node, sources)
-    if node.attr["T"].type not in _FLOATS or node.name not in sources.exact:
+    divisor, dtype = node.input[1], node.attr["T"].type
+    if dtype not in _FLOATS or all(map(sources.constant, _data(node))):
         return
-    divisor = sources.value(node.input[1])
-    becomes_rsqrt = sources.node(node.input[1]).op == "Sqrt"
-    if becomes_rsqrt or (divisor is not None and not _power_of_2(divisor)):
+    if sources.constant(divisor):
+        value = sources.value(divisor)
+        exact, fits = (False, True) if value is None else _reciprocal(value, _FLOATS[dtype])
+        if not fits or (not exact and node.name in sources.exact):
+            yield 1
+    elif sources.node(divisor).op == "Sqrt" and node.name in sources.exact:
         yield 1
 
 
-def _power_of_2(value: np.ndarray) -> bool:
-    return bool((np.abs(np.frexp(value.astype(np.float64))[0]) == 0.5).all())
+def _reciprocal(value: np.ndarray, least: float) -> tuple[bool, bool]:
+    """Whether the reciprocals of some numbers are exact, and whether the type can hold them."""
+    sizes = np.abs(value[value != 0].astype(np.float64))  # any number divided by zero stays so
+    powers_of_2 = bool((np.frexp(sizes)[0] == 0.5).all())
+    return powers_of_2, bool(((sizes < 1 / least) & (sizes > least)).all())
 
 
 def _chained(
     family: set[str], node: "NodeDef", sources: _Sources
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield the input of a node, which takes a constant, that another op of its family makes, and
-    the constants that both take: the node's goes to one of the other's inputs.
+    """Yield (index, constants) if one input of a node is constant and an op of the same family
+    makes the other: the node's constant, and those of the ops right before that take one each.
     """
     if node.attr["T"].type not in _FLOATS:
         return
     for index in (0, 1):
-        inner, own = sources.node(node.input[index]), node.input[1 - index]
-        while inner.op == "Neg":
-            inner = sources.node(inner.input[0])
-        if inner.op in family and sources.constant(own) and not sources.constant(inner.name):
-            yield index, [own, *filter(sources.constant, inner.input)]
+        own, other = node.input[1 - index], node.input[index]
+        inner = _unsigned(other, sources)
+        if inner.op not in family or not sources.constant(own) or sources.constant(other):
+            continue
+        constants = [own]
+        while inner.op in family and len(constants) < _LONGEST:
+            taken = [*filter(sources.constant, _data(inner))]
+            if len(taken) != 1:
+                break
+            constants += taken
+            inner = _unsigned(next(each for each in _data(inner) if each not in taken), sources)
+        yield index, constants
 
 
-def _cancel(first: np.ndarray | None, second: np.ndarray | None) -> bool:
-    """Whether the difference of two sizes has lost two digits, or may have."""
-    if first is None or second is None:
-        return True
-    first, second = np.abs(first), np.abs(second)
-    return bool((np.abs(first - second) * 64 < np.maximum(first, second)).any())
+def _unsigned(reference: str, sources: _Sources) -> "NodeDef":
+    """Return the node that makes a tensor, before its sign was turned."""
+    node = sources.node(reference)
+    while node.op == "Neg":
+        node = sources.node(node.input[0])
+    return node
+
+
+def _cancel(values: list[np.ndarray | None]) -> bool:
+    """Whether two sizes nearly cancel each other, or may."""
+    known = [np.abs(value) for value in values if value is not None]
+    return len(known) < len(values) or any(
+        bool((np.abs(first - second) * 64 < np.maximum(first, second)).any())
+        for place, first in enumerate(known)
+        for second in known[:place]
+    )
 
 
 def _leaky(node: "NodeDef", sources: _Sources) -> Iterator[int]:
-    """The larger of x and a multiple of x is taken for a LeakyRelu, but it is one up to 1 only."""
+    """Max(x, c * x) becomes LeakyRelu(x), which it is for c from 0 to 1 only."""
     for index in (0, 1):
         inner, other = sources.node(node.input[index]), sources.node(node.input[1 - index])
-        multiple = inner.op in _PRODUCTS | {"Add", "AddV2"}
-        if multiple and other.name in [sources.node(each).name for each in inner.input]:
-            values = [sources.value(each) for each in inner.input]
-            factor = next((value for value in values if value is not None), np.array(2))
-            factor = 1 / factor if inner.op in _QUOTIENTS else factor
-            if not ((factor >= 0) & (factor <= 1)).all():
-                yield index
+        makers = [sources.node(each).name for each in _data(inner)]
+        if inner.op in ("Add", "AddV2"):
+            larger = makers == [other.name, other.name]
+        elif inner.op in _PRODUCTS and other.name in makers:
+            value = sources.value(inner.input[1 - makers.index(other.name)])
+            value = 1 / value if value is not None and inner.op in _QUOTIENTS else value
+            larger = value is None or not bool(((value >= 0) & (value <= 1)).all())
+        else:
+            larger = False
+        if larger:
+            yield index
 
 
 def _negated(node: "NodeDef", sources: _Sources) -> Iterator[int]:
-    """What is not less is taken for greater or equal, which what is no number is not."""
+    """Not(x < y) becomes x >= y, but NaN is neither."""
     inner = sources.node(node.input[0])
     if inner.op in _COMPARISONS and inner.attr["T"].type in _FLOATS:
         yield 0
 
 
-_RULES: "dict[str, Callable[[NodeDef, _Sources], Iterator[int]]]" = {
+def _data(node: "NodeDef") -> list[str]:
+    """Return the inputs of a node that are tensors."""
+    return [source for source in node.input if not source.startswith("^")]
+
+
+def _to_integers(node: "NodeDef") -> bool:
+    if node.op != "Cast":
+        return False
+    return node.attr["SrcT"].type in _FLOATS and node.attr["DstT"].type in _WHOLE
+
+
+_RULES: dict[str, Rule] = {
     **dict.fromkeys(("ArgMax", "ArgMin"), _places),
-    **dict.fromkeys(("Max", "Min"), _largest),
+    **dict.fromkeys(("Max", "MaxPool", "MaxPool3D", "Min"), _largest),
     **dict.fromkeys(_SUMS, _sums),
     **dict.fromkeys(_QUOTIENTS, _quotients),
     "Mul": _products,
