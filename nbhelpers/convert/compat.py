@@ -146,7 +146,8 @@ def _without_standard_error() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_keras() -> Iterator[None]:
-    """Let TensorFlow not load Keras at once, and all that Keras loads: pandas, matplotlib, IPython.
+    """Keep TensorFlow from loading Keras, and with it pandas, matplotlib and IPython, while it is
+    imported.
 
     That is a third of its time and a quarter of its memory. TensorFlow is ready to be without the
     module that it asks for, and loads Keras like any other package when somebody uses it.

@@ -60,6 +60,9 @@ _MIXING = {
 """Ops that add up many numbers, whose last digits are worth nothing then."""
 
 
+_SMALL = 64
+"""A constant up to this size rounds off less than 4e-6, in float32."""
+
 _LONGEST = 8
 """Constants of a chain of sums that are held against each other."""
 
@@ -248,10 +251,10 @@ def _unsigned(reference: str, sources: _Sources) -> "NodeDef":
 
 
 def _cancel(values: list[np.ndarray | None]) -> bool:
-    """Whether two sizes nearly cancel each other, or may."""
+    """Whether two sizes that round off what is small nearly cancel each other, or may."""
     known = [np.abs(value) for value in values if value is not None]
     return len(known) < len(values) or any(
-        bool((np.abs(first - second) * 64 < np.maximum(first, second)).any())
+        bool((np.abs(first - second) * 64 < np.maximum(first, second) - _SMALL).any())
         for place, first in enumerate(known)
         for second in known[:place]
     )
