@@ -134,14 +134,17 @@ def with_barriers(graph: FrozenGraph) -> FrozenGraph:
         graph: a frozen graph; inputs stand before what reads them.
     """
     sources = _Sources(graph)
+    rules = [(node, _RULES[node.op]) for node in graph.hollow.node if node.op in _RULES]
+    barred = {node.name: sorted(set(rule(node, sources))) for node, rule in rules}
+    if not any(barred.values()):
+        return graph
     hollow = type(graph.hollow)()
     hollow.CopyFrom(graph.hollow)
     del hollow.node[:]
     for node in graph.hollow.node:
-        rule = _RULES.get(node.op)
         added = type(node)()
         added.CopyFrom(node)
-        for index in sorted(set(rule(node, sources))) if rule else []:
+        for index in barred.get(node.name, ()):
             barrier = _barrier(node, index, sources)
             hollow.node.extend(barrier)
             added.input[index] = barrier[-1].name

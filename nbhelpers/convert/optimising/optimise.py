@@ -7,6 +7,7 @@ left out: its fused ops exist at run time only and cannot be saved.
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.frozen import FrozenGraph, consumers, filled, hollowed, needed
 from nbhelpers.convert.graphs.order import in_order, maker
 from nbhelpers.convert.optimising import grappler
@@ -50,7 +51,8 @@ def optimise(graph: "FrozenGraph | GraphDef", outputs: Iterable[str]) -> FrozenG
         ConversionError: Grappler crashed, failed or hung.
     """
     outputs = list(outputs)
-    graph = with_barriers(needed(hollowed(graph), outputs))
+    with compat.no_garbage_collection():
+        graph = with_barriers(needed(hollowed(graph), outputs))
     readers = consumers(graph.hollow, graph.weights)
     apart = {n: v for n, v in graph.weights.items() if readers[n] <= _AS_THEY_ARE}
     folded = {n: v for n, v in graph.weights.items() if n not in apart}
