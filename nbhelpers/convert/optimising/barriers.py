@@ -3,30 +3,23 @@
 It runs when a graph is converted, and again in every TensorFlow from 1.13 on that loads it. Some of
 what it takes for equal is not: the largest of sigmoids need not lie where the largest argument does
 (several are 1), a constant that is added and taken away again rounds, and what is not less than a
-number may be no number. A barrier is the larger of a tensor and itself, which TensorFlow 1.13, 1.15
-and today's leave alone. The rules are for the rewrites that were seen to change a result in random
-graphs; those that change no more than rounding does (sums of tensors taken in another order, more
-exact functions such as LogSoftmax) are not kept away.
+number may be no number. A barrier is the larger of a tensor and itself (of booleans: both), which
+TensorFlow 1.13, 1.15 and today's leave alone. The rules are for the rewrites that were seen to
+change a result in random graphs; those that change no more than rounding does (sums of tensors
+taken in another order, more exact functions such as LogSoftmax) are not kept away.
 """
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nbhelpers.convert.graphs.frozen import FrozenGraph, computed_from_constants
-from nbhelpers.convert.graphs.order import maker
-from nbhelpers.convert.rules.rewriting import Shapes, new
+from nbhelpers.convert.graphs.frozen import FrozenGraph
+from nbhelpers.convert.optimising.origins import COMPARISONS, FLOATS, Sources, data_inputs
+from nbhelpers.convert.rules.rewriting import new
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
-
-_FLOATS = {1: 2.0**-126, 2: 2.0**-1022, 14: 2.0**-126, 19: 2.0**-14}
-"""TensorFlow's numbers for float32, float64, bfloat16 and float16, and their least normal value."""
-
-_WHOLE = {3, 4, 5, 6, 9, 10, 17, 22, 23}
-"""Those of integers and booleans."""
 
 _PARTIAL = {"Acos", "Acosh", "Asin", "Atanh", "Inv", "Log", "Log1p", "Reciprocal", "Rsqrt", "Sqrt"}
 """Ops that are monotonic where they are defined only: elsewhere they give NaN, or, as reciprocals
@@ -45,20 +38,6 @@ _MOVED = {"ConcatV2", "ExpandDims", "Reshape", "Squeeze", "Transpose"}
 _SUMS = {"Add", "AddV2", "Sub"}
 _QUOTIENTS = {"Div", "RealDiv"}
 _PRODUCTS = _QUOTIENTS | {"Mul"}
-_COMPARISONS = {"Less", "LessEqual", "Greater", "GreaterEqual"}
-_STEPS = _COMPARISONS | {
-    "ArgMax", "ArgMin", "Ceil", "Equal", "Floor", "FloorMod", "Mod", "NonMaxSuppressionV3",
-    "NotEqual", "Rint", "Round", "Sign", "TopKV2", "TruncateMod",
-}  # fmt: skip
-"""Ops whose result may be another one for the last digit of their input."""
-
-_MIXING = {
-    "AvgPool", "AvgPool3D", "BatchMatMul", "BatchMatMulV2", "Conv2D", "Conv2DBackpropInput",
-    "Conv3D", "Conv3DBackpropInputV2", "CropAndResize", "DepthwiseConv2dNative", "MatMul", "Mean",
-    "ResizeBicubic", "ResizeBilinear", "Softmax", "Sum",
-}  # fmt: skip
-"""Ops that add up many numbers, whose last digits are worth nothing then."""
-
 
 _SMALL = 64
 """A constant up to this size rounds off less than 4e-6, in float32."""
@@ -66,65 +45,7 @@ _SMALL = 64
 _LONGEST = 8
 """Constants of a chain of sums that are held against each other."""
 
-
-class _Sources:
-    """The nodes of a graph by the references of others, seen through what passes a tensor on."""
-
-    def __init__(self, graph: FrozenGraph) -> None:
-        self._nodes = {node.name: node for node in graph.hollow.node}
-        self._constants = computed_from_constants(graph.hollow, graph.weights)
-        self._shapes = Shapes(graph)
-
-    def node(self, reference: str) -> "NodeDef":
-        """Return the node that makes a tensor."""
-        node = self._nodes[maker(reference)]
-        while node.op == "Identity":
-            node = self._nodes[maker(node.input[0])]
-        return node
-
-    def made_from(self, reference: str, wanted: set[str], across: set[str]) -> bool:
-        """Whether an op that is wanted makes a tensor, or makes one that `across` make it from."""
-        seen: set[str] = set()
-        waiting = [reference]
-        while waiting:
-            node = self.node(waiting.pop())
-            if node.op in wanted:
-                return True
-            if node.op in across and node.name not in seen:
-                seen.add(node.name)
-                waiting += _data(node)
-        return False
-
-    def constant(self, reference: str) -> bool:
-        """Whether a tensor hangs on constants alone."""
-        return maker(reference) in self._constants
-
-    def value(self, reference: str) -> np.ndarray | None:
-        """Return a tensor's value, if it is a constant and nothing that is computed of some."""
-        return self._shapes.constant(self.node(reference).name)
-
-    def unused(self, name: str) -> str:
-        """Return a name that no node has, nor one below it."""
-        while name in self._nodes or f"{name}/least" in self._nodes:
-            name += "_"
-        return name
-
-    @cached_property
-    def exact(self) -> set[str]:
-        """The nodes whose rounding may decide what a step function further down makes of it."""
-        steps = (n for n in self._nodes.values() if n.op in _STEPS or _to_integers(n))
-        waiting = [maker(source) for node in steps for source in node.input]
-        found: set[str] = set()
-        while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found.add(name)
-                node = self._nodes[name]
-                waiting += [] if node.op in _MIXING else map(maker, node.input)
-        return found
-
-
-Rule = Callable[["NodeDef", _Sources], Iterator[int]]
+Rule = Callable[["NodeDef", Sources], Iterator[int]]
 
 
 def with_barriers(graph: FrozenGraph) -> FrozenGraph:
@@ -133,7 +54,7 @@ def with_barriers(graph: FrozenGraph) -> FrozenGraph:
     Args:
         graph: a frozen graph; inputs stand before what reads them.
     """
-    sources = _Sources(graph)
+    sources = Sources(graph)
     rules = [(node, _RULES[node.op]) for node in graph.hollow.node if node.op in _RULES]
     barred = {node.name: sorted(set(rule(node, sources))) for node, rule in rules}
     if not any(barred.values()):
@@ -152,7 +73,7 @@ def with_barriers(graph: FrozenGraph) -> FrozenGraph:
     return FrozenGraph(hollow, graph.weights)
 
 
-def _barrier(reader: "NodeDef", index: int, sources: _Sources) -> "list[NodeDef]":
+def _barrier(reader: "NodeDef", index: int, sources: Sources) -> "list[NodeDef]":
     """Return the nodes that stand before an input; the last one makes it."""
     name, source = sources.unused(f"{reader.name}/barrier_{index}"), reader.input[index]
     if reader.op == "LogicalNot":
@@ -165,21 +86,21 @@ def _barrier(reader: "NodeDef", index: int, sources: _Sources) -> "list[NodeDef]
     return [least, new(name, "Maximum", [source, least.name], T=dtype)]
 
 
-def _places(node: "NodeDef", sources: _Sources) -> Iterator[int]:
+def _places(node: "NodeDef", sources: Sources) -> Iterator[int]:
     """ArgMax(f(x)) becomes ArgMax(x), but f may make equal numbers of different ones."""
     inner = node.input[0]
     if not sources.constant(inner) and sources.made_from(inner, _MONOTONIC, _MOVED):
         yield 0
 
 
-def _largest(node: "NodeDef", sources: _Sources) -> Iterator[int]:
+def _largest(node: "NodeDef", sources: Sources) -> Iterator[int]:
     """Max(f(x)) becomes f(Max(x)), but f may not be defined for the others."""
     inner, across = node.input[0], _MOVED | _MONOTONIC - _PARTIAL
     if not sources.constant(inner) and sources.made_from(inner, _PARTIAL, across):
         yield 0
 
 
-def _sums(node: "NodeDef", sources: _Sources) -> Iterator[int]:
+def _sums(node: "NodeDef", sources: Sources) -> Iterator[int]:
     """(x + a) - b becomes x + (a - b), and (x - y) + b becomes x + (b - y): what the sum rounded
     comes back, or what was exact is rounded.
     """
@@ -189,7 +110,7 @@ def _sums(node: "NodeDef", sources: _Sources) -> Iterator[int]:
             yield index
 
 
-def _products(node: "NodeDef", sources: _Sources) -> Iterator[int]:
+def _products(node: "NodeDef", sources: Sources) -> Iterator[int]:
     """(x * a) * b becomes x * (a * b): what was too large for the type on the way is not any more,
     and the product is rounded once.
     """
@@ -198,17 +119,17 @@ def _products(node: "NodeDef", sources: _Sources) -> Iterator[int]:
             yield index
 
 
-def _quotients(node: "NodeDef", sources: _Sources) -> Iterator[int]:
+def _quotients(node: "NodeDef", sources: Sources) -> Iterator[int]:
     """x / c becomes x * (1 / c), but 41 * (1 / 41) is less than 1 in float32; and x / sqrt(y)
     becomes x * rsqrt(y).
     """
     yield from _products(node, sources)
     divisor, dtype = node.input[1], node.attr["T"].type
-    if dtype not in _FLOATS or all(map(sources.constant, _data(node))):
+    if dtype not in FLOATS or all(map(sources.constant, data_inputs(node))):
         return
     if sources.constant(divisor):
         value = sources.value(divisor)
-        exact, fits = (False, True) if value is None else _reciprocal(value, _FLOATS[dtype])
+        exact, fits = (False, True) if value is None else _reciprocal(value, FLOATS[dtype])
         if not fits or (not exact and node.name in sources.exact):
             yield 1
     elif sources.node(divisor).op == "Sqrt" and node.name in sources.exact:
@@ -223,12 +144,12 @@ def _reciprocal(value: np.ndarray, least: float) -> tuple[bool, bool]:
 
 
 def _chained(
-    family: set[str], node: "NodeDef", sources: _Sources
+    family: set[str], node: "NodeDef", sources: Sources
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield (index, constants) if one input of a node is constant and an op of the same family
     makes the other: the node's constant, and those of the ops right before that take one each.
     """
-    if node.attr["T"].type not in _FLOATS:
+    if node.attr["T"].type not in FLOATS:
         return
     for index in (0, 1):
         own, other = node.input[1 - index], node.input[index]
@@ -237,15 +158,17 @@ def _chained(
             continue
         constants = [own]
         while inner.op in family and len(constants) < _LONGEST:
-            taken = [*filter(sources.constant, _data(inner))]
+            taken = [*filter(sources.constant, data_inputs(inner))]
             if len(taken) != 1:
                 break
             constants += taken
-            inner = _unsigned(next(each for each in _data(inner) if each not in taken), sources)
+            inner = _unsigned(
+                next(each for each in data_inputs(inner) if each not in taken), sources
+            )
         yield index, constants
 
 
-def _unsigned(reference: str, sources: _Sources) -> "NodeDef":
+def _unsigned(reference: str, sources: Sources) -> "NodeDef":
     """Return the node that makes a tensor, before its sign was turned."""
     node = sources.node(reference)
     while node.op == "Neg":
@@ -263,11 +186,11 @@ def _cancel(values: list[np.ndarray | None]) -> bool:
     )
 
 
-def _leaky(node: "NodeDef", sources: _Sources) -> Iterator[int]:
+def _leaky(node: "NodeDef", sources: Sources) -> Iterator[int]:
     """Max(x, c * x) becomes LeakyRelu(x), which it is for c from 0 to 1 only."""
     for index in (0, 1):
         inner, other = sources.node(node.input[index]), sources.node(node.input[1 - index])
-        makers = [sources.node(each).name for each in _data(inner)]
+        makers = [sources.node(each).name for each in data_inputs(inner)]
         if inner.op in ("Add", "AddV2"):
             larger = makers == [other.name, other.name]
         elif inner.op in _PRODUCTS and other.name in makers:
@@ -280,22 +203,11 @@ def _leaky(node: "NodeDef", sources: _Sources) -> Iterator[int]:
             yield index
 
 
-def _negated(node: "NodeDef", sources: _Sources) -> Iterator[int]:
+def _negated(node: "NodeDef", sources: Sources) -> Iterator[int]:
     """Not(x < y) becomes x >= y, but NaN is neither."""
     inner = sources.node(node.input[0])
-    if inner.op in _COMPARISONS and inner.attr["T"].type in _FLOATS:
+    if inner.op in COMPARISONS and inner.attr["T"].type in FLOATS:
         yield 0
-
-
-def _data(node: "NodeDef") -> list[str]:
-    """Return the inputs of a node that are tensors."""
-    return [source for source in node.input if not source.startswith("^")]
-
-
-def _to_integers(node: "NodeDef") -> bool:
-    if node.op != "Cast":
-        return False
-    return node.attr["SrcT"].type in _FLOATS and node.attr["DstT"].type in _WHOLE
 
 
 _RULES: dict[str, Rule] = {
