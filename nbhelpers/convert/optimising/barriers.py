@@ -195,12 +195,16 @@ def _leaky(node: "NodeDef", sources: Sources) -> Iterator[int]:
             larger = makers == [other.name, other.name]
         elif inner.op in _PRODUCTS and other.name in makers:
             value = sources.value(inner.input[1 - makers.index(other.name)])
-            value = 1 / value if value is not None and inner.op in _QUOTIENTS else value
-            larger = value is None or not bool(((value >= 0) & (value <= 1)).all())
+            larger = value is None or not _shrinks(value, divides=inner.op in _QUOTIENTS)
         else:
             larger = False
         if larger:
             yield index
+
+
+def _shrinks(value: np.ndarray, *, divides: bool) -> bool:
+    """Whether what a number is multiplied with, or divided by, is a factor from 0 to 1."""
+    return bool(((value >= 1) if divides else (value >= 0) & (value <= 1)).all())
 
 
 def _negated(node: "NodeDef", sources: Sources) -> Iterator[int]:
