@@ -66,10 +66,5 @@ def converted(which, name, batch=1):
 
 def _median(runs):
     """Return the medians of the runs, or the failure."""
-    if "failed" in runs[-1]:
-        return runs[-1]
-    medians = {
-        key: statistics.median(run[key] for run in runs)
-        for key in ("import", "seconds", "megabytes")
-    }
-    return {**medians, "file": runs[0]["file"], "runs": len(runs)}
+    found = results.medians(runs, "import", "seconds", "megabytes")
+    return found if "failed" in found else {**found, "file": runs[0]["file"], "runs": len(runs)}

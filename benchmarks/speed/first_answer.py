@@ -4,7 +4,6 @@ Each in a process that does nothing else and has to import its runtime, one afte
 stands there twice: as it is written, its large matrices being variables, and with constants only.
 """
 
-import statistics
 import time
 
 import processes
@@ -29,7 +28,7 @@ def measure(name):
     for _ in range(RUNS):
         for title, runs in seen.items():
             runs.append(answered(graphs[title], files))
-    row = {title: _medians(runs) for title, runs in seen.items()}
+    row = {t: results.medians(runs, "seconds", "megabytes") for t, runs in seen.items()}
     results.store("answer", name, row)
 
 
@@ -44,13 +43,6 @@ def answered(graph, files):
     if "error" in answer:
         return {"failed": answer["error"]}
     return {"seconds": seconds, "megabytes": megabytes}
-
-
-def _medians(runs):
-    for run in runs:
-        if "failed" in run:
-            return run
-    return {key: statistics.median(run[key] for run in runs) for key in ("seconds", "megabytes")}
 
 
 def _constants(name):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 
 from processes import OUT
 
@@ -28,3 +29,11 @@ def geometric_mean(values):
     """Return the geometric mean of some ratios; nan if there are none."""
     values = list(values)
     return math.exp(sum(map(math.log, values)) / len(values)) if values else math.nan
+
+
+def medians(runs, *keys):
+    """Return the medians of what some runs say, by key, or the first run that failed."""
+    for run in runs:
+        if "failed" in run:
+            return run
+    return {key: statistics.median(run[key] for run in runs) for key in keys}
