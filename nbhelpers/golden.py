@@ -53,7 +53,7 @@ def save_golden(path: str | Path, cases: Iterable[Case]) -> Path:
             ("label", case.labels),
         ):
             for name, value in values.items():
-                arrays[f"{case.name}/{kind}/{name}"] = np.ascontiguousarray(value)
+                arrays[f"{case.name}/{kind}/{name}"] = np.asarray(value, order="C")
     with open(path, "wb") as file:  # numpy would add .npz to a temporary name
         np.savez_compressed(file, allow_pickle=False, **arrays)
     return Path(path)

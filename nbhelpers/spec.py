@@ -1,6 +1,7 @@
 """TensorSpec: the name, dtype and shape of one input or output.
 
-A shape holds sizes (`int`) and symbolic dims (`str`, such as "batch"), as ONNX does.
+A shape holds sizes (`int`) and symbolic dims (`str`, such as "batch"), as ONNX does. A dim such as
+"past+new" or "past + 1" is a sum of symbols and numbers.
 """
 
 import re
@@ -19,17 +20,23 @@ FEW = (0, 2)
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Name, numpy dtype name and shape (with symbolic dims) of one tensor."""
+    """Name, numpy dtype name and shape (with symbolic dims) of one tensor.
+
+    `bounds` are the least and the greatest value of an integer input, where it takes few; they
+    may be dims, as in the lengths of sequences, 1 to "time".
+    """
 
     name: str
     dtype: str
     shape: tuple[Dim, ...]
+    bounds: tuple[Dim, Dim] | None = None
 
     @classmethod
     def parse(cls, text: str) -> "TensorSpec":
         """Read `"images:float32:batch,3,64,64"` (dims also parted by `x`; dtype may be left out).
 
-        A scalar has no dims: `"scale:float32:"`.
+        A scalar has no dims: `"scale:float32:"`. Integers may say what they lie between:
+        `"lengths:int64[1..time]:batch"`.
 
         Raises:
             Refusal: the text does not have that form.
@@ -46,20 +53,34 @@ class TensorSpec:
         # "1x3x64x64" is parted by x; a dim called "x" or "max" needs the commas.
         by_x = re.fullmatch(r"\d+(x\d+)+", dims)
         sizes = dims.split("x" if by_x else ",") if dims.strip() else ()
-        return cls(name, _dtype(dtype, text), tuple(_dim(size, text) for size in sizes))
+        dtype, bounds = _bounds(dtype, text)
+        return cls(name, _dtype(dtype, text), tuple(_dim(size, text) for size in sizes), bounds)
 
     @classmethod
     def from_json(cls, data: Mapping) -> "TensorSpec":
         """Read what `to_json` wrote."""
-        return cls(data["name"], data["dtype"], tuple(data["shape"]))
+        bounds = tuple(data["bounds"]) if "bounds" in data else None
+        return cls(data["name"], data["dtype"], tuple(data["shape"]), bounds)
 
     def to_json(self) -> dict:
         """Return the spec as plain JSON data."""
-        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+        bounds = {} if self.bounds is None else {"bounds": list(self.bounds)}
+        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape), **bounds}
+
+    def sized(self, sizes: Mapping[str, int]) -> "TensorSpec":
+        """Return the spec with a size for each symbol, in its shape and its bounds.
+
+        Raises:
+            KeyError: a symbol is not among the sizes.
+        """
+        shape = tuple(dim_size(dim, sizes) for dim in self.shape)
+        least, most = self.bounds or (0, 0)
+        bounds = (dim_size(least, sizes), dim_size(most, sizes)) if self.bounds else None
+        return TensorSpec(self.name, self.dtype, shape, bounds)
 
     def concrete(self, batch: int) -> tuple[int, ...]:
-        """Return the shape with every symbolic dim set to `batch`."""
-        return tuple(dim if isinstance(dim, int) else batch for dim in self.shape)
+        """Return the shape with every symbol set to `batch`."""
+        return tuple(dim_size(dim, dict.fromkeys(dim_symbols(dim), batch)) for dim in self.shape)
 
     def random(self, batch: int, *, seed: int = 0, integers: tuple[int, int] = FEW) -> np.ndarray:
         """Return a seeded example: normal for floats, 0 or 1 for booleans.
@@ -67,8 +88,12 @@ class TensorSpec:
         Args:
             batch: the size of every symbolic dim.
             seed: of the random values.
-            integers: the least, and the one behind the greatest.
+            integers: the least, and the one behind the greatest, where the spec has no bounds.
         """
+        if self.bounds is not None:
+            every = [*dim_symbols(self.bounds[0]), *dim_symbols(self.bounds[1])]
+            least, most = (dim_size(each, dict.fromkeys(every, batch)) for each in self.bounds)
+            integers = least, most + 1
         generator = np.random.default_rng(seed)
         shape = self.concrete(batch)
         if np.issubdtype(self.dtype, np.floating):
@@ -78,7 +103,32 @@ class TensorSpec:
 
     def __str__(self) -> str:
         """Return the form that `parse` reads."""
-        return f"{self.name}:{self.dtype}:{','.join(map(str, self.shape))}"
+        bounds = "[{}..{}]".format(*self.bounds) if self.bounds else ""
+        return f"{self.name}:{self.dtype}{bounds}:{','.join(map(str, self.shape))}"
+
+
+def dim_symbols(dim: Dim) -> tuple[str, ...]:
+    """Return the symbols of a dim: none of a size, itself, or the terms of a sum."""
+    return tuple(term for term in _terms(dim) if not term.isdecimal())
+
+
+def dim_size(dim: Dim, sizes: Mapping[str, int]) -> int:
+    """Return the size of a dim, given those of its symbols.
+
+    Raises:
+        KeyError: a symbol is not among the sizes.
+    """
+    if isinstance(dim, int):
+        return dim
+    return sum(int(term) if term.isdecimal() else sizes[term] for term in _terms(dim))
+
+
+def _terms(dim: Dim) -> list[str]:
+    if isinstance(dim, int):
+        return []
+    terms = [term.strip() for term in dim.split("+")]
+    # Exporters name dims freely: what is no sum of names and numbers is a symbol as a whole.
+    return terms if all(term.isidentifier() or term.isdecimal() for term in terms) else [dim]
 
 
 def parse_specs(texts: str | Iterable[str]) -> tuple[TensorSpec, ...]:
@@ -123,12 +173,27 @@ def _dtype(name: str, text: str) -> str:
     return dtype.name
 
 
+def _bounds(dtype: str, text: str) -> tuple[str, tuple[Dim, Dim] | None]:
+    """Split "int64[1..time]" into the dtype and the bounds."""
+    found = re.fullmatch(r"(u?int\d+)\[(.+)\.\.(.+)\]", dtype)
+    if found is None:
+        return dtype, None
+    dtype, *ends = found.groups()
+    least, most = (int(end) if re.fullmatch(r"-?\d+", end) else _dim(end, text) for end in ends)
+    if isinstance(least, int) and isinstance(most, int) and least > most:
+        raise Refusal(f"[{least}..{most}] in {text!r} holds no integer; write the lesser first.")
+    return dtype, (least, most)
+
+
 def _dim(size: str, text: str) -> Dim:
     size = size.strip()
     if size.isdecimal() and int(size) > 0:
         return int(size)
-    if size.isidentifier():
+    terms = size.split("+")
+    named = any(term.isidentifier() for term in terms)
+    if named and all(term.isidentifier() or term.isdecimal() for term in terms):
         return size
     raise Refusal(
-        f"{size!r} in {text!r} is not a dim: a dim is a size above 0, or a name like batch."
+        f"{size!r} in {text!r} is not a dim: a dim is a size above 0, a name like batch, or a sum "
+        "like past+new."
     )

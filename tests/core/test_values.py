@@ -21,7 +21,7 @@ from nbhelpers.errors import (
 from nbhelpers.files import describe, new_folder, write_text
 from nbhelpers.golden import Case, load_golden, save_golden
 from nbhelpers.parity import compare
-from nbhelpers.spec import TensorSpec, parse_specs
+from nbhelpers.spec import TensorSpec, dim_symbols, parse_specs
 
 # -- specs -------------------------------------------------------------------------------------
 
@@ -62,6 +62,23 @@ def test_what_is_no_spec_is_refused(text, sentence):
     with pytest.raises(Refusal) as caught:
         TensorSpec.parse(text)
     assert sentence in str(caught.value)
+
+
+def test_a_dim_may_be_a_sum_and_integers_may_have_bounds():
+    mask = TensorSpec.parse("mask:int64:batch,past+new+1")
+    assert mask.sized({"batch": 2, "past": 5, "new": 3}).shape == (2, 9)
+    assert mask.concrete(4) == (4, 9)
+    assert dim_symbols("past_sequence_length + 1") == ("past_sequence_length",)
+    assert dim_symbols("floor(time/2)") == ("floor(time/2)",) and dim_symbols(3) == ()
+    lengths = TensorSpec.parse("lengths:int64[1..time]:batch")
+    assert TensorSpec.parse(str(lengths)) == lengths == TensorSpec.from_json(lengths.to_json())
+    assert lengths.sized({"batch": 2, "time": 9}).bounds == (1, 9)
+    assert set(TensorSpec.parse("ids:int32[-2..1]:99").random(1)) == {-2, -1, 0, 1}
+    assert set(lengths.random(99)) <= set(range(1, 100)) and max(lengths.random(99)) > 2
+    with pytest.raises(Refusal, match=r"\[5\.\.2\] in .* holds no integer"):
+        TensorSpec.parse("x:int64[5..2]:3")
+    with pytest.raises(Refusal, match="is not a numpy dtype"):
+        TensorSpec.parse("x:float32[0..1]:3")
 
 
 def test_two_tensors_of_one_name_are_refused():
@@ -180,6 +197,13 @@ def test_golden_cases_come_back_and_have_the_same_bytes(tmp_path):
     found = load_golden(tmp_path / "a.npz")
     assert [(case.name, case.batch) for case in found] == [("batch1", 1), ("batch3", 3)]
     assert found[0].labels["a/b"] == [3] and dict(found[1].labels) == {}
+
+
+def test_a_scalar_stays_a_scalar(tmp_path):
+    case = Case("batch1", {"scale": np.float32(2)}, {"total": np.array(3.0)})
+    (back,) = load_golden(save_golden(tmp_path / "golden.npz", [case]))
+    assert back.inputs["scale"].shape == () == back.outputs["total"].shape
+    assert back.inputs["scale"].dtype == np.float32 and back.batch == 1
 
 
 def test_case_names_must_tell_the_cases_apart(tmp_path):
