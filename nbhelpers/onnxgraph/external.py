@@ -210,6 +210,24 @@ def placed_for(model: onnx.ModelProto, path: Path, temporary: Path) -> bool:
     return bool(moved)
 
 
+def move(model: onnx.ModelProto, was: str, now: str) -> None:
+    """Let the weights of a model that is about to be written lie in a file of another name."""
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location" and entry.value == was:
+                entry.value = now
+
+
+def files_beside(model: onnx.ModelProto, folder: Path) -> set[Path]:
+    """Return the files in which the weights of a model lie that is written to `folder`."""
+    return {
+        (folder / entry.value).resolve()
+        for tensor in model.graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+
+
 def _read(tensor: onnx.TensorProto) -> np.ndarray:
     """Return the bytes of a weight that was left in the model's own file."""
     path, offset, length = place(tensor)

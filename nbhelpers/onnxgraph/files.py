@@ -4,7 +4,11 @@ What is read is valid; what is written has the same bytes for the same model, th
 that its opset allows (so that old readers take it), and is never seen half-written.
 """
 
+import filecmp
+import glob
+import itertools
 import os
+import shutil
 import stat
 import textwrap
 from pathlib import Path
@@ -116,7 +120,8 @@ def save(model: onnx.ModelProto, path: str | Path) -> Path:
     """Write the model, checked, and return the path; the same model gives the same bytes.
 
     Weights that lie in files of the path's folder stay there. Others that do, and large weights of
-    a model above 2 GB, are written to a file beside it, whose name ends in `.data`.
+    a model above 2 GB, are written to a file beside it, whose name ends in `.data`. A process that
+    is killed meanwhile leaves the old model or the new one, each with its own weights.
 
     Raises:
         GraphError: the model is not valid, or the path is that of a folder.
@@ -129,18 +134,49 @@ def save(model: onnx.ModelProto, path: str | Path) -> Path:
     written.CopyFrom(model)
     written.ir_version = lowest_ir_version(model)
     check(written, subject=f"What was to be written to {path}")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    data = temporary.with_name(f"{temporary.name}.data")
+    data = path.with_name(f".{path.name}.{os.getpid()}.data")
     try:
-        has_data = external.placed_for(written, path, data)
-        temporary.write_bytes(written.SerializeToString(deterministic=True))
-        if has_data:
-            os.replace(data, path.with_name(f"{path.name}.data"))
+        if external.placed_for(written, path, data):
+            _replace_both(written, path, data)
+        else:
+            _replace(written, path)
+    finally:
+        data.unlink(missing_ok=True)
+    return path
+
+
+def _replace(model: onnx.ModelProto, path: Path) -> None:
+    """Write the message to a temporary file, which then takes the place of `path`."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(model.SerializeToString(deterministic=True))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-        data.unlink(missing_ok=True)
-    return path
+
+
+def _replace_both(model: onnx.ModelProto, path: Path, data: Path) -> None:
+    """Put the model and its weights, which were written to `data`, in the place of older ones.
+
+    No file that the model on disk reads is replaced, so that this may be cut off at any point: the
+    new model first reads its weights under a name of their own, then under the usual one.
+    """
+    usual = path.with_name(f"{path.name}.data")
+    if path.exists() and not (usual.exists() and filecmp.cmp(data, usual, shallow=False)):
+        names = (usual.with_name(f"{usual.name}.new{number}") for number in itertools.count(1))
+        own = next(name for name in names if not name.exists())
+        os.replace(data, own)
+        external.move(model, usual.name, own.name)
+        _replace(model, path)
+        usual.unlink(missing_ok=True)
+        shutil.copyfile(own, data)  # ONNX refuses weights in a file that has a second name
+        external.move(model, own.name, usual.name)
+    os.replace(data, usual)
+    _replace(model, path)
+    read = external.files_beside(model, path.parent)
+    for spare in path.parent.glob(f"{glob.escape(usual.name)}.new*"):
+        if spare.resolve() not in read:
+            spare.unlink()
 
 
 def lowest_ir_version(model: onnx.ModelProto) -> int:
