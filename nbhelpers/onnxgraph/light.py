@@ -6,6 +6,7 @@ import onnx
 
 from nbhelpers.onnxgraph.anatomy import graphs
 from nbhelpers.onnxgraph.external import folder_of, is_kept, is_unread, located
+from nbhelpers.onnxgraph.sparse import dense_model
 
 LIGHT = 4096
 """Constants with more values than this are never shapes; a light copy leaves them out."""
@@ -13,8 +14,9 @@ LIGHT = 4096
 
 def light(model: onnx.ModelProto, *, limit: int = LIGHT) -> onnx.ModelProto:
     """Return a copy without weights of more values than the limit (they become inputs), for work
-    that only needs shapes.
+    that only needs shapes. Sparse weights are dense in it.
     """
+    model = dense_model(model)
     copy = _without_weights(model)
     graph = copy.graph
     listed = {value.name for value in graph.input}

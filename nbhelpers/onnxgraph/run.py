@@ -101,6 +101,7 @@ def tensor_names(model: onnx.ModelProto) -> list[str]:
     """
     graph = model.graph
     names = [value.name for value in graph.input] + [tensor.name for tensor in graph.initializer]
+    names += [tensor.values.name for tensor in graph.sparse_initializer]
     names += [name for node in graph.node for name in node.output if name]
     return list(dict.fromkeys(names))
 

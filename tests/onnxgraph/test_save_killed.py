@@ -16,9 +16,8 @@ STEPS = ("replace", "unlink")
 def made(folder, value, *, negated=False):
     """Return a model that gives 80 times `value`, its weight in a file in another folder."""
     body = "t = MatMul(x, w) y = Neg(t)" if negated else "y = MatMul(x, w)"
-    model = onnx.parser.parse_model(
-        f'<ir_version: 7, opset_import: ["" : 13]> g (float[N, 80] x) => (float[N, 90] y) {{{body}}}'
-    )
+    head = '<ir_version: 7, opset_import: ["" : 13]> g (float[N, 80] x) => (float[N, 90] y)'
+    model = onnx.parser.parse_model(f"{head} {{{body}}}")
     weight = np.full((80, 90), value, np.float32)
     model.graph.initializer.append(onnx.numpy_helper.from_array(weight, "w"))
     folder.mkdir()

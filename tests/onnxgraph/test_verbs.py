@@ -300,7 +300,7 @@ def test_weights_are_stored_as_they_were(dtype, raw):
         onnxgraph.set_weight(model, "w", new, only_for="third")
 
 
-def test_sparse_weights_are_left_as_they_are(values):
+def test_sparse_weights_become_dense(values):
     sparse = onnx.helper.make_sparse_tensor(
         onnx.helper.make_tensor("w", TensorProto.FLOAT, [1], [2.0]),
         onnx.helper.make_tensor("at", TensorProto.INT64, [1], [1]),
@@ -319,8 +319,8 @@ def test_sparse_weights_are_left_as_they_are(values):
     expected = feeds["x"] + np.array([0, 2, 0, 0], np.float32)
     np.testing.assert_array_equal(onnxgraph.run_onnx(result, feeds)["y"], expected)
     assert not onnxgraph.remove(model, "add").model.graph.sparse_initializer
-    with pytest.raises(GraphError, match="'w' is sparse"):
-        onnxgraph.set_weight(model, "w", np.zeros(4, np.float32))
+    dense = onnxgraph.set_weight(model, "w", np.ones(4, np.float32)).model
+    np.testing.assert_array_equal(onnxgraph.run_onnx(dense, feeds)["y"], -(feeds["x"] + 1))
 
 
 def test_a_weight_that_is_a_shape_changes_the_shapes(chain, values):

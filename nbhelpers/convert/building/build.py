@@ -21,6 +21,7 @@ from nbhelpers.convert.building.onnx_names import names_after_onnx, rename, rena
 from nbhelpers.convert.graphs.frozen import LARGE, FrozenGraph
 from nbhelpers.errors import first_line
 from nbhelpers.onnxgraph.functions import inline_functions
+from nbhelpers.onnxgraph.sparse import dense_values
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -226,9 +227,7 @@ def label(node: onnx.NodeProto) -> str:
 
 
 def _weights(graph: onnx.GraphProto) -> dict[str, np.ndarray | onnx.TensorProto]:
-    from nbhelpers.convert.handlers.constants import dense
-
-    sparse = {tensor.values.name: dense(tensor) for tensor in graph.sparse_initializer}
+    sparse = {tensor.values.name: dense_values(tensor) for tensor in graph.sparse_initializer}
     return {tensor.name: tensor for tensor in graph.initializer} | sparse
 
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from nbhelpers.convert.handlers.registry import Node, constant, refusal, register
 from nbhelpers.convert.handlers.sizes import all_elements, size_of, vector
+from nbhelpers.onnxgraph.sparse import dense_values
 
 LARGEST = 1024
 """Filled constants of up to this many elements are written out; others are left to a Fill."""
@@ -25,25 +26,13 @@ def make_constant(node: Node) -> list[tf.Tensor]:
     if kind == "value":
         array = onnx.numpy_helper.to_array(value)
     elif kind == "sparse_value":
-        array = dense(value)
+        array = dense_values(value)
     elif kind in _DTYPES:
         array = np.array(value, _DTYPES[kind])
     else:
         array = np.array(value, object)
     node.tensors.weights[node.outputs[0]] = array
     return []
-
-
-def dense(sparse: onnx.SparseTensorProto) -> np.ndarray:
-    """Return a sparse weight with its zeros."""
-    values = onnx.numpy_helper.to_array(sparse.values)
-    indices = onnx.numpy_helper.to_array(sparse.indices)
-    result = np.zeros(list(sparse.dims), values.dtype)
-    if indices.ndim == 1:
-        result.reshape(-1)[indices] = values
-    else:
-        result[tuple(indices.T)] = values
-    return result
 
 
 @register("ConstantOfShape")

@@ -13,6 +13,7 @@ from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
 from nbhelpers.onnxgraph.editing.nodes import node_name, tensors, titled
 from nbhelpers.onnxgraph.editing.observed import observed_shapes
 from nbhelpers.onnxgraph.editing.rewire import keep_notes
+from nbhelpers.onnxgraph.sparse import dense_model
 
 
 def add_outputs(model: onnx.ModelProto, names: str | Iterable[str]) -> Edited:
@@ -58,6 +59,7 @@ def cut(
         GraphError: the outputs also need something that is not among the inputs, or do not need one
             of them; or a dtype cannot be inferred.
     """
+    model = dense_model(model)
     ends = _listed(outputs, [value.name for value in model.graph.output])
     own = [value.name for value in interface.fed(model.graph)]
     starts = _listed(inputs, own)

@@ -10,6 +10,8 @@ from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.anatomy import graphs
 from nbhelpers.onnxgraph.files import check
 from nbhelpers.onnxgraph.light import LIGHT, light, size
+from nbhelpers.onnxgraph.notes import infer
+from nbhelpers.onnxgraph.sparse import dense_model
 
 
 def finished(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -24,11 +26,13 @@ def finished(model: onnx.ModelProto) -> onnx.ModelProto:
 def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of the model with value infos, by ONNX's own inference with data propagation.
 
+    Sparse weights are dense in it, and notes that contradict the graph are left out.
+
     Raises:
         GraphError: the shapes contradict each other.
     """
     result = onnx.ModelProto()
-    result.CopyFrom(model)
+    result.CopyFrom(dense_model(model))
     note_shapes(result)
     return result
 
@@ -55,7 +59,7 @@ def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
         GraphError: the shapes contradict each other.
     """
     try:
-        known = onnx.shape_inference.infer_shapes(light(model), strict_mode=True, data_prop=True)
+        known = infer(light(model))
     except onnx.shape_inference.InferenceError as error:
         reason = " ".join(str(error).split())
         raise GraphError(f"The shapes of the graph do not fit together: {reason}") from error

@@ -15,6 +15,7 @@ from nbhelpers.onnxgraph.editing.rewire import sort_nodes
 from nbhelpers.onnxgraph.editing.stale import renew_notes
 from nbhelpers.onnxgraph.files import check
 from nbhelpers.onnxgraph.looking.excerpt import side_by_side
+from nbhelpers.onnxgraph.sparse import dense_model
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _list_weights(copy: onnx.ModelProto) -> None:
 
 
 def copied(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a private copy that a verb may change."""
+    """Return a private copy that a verb may change; its weights are dense."""
     copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy.CopyFrom(dense_model(model))
     return copy

@@ -127,7 +127,8 @@ def set_weight(
     """Return the model with another value of one weight.
 
     It is stored as it was: as raw bytes or as numbers, in an initializer or a Constant node. A
-    weight that lies in a file is taken into the model; the file is left alone.
+    weight that lies in a file is taken into the model; the file is left alone. Sparse weights
+    become dense.
 
     Args:
         model: the model; it is not changed.
@@ -141,8 +142,6 @@ def set_weight(
     """
     copy = copied(model)
     found = {each.name: each for each in weights(copy)}
-    if any(name == each.values.name for g in graphs(copy.graph) for each in g.sparse_initializer):
-        raise GraphError(f"The weight {name!r} is sparse; only dense weights can be set.")
     if name not in found:
         raise unknown_name("weight", name, found)
     weight, value = found[name], np.asarray(value)

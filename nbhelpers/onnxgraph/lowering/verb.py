@@ -17,6 +17,8 @@ from nbhelpers.onnxgraph.light import light
 from nbhelpers.onnxgraph.lowering.proof import proven
 from nbhelpers.onnxgraph.lowering.steps import Log, step
 from nbhelpers.onnxgraph.lowering.whole import whole
+from nbhelpers.onnxgraph.notes import without_stale_notes
+from nbhelpers.onnxgraph.sparse import dense_model
 from nbhelpers.progress import stage
 
 LOWEST = 9
@@ -71,7 +73,8 @@ def lowered(model: onnx.ModelProto, opset: int) -> tuple[onnx.ModelProto, Log]:
             f"The model is written in opset {current}: it can be lowered to {LOWEST} … {current}, "
             f"but {opset} was asked for."
         )
-    skeleton, log = light(model), Log()
+    model = dense_model(model)
+    skeleton, log = without_stale_notes(light(model)), Log()
     if skeleton.functions:
         skeleton = inliner.inline_local_functions(skeleton)
     for version in range(current, opset, -1):

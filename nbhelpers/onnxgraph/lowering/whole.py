@@ -2,7 +2,6 @@
 
 import onnx
 
-from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.anatomy import graphs
 from nbhelpers.onnxgraph.editing.edit import without_dead_parts
 from nbhelpers.onnxgraph.files import lowest_ir_version
@@ -11,15 +10,9 @@ from nbhelpers.onnxgraph.light import LIGHT, size
 METADATA = 10
 """The IR version from which nodes, values and weights may carry metadata."""
 
-SPARSE = 5
-
 
 def whole(model: onnx.ModelProto, lowered: onnx.ModelProto) -> onnx.ModelProto:
-    """Return `model` with the lowered graph, its own large weights and the IR version of its opset.
-
-    Raises:
-        GraphError: the model has sparse weights, which that IR version does not know.
-    """
+    """Return `model` with the lowered graph, its own large weights and the opset's IR version."""
     result = onnx.ModelProto(
         producer_name=model.producer_name,
         producer_version=model.producer_version,
@@ -35,18 +28,12 @@ def whole(model: onnx.ModelProto, lowered: onnx.ModelProto) -> onnx.ModelProto:
     graph.input.MergeFrom(own.input)
     graph.output.MergeFrom(own.output)
     graph.quantization_annotation.MergeFrom(own.quantization_annotation)
-    graph.sparse_initializer.MergeFrom(own.sparse_initializer)
     graph.node.MergeFrom(lowered.graph.node)
     graph.value_info.MergeFrom(lowered.graph.value_info)
     graph.initializer.extend(tensor for tensor in own.initializer if size(tensor) > LIGHT)
     graph.initializer.MergeFrom(lowered.graph.initializer)
     result = without_dead_parts(result)
     result.ir_version = lowest_ir_version(result)
-    if result.ir_version < SPARSE and own.sparse_initializer:
-        raise GraphError(
-            f"The model has sparse weights, which IR version {result.ir_version} does not know; "
-            "write them as dense ones, or lower it to opset 11."
-        )
     if result.ir_version < METADATA:
         _remove_metadata(result.graph)
     return result

@@ -16,7 +16,9 @@ from nbhelpers.onnxgraph.editing.edit import finished
 from nbhelpers.onnxgraph.editing.edited import Edited
 from nbhelpers.onnxgraph.editing.proof import TOLERANCE, same
 from nbhelpers.onnxgraph.light import light, size
+from nbhelpers.onnxgraph.notes import without_stale_notes
 from nbhelpers.onnxgraph.simplifying.simplifier import Round, run_simplifier
+from nbhelpers.onnxgraph.sparse import dense_model
 from nbhelpers.progress import stage
 
 TIMEOUT = 300.0
@@ -59,8 +61,9 @@ def simplify(
         timeout: seconds that the simplifier may take.
         tolerance: largest difference allowed, as a share of the largest value of each output.
     """
+    model = dense_model(model)
     try:
-        small = light(model, limit=HEAVY)
+        small = without_stale_notes(light(model, limit=HEAVY))
         small, rounds = run_simplifier(small, timeout=timeout)
         simpler = finished(_whole(small, model))
         _check_interface(model, simpler)

@@ -20,6 +20,7 @@ from nbhelpers.onnxgraph.sizing.batch_rules import RULES
 from nbhelpers.onnxgraph.sizing.batch_shapes import forget_shapes, readable, set_first_dim
 from nbhelpers.onnxgraph.sizing.batch_work import Work
 from nbhelpers.onnxgraph.sizing.draft import copies
+from nbhelpers.onnxgraph.sparse import dense_model
 from nbhelpers.progress import stage
 
 
@@ -38,6 +39,7 @@ def make_batch_dynamic(model: onnx.ModelProto, *, symbol: str = "batch") -> Edit
         GraphError: rows would influence each other or nodes need the fixed size; all of them are
             named, each with the reason.
     """
+    model = dense_model(model)
     carriers, batch = _batch_inputs(model)
     work = Work(_private_copy(model, carriers if batch else (), symbol), carriers, batch)
     if batch:

@@ -21,6 +21,7 @@ from nbhelpers.onnxgraph.sizing.dims_followed import Followed
 from nbhelpers.onnxgraph.sizing.dims_rules import rewrite
 from nbhelpers.onnxgraph.sizing.draft import named
 from nbhelpers.onnxgraph.sizing.sizes import Sizes
+from nbhelpers.onnxgraph.sparse import dense_model
 
 TIMES = (2, 3)
 """A freed dim is tried at so many times its size: what divides the size divides these too."""
@@ -38,6 +39,7 @@ def fix_dims(model: onnx.ModelProto, sizes: Mapping[str, int]) -> Edited:
         GraphError: a size is below 1, or the model does not run at these sizes.
         ParityError: it computes something else (which would be a mistake of this package).
     """
+    model = dense_model(model)
     symbols = {
         dim for spec in interface.inputs(model) for dim in spec.shape if isinstance(dim, str)
     }
@@ -104,7 +106,7 @@ def free_dims(
             size: all of them are named, each with the reason.
         ParityError: it computes something else than a reference.
     """
-    references = tuple(references)
+    model, references = dense_model(model), tuple(references)
     _check_axes(model, axes)
     copy = onnx.ModelProto()
     copy.CopyFrom(inline_functions(model, keep=lambda node: True) if model.functions else model)
