@@ -7,6 +7,7 @@ A shape holds sizes (`int`) and symbolic dims (`str`, such as "batch"), as ONNX 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -156,6 +157,18 @@ def parse_pairs(text: str) -> dict[str, str]:
         if not left or not right:
             raise Refusal(f"A pair of names is written one=other, but there is {left!r} alone.")
     return {left: right for left, _, right in pairs}
+
+
+def parse_checkpoint(text: str) -> tuple[Path, str]:
+    """Read "weights.pth" or "weights.pth:model_ema": the file, and where in it the weights are.
+
+    A file whose own name holds a colon is taken as it is.
+    """
+    path = Path(text).expanduser()
+    file, colon, key = text.rpartition(":")
+    if colon and key and not path.is_file() and Path(file).expanduser().is_file():
+        return Path(file).expanduser(), key
+    return path, ""
 
 
 def _dtype(name: str, text: str) -> str:

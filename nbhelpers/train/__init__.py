@@ -8,7 +8,7 @@ if not kernel.has("torch"):
     kernel.require("train")  # says so, and what to do
 
 from nbhelpers.train.activations import record_activations
-from nbhelpers.train.checkpoint import Checkpoint, load_checkpoint
+from nbhelpers.train.checkpoints.loading import Checkpoint, load_checkpoint
 from nbhelpers.train.export import Export, export_onnx
 from nbhelpers.train.forward import run_torch
 from nbhelpers.train.importing.imported import Imported, import_onnx, preflight_import

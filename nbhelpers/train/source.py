@@ -14,8 +14,8 @@ from pathlib import Path
 from torch import nn
 
 from nbhelpers.errors import ModelError, unknown_name
-from nbhelpers.spec import TensorSpec, parse_specs
-from nbhelpers.train.checkpoint import load_checkpoint
+from nbhelpers.spec import TensorSpec, parse_checkpoint, parse_specs
+from nbhelpers.train.checkpoints.loading import load_checkpoint
 from nbhelpers.train.forward import named_outputs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,8 +64,8 @@ def load_model(
 
     Args:
         model: `package.module:factory`; the factory is called without arguments.
-        checkpoint: path of the weights. If empty, the module trains itself if it can, or stays as
-            built.
+        checkpoint: path of the weights; where several sets in the file fit, `path:key` chooses
+            one. If empty, the module trains itself if it can, or stays as built.
         inputs: specs such as `"images:float32:batch,3,224,224"`, if the module does not say.
         outputs: names parted by spaces or commas, if the module does not say.
         trained: whether a module without a checkpoint may train itself; if not, everything is
@@ -92,7 +92,8 @@ def load_model(
 
 def _weights(module: nn.Module, checkpoint: str, trained: bool) -> str:
     if checkpoint:
-        return repr(load_checkpoint(module, checkpoint))
+        path, key = parse_checkpoint(checkpoint)
+        return repr(load_checkpoint(module, path, key=key))
     if trained and hasattr(module, "train_in_place"):
         module.train_in_place()
         return "trained in place"

@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Run the notebooks 01 to 06 for one model, and print what came of it.",
     )
     parser.add_argument("--model", help=f"package.module:factory ({SAMPLE})")
-    parser.add_argument("--checkpoint", metavar="FILE", help="weights, as safetensors or .pth")
+    parser.add_argument("--checkpoint", metavar="FILE", help="weights, or FILE:key in it")
     parser.add_argument("--name", help="the handoff's name (the factory's)")
     parser.add_argument("--targets", help=f"from {' '.join(TARGETS)} ('tf1.4 tf2')")
     parser.add_argument("--inputs", help="such as 'images:float32:batch,3,64,64'")

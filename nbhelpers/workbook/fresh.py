@@ -11,6 +11,7 @@ from pathlib import Path
 from nbhelpers.errors import HandoffError
 from nbhelpers.files import describe, edited_name
 from nbhelpers.handoff import Handoff
+from nbhelpers.spec import parse_checkpoint
 from nbhelpers.workbook.plan import ROOT, Notebook, Settings, interpreter
 
 KEY = "nbhelpers"
@@ -22,7 +23,7 @@ def fingerprint(notebook: Notebook, settings: Settings) -> str:
     parts: list[object] = [
         [cell["source"] for cell in cells],
         sorted(notebook.parameters(settings).items()),
-        describe(Path(settings.checkpoint))["sha256"] if settings.checkpoint else "",
+        describe(parse_checkpoint(settings.checkpoint)[0])["sha256"] if settings.checkpoint else "",
         _sources(ROOT / "nbhelpers"),
         _packages(interpreter(notebook.kernel).parent.parent, "*"),
         [_packages(runtime, "tensorflow-*") for runtime in sorted(ROOT.glob(".envs/tf*"))],

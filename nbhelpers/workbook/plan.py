@@ -14,7 +14,7 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
 from nbhelpers.errors import Refusal, unknown_name
 from nbhelpers.handoff import NOTEBOOKS, check_handoff_name
-from nbhelpers.spec import parse_specs
+from nbhelpers.spec import parse_checkpoint, parse_specs
 
 ROOT = Path(__file__).parents[2]
 """The repository: the notebooks are in it, and handoffs go there unless another place is named."""
@@ -29,7 +29,7 @@ class Settings:
 
     Args:
         model: where the PyTorch module comes from, as `package.module:factory`.
-        checkpoint: a file of weights for it.
+        checkpoint: a file of weights for it, or `file:key`.
         name: the handoff's name; the factory's if it is empty.
         targets: oldest TensorFlow versions that must load the artefacts, parted by spaces.
         inputs: specs as `TensorSpec.parse` reads them, parted by spaces.
@@ -63,12 +63,14 @@ class Settings:
         if not self.targets.split():
             raise Refusal(f"TARGETS is empty; choose from {' '.join(TARGETS)}.")
         parse_specs(self.inputs)
-        checkpoint = Path(self.checkpoint).expanduser().absolute() if self.checkpoint else None
-        if checkpoint and not checkpoint.is_file():
-            raise Refusal(f"The checkpoint {checkpoint} does not exist; give the path of a file.")
+        checkpoint, key = parse_checkpoint(self.checkpoint)
+        if self.checkpoint and not checkpoint.is_file():
+            raise Refusal(
+                f"The checkpoint {checkpoint.absolute()} does not exist; give the path of a file."
+            )
         return Settings(
             model=self.model,
-            checkpoint=str(checkpoint or ""),
+            checkpoint=f"{checkpoint.absolute()}{key and ':' + key}" if self.checkpoint else "",
             name=check_handoff_name(self.name or re.split(r"[:.]", self.model)[-1]),
             targets=self.targets,
             inputs=self.inputs,

@@ -234,6 +234,8 @@ def test_relative_paths_are_the_callers(tmp_path, monkeypatch):
     (tmp_path / "w.pth").write_bytes(b"")
     chosen = Settings(checkpoint="w.pth", handoffs="here").checked()
     assert chosen.parameters()["CHECKPOINT"] == str(tmp_path / "w.pth")
+    inside = Settings(checkpoint="w.pth:model.ema").checked()
+    assert inside.parameters()["CHECKPOINT"] == f"{tmp_path / 'w.pth'}:model.ema"
     assert chosen.parameters()["HANDOFFS"] == str(tmp_path / "here")
 
 

@@ -33,7 +33,7 @@ def test_wrappers_and_prefixes_are_taken_off_and_told(small, tmp_path, wrapper):
     torch.save(wrapped, tmp_path / "w.pth")
     loaded = train.load_checkpoint(small, tmp_path / "w.pth")
     assert same(small, state)
-    assert f"unwrapped from '{wrapper}'" in repr(loaded)
+    assert f"taken from '{wrapper}'" in repr(loaded)
     assert "the prefix 'module.' was taken off" in repr(loaded)
 
 
