@@ -1,7 +1,8 @@
 """Run an ONNX model with onnxruntime, the referee of every step.
 
 `run_onnx` is one call; `Runner` keeps the session for several. Any inner tensor can be fetched,
-in any number: it is exposed as one more output of a copy.
+in any number: it is exposed as one more output of a copy. Where onnxruntime has no kernel (many ops
+in double precision and bfloat16), ONNX's reference evaluator runs the model.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ import onnx
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import external, interface
 from nbhelpers.onnxgraph.files import load
+from nbhelpers.onnxgraph.sessions import NoKernel, ReferenceSession, Session
 from nbhelpers.spec import TensorSpec
 
 
@@ -37,7 +39,10 @@ def run_onnx(
 
 
 class Runner:
-    """An onnxruntime session on the CPU, opened once and run as often as wanted."""
+    """An onnxruntime session on the CPU, opened once and run as often as wanted.
+
+    `referee` says who runs the model.
+    """
 
     def __init__(
         self,
@@ -50,8 +55,6 @@ class Runner:
 
         With `few_runs` it takes half the memory, and returns all of it, but each run is slower.
         """
-        from nbhelpers.onnxgraph.sessions import Session
-
         model = model if isinstance(model, onnx.ModelProto) else load(model)
         self.inputs = interface.inputs(model)
         own = [value.name for value in model.graph.output]
@@ -65,7 +68,16 @@ class Runner:
         given = {spec.name for spec in self.inputs} | set(self._weights)
         self._run = [name for name in self.fetch if name in own or name not in given]
         extra = [name for name in self._run if name not in own]
-        self._session = Session(expose(model, extra) if extra else model, few_runs=few_runs)
+        self._model = expose(model, extra) if extra else model
+        try:
+            self._session = Session(self._model, few_runs=few_runs)
+        except NoKernel:
+            self._session = ReferenceSession(self._model)
+
+    @property
+    def referee(self) -> str:
+        """Who runs the model: onnxruntime, or ONNX's reference evaluator."""
+        return self._session.title
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the fetched tensors by name for one set of inputs."""
@@ -74,8 +86,15 @@ class Runner:
         found = dict(self._weights)
         found.update((name, arrays[name]) for name in self.fetch if name in arrays)
         if self._run:
-            found.update(zip(self._run, self._session.run(self._run, arrays), strict=True))
+            found.update(zip(self._run, self._ran(arrays), strict=True))
         return {name: found[name] for name in self.fetch}
+
+    def _ran(self, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        try:
+            return self._session.run(self._run, arrays)
+        except NoKernel:  # such as an input of bfloat16
+            self._session = ReferenceSession(self._model)
+            return self._session.run(self._run, arrays)
 
 
 def expose(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:

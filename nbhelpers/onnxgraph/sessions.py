@@ -1,21 +1,21 @@
-"""Sessions of onnxruntime, whose errors become one sentence.
+"""Models opened for running, whose errors become one sentence.
 
-Import this where a model is run, not at the top of a module: onnxruntime takes 18 MB, and who only
-looks at models or changes them needs none of it.
+onnxruntime and ONNX's reference evaluator run them in a process of its own (`session_process`),
+which some valid models end.
 """
 
+import itertools
 import re
-import threading
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
 from nbhelpers.errors import GraphError, first_line
-from nbhelpers.onnxgraph import external
+from nbhelpers.onnxgraph import external, session_process
 from nbhelpers.onnxgraph.files import lowest_ir_version
 from nbhelpers.onnxgraph.light import weights_size, with_weights_elsewhere
 
@@ -30,20 +30,24 @@ _NEWEST_IR = 10
 
 _FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
 
-_RUNTIME_ERRORS = (
-    _state.EPFail,
-    _state.Fail,
-    _state.InvalidArgument,
-    _state.InvalidGraph,
-    _state.InvalidProtobuf,
-    _state.NotImplemented,
-    _state.RuntimeException,
-    RuntimeError,
-)
+_EXACT = {"session.x64quantprecision": "1"}
+"""Without it 8-bit products are summed in 16 bits, which overflow, on processors without VNNI."""
+
+_NO_KERNEL = ("NotImplemented",)
+_NO_DTYPE = ("Numpy_type", "No corresponding Numpy type")
+"""What onnxruntime says of inputs and outputs, such as bfloat16, that it cannot take from numpy."""
+
+_numbers = itertools.count()
+
+
+class NoKernel(GraphError):
+    """The runtime has no kernel for a node and its dtypes; the model may be right."""
 
 
 class Session:
-    """A model, or its file, opened once on the CPU."""
+    """A model, or its file, opened once on the CPU, in onnxruntime."""
+
+    title = "onnxruntime"
 
     def __init__(
         self, model: onnx.ModelProto | Path, *, few_runs: bool = False, optimise: bool = True
@@ -58,66 +62,97 @@ class Session:
         Raises:
             GraphError: onnxruntime refuses the model.
         """
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # fatal: what goes wrong is raised, not printed
-        levels = onnxruntime.GraphOptimizationLevel
-        if few_runs:
-            options.enable_cpu_mem_arena = False  # which is kept when the session has gone
-            options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED  # not: other layouts
-        if not optimise:
-            options.graph_optimization_level = levels.ORT_DISABLE_ALL
-        if isinstance(model, Path):
-            content: str | bytes = str(model)
-        else:  # weights are handed over beside the message, which could not hold 2 GB of them
-            hollow, weights = with_weights_elsewhere(model)
-            hollow.ir_version = min(hollow.ir_version, max(lowest_ir_version(model), _NEWEST_IR))
-            content = hollow.SerializeToString()
-            options.add_session_config_entry(_FOLDER_OPTION, external.folder_of(model))
-            values = [_ort_value(tensor) for tensor in weights]
-            if few_runs or weights_size(model) > HUGE:  # copies in other orders are faster, later
-                options.add_session_config_entry("session.disable_prepacking", "1")
-            options.add_external_initializers([tensor.name for tensor in weights], values)
-        try:
-            self._session = onnxruntime.InferenceSession(
-                content,
-                options,
-                providers=["CPUExecutionProvider"],
-                # It moves a Pad into the pool behind it, whose last window ceil_mode then drops.
-                disabled_optimizers=["Pad_Fusion"],
-            )
-        except _RUNTIME_ERRORS as error:
-            raise GraphError(f"onnxruntime does not load the model: {_said(error)}.") from error
+        self._model = model
+        self._few_runs, self._optimise = few_runs, optimise
+        self._number, self._worker = next(_numbers), 0
+        weakref.finalize(self, session_process.close, self._number)
+        self._open()
 
     def run(self, fetch: list[str], feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Return the fetched outputs of one run.
 
         Raises:
-            GraphError: the run failed, or hung.
+            GraphError: the run failed, crashed or hung.
         """
-        options = onnxruntime.RunOptions()
-        options.log_severity_level = 4
-        watch = threading.Timer(TIMEOUT, setattr, (options, "terminate", True))
-        watch.daemon = True
-        watch.start()
+        if session_process.start().pid != self._worker:
+            self._open()  # another model has ended the process in which it was open
+        doing = "could not run the model"
+        return self._asked(doing, {"do": "run", "fetch": fetch, "feeds": dict(feeds)})
+
+    def _open(self) -> None:
+        self._asked("does not load the model", {"do": "open", **self._request()})
+
+    def _request(self) -> dict[str, Any]:
+        """Return what the worker needs to open the model."""
+        model, config = self._model, dict(_EXACT)
+        # EXTENDED does not change layouts, which would take a copy of each weight.
+        level = "ORT_ENABLE_EXTENDED" if self._few_runs else "ORT_ENABLE_ALL"
+        request = {
+            "reference": False,
+            "level": level if self._optimise else "ORT_DISABLE_ALL",
+            # The arena is kept when the session has gone.
+            "options": {"enable_cpu_mem_arena": False} if self._few_runs else {},
+            "config": config,
+            "weights": [],
+        }
+        if isinstance(model, Path):
+            return request | {"content": str(model.absolute())}
+        # Weights are handed over beside the message, which could not hold 2 GB of them.
+        hollow, weights = with_weights_elsewhere(model)
+        hollow.ir_version = min(hollow.ir_version, max(lowest_ir_version(model), _NEWEST_IR))
+        config[_FOLDER_OPTION] = str(external.folder_of(model))
+        if self._few_runs or weights_size(model) > HUGE:  # copies in other orders are faster, later
+            config["session.disable_prepacking"] = "1"
+        values = [(each.name, each.data_type, external.values(each)) for each in weights]
+        return request | {"content": hollow.SerializeToString(), "weights": values}
+
+    def _asked(self, doing: str, request: dict[str, Any]) -> Any:
+        """Return the value of the answer.
+
+        Raises:
+            NoKernel: the runtime does not have what the model needs.
+            GraphError: it said no, crashed or hung.
+        """
+        request["number"] = self._number
+        self._worker, (state, value) = session_process.ask(request, timeout=TIMEOUT)
+        if state == "ok":
+            return value
+        if state == "hung":
+            raise GraphError(f"The model was stopped after {TIMEOUT:g} s without a result.")
+        if state == "crashed":
+            raise GraphError(
+                f"{self.title} crashed ({value}) on the model, in a process of its own. Look for a "
+                "node with an empty input, or for values that a node cannot take, such as a step "
+                "of 0."
+            )
+        missing = state in _NO_KERNEL or value.startswith(_NO_DTYPE)
+        raise (NoKernel if missing else GraphError)(f"{self.title} {doing}: {_said(value)}.")
+
+
+class ReferenceSession(Session):
+    """A model opened in ONNX's reference evaluator: exact and slow, with a kernel for each op."""
+
+    title = "onnx's reference evaluator"
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        """Open it.
+
+        Raises:
+            GraphError: the evaluator refuses the model.
+        """
+        super().__init__(model)
+
+    def _request(self) -> dict[str, Any]:
+        assert isinstance(self._model, onnx.ModelProto)
         try:
-            return self._session.run(fetch, dict(feeds), options)
-        except _RUNTIME_ERRORS as error:
-            if options.terminate:
-                raise GraphError(
-                    f"The model was stopped after {TIMEOUT:g} s without a result."
-                ) from error
-            raise GraphError(f"onnxruntime could not run the model: {_said(error)}.") from error
-        finally:
-            watch.cancel()
+            content = external.whole(self._model).SerializeToString()
+        except ValueError as error:  # protobuf: 2 GB is the most
+            raise GraphError(f"The model is too large for {self.title}: {error}") from error
+        return {"reference": True, "content": content}
 
 
-def _ort_value(tensor: onnx.TensorProto) -> onnxruntime.OrtValue:
-    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(
-        external.values(tensor), tensor.data_type
-    )
-
-
-def _said(error: BaseException) -> str:
+def _said(text: str) -> str:
     """Return the first line of an error without its number and its place in the C++ source."""
-    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", first_line(error))
+    text = first_line(ValueError(text))
+    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
     return re.sub(r"(?:/\S*/)?\w+\.(?:h|cc):\d+ \S+?(?:\(.*?\))? ", "", text)
