@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nbhelpers.errors import ParityError
+from nbhelpers.texts import as_bytes, is_text
 
 TOLERANCE = 1e-4
 """Largest difference allowed, as a share of the largest reference value."""
@@ -167,6 +168,8 @@ def label_agreement(expected: np.ndarray, actual: np.ndarray) -> tuple[int, int]
 def _compare_one(name: str, expected: Any, actual: Any, tolerance: float) -> Row:
     if actual is None:
         return Row(name, "missing", math.nan, math.nan, None, "no such output")
+    if is_text(expected) and is_text(actual):
+        expected, actual = as_bytes(expected), as_bytes(actual)
     expected, actual = np.asarray(expected), np.asarray(actual)
     if expected.shape != actual.shape:
         note = f"expected {expected.shape}, got {actual.shape}"

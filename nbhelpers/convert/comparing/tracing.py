@@ -21,6 +21,7 @@ from nbhelpers.convert.savedmodels.reading import read_saved_model
 from nbhelpers.convert.toonnx import saved_model
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph.comparing.sources import Feeds, OnnxSource
+from nbhelpers.texts import as_bytes, is_text
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -77,7 +78,10 @@ class GraphSource:
 
     def _guarded(self, work: Any, names: list[str], feeds: Feeds) -> Any:
         tf = compat.tensorflow()
-        fed = {self.called(name): np.asarray(value) for name, value in feeds.items()}
+        fed = {
+            self.called(name): as_bytes(value) if is_text(value) else np.asarray(value)
+            for name, value in feeds.items()
+        }
         fetch = [self.called(name) for name in names]
         try:
             return work(fetch, fed)

@@ -9,6 +9,7 @@ import numpy as np
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.graphdef import GraphView, TensorInfo, load_graph_def
 from nbhelpers.errors import GraphError, first_line
+from nbhelpers.texts import as_bytes, is_text
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -72,17 +73,23 @@ def run_view(
                 ) from error
             raise GraphError(f"The graph failed to run: {first_line(error)}.") from error
     names = [name.removesuffix(":0") for name in wanted] if fetch is None else list(fetch)
-    return dict(zip(names, values, strict=True))
+    # A session gives plain values for tensors of rank 0.
+    arrays = (as_bytes(each) if is_text(each) else np.asarray(each) for each in values)
+    return dict(zip(names, arrays, strict=True))
 
 
-def _checked(tensor: TensorInfo, value: np.ndarray) -> np.ndarray:
-    value = np.asarray(value)
+def _checked(tensor: TensorInfo, value: object) -> np.ndarray:
+    text = tensor.dtype == "string" and is_text(value)
+    try:
+        value = as_bytes(value) if text else np.asarray(value)
+    except TypeError as error:
+        raise GraphError(f"Input {tensor.name} takes text or bytes: {error}.") from error
     shape = tensor.shape
     fits = shape is None or (
         len(shape) == value.ndim
         and all(want in (None, size) for want, size in zip(shape, value.shape, strict=True))
     )
-    if not fits or value.dtype.name != tensor.dtype:
+    if not fits or not (text or value.dtype.name == tensor.dtype):
         expected = "any shape" if shape is None else tuple("?" if s is None else s for s in shape)
         raise GraphError(
             f"Input {tensor.name} takes {tensor.dtype} {expected}, but {value.dtype} {value.shape} "

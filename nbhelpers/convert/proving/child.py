@@ -13,6 +13,7 @@ import numpy as np
 
 from nbhelpers.convert.graphs.graphdef import load_graph_def, save_graph_def
 from nbhelpers.convert.proving import runtimes
+from nbhelpers.convert.receiver.fetch import packed, unpacked
 from nbhelpers.errors import GraphError, unknown_name
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ class Child:
         """Return tensors by TensorFlow name; see `Runtime`."""
         values = Path(self._folder.name) / "values.npz"
         self._ask(feeds, {"fetch": fetch, "values": str(values)})
-        with np.load(values) as arrays:
-            return [arrays[str(place)] for place in range(len(fetch))]
+        with np.load(values) as stored:
+            return unpacked(stored)
 
     def piece(self, fetch: list[str], feeds: Feeds) -> tuple["GraphDef", dict[str, list[str]]]:
         """Return the graph between `feeds` and `fetch`; see `Runtime`."""
@@ -97,7 +98,7 @@ class Child:
     def _ask(self, feeds: Feeds, request: dict) -> dict:
         path = Path(self._folder.name) / "feeds.npz"
         with path.open("wb") as file:
-            np.savez(file, *feeds.values())
+            np.savez(file, **packed(feeds.values()))
         request |= {"feeds": str(path), "fed": list(feeds)}
         assert self._process.stdin is not None  # a pipe was asked for
         try:

@@ -137,6 +137,35 @@ def hollowed(v1, graph_def):
     return small, weights
 
 
+def packed(arrays):
+    """Return key -> array for a list of arrays, without pickles: texts as bytes and lengths."""
+    found = {}
+    for place, array in enumerate(arrays):
+        # TensorFlow gives a plain bytes for a text of rank 0, and NumPy would cut its zeros off.
+        array = np.array(array, object) if isinstance(array, bytes) else np.asarray(array)
+        if array.dtype == object:
+            texts = list(array.ravel())
+            found["%d/lengths" % place] = np.array(list(map(len, texts)), int).reshape(array.shape)
+            array = np.frombuffer(b"".join(texts), np.uint8)
+        found[str(place)] = array
+    return found
+
+
+def unpacked(stored):
+    """Return the list of arrays that `packed` made a file of."""
+    arrays = []
+    for place in range(sum("/" not in key for key in stored.files)):
+        array, key = stored[str(place)], "%d/lengths" % place
+        if key in stored.files:
+            lengths = stored[key]
+            ends, content = np.cumsum(lengths.ravel()), array.tobytes()
+            array = np.empty(lengths.shape, object)
+            for index, end, length in zip(np.ndindex(lengths.shape), ends, lengths.ravel()):
+                array[index] = content[end - length : end]
+        arrays.append(array)
+    return arrays
+
+
 def _node(name):
     return name.lstrip("^").partition(":")[0]
 
@@ -164,8 +193,8 @@ def _version_1_api(tf):
 
 
 def _answer(graph, request):
-    with np.load(request["feeds"]) as arrays:
-        feeds = {name: arrays["arr_%d" % place] for place, name in enumerate(request["fed"])}
+    with np.load(request["feeds"]) as stored:
+        feeds = dict(zip(request["fed"], unpacked(stored)))
     if "piece" in request:
         graph_def, inputs = graph.piece(request["fetch"], feeds)
         with open(request["piece"], "wb") as file:
@@ -173,7 +202,7 @@ def _answer(graph, request):
         return {"inputs": inputs}
     values = graph.run(request["fetch"], feeds)
     with open(request["values"], "wb") as file:
-        np.savez(file, **{str(place): value for place, value in enumerate(values)})
+        np.savez(file, **packed(values))
     return {}
 
 

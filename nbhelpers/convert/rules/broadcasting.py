@@ -1,7 +1,7 @@
 """Broadcast tensors before an op that does not do so itself, exactly and at any size.
 
 Old TensorFlow has no BroadcastTo. A product with ones leaves every number as it is, NaN, infinities
-and the sign of zero too; so does "or false" for booleans.
+and the sign of zero too; so does "or false" for booleans. Texts are gathered by their places.
 """
 
 from collections.abc import Sequence
@@ -28,6 +28,8 @@ def broadcast(
     `dtypes` are the sources' types; those at the positions `keep` stay as they are. The nodes are
     named after `node`; every rank must be known.
     """
+    from tensorflow.core.framework import types_pb2
+
     known = [shapes.of(source) or () for source in sources]
     target: tuple[int, ...] | None = None
     if all(size is not None for shape in known for size in shape):
@@ -48,10 +50,11 @@ def broadcast(
         if known[index] == ():
             nodes.append(new(name, "Fill", [dims, sources[index]], T=dtype))
         else:
-            if dtype not in units:
-                units[dtype] = f"{node.name}/unit_{index}"
-                nodes += _unit(units[dtype], dims, dtype)
-            nodes.append(_combined(name, sources[index], units[dtype], dtype))
+            kind = types_pb2.DT_INT32 if dtype == types_pb2.DT_STRING else dtype
+            if kind not in units:
+                units[kind] = f"{node.name}/unit_{index}"
+                nodes += _unit(units[kind], dims, kind)
+            nodes += _combined(name, sources[index], units[kind], dtype)
         result[index] = name
     return nodes, result
 
@@ -93,9 +96,31 @@ def _unit(name: str, dims: str, dtype: int) -> list["NodeDef"]:
     return [one, new(name, "Fill", [dims, one.name], T=dtype)]
 
 
-def _combined(name: str, source: str, unit: str, dtype: int) -> "NodeDef":
+def _combined(name: str, source: str, unit: str, dtype: int) -> list["NodeDef"]:
     from tensorflow.core.framework import types_pb2
 
     if dtype == types_pb2.DT_BOOL:
-        return new(name, "LogicalOr", [source, unit])
-    return new(name, "Mul", [source, unit], T=dtype)
+        return [new(name, "LogicalOr", [source, unit])]
+    if dtype == types_pb2.DT_STRING:
+        return _gathered(name, source, unit)
+    return [new(name, "Mul", [source, unit], T=dtype)]
+
+
+def _gathered(name: str, source: str, unit: str) -> list["NodeDef"]:
+    """Return nodes that number a tensor's elements, broadcast the numbers, and gather by them."""
+    from tensorflow.core.framework import types_pb2
+
+    text, int32 = types_pb2.DT_STRING, types_pb2.DT_INT32
+    zero, one, all_ = (
+        const(f"{name}/{key}", np.array(value, np.int32), int32)
+        for key, value in (("zero", 0), ("one", 1), ("all", [-1]))
+    )
+    size = new(f"{name}/size", "Size", [source], T=text, out_type=int32)
+    shape = new(f"{name}/shape", "Shape", [source], T=text, out_type=int32)
+    numbers = new(f"{name}/range", "Range", [zero.name, size.name, one.name], Tidx=int32)
+    own = new(f"{name}/own", "Reshape", [numbers.name, shape.name], T=int32, Tshape=int32)
+    places = new(f"{name}/places", "Mul", [own.name, unit], T=int32)
+    flat = new(f"{name}/flat", "Reshape", [source, all_.name], T=text, Tshape=int32)
+    types = {"Tparams": text, "Tindices": int32}
+    found = new(name, "Gather", [flat.name, places.name], **types)
+    return [zero, one, all_, size, shape, numbers, own, places, flat, found]

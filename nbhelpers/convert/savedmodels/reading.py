@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from nbhelpers.convert.graphs.graphdef import GraphView, load_graph_def
 from nbhelpers.convert.graphs.order import check_nodes
 from nbhelpers.errors import GraphError, first_line, unknown_name
 from nbhelpers.spec import TensorSpec
+from nbhelpers.texts import as_bytes, is_text
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -131,6 +132,9 @@ def load_saved_model(
     with _refusals(f"{export_dir} cannot be loaded"):
         loaded = tf.saved_model.load(str(export_dir), tags=list(read.tags))
 
+    def tensor(value: np.ndarray) -> Any:
+        return tf.constant(as_bytes(value), tf.string) if is_text(value) else tf.constant(value)
+
     def call(
         feeds: Mapping[str, np.ndarray], signature: str = SERVING_DEFAULT
     ) -> dict[str, np.ndarray]:
@@ -147,7 +151,7 @@ def load_saved_model(
                 f"The signature {signature!r} also takes {', '.join(left_out)}; feed them too."
             )
         with _refusals(f"The signature {signature!r} of {export_dir} failed"):
-            results = function(**{name: tf.constant(value) for name, value in feeds.items()})
+            results = function(**{name: tensor(value) for name, value in feeds.items()})
         return {name: value.numpy() for name, value in results.items()}
 
     return call

@@ -18,6 +18,7 @@ from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel, r
 from nbhelpers.errors import unknown_name
 from nbhelpers.golden import load_golden
 from nbhelpers.spec import TensorSpec
+from nbhelpers.texts import as_bytes, is_text
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 
@@ -59,7 +60,8 @@ def write_warmup(
             request.model_spec.name = model
             request.model_spec.signature_name = signature
             for name, value in sorted(feeds.items()):
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+                given = as_bytes(value) if is_text(value) else value
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(given))
             writer.write(log.SerializeToString(deterministic=True))
     return path
 

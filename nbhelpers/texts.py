@@ -1,0 +1,33 @@
+"""Texts in arrays, in the one form that TensorFlow has for them: object arrays of bytes.
+
+NumPy has three more (`<U3`, `S3`, object arrays of str), and onnxruntime gives the last one.
+"""
+
+import numpy as np
+
+
+def is_text(value: object) -> bool:
+    """Whether an array or a plain value is text or bytes, or an object array of whatever."""
+    return isinstance(value, str | bytes) or np.asarray(value).dtype.kind in "USO"
+
+
+def as_bytes(value: object) -> np.ndarray:
+    """Return texts or bytes of any shape, a plain one too, as an object array of bytes.
+
+    Raises:
+        TypeError: an element is neither.
+    """
+    # Without the dtype NumPy would cut zero bytes off the end of a plain bytes.
+    array = np.asarray(value, object)
+    found = np.empty(array.shape, object)
+    for place in np.ndindex(array.shape):
+        found[place] = _bytes(array[place])
+    return found
+
+
+def _bytes(value: object) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytes | bytearray):
+        return bytes(value)
+    raise TypeError(f"text or bytes were expected, but there is a {type(value).__name__}")

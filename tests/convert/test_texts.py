@@ -1,0 +1,104 @@
+"""Texts and bytes into TensorFlow and out: every form of NumPy's, any shape, on every runtime."""
+
+import numpy as np
+import onnx
+import pytest
+
+from nbhelpers import convert, parity, texts
+from nbhelpers.convert.comparing.tracing import traced
+from nbhelpers.convert.savedmodels import serving
+from nbhelpers.errors import GraphError
+from nbhelpers.onnxgraph import run_onnx
+
+RAW = b"\x89PNG\r\n\x00\x00"
+"""Bytes that NumPy's own type for them cuts the end off."""
+
+FORMS = {
+    "unicode": np.array([["a", "ä"]]),
+    "bytes": np.array([[b"a", "ä".encode()]]),
+    "objects": np.array([["a", "ä"]], object),
+    "bytes in objects": np.array([[b"a", "ä".encode()]], object),
+    "a list": [["a", "ä"]],
+}
+
+
+@pytest.fixture(scope="module")
+def joined():
+    """A graph that puts a mark behind each text, whatever the shape."""
+    tf = convert.tensorflow()
+    with tf.Graph().as_default() as graph:
+        word = tf.compat.v1.placeholder(tf.string, None, name="word")
+        tf.strings.join([word, "!"], name="loud")
+    return graph.as_graph_def()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_text_is_fed(joined, form):
+    got = convert.run_tf(joined, {"word": FORMS[form]}, fetch=["loud"])["loud"]
+    assert got.tolist() == [[b"a!", "ä!".encode()]]
+
+
+@pytest.mark.parametrize("value", [RAW, "ä", np.array(RAW, object), np.bytes_(b"x"), np.str_("x")])
+def test_a_plain_text_is_a_tensor_of_rank_0(joined, value):
+    plain = value.item() if isinstance(value, np.ndarray) else value
+    plain = plain.encode() if isinstance(plain, str) else bytes(plain)
+    got = convert.run_tf(joined, {"word": value})["loud"]
+    assert (got.shape, got.item()) == ((), plain + b"!")
+
+
+def test_empty_and_larger_shapes_and_what_is_no_text(joined):
+    for shape in ((0,), (2, 0, 3), (2, 3, 1)):
+        fed = np.full(shape, "x")
+        assert convert.run_tf(joined, {"word": fed})["loud"].shape == shape
+    with pytest.raises(GraphError, match=r"word:0 takes text or bytes: .* there is a float"):
+        convert.run_tf(joined, {"word": np.array(["x", 1.5], object)})
+    with pytest.raises(
+        GraphError, match=r"word:0 takes string any shape, but int64 \(1,\) was fed"
+    ):
+        convert.run_tf(joined, {"word": np.array([1])})
+
+
+def test_a_saved_model_and_its_warm_up_take_text(joined, tmp_path):
+    (tmp_path / "g.pb").write_bytes(joined.SerializeToString())
+    convert.build_saved_model(tmp_path / "g.pb", tmp_path / "1")
+    for value in (*FORMS.values(), RAW, np.empty((0, 2), "U3")):
+        got = convert.call_saved_model(tmp_path / "1", {"word": value})["loud"]
+        expected = [each + b"!" for each in texts.as_bytes(value).ravel()]
+        assert list(np.ravel(texts.as_bytes(got))) == expected
+        path = serving.write_warmup(tmp_path / "warm", "m", [{"word": value}])
+        (read,) = serving.read_warmup(path)
+        assert texts.as_bytes(read["word"]).tolist() == texts.as_bytes(value).tolist()
+
+
+def chooser():
+    """Gather a name and choose between it and a text that is fed; the shapes are broadcast."""
+    h, info = onnx.helper, onnx.helper.make_tensor_value_info
+    nodes = [
+        h.make_node("Gather", ["names", "i"], ["label"]),
+        h.make_node("Where", ["c", "s", "label"], ["chosen"]),
+    ]
+    inputs = [info("s", 8, ["n", 1]), info("i", 7, ["m"]), info("c", 9, ["n", "m"])]
+    outputs = [info("label", 8, ["m"]), info("chosen", 8, ["n", "m"])]
+    names = onnx.numpy_helper.from_array(np.array(["cat", "dög", "fish"], object), "names")
+    graph = h.make_graph(nodes, "g", inputs, outputs, [names])
+    return h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize("target", convert.TARGETS)
+def test_texts_are_computed_with_by_every_runtime(legacy, target):
+    model = chooser()
+    made = convert.onnx2tf(model, None, target=target)
+    assert made.proven
+    runtime = {r.name: r for r in legacy}.get(target)
+    source = traced(made, model, runtime=target if runtime else "tf2")
+    for n, m in ((1, 1), (2, 3), (3, 1), (1, 4)):
+        feeds = {
+            "s": np.array([[f"text {k}"] for k in range(n)], object),
+            "i": np.arange(m) % 3,
+            "c": (np.arange(n * m).reshape(n, m) % 2).astype(bool),
+        }
+        expected = run_onnx(model, feeds)
+        seen = source.tensors(["label", "chosen"], feeds)
+        parity.compare(expected, seen).check()
+        seen["chosen"].flat[0] = b"other"
+        assert not parity.compare(expected, seen).ok
