@@ -33,13 +33,14 @@ HANDOFF_OPTIONS = $(call option,MODEL,--model) $(call option,CHECKPOINT,--checkp
 	$(call option,OUTPUTS,--outputs) $(call option,OPSET,--opset)
 
 # A typing mistake in a name would hand off another model than was meant.
-VARIABLES := MODEL CHECKPOINT NAME TARGETS INPUTS OUTPUTS OPSET PYTHON SETUP TH TF PYTEST_ARGS LAB_ARGS BENCH_ARGS BROWSERS
+VARIABLES := MODEL CHECKPOINT NAME TARGETS INPUTS OUTPUTS OPSET PYTHON SETUP TH TF PYTEST_ARGS LAB_ARGS BENCH_ARGS BROWSERS \
+	MINUTES CAMPAIGN_ARGS
 GIVEN = $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v)))
 UNKNOWN = $(filter-out $(VARIABLES),$(GIVEN))
 check_variables = $(if $(strip $(UNKNOWN)),$(error There is no variable $(strip $(UNKNOWN)); \
 	make handoff takes $(wordlist 1,7,$(VARIABLES))))
 
-.PHONY: help setup legacy clients dev handoff lab exercises browser test check bench architectures coverage verbs optables clean distclean
+.PHONY: help setup legacy clients dev handoff lab exercises browser test check bench architectures coverage campaign verbs optables clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -112,6 +113,11 @@ architectures: ## real networks of both exporters on every target: writes benchm
 
 coverage: setup legacy ## onnx's own test suite on every target, each on its runtime: writes benchmarks/coverage/
 	@$(TF)/python benchmarks/coverage/measure.py
+
+MINUTES ?= 10
+campaign: ## random models through the whole product for MINUTES=: writes benchmarks/campaign/ (CAMPAIGN_ARGS=--seed 7)
+	@$(SETUP) th tf kernels dev legacy
+	@$(TF)/python benchmarks/campaign --minutes $(MINUTES) --write $(CAMPAIGN_ARGS)
 
 verbs: ## every ONNX verb on a file of 500 MB, beside others: writes benchmarks/verbs/README.md
 	@$(SETUP) th peers

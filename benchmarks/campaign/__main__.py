@@ -1,0 +1,56 @@
+"""Draw models until the time is over, send each through the whole product, write down what fails.
+
+    .envs/tf/bin/python benchmarks/campaign --minutes 10 [--seed 0] [--only Conv,Relu]
+        [--targets tf2,tf1.4]
+
+Every model that goes wrong is shrunk by hypothesis and written to build/campaign/cases, with the
+inputs, the graph as text and what was seen. One whose route and ops are those of a case that was
+found before is counted, not written. `--write` writes benchmarks/campaign/README.md.
+"""
+
+import argparse
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+
+warnings.filterwarnings("ignore")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+
+from hunt import Hunt
+from record import Record
+
+CASES = HERE.parents[1] / "build" / "campaign" / "cases"
+"""Where findings go, unless --cases names another folder."""
+
+
+def main() -> int:
+    """Run a campaign and return 1 if something was found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=0, help="the first of the seeds")
+    parser.add_argument("--only", default="", help="ops that models are drawn of, by commas")
+    parser.add_argument("--targets", default="tf2,tf1.15,tf1.13,tf1.4")
+    parser.add_argument("--rounds", type=int, default=10**9, help="rounds at the most, one a seed")
+    parser.add_argument("--cases", type=Path, default=CASES, help="the folder of the findings")
+    parser.add_argument("--write", action="store_true", help="write the figures into README.md")
+    options = parser.parse_args()
+    record = Record(options.cases)
+    only = tuple(filter(None, options.only.split(",")))
+    hunt = Hunt(record, targets=tuple(options.targets.split(",")), only=only)
+    end, seed = time.monotonic() + 60 * options.minutes, options.seed
+    while time.monotonic() < end and seed < options.seed + options.rounds:
+        hunt.round(seed, end)
+        seed += 1
+        print(record.line(seed), flush=True)
+    print(record.table())
+    if options.write:
+        record.write(HERE / "README.md", options.minutes)
+    return int(bool(record.found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

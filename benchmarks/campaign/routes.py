@@ -1,0 +1,173 @@
+"""The ways that a drawn model goes through the product, and what becomes of it on each.
+
+Each route yields (who, verdict, reason): the verdict is right, refused, wrong, or failed (anything
+else than a refusal stopped it).
+"""
+
+import contextlib
+import functools
+import io
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import onnx
+from referees import Expected, Referees
+from values import SIZES
+from workers import Ended, Failed, Worker
+
+from nbhelpers import convert, onnxgraph
+from nbhelpers.errors import Refusal, first_line
+
+RIGHT, REFUSED, WRONG, FAILED = "right", "refused", "wrong", "failed"
+
+Outcome = tuple[str, str, str]
+
+RUNTIMES = {
+    "tf2": ("tf2, oneDNN off", "tf2, oneDNN on"),
+    "tf1.15": ("tf1.15", "tf2, oneDNN off"),
+    "tf1.13": ("tf1.13", "tf1.15"),
+    "tf1.4": ("tf1.4", "tf1.13", "tf1.15", "tf2, oneDNN off"),
+}
+"""Where the artefact of each target is run: what it promises is the target and what came later."""
+
+
+class Routes:
+    """The product's ways, with the processes that they need."""
+
+    def __init__(self, referees: Referees, *, targets: tuple[str, ...]) -> None:
+        """Start nothing yet; `targets` are those that models are converted for."""
+        self.referees, self.targets = referees, targets
+        self.workers = {
+            "tf2, oneDNN off": Worker("tf", "worker_tf.py", {"TF_ENABLE_ONEDNN_OPTS": "0"}),
+            "tf2, oneDNN on": Worker("tf", "worker_tf.py", {"TF_ENABLE_ONEDNN_OPTS": "1"}),
+            **{name: Worker(name, "worker_tf.py") for name in ("tf1.15", "tf1.13", "tf1.4")},
+        }
+        self.torch = Worker("th", "worker_torch.py")
+
+    def all(
+        self, model: onnx.ModelProto, runs: list[dict], expected: Expected, *, only: str = ""
+    ) -> Iterator[Outcome]:
+        """Yield what becomes of a model on every route, or on one of them alone."""
+        ways = {f"onnx2tf {target}": self._converted for target in self.targets}
+        ways |= dict.fromkeys(edits(model), self._edited)
+        ways |= {"tf2onnx": self._back, "import_onnx": self._to_torch}
+        for name, way in ways.items():
+            if name == (only or name):
+                yield from way(name, model, runs, expected)
+
+    def _converted(self, name, model, runs, expected) -> Iterator[Outcome]:
+        """Convert for a target, and run the graph wherever it must run."""
+        target = name.split()[1]
+        made, outcome = attempt(name, converted, model, target)
+        if made is None:
+            yield outcome
+            return
+        for runtime in RUNTIMES[target]:
+            run = functools.partial(self._on, runtime, made, runs)
+            yield judged(f"{name} on {runtime}", run, runs, expected)
+
+    def _on(self, runtime, made, runs) -> list[dict]:
+        fed = [{made.inputs[name]: array for name, array in run.items()} for run in runs]
+        files = {"graph.pb": made.graph_def.SerializeToString()}
+        request = {"fetch": list(made.outputs.values())}
+        outputs = self.workers[runtime].ask(files, request, fed)
+        names = {tensor: name for name, tensor in made.outputs.items()}
+        return [{names[tensor]: array for tensor, array in run.items()} for run in outputs]
+
+    def _back(self, name, model, runs, expected) -> Iterator[Outcome]:
+        """Convert for TensorFlow 2, and turn that graph into ONNX again."""
+        made, _ = attempt(name, converted, model, "tf2")
+        if made is not None:
+            yield from self._edited(name, made, runs, expected)
+
+    def _edited(self, name, model, runs, expected) -> Iterator[Outcome]:
+        """Let a verb write the model anew, and run the result in onnxruntime."""
+        verb = back_to_onnx if name == "tf2onnx" else edits(model)[name]
+        result, outcome = attempt(name, verb, model)
+        if result is None:
+            yield outcome
+            return
+        run = functools.partial(self.referees.run, result, runs, by="onnxruntime")
+        yield judged(name, run, runs, expected)
+
+    def _to_torch(self, name, model, runs, expected) -> Iterator[Outcome]:
+        """Import the model into PyTorch."""
+        files = {"model.onnx": model.SerializeToString()}
+        yield judged(name, functools.partial(self.torch.ask, files, {}, runs), runs, expected)
+
+
+def converted(model: onnx.ModelProto, target: str) -> convert.Conversion:
+    """Convert a model without the product's own comparison, so that ours sees what it would."""
+    return convert.onnx2tf(model, None, target=target, verify=False)
+
+
+def back_to_onnx(made: convert.Conversion) -> onnx.ModelProto:
+    """Turn a TensorFlow graph into ONNX, as written."""
+    return convert.tf2onnx(made, None, opset=17, verify=False).model
+
+
+def edits(model: onnx.ModelProto) -> dict[str, Callable[[onnx.ModelProto], onnx.ModelProto]]:
+    """Return the verbs that can edit a model: name → what gives the new one."""
+    verbs: dict[str, Callable] = {"simplify": lambda model: onnxgraph.simplify(model).model}
+    if older := [opset for opset in (9, 11, 13, 15, 17) if opset < onnxgraph.opset(model)]:
+        lowest = older[len(older) // 2]
+        verbs["lower_opset"] = lambda model: onnxgraph.lower_opset(model, lowest).model
+    for symbol, name in (("batch", "make_batch_dynamic"), ("time", "free_dims")):
+        if _axes(model, symbol):
+            verbs[name] = functools.partial(freed, symbol=symbol, verb=name)
+    return verbs
+
+
+def _axes(model: onnx.ModelProto, symbol: str) -> dict[str, dict[int, str]]:
+    """Return input name → axis → symbol for the inputs that hold it."""
+    found = {}
+    for spec in onnxgraph.inputs(model):
+        axes = {axis: symbol for axis, dim in enumerate(spec.shape) if dim == symbol}
+        if axes:
+            found[spec.name] = axes
+    return found
+
+
+def freed(model: onnx.ModelProto, symbol: str, verb: str) -> onnx.ModelProto:
+    """Fix every symbol of a model, and let a verb make one of them symbolic again."""
+    sizes = SIZES[1]
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    del fixed.graph.value_info[:]
+    for value in fixed.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    for value in fixed.graph.input:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param == symbol:
+                dim.dim_value = sizes[symbol]
+    fixed = onnxgraph.infer_shapes(fixed)
+    if verb == "make_batch_dynamic":
+        return onnxgraph.make_batch_dynamic(fixed).model
+    return onnxgraph.free_dims(fixed, _axes(model, symbol)).model
+
+
+def attempt(name: str, work, *arguments) -> tuple[object | None, Outcome]:
+    """Return what the work returned, or None and what stopped it."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            return work(*arguments), (name, RIGHT, "")
+    except Refusal as error:
+        return None, (name, REFUSED, first_line(error)[:300])
+    except Exception as error:
+        return None, (name, FAILED, f"{type(error).__name__}: {first_line(error)[:300]}")
+
+
+def judged(name: str, work, runs: list[dict], expected: Expected) -> Outcome:
+    """Run a result and compare it with what is expected."""
+    try:
+        outputs = work()
+    except (Failed, Ended) as error:
+        said = str(error)
+        if said.startswith("refused "):
+            return name, REFUSED, said.removeprefix("refused ")
+        return name, FAILED, said
+    for number in range(len(runs)):
+        seen = {key: np.asarray(value) for key, value in outputs[number].items()}
+        if why := expected.difference(number, seen):
+            return name, WRONG, why
+    return name, RIGHT, ""

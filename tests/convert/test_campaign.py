@@ -1,0 +1,49 @@
+"""The campaign finds a planted fault, shrinks it and writes it down; it is silent about the rest."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PLANTED = """
+import runpy, sys
+from nbhelpers import convert
+right = convert.onnx2tf
+
+def wrong(model, *given, **named):
+    for node in model.graph.node:
+        node.op_type = {"Floor": "Ceil"}.get(node.op_type, node.op_type)
+    return right(model, *given, **named)
+
+convert.onnx2tf = wrong
+sys.argv[0] = "benchmarks/campaign"
+runpy.run_path("benchmarks/campaign", run_name="__main__")
+"""
+
+
+def campaign(*arguments, code=()):
+    command = [sys.executable, *(code or ["benchmarks/campaign"]), *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+
+
+def test_a_planted_fault_is_found_shrunk_and_written(tmp_path):
+    options = ("--only", "Floor,Add,Transpose", "--targets", "tf2", "--rounds", 1)
+    done = campaign(*options, "--cases", tmp_path, code=["-c", PLANTED])
+    assert done.returncode == 1, done.stderr
+    assert "FOUND onnx2tf tf2 on tf2, oneDNN off: wrong: Floor: floor_0_0" in done.stdout
+    (written,) = (tmp_path / "onnx2tf_tf2_on_tf2_onednn_off").iterdir()
+    model = onnx.load(written / "model.onnx")
+    assert [node.op_type for node in model.graph.node] == ["Floor"]
+    assert len(list(written.glob("in*.npz"))) == 3
+    assert (written / "seen.txt").read_text().startswith("onnx2tf tf2 on tf2, oneDNN off: wrong")
+
+
+def test_what_is_right_brings_nothing(tmp_path):
+    ops = "Relu,Add,Transpose,Reshape,Concat,Slice,Where,Greater,If,Round,OneHot,Gather"
+    done = campaign("--only", ops, "--targets", "tf2", "--rounds", 1, "--cases", tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "40 models, 0 kinds" in done.stdout
+    assert not list(tmp_path.iterdir())
