@@ -34,13 +34,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first of the seeds")
     parser.add_argument("--only", default="", help="ops that models are drawn of, by commas")
     parser.add_argument("--targets", default="tf2,tf1.15,tf1.13,tf1.4")
+    parser.add_argument("--models", type=int, default=40, help="models of a round")
     parser.add_argument("--rounds", type=int, default=10**9, help="rounds at the most, one a seed")
     parser.add_argument("--cases", type=Path, default=CASES, help="the folder of the findings")
     parser.add_argument("--write", action="store_true", help="write the figures into README.md")
     options = parser.parse_args()
     record = Record(options.cases)
     only = tuple(filter(None, options.only.split(",")))
-    hunt = Hunt(record, targets=tuple(options.targets.split(",")), only=only)
+    hunt = Hunt(record, targets=tuple(options.targets.split(",")), only=only, models=options.models)
     end, seed = time.monotonic() + 60 * options.minutes, options.seed
     while time.monotonic() < end and seed < options.seed + options.rounds:
         hunt.round(seed, end)

@@ -12,9 +12,6 @@ from routes import FAILED, WRONG, Routes
 from sketch import Sketch
 from values import feeds
 
-MODELS = 40
-"""Models of a round."""
-
 SHRINKING = 60
 """Seconds that a failure may be shrunk for."""
 
@@ -25,9 +22,11 @@ SPECIAL = 0.15
 class Hunt:
     """Draws models and sends them through every route."""
 
-    def __init__(self, record: Record, *, targets: tuple[str, ...], only: tuple[str, ...]) -> None:
+    def __init__(
+        self, record: Record, *, targets: tuple[str, ...], only: tuple[str, ...], models: int
+    ) -> None:
         """Prepare the processes; they are started when they are first needed."""
-        self.record = record
+        self.record, self.models = record, models
         self.referees = Referees()
         self.routes = Routes(self.referees, targets=targets)
         self.only = only
@@ -39,7 +38,7 @@ class Hunt:
 
         @seeded(seed)
         @settings(
-            max_examples=MODELS,
+            max_examples=self.models,
             deadline=None,
             database=None,
             phases=(Phase.generate, Phase.shrink),

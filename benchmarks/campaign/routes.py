@@ -133,10 +133,7 @@ def freed(model: onnx.ModelProto, symbol: str, verb: str) -> onnx.ModelProto:
     sizes = SIZES[1]
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
-    del fixed.graph.value_info[:]
-    for value in fixed.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    for value in fixed.graph.input:
+    for value in (*fixed.graph.input, *fixed.graph.output):
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param == symbol:
                 dim.dim_value = sizes[symbol]

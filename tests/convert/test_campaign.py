@@ -1,4 +1,4 @@
-"""The campaign finds a planted fault, shrinks it and writes it down; it is silent about the rest."""
+"""The campaign finds a planted fault, shrinks it and writes it down; else it is silent."""
 
 import subprocess
 import sys
@@ -9,14 +9,16 @@ import onnx
 ROOT = Path(__file__).resolve().parents[2]
 
 PLANTED = """
-import runpy, sys
+import onnx, runpy, sys
 from nbhelpers import convert
 right = convert.onnx2tf
 
 def wrong(model, *given, **named):
-    for node in model.graph.node:
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    for node in changed.graph.node:
         node.op_type = {"Floor": "Ceil"}.get(node.op_type, node.op_type)
-    return right(model, *given, **named)
+    return right(changed, *given, **named)
 
 convert.onnx2tf = wrong
 sys.argv[0] = "benchmarks/campaign"
@@ -43,7 +45,9 @@ def test_a_planted_fault_is_found_shrunk_and_written(tmp_path):
 
 def test_what_is_right_brings_nothing(tmp_path):
     ops = "Relu,Add,Transpose,Reshape,Concat,Slice,Where,Greater,If,Round,OneHot,Gather"
-    done = campaign("--only", ops, "--targets", "tf2", "--rounds", 1, "--cases", tmp_path)
+    done = campaign(
+        "--only", ops, "--targets", "tf2", "--models", 12, "--rounds", 1, "--cases", tmp_path
+    )
     assert done.returncode == 0, done.stdout
-    assert "40 models, 0 kinds" in done.stdout
+    assert "12 models, 0 kinds" in done.stdout
     assert not list(tmp_path.iterdir())
