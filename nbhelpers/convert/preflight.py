@@ -116,9 +116,9 @@ def _unwritable(built: Built, model: onnx.ModelProto, target: str) -> list[Obsta
     outputs = {tensor.partition(":")[0] for tensor in built.outputs.values()}
     found: dict[str, Obstacle] = {}
     for tensorflow_node, problem in problems.items():
-        name = origin(tensorflow_node, built.origins)
-        if name in outputs:
+        if tensorflow_node in outputs:
             continue  # the node that makes it is there as well
+        name = origin(tensorflow_node, built.origins)
         op = nodes[name].op_type if name in nodes else "input"
         since = next((each for each in newer if tensorflow_node not in left[each]), "")
         help_ = f"convert for {since} or newer" if since else "change the node before"

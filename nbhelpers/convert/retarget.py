@@ -5,11 +5,13 @@ if it has its default (which is then the old behaviour); an op that it does not 
 into older ones that compute the same (`rules`); what is left is refused, every node of it at once.
 """
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from nbhelpers.convert import optables
+from nbhelpers.convert.building.onnx_names import renamed
 from nbhelpers.convert.graphs.frozen import (
     FrozenGraph,
     computed_from_constants,
@@ -125,6 +127,7 @@ Written: TypeAlias = "tuple[NodeDef, list[NodeDef], list[tuple[str, str]], str |
 def _each(graph: FrozenGraph, table: OpTable) -> Iterator[Written]:
     shapes = Shapes(graph)
     looping = in_loops(graph.hollow)
+    taken = {node.name for node in graph.hollow.node}
     for node in graph.hollow.node:
         if node.name in graph.weights:
             yield node, [node], [], _problem(_constant_like(node), table)
@@ -133,6 +136,7 @@ def _each(graph: FrozenGraph, table: OpTable) -> Iterator[Written]:
         if full.op == "Const" and table.target != "tf2":
             _spell_out(full)
         replacement, notes = _fit(full, table, shapes)
+        _keep_apart(replacement, node.name, taken)
         if node.name in looping:
             _bind(replacement, node)
         problem = next(filter(None, (_problem(new, table) for new in replacement)), None)
@@ -198,6 +202,26 @@ def _spell_out(node: "NodeDef") -> None:
         tensor.tensor_shape.CopyFrom(shape)
     elif value.size:
         tensor.CopyFrom(tensor_util.make_tensor_proto(value, dtype=tensor.dtype))
+
+
+def _keep_apart(nodes: list["NodeDef"], name: str, taken: set[str]) -> None:
+    """Number the nodes that a rule adds below `name` where the graph has such a name already."""
+    new_names = {}
+    for node in nodes:
+        if node.name == name:
+            continue
+        free = next(each for each in _numbered(node.name) if each not in taken)
+        taken.add(free)
+        if free != node.name:
+            new_names[node.name] = free
+            node.name = free
+    for node in nodes if new_names else []:
+        node.input[:] = [renamed(source, new_names) for source in node.input]
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}_{number}" for number in itertools.count(1))
 
 
 def _bind(nodes: list["NodeDef"], replaced: "NodeDef") -> None:

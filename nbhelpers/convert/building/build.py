@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.building.naming import Names
+from nbhelpers.convert.building.naming import Names, legal
 from nbhelpers.convert.building.obstacles import Obstacle, Refused
 from nbhelpers.convert.building.onnx_names import names_after_onnx, rename, renamed
 from nbhelpers.convert.graphs.frozen import LARGE, FrozenGraph
@@ -89,7 +89,6 @@ def attempt(model: onnx.ModelProto) -> Built:
     from nbhelpers.convert import handlers
 
     builder = _Builder(model)
-    names = builder.names
     graph = tf.Graph()
     weights: dict[str, np.ndarray] = {}
     with contextlib.ExitStack() as stack:
@@ -98,14 +97,14 @@ def attempt(model: onnx.ModelProto) -> Built:
         stack.enter_context(compat.nchw_convolutions())
         stack.enter_context(compat.old_control_flow())
         stack.enter_context(compat.weights_apart(weights, least=LARGE))
-        tensors = handlers.Tensors(_weights(model.graph), names, subgraph=builder.subgraph)
+        tensors = handlers.Tensors(_weights(model.graph), builder.named, subgraph=builder.subgraph)
         inputs = {}
         for value in model.graph.input:
             if not _is_tensor(value):
                 builder.obstacles.append(builder.no_tensor("input", value))
                 tensors.lost.add(value.name)
             elif value.name not in tensors.weights:
-                tensors[value.name] = inputs[value.name] = _placeholder(tf, value, names)
+                tensors[value.name] = inputs[value.name] = _placeholder(tf, value)
         builder.run(model.graph, tensors)
         outputs = {}
         for value in model.graph.output:
@@ -115,16 +114,21 @@ def attempt(model: onnx.ModelProto) -> Built:
                 builder.obstacles.append(builder.no_tensor("output", value))
                 continue
             # An Identity of its own gives the output ONNX's name, whatever the optimiser folds.
-            outputs[value.name] = tf.identity(tensors[value.name], name=names.legal(value.name))
-    new_names = names_after_onnx(graph, builder.made, names)
+            outputs[value.name] = tf.identity(tensors[value.name], name=legal(value.name))
+    ends = [(tensor.op.name, name) for each in (inputs, outputs) for name, tensor in each.items()]
     graph_def = graph.as_graph_def()
+    new_names = names_after_onnx([node.name for node in graph_def.node], ends, builder.named)
     rename(graph_def, new_names)
     made = {name: renamed(tensor, new_names) for name, tensor in builder.made.items()}
+    taken, given = (
+        {name: renamed(tensor.name, new_names) for name, tensor in each.items()}
+        for each in (inputs, outputs)
+    )
     return Built(
         FrozenGraph(graph_def, {new_names.get(n, n): weights[n] for n in weights}),
-        {name: tensor.name for name, tensor in inputs.items()},
-        {name: tensor.name for name, tensor in outputs.items()},
-        {**made, **{name: tensor.name for name, tensor in (inputs | outputs).items()}},
+        taken,
+        given,
+        {**made, **taken, **given},
         builder.scopes
         | {tensor.partition(":")[0]: builder.makers[name] for name, tensor in made.items()},
         tuple(builder.obstacles),
@@ -142,7 +146,8 @@ class _Builder:
         opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
         self.table: HandlerTable = get_all_backend_handlers(opsets)
         self.opsets, self.opset = opsets, opsets.get("", 1)
-        self.names = Names()
+        self.scope_names = Names()
+        self.named: dict[str, str] = {}
         self.made: dict[str, str] = {}
         self.makers: dict[str, str] = {}
         self.scopes: dict[str, str] = {}
@@ -158,7 +163,7 @@ class _Builder:
 
         for node in graph.node:
             called = label(node)
-            scope = self.names.legal(called)
+            scope = self.scope_names.legal(called)
             handler = self.handler(node)
             try:
                 if handler is None:
@@ -175,6 +180,7 @@ class _Builder:
                     tensors[name] = tensor
                     if outside and isinstance(tensor, tf.Tensor):
                         self.made[name] = tensor.name
+                        self.named.setdefault(tensor.op.name, name)
                         self.makers[name] = called
             if outside:
                 self.scopes[scope] = called
@@ -265,12 +271,12 @@ def _has_no_rank(tensors: "Tensors", name: str) -> bool:
     return getattr(shape, "rank", 0) is None
 
 
-def _placeholder(tf: ModuleType, value: onnx.ValueInfoProto, names: Names) -> Any:
+def _placeholder(tf: ModuleType, value: onnx.ValueInfoProto) -> Any:
     kind = value.type.tensor_type
     dims = [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
     shape = dims if kind.HasField("shape") else None
-    return tf.compat.v1.placeholder(dtype, shape, name=names.legal(value.name))
+    return tf.compat.v1.placeholder(dtype, shape, name=legal(value.name))
 
 
 def _is_tensor(value: onnx.ValueInfoProto) -> bool:

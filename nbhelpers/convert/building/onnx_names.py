@@ -1,7 +1,7 @@
 """Name the nodes of a GraphDef after the ONNX tensors that they make."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from nbhelpers.convert.building.naming import Names
 
@@ -9,21 +9,34 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
 
-def names_after_onnx(graph: Any, made: Mapping[str, str], names: Names) -> dict[str, str]:
-    """Return new names for TensorFlow nodes: of the ONNX tensor that each makes, if just one.
+def names_after_onnx(
+    nodes: Iterable[str], ends: Sequence[tuple[str, str]], inner: Mapping[str, str]
+) -> dict[str, str]:
+    """Return node → new name, for each node whose name changes.
 
-    So `/layer1/relu/Relu_output_0` is found under that name (made legal) in every later graph.
+    The model's inputs and outputs choose first, so that they keep ONNX's names wherever these are
+    legal; then the tensors in between, and last the nodes that ONNX does not know. So
+    `/layer1/relu/Relu_output_0` is found under that name (made legal) in every later graph.
+
+    Args:
+        nodes: the nodes of the graph.
+        ends: (node, ONNX name) of the inputs and outputs.
+        inner: node → ONNX name, of other tensors.
     """
-    existing = {operation.name for operation in graph.get_operations()}
-    owners: dict[str, str] = {}
-    for onnx_name, tensor in made.items():
-        owners.setdefault(tensor.partition(":")[0], onnx_name)
-    kept = names.taken.keys() & existing  # placeholders, weights, outputs
-    return {
-        node: names.legal(onnx_name)
-        for node, onnx_name in owners.items()
-        if node in existing and node not in kept
+    names = Names()
+    exact = [names.exact(name) for _, name in ends]
+    given = {
+        node: kept or names.legal(name, longest=None)
+        for (node, name), kept in zip(ends, exact, strict=True)
     }
+    shown = {name for _, name in ends}  # what makes an output has a name of its own
+    for node, name in inner.items():
+        if node not in given and name not in shown:
+            given[node] = names.legal(name)
+    for node in nodes:
+        if node not in given:
+            given[node] = names.legal(node, longest=None)
+    return {node: name for node, name in given.items() if node != name}
 
 
 def rename(graph_def: "GraphDef", new_names: Mapping[str, str]) -> None:

@@ -19,7 +19,7 @@ from tensorflow.python.client.pywrap_tf_session import (  # noqa: E402
     TF_TryEvaluateConstant_wrapper,
 )
 
-from nbhelpers.convert.building.naming import Names  # noqa: E402
+from nbhelpers.convert.building.naming import legal  # noqa: E402
 from nbhelpers.convert.building.obstacles import Obstacle, Refused, parted  # noqa: E402
 from nbhelpers.onnxgraph import external  # noqa: E402
 
@@ -41,19 +41,19 @@ class Tensors(dict):
     def __init__(
         self,
         weights: dict[str, np.ndarray | onnx.TensorProto],
-        names: Names,
+        named: dict[str, str],
         *,
         outer: "Tensors | None" = None,
         subgraph: "Callable[[onnx.GraphProto, Tensors, Sequence[tf.Tensor]], list] | None" = None,
     ) -> None:
-        """Start with the model's `weights`; constants are named by `names`.
+        """Start with the model's `weights`; `named` notes the node of each that becomes a constant.
 
         A subgraph (the branch of an If, say) sees the tensors of the graph around it, `outer`.
         """
         super().__init__()
         self.weights = weights
         self.lost: set[str] = set()
-        self._names = names
+        self._named = named
         self._outer = outer
         self._subgraph = subgraph
         self._graph = tf.compat.v1.get_default_graph()
@@ -80,8 +80,9 @@ class Tensors(dict):
         graph = self._graph
         with graph.as_default(), graph.control_dependencies(None), graph.name_scope(None):
             graph._set_control_flow_context(self._context)
-            self[name] = tf.constant(value, name=self._names.legal(name))
-        return self[name]
+            self[name] = made = tf.constant(value, name=legal(name))
+        self._named[made.op.name] = name
+        return made
 
     def get(self, name: str, default: object = None) -> object:
         """Return the tensor, as `dict.get` does (which would not see the weights)."""
@@ -106,7 +107,7 @@ class Tensors(dict):
 
     def inner(self, weights: dict[str, np.ndarray | onnx.TensorProto]) -> "Tensors":
         """Return an empty store for a subgraph, which sees this one."""
-        return Tensors(weights, self._names, outer=self, subgraph=self._subgraph)
+        return Tensors(weights, self._named, outer=self, subgraph=self._subgraph)
 
 
 @dataclass(frozen=True)

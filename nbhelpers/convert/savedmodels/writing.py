@@ -166,6 +166,22 @@ def _check_callable(name: str, signature: Signature) -> None:
                 "Python function of it, and Python allows none of that name. Choose another: "
                 f"inputs={{{key + '_'!r}: {tensor!r}}}."
             )
+    arguments: dict[str, str] = {}
+    for key in signature.inputs:
+        argument = _argument(key)
+        if argument in arguments:
+            raise GraphError(
+                f"The signature {name!r} has the inputs {arguments[argument]!r} and {key!r}: "
+                f"TensorFlow 2 makes the argument {argument!r} of both. Choose a name for one of "
+                "them that differs in its letters or digits."
+            )
+        arguments[argument] = key
+
+
+def _argument(key: str) -> str:
+    """Return the argument that TensorFlow 2 makes of an input, by its own rule."""
+    plain = "".join(each if each.isalnum() else "_" for each in key)
+    return plain if plain[:1].isalpha() else f"arg_{plain}"
 
 
 def _check_place(folder: Path) -> None:
