@@ -2,13 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.graphs.order import check_nodes
+from nbhelpers.convert.graphs.order import check_nodes, maker
 from nbhelpers.convert.graphs.writing import write_graph
 from nbhelpers.errors import GraphError, first_line, unknown_name
 from nbhelpers.spec import TensorSpec
@@ -16,6 +16,12 @@ from nbhelpers.spec import TensorSpec
 if TYPE_CHECKING:
     import tensorflow as tf
     from tensorflow.core.framework.graph_pb2 import GraphDef
+
+_ASSERTION = re.compile(r"(^|/)(assert_[a-z_]+|Assert|AssertGuard)(_\d+)?/")
+"""The scope of an assertion, as TensorFlow calls it."""
+
+_CONDITION = re.compile(r"/(switch_[tf]|pred_id)$")
+"""What TensorFlow 1 calls the condition inside a `tf.cond`."""
 
 
 def load_graph_def(path: str | Path) -> "GraphDef":
@@ -136,14 +142,17 @@ class GraphView:
         return tuple(t for t in self.tensors.values() if t.op.startswith("Placeholder"))
 
     def outputs(self) -> tuple[TensorInfo, ...]:
-        """Return the tensors that nothing consumes (constants and placeholders left out)."""
+        """Return the tensors that nothing consumes and that are results.
+
+        Constants and placeholders are none, nor is what assertions, summaries, conditions and
+        tables leave behind.
+        """
         consumed = {t.name.partition(":")[0] for t in self.tensors.values() if t.consumers}
+        guards = {maker(s) for node in self.graph_def.node for s in node.input if s[:1] == "^"}
         return tuple(
             t
             for t in self.tensors.values()
-            if t.name.partition(":")[0] not in consumed
-            and t.op not in ("Const", "NoOp")
-            and not t.op.startswith("Placeholder")
+            if t.name.partition(":")[0] not in consumed and not _left_behind(t, guards)
         )
 
     def find(
@@ -185,6 +194,20 @@ class GraphView:
                 f"  {kind:<6} {t.name}  {t.dtype}  {_shape(t.shape)}  {t.op}" for t in tensors
             ]
         return "\n".join(lines)
+
+
+def _left_behind(tensor: TensorInfo, guards: Container[str]) -> bool:
+    """Whether a tensor that nothing reads is no result; `guards` are nodes that others wait for."""
+    name, _, port = tensor.name.partition(":")
+    return (
+        tensor.op in ("Const", "LookupTableSize", "LookupTableSizeV2")
+        or tensor.op.startswith("Placeholder")
+        or bool(re.search(r"Summary(V2)?$", tensor.op))
+        or tensor.dtype in ("resource", "variant")
+        or (tensor.dtype == "bool" and (name in guards or bool(_CONDITION.search(name))))
+        or (tensor.op == "Merge" and (port == "1" or name in guards))
+        or bool(_ASSERTION.search(name))
+    )
 
 
 def _info(tensor: "tf.Tensor") -> TensorInfo:

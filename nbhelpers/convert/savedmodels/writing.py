@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.frozen import FrozenGraph, hollowed
 from nbhelpers.convert.graphs.graphdef import GraphView, TensorInfo, load_graph_def
-from nbhelpers.convert.savedmodels import variables
+from nbhelpers.convert.savedmodels import runnable, variables
 from nbhelpers.convert.savedmodels.reading import (
     SERVING_DEFAULT,
     SavedModel,
@@ -47,7 +47,7 @@ def build_saved_model(
         pb_path: the frozen graph, or a conversion (of a model that is too large for a file, say).
         export_dir: the folder to write; one that holds a SavedModel already is replaced as a whole.
         inputs: receiver's name → tensor ("images": "input:0"); all placeholders under their own
-            names if left out.
+            names if left out, without those that have a default.
         outputs: likewise for outputs; all tensors that nothing consumes if left out.
         signature: the name of this signature.
         tags: the tags of the graph; TensorFlow Serving asks for "serve". A text is one tag.
@@ -55,23 +55,25 @@ def build_saved_model(
 
     Raises:
         UnknownName: a tensor is not in the graph; the closest names are given.
-        GraphError: the folder is a file or holds something else, nothing is to go out, or
-            TensorFlow 2 could not call an input by its name.
+        GraphError: the folder is a file or holds something else, nothing is to go out, TensorFlow 2
+            could not call an input by its name, or the graph could not run (a variable without its
+            value, an iterator, an input that was left out).
     """
     graph = _graph(pb_path)
     view = GraphView(graph.hollow)
-    weights = {f"{name}:0" for name in graph.weights}
-    own = [tensor for tensor in view.inputs() if tensor.name not in weights]
-    inputs = {_plain(t.name): t.name for t in own} if inputs is None else inputs
+    inputs = _open_inputs(view, graph) if inputs is None else inputs
     outputs = {_plain(t.name): t.name for t in view.outputs()} if outputs is None else outputs
     signatures = {signature: Signature(inputs, outputs), **(more or {})}
     for name, each in signatures.items():
         if not each.outputs:
             raise GraphError(f"The signature {name!r} has no outputs; name at least one tensor.")
         _check_callable(name, each)
+        signature_def(view, each)  # a name that is not in the graph is told before what it needs
+    first = runnable.initialisers(graph.hollow, signatures, graph.weights)
     _check_place(Path(export_dir))
     with new_folder(Path(export_dir)) as folder:
         message = _message(graph, view, signatures, several(tags), folder)
+        runnable.run_first(message.meta_graphs[0], first)
         content = message.SerializeToString(deterministic=True)
         (folder / "saved_model.pb").write_bytes(content)
     return read_saved_model(export_dir, tags=tags)
@@ -86,6 +88,19 @@ def _graph(source: "str | Path | Conversion") -> FrozenGraph:
             f"only a SavedModel for tf2 may have here; convert for tf2 instead of {source.target}."
         )
     return source.graph
+
+
+def _open_inputs(view: GraphView, graph: FrozenGraph) -> dict[str, str]:
+    """Return what has to be fed, under its own name.
+
+    A default that is one value (is_training, keep_prob) is never fed; another one only where the
+    graph has no other input.
+    """
+    own = [t for t in view.inputs() if t.name.removesuffix(":0") not in graph.weights]
+    own = [t for t in own if t.dtype not in ("resource", "variant")]
+    plain = [t for t in own if t.op == "Placeholder"]
+    chosen = plain or [t for t in own if t.shape != () and t.dtype != "bool"]
+    return {_plain(t.name): t.name for t in chosen}
 
 
 def _message(

@@ -1,0 +1,214 @@
+"""What a graph needs besides its inputs before it can be called: tables that are filled once.
+
+A loader of SavedModels runs one node of the graph itself, in every TensorFlow and in TensorFlow
+Serving. Everything else that keeps a state from one call to the next (variables, iterators, queues)
+has none in a graph from a file, and is refused.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from nbhelpers.convert.graphs.order import maker
+from nbhelpers.convert.savedmodels.reading import Signature
+from nbhelpers.errors import GraphError
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+    from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
+
+_MAIN_OP = "saved_model_main_op"
+"""The collection in which every loader since TensorFlow 1.0 looks for what it has to run."""
+
+_VARIABLES = ("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable")
+_FILLING = ("InitializeTable", "LookupTableImport")
+_WITHIN_A_RUN = ("TensorArray", "Stack")
+_PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
+
+
+def initialisers(
+    graph_def: "GraphDef", signatures: Mapping[str, Signature], weights: Collection[str] = ()
+) -> list[str]:
+    """Return the nodes that fill the tables which the signatures need.
+
+    Args:
+        graph_def: a frozen graph.
+        signatures: what is to be called, by name.
+        weights: placeholders that stand for constants.
+
+    Raises:
+        GraphError: a signature leaves out an input that it needs, or needs what a file cannot hold;
+            the node is named, and what to do.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    found: dict[str, None] = {}
+    for name, signature in signatures.items():
+        given = {_full(tensor) for tensor in signature.inputs.values()}
+        for node in _reached(nodes, signature.outputs.values(), given):
+            if node.name not in weights:
+                _check_fed(node, nodes, name)
+                found |= dict.fromkeys(_filling(node, nodes, graph_def, signature))
+    return list(found)
+
+
+def run_first(meta_graph: "MetaGraphDef", names: Collection[str]) -> None:
+    """Let whoever loads the SavedModel run these nodes, once."""
+    if not names:
+        return
+    taken, name = {node.name for node in meta_graph.graph_def.node}, "initialise_tables"
+    while name in taken:
+        name += "_"
+    meta_graph.graph_def.node.add(name=name, op="NoOp", input=[f"^{each}" for each in names])
+    meta_graph.collection_def[_MAIN_OP].node_list.value.append(name)
+
+
+def _reached(
+    nodes: Mapping[str, "NodeDef"], ends: Collection[str], given: Collection[str] = ()
+) -> Iterator["NodeDef"]:
+    """Yield the nodes that compute the ends, up to the tensors that are given."""
+    waiting = [_full(tensor) for tensor in ends]
+    seen = set(given)
+    while waiting:
+        tensor = waiting.pop()
+        if tensor in seen:
+            continue
+        seen.add(tensor)
+        node = nodes.get(maker(tensor))
+        if node is None or node.name in seen:
+            continue
+        seen.add(node.name)
+        yield node
+        waiting += map(_full, node.input)
+
+
+def _check_fed(node: "NodeDef", nodes: Mapping[str, "NodeDef"], signature: str) -> None:
+    from tensorflow.core.framework import types_pb2
+
+    if node.op != "Placeholder":
+        return
+    if node.attr["dtype"].type in (types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT):
+        raise GraphError(
+            f"The outputs need {node.name!r}, a table or variable of the program that made the "
+            f"graph, which no client can feed. {_cut(node, nodes)}"
+        )
+    raise GraphError(
+        f"The signature {signature!r} leaves out {node.name!r}, which its outputs need; add it "
+        f"to its inputs: {{{node.name!r}: '{node.name}:0'}}."
+    )
+
+
+def _filling(
+    node: "NodeDef",
+    nodes: Mapping[str, "NodeDef"],
+    graph_def: "GraphDef",
+    signature: Signature,
+) -> list[str]:
+    """Return the nodes that fill a table; none for a node that keeps no state."""
+    for each in (node, *_called(node, graph_def)):
+        if each.op in _PYTHON:
+            raise GraphError(
+                f"The outputs need {node.name!r} ({each.op}), which runs Python of the process "
+                f"that made the graph. {_cut(node, nodes)}"
+            )
+        if each.op in _VARIABLES:
+            kept = [maker(tensor) for tensor in signature.outputs.values()]
+            raise GraphError(
+                f"The graph is not frozen: the outputs need the variable {each.name!r}, whose "
+                "value is not in the file. In the session that has the values, write "
+                "tf.compat.v1.graph_util.convert_variables_to_constants(session, "
+                f"session.graph_def, {kept}) to a file, and give that."
+            )
+        if not _keeps_state(each.op):
+            continue
+        if "HashTable" not in each.op:
+            raise GraphError(
+                f"The outputs need {node.name!r} ({each.op}), whose state is not in the file. "
+                f"{_cut(node, nodes)}"
+            )
+        return _table_filling(each, nodes, signature)
+    return []
+
+
+def _table_filling(
+    table: "NodeDef", nodes: Mapping[str, "NodeDef"], signature: Signature
+) -> list[str]:
+    """Return the nodes that fill a table from constants."""
+    filling = [
+        node
+        for node in nodes.values()
+        if node.op.startswith(_FILLING) and node.input and maker(node.input[0]) == table.name
+    ]
+    if not filling:
+        kept = [maker(tensor) for tensor in signature.outputs.values()]
+        raise GraphError(
+            f"The table {table.name!r} has no initializer in this graph, so nobody could fill it. "
+            "Freeze again and keep the initializer that tf.compat.v1.tables_initializer() made: "
+            "convert_variables_to_constants(session, session.graph_def, "
+            f"{[*kept, 'init_all_tables']})."
+        )
+    for node in filling:
+        if "TextFile" in node.op:
+            raise GraphError(
+                f"The table {table.name!r} is filled from a text file, which a frozen graph does "
+                "not hold. Make the table from a tensor of its lines and freeze again."
+            )
+        for needed in _reached(nodes, node.input):
+            if needed.name != table.name and (
+                needed.op in ("Placeholder", *_PYTHON) or _keeps_state(needed.op)
+            ):
+                raise GraphError(
+                    f"The table {table.name!r} is filled with what {needed.name!r} ({needed.op}) "
+                    "gives, which is not in the file. Make the table from constants and freeze "
+                    "again."
+                )
+    return [node.name for node in filling]
+
+
+def _keeps_state(op: str) -> bool:
+    """Whether an op makes something that outlives a call: TensorFlow's own description says so."""
+    from tensorflow.core.framework import types_pb2
+    from tensorflow.python.framework import op_def_registry
+
+    described = op_def_registry.get(op)
+    if described is None or not described.is_stateful or op.startswith(_WITHIN_A_RUN):
+        return False
+    return any(out.is_ref or out.type == types_pb2.DT_RESOURCE for out in described.output_arg)
+
+
+def _called(node: "NodeDef", graph_def: "GraphDef") -> Iterator["NodeDef"]:
+    """Yield the nodes of the functions that a node calls, and of those that they call."""
+    functions = {each.signature.name: each for each in graph_def.library.function}
+    waiting, seen = list(_functions(node, functions)), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for inner in functions[name].node_def:
+            yield inner
+            waiting += _functions(inner, functions)
+
+
+def _functions(node: "NodeDef", known: Collection[str]) -> Iterator[str]:
+    if node.op in known:
+        yield node.op
+    for value in node.attr.values():
+        names = [value.func.name, *(each.name for each in value.list.func)]
+        yield from (name for name in names if name in known)
+
+
+def _cut(node: "NodeDef", nodes: Mapping[str, "NodeDef"]) -> str:
+    """Return the advice to feed what a node gives, or what is read from a handle that it gives."""
+    handle = node.op == "Placeholder" or _keeps_state(node.op)
+    readers = [each.name for each in nodes.values() if node.name in map(maker, each.input)]
+    making = readers if handle and readers else [node.name]
+    read = sorted(
+        {_full(ref) for each in nodes.values() for ref in each.input if maker(ref) in making}
+    )
+    fed = [tensor for tensor in read if tensor[0] != "^"] or [f"{making[0]}:0"]
+    names = ["x"] if len(fed) == 1 else [f"x{place}" for place in range(len(fed))]
+    return f"Let the client give what it makes: inputs={dict(zip(names, fed, strict=True))}."
+
+
+def _full(tensor: str) -> str:
+    return tensor if ":" in tensor or tensor.startswith("^") else f"{tensor}:0"
