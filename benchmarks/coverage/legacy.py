@@ -1,7 +1,7 @@
 """Run frozen graphs on the TensorFlow that runs this script: `python legacy.py jobs.json`.
 
 Each job is a folder with frozen.pb, in<N>.npz, in<N>.json and fetch.json; the outputs are put
-beside them. Runs on Python 3.6 and TensorFlow 1.4.
+beside them. Runs on Python 3.6 and TensorFlow 1.4, and on later ones, in default sessions.
 """
 
 import glob
@@ -15,6 +15,8 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import numpy as np
 import tensorflow as tf
 
+tf1 = getattr(getattr(tf, "compat", None), "v1", tf)
+
 
 def typed(array):
     """Return an array as TensorFlow takes it: numpy's files hold bfloat16 as two bytes each."""
@@ -25,15 +27,15 @@ def typed(array):
 
 def run(home):
     """Run one job and return what went wrong, or an empty text."""
-    graph_def = tf.GraphDef()
+    graph_def = tf1.GraphDef()
     with open(os.path.join(home, "frozen.pb"), "rb") as file:
         graph_def.ParseFromString(file.read())
     with open(os.path.join(home, "fetch.json")) as file:
         fetch = json.load(file)
     try:
         with tf.Graph().as_default():
-            tf.import_graph_def(graph_def, name="")
-            with tf.Session() as session:
+            tf1.import_graph_def(graph_def, name="")
+            with tf1.Session() as session:
                 for number in range(len(glob.glob(os.path.join(home, "in*.npz")))):
                     with open(os.path.join(home, "in%d.json" % number)) as file:
                         names = json.load(file)

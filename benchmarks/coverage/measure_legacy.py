@@ -1,7 +1,8 @@
-"""Run conversions on a legacy runtime, many in one process, whatever crashes."""
+"""Run conversions on a real runtime, many in one process, whatever crashes."""
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import ml_dtypes
@@ -14,17 +15,20 @@ from nbhelpers.convert.proving import runtimes
 WORKER = Path(__file__).resolve().with_name("legacy.py")
 
 
-def run(target, jobs, folder):
-    """Return for each (conversion, [inputs]) a list of outputs by ONNX name, or what went wrong."""
+def run(target, jobs, folder, **settings):
+    """Return for each (conversion, [inputs]) a list of outputs by ONNX name, or what went wrong.
+
+    `target` is a legacy runtime, or "tf2"; `settings` are added to its environment variables.
+    """
     homes = [folder / str(index) for index in range(len(jobs))]
     for home, (conversion, runs) in zip(homes, jobs):
         write(home, conversion, runs)
-    run_all(target, homes, folder / "jobs.json")
+    run_all(target, homes, folder / "jobs.json", settings)
     return [read(home, *job) for home, job in zip(homes, jobs)]
 
 
 def write(home, conversion, runs):
-    home.mkdir()
+    home.mkdir(parents=True)
     convert.save_graph_def(conversion.graph_def, home / "frozen.pb")
     (home / "fetch.json").write_text(json.dumps(list(conversion.outputs.values())))
     for number, inputs in enumerate(runs):
@@ -33,15 +37,15 @@ def write(home, conversion, runs):
         (home / f"in{number}.json").write_text(json.dumps(list(fed)))
 
 
-def run_all(target, homes, list_of_jobs):
+def run_all(target, homes, list_of_jobs, settings):
     """Run the worker until every job is done; one in which it dies is marked so and left out."""
-    python = environment_python(target)
+    python = sys.executable if target == "tf2" else environment_python(target)
     todo = list(homes)
     while todo:
         list_of_jobs.write_text(json.dumps([str(home) for home in todo]))
         subprocess.run(
             [python, str(WORKER), str(list_of_jobs)],
-            env=runtimes.clean_environment(),
+            env={**runtimes.clean_environment(), **settings},
             capture_output=True,
         )
         todo = [home for home in todo if not (home / "done.json").exists()]

@@ -166,6 +166,7 @@ def _fit(
                 why = f"{table.target} knows it, but not for every shape, or not from a file"
             notes.append((f"→ {words}", why))
     for new in nodes:
+        _drop_private(new)
         dropped = _drop_new_defaults(new, table)
         if dropped and table.target != "tf2":
             reason = (
@@ -275,15 +276,19 @@ def _problem(node: "NodeDef", table: OpTable) -> str | None:
 
 
 def _with_defaults(node: "NodeDef") -> "NodeDef":
-    """Return a copy with every attribute written out and private ones removed."""
+    """Return a copy with every attribute written out."""
     copy = type(node)()
     copy.CopyFrom(node)
-    for name in [name for name in copy.attr if name.startswith("_")]:
-        del copy.attr[name]
     for name, value in _defaults(node.op).items():
         if name not in copy.attr:
             copy.attr[name].CopyFrom(value)
     return copy
+
+
+def _drop_private(node: "NodeDef") -> None:
+    """Remove the attributes that are for this process alone."""
+    for name in [name for name in node.attr if name.startswith("_")]:
+        del node.attr[name]
 
 
 def _defaults(op: str) -> dict[str, "AttrValue"]:

@@ -177,12 +177,13 @@ def prelu(node: Node, data: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
     if node.since < 7 and slope.shape.rank == 1 and slope.shape[0] != 1:
         slope = tf.reshape(slope, [-1] + [1] * (data.shape.rank - 2))
     known = constant(slope)
-    if known is not None and not np.isfinite(known.astype(np.float64)).all():
-        return choose(data < scalar(0, data.dtype), data * slope, data)
+    finite = known is not None and np.isfinite(known.astype(np.float64)).all()
 
     def compute(values: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-        below = tf.minimum(values, scalar(0, values.dtype))
-        return tf.nn.relu(values) + factor * below
+        zero = scalar(0, values.dtype)
+        if not finite:  # an infinite slope times zero would be NaN
+            return choose(values < zero, values * factor, values)
+        return tf.nn.relu(values) + factor * tf.minimum(values, zero)
 
     return widened(compute, WIDE | {tf.bfloat16}, data, spread(slope, data))
 

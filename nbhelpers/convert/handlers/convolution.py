@@ -8,6 +8,7 @@ import tensorflow as tf
 from nbhelpers.convert.handlers.registry import Node, Value, constant, refusal, register
 from nbhelpers.convert.handlers.sizes import sizes_of
 from nbhelpers.convert.handlers.windows import Window, pad, undilated, windows
+from nbhelpers.convert.rules.rewriting import GROUPS
 
 
 @register("Conv", as_arrays=[1])
@@ -118,11 +119,20 @@ def _convolve(
         "data_format": "NCHW" if rank == 2 else "NCDHW",
     }
     if group == 1 or rank == 2:  # a filter that takes fewer channels than there are means groups
-        return convolve(data, filters, **options)
+        return _noted(convolve(data, filters, **options), group)
     parts = zip(tf.split(data, group, axis=1), tf.split(filters, group, axis=-1), strict=True)
-    return tf.concat(
-        [convolve(part, part_filters, **options) for part, part_filters in parts], axis=1
-    )
+    results = [_noted(convolve(part, part_filters, **options), 1) for part, part_filters in parts]
+    return tf.concat(results, axis=1)
+
+
+def _noted(result: tf.Tensor, group: int) -> tf.Tensor:
+    """Note the groups of a convolution in its node.
+
+    TensorFlow counts them by the channels of the data, which it cannot always infer; ONNX's weights
+    have them always.
+    """
+    result.op._set_attr(GROUPS, tf.compat.v1.AttrValue(i=group))
+    return result
 
 
 def _depthwise(

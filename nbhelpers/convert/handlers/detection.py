@@ -1,5 +1,6 @@
 """NonMaxSuppression."""
 
+import numpy as np
 import tensorflow as tf
 
 from nbhelpers.convert.handlers.loops import while_true
@@ -16,7 +17,10 @@ def non_max_suppression(
     overlap: tf.Tensor | None = None,
     lowest: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Return (batch, class, box) of the boxes kept, one class of one image after the other."""
+    """Return (batch, class, box) of the boxes kept, one class of one image after the other.
+
+    Boxes without a finite area overlap nothing; a score that is not a number is the lowest.
+    """
     if largest is None:
         return tf.zeros([0, 3], tf.int64)
     most = tf.cast(tf.clip_by_value(tf.reshape(largest, []), 0, tf.int32.max), tf.int32)
@@ -26,7 +30,7 @@ def non_max_suppression(
     batches, classes = (as_tensor(size_of(scores, axis)) for axis in (0, 1))
 
     def keep(batch: tf.Tensor | int, kind: tf.Tensor | int) -> tf.Tensor:
-        each = scores[batch, kind]
+        each = _without_nan(scores[batch, kind])
         count = tf.size(each)
         if lowest is not None:
             above = tf.greater(each, tf.reshape(lowest, []))
@@ -60,7 +64,15 @@ def non_max_suppression(
 
 
 def _corners(boxes: tf.Tensor) -> tf.Tensor:
-    """Turn (x centre, y centre, width, height) into (y, x) of two corners."""
+    """Turn (x centre, y centre, width, height) into (y, x) of two corners.
+
+    A box with a negative width or height overlaps nothing: it becomes one without an area.
+    """
     x, y, width, height = tf.unstack(boxes, num=4, axis=-1)
-    half_width, half_height = width / 2, height / 2
+    half_width, half_height = (tf.maximum(side, 0) / 2 for side in (width, height))
     return tf.stack([y - half_height, x - half_width, y + half_height, x + half_width], axis=-1)
+
+
+def _without_nan(scores: tf.Tensor) -> tf.Tensor:
+    """Return the scores with −inf for each that is not a number, which may be sorted high."""
+    return tf.compat.v1.where(tf.math.is_nan(scores), tf.fill(tf.shape(scores), -np.inf), scores)

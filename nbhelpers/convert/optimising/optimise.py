@@ -13,6 +13,7 @@ from nbhelpers.convert.graphs.order import in_order, maker
 from nbhelpers.convert.optimising import grappler
 from nbhelpers.convert.optimising.barriers import with_barriers
 from nbhelpers.convert.optimising.layouts import lift_anchors
+from nbhelpers.convert.rules.rewriting import GROUPS
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -66,7 +67,7 @@ def optimise(graph: "FrozenGraph | GraphDef", outputs: Iterable[str]) -> FrozenG
         node.device = ""
         if node.op == _STAND_IN:
             node.op = "Placeholder"
-        for private in [name for name in node.attr if name.startswith("_")]:
+        for private in [name for name in node.attr if name.startswith("_") and name != GROUPS]:
             del node.attr[private]
     result = hollowed(in_order(optimised))
     left = {node.name for node in result.hollow.node}

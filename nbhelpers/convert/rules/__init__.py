@@ -4,7 +4,24 @@ A rule takes a node (every attribute written out) and the graph's static shapes,
 nodes that replace it, the last one under the same name; or None where it is not exact for this one.
 """
 
-from nbhelpers.convert.rules import elementwise, indexing, layers, spatial
+from nbhelpers.convert.rules import (
+    detection,
+    elementwise,
+    indexing,
+    layers,
+    spatial,
+    special_values,
+)
 from nbhelpers.convert.rules.rewriting import RULES, UNTIL, Shapes
 
-__all__ = ["RULES", "UNTIL", "Shapes", "elementwise", "indexing", "layers", "spatial"]
+__all__ = [
+    "RULES",
+    "UNTIL",
+    "Shapes",
+    "detection",
+    "elementwise",
+    "indexing",
+    "layers",
+    "spatial",
+    "special_values",
+]

@@ -142,29 +142,6 @@ def padding(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
     return [*write.nodes, narrow]
 
 
-@rule("NonMaxSuppressionV2", until="tf1.15")
-def non_max_suppression_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """The same with the next larger threshold: 1.15 drops a box whose overlap equals it, too."""
-    threshold = shapes.constant(node.input[3])
-    write = Writer(node)
-    if threshold is not None:
-        limit = write.const("threshold", _above(np.float32(threshold)), 1)
-    else:
-        bits = write.add("bits", "Bitcast", node.input[3], T=1, type=INT32)
-        more = write.add("more", "Add", bits, write.const("one", 1), T=INT32)
-        least = write.const("least", _above(np.float32(0)).view(np.int32))
-        higher = write.add("higher", "Maximum", more, least, T=INT32)
-        limit = write.add("threshold", "Bitcast", higher, T=INT32, type=1)
-    inputs = [*node.input[:3], limit]
-    return write.last("NonMaxSuppressionV2", *inputs)
-
-
-def _above(threshold: np.float32) -> np.float32:
-    """Return the next larger float that no processor takes for zero."""
-    higher = np.nextafter(threshold, np.float32(np.inf), dtype=np.float32)
-    return max(higher, np.finfo(np.float32).tiny)
-
-
 def _as_int32(write: Writer, role: str, source: str, dtype: int) -> str:
     if dtype != INT64:
         return source

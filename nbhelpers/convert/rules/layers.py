@@ -11,17 +11,16 @@ if TYPE_CHECKING:
 
 @rule("BatchMatMulV2")
 def batch_mat_mul_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """BatchMatMul, after both sides are repeated to the same leading axes where they differ.
+    """BatchMatMul, after both sides are repeated to the same leading axes.
 
-    One axis whose size both sides do not know, the batch, is taken to be equal: BatchMatMul fails
-    if it is not.
+    Where both have the same numbers there is nothing to do; a size that is not known may be 1.
     """
     left, right = (shapes.of(source) for source in node.input)
     if left is None or right is None:
         return None
     if node.attr["T"].type == INT64:
         return _as_sum(node, len(left), len(right), ("adj_x", "adj_y"))
-    if left[:-2] == right[:-2] and left[:-2].count(None) <= 1:
+    if left[:-2] == right[:-2] and None not in left[:-2]:
         return [like(node, "BatchMatMul", "T", "adj_x", "adj_y")]
     write = Writer(node)
     rank = max(len(left), len(right)) - 2

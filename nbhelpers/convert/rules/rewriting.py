@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 
+GROUPS = "_groups"
+"""The attribute of a convolution with the number of its groups; no artefact has it."""
+
+
 class Shapes:
     """Static shapes and constant values of a graph, by input reference ("name", "name:1")."""
 

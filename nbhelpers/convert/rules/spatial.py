@@ -3,14 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from nbhelpers.convert.rules.composing import composed
-from nbhelpers.convert.rules.rewriting import Shapes, rule
-from nbhelpers.convert.rules.writing import INT32
+from nbhelpers.convert.rules.rewriting import GROUPS, Shapes, rule
+from nbhelpers.convert.rules.writing import FLOAT, HALF, INT32
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
-
-FLOAT, HALF = 1, 19
-"""TensorFlow's numbers for these types."""
 
 
 @rule("Conv2D", until="tf1.15")
@@ -22,10 +19,11 @@ def convolution(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
     if data is None or filters is None or None in filters or padding not in ("SAME", "VALID"):
         return None
     channels, places = data[layout.index("C")], [i for i, c in enumerate(layout) if c in "DHW"]
+    groups = node.attr[GROUPS].i or (channels and channels // filters[-2])
     strides, dilations = (
         [node.attr[name].list.i[i] for i in places] for name in ("strides", "dilations")
     )
-    if channels is None or (channels == filters[-2] and max(dilations) == 1):
+    if not groups or (groups == 1 and max(dilations) == 1):
         return None
     dtype = node.attr["T"].type
 
@@ -36,7 +34,6 @@ def convolution(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
         back = [channels_last.index(i) for i in range(len(layout))]
         moved = channels_last != back or layout.index("C") != len(layout) - 1
         images = tf.transpose(images, channels_last) if moved else images
-        groups = channels // filters[-2]
         parts = zip(tf.split(images, groups, -1), tf.split(kernel, groups, -1), strict=True)
         results = [_convolved(*part, strides, dilations, padding) for part in parts]
         result = tf.concat(results, -1) if groups > 1 else results[0]

@@ -9,7 +9,7 @@ from nbhelpers.convert.rules.rewriting import const, new
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-INT32, INT64, BOOL = 3, 9, 10
+FLOAT, DOUBLE, INT32, INT64, BOOL, HALF = 1, 2, 3, 9, 10, 19
 """TensorFlow's numbers for these types."""
 
 _INDEX_TYPES = {
