@@ -2,7 +2,9 @@
 
 import json
 import subprocess
+from types import SimpleNamespace
 
+import measure_legacy
 import numpy as np
 import pytest
 
@@ -189,19 +191,42 @@ def test_every_rule_has_a_case():
     assert set(CASES) == set(RULES)
 
 
-@pytest.mark.parametrize("op", CASES)
-def test_a_rule_computes_the_same_on_the_real_runtimes(op, legacy, tmp_path):
+def case(op):
+    """Return the graph of a rule's case, and what to feed."""
     make, shapes = CASES[op]
     names = "ab"[: len(shapes)]
-    tf = convert.tensorflow()
-    graph_def = graph_of(make, **dict(zip(names, [(tf.float32, s) for s in shapes], strict=True)))
+    kind = convert.tensorflow().float32
+    graph_def = graph_of(make, **dict(zip(names, [(kind, shape) for shape in shapes], strict=True)))
     sizes = [[3 if size is None else size for size in shape] for shape in shapes]
     feeds = {n: 3 * seeded(*s, seed=i) for i, (n, s) in enumerate(zip(names, sizes, strict=True))}
-    expected = convert.run_tf(graph_def, feeds)
+    return graph_def, feeds
+
+
+@pytest.fixture(scope="module")
+def seen(legacy, tmp_path_factory):
+    """What every runtime makes of every case: (op, runtime) → its output, or what went wrong."""
+    found = {}
     for runtime in legacy:
-        older = retarget(graph_def, runtime.name)
-        assert not {n.op for n in older.graph_def.node} - set(optables.table(runtime.name).ops)
-        compare(expected, run_there(runtime, older.graph_def, feeds, ["y:0"], tmp_path)).check()
+        jobs = []
+        for op in CASES:
+            graph_def, feeds = case(op)
+            older = retarget(graph_def, runtime.name).graph_def
+            assert not {n.op for n in older.node} - set(optables.table(runtime.name).ops)
+            names = {name: f"{name}:0" for name in feeds}
+            jobs.append(
+                (SimpleNamespace(graph_def=older, inputs=names, outputs={"y": "y:0"}), [feeds])
+            )
+        results = measure_legacy.run(runtime.name, jobs, tmp_path_factory.mktemp(runtime.name))
+        found |= {(op, runtime.name): each for op, each in zip(CASES, results, strict=True)}
+    return found
+
+
+@pytest.mark.parametrize("op", CASES)
+def test_a_rule_computes_the_same_on_the_real_runtimes(op, legacy, seen):
+    expected = convert.run_tf(*case(op))
+    for runtime in legacy:
+        (result,) = seen[op, runtime.name]
+        compare(expected, result).check()
 
 
 REFUSED = {
