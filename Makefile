@@ -123,10 +123,12 @@ verbs: ## every ONNX verb on a file of 500 MB, beside others: writes benchmarks/
 	@$(SETUP) th peers
 	@$(TH)/python benchmarks/verbs
 
-optables: legacy ## write the op tables of TensorFlow 1.4, 1.13 and 1.15 again, each by its own runtime
+optables: setup legacy ## write the tables of ops, kernels and forms again, each by its own TensorFlow
 	@for v in tf1.4 tf1.13 tf1.15; do \
 		.envs/$$v/bin/python $(OPTABLES)/dump.py $(OPTABLES)/$$v.json || exit 1; \
-		.envs/$$v/bin/python $(OPTABLES)/dump_kernels.py $(OPTABLES)/$$v.kernels.json || exit 1; done
+		.envs/$$v/bin/python $(OPTABLES)/dump_kernels.py $(OPTABLES)/$$v.kernels.json || exit 1; \
+		.envs/$$v/bin/python $(OPTABLES)/dump_forms.py $(OPTABLES)/$$v.forms.json || exit 1; done
+	@$(TF)/python $(OPTABLES)/dump_forms.py $(OPTABLES)/tf2.forms.json
 
 clean: ## remove caches and what builds left behind (never handoffs/, your results, nor .envs/)
 	@rm -rf build dist .cache .hypothesis .tmp *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

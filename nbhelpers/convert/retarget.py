@@ -3,6 +3,7 @@
 Driven by the op tables of the real runtimes: an attribute that the target does not know is dropped
 if it has its default (which is then the old behaviour); an op that it does not know is rewritten
 into older ones that compute the same (`rules`); what is left is refused, every node of it at once.
+So are ops that the target knows, and cannot compute together with their neighbours on every CPU.
 """
 
 import itertools
@@ -20,7 +21,7 @@ from nbhelpers.convert.graphs.frozen import (
 )
 from nbhelpers.convert.graphs.order import in_loops, maker
 from nbhelpers.convert.optables import OpTable
-from nbhelpers.convert.rules import RULES, UNTIL, Shapes
+from nbhelpers.convert.rules import RULES, UNFUSED, UNTIL, Shapes, forms
 from nbhelpers.errors import ConversionError
 
 if TYPE_CHECKING:
@@ -110,12 +111,13 @@ def unwritable(graph: FrozenGraph, target: str) -> dict[str, str]:
 
     Nodes that are computed from constants alone are left out: the optimiser replaces them.
     """
-    if target == optables.TARGETS[-1]:
+    table = optables.table(target)
+    if target == optables.TARGETS[-1] and not forms.found(graph, Shapes(graph), table.forms):
         return {}  # the TensorFlow that made the graph knows what is in it
     foldable = computed_from_constants(graph.hollow, graph.weights)
     return {
         node.name: problem
-        for node, _, _, problem in _each(graph, optables.table(target))
+        for node, _, _, problem in _each(graph, table)
         if problem and node.name not in foldable
     }
 
@@ -128,6 +130,7 @@ def _each(graph: FrozenGraph, table: OpTable) -> Iterator[Written]:
     shapes = Shapes(graph)
     looping = in_loops(graph.hollow)
     taken = {node.name for node in graph.hollow.node}
+    beyond = _beyond(graph, shapes, table)
     for node in graph.hollow.node:
         if node.name in graph.weights:
             yield node, [node], [], _problem(_constant_like(node), table)
@@ -135,12 +138,23 @@ def _each(graph: FrozenGraph, table: OpTable) -> Iterator[Written]:
         full = _with_defaults(node)
         if full.op == "Const" and table.target != "tf2":
             _spell_out(full)
-        replacement, notes = _fit(full, table, shapes)
+        replacement, notes = _fit(full, table, shapes, beyond.get(node.name))
         _keep_apart(replacement, node.name, taken)
         if node.name in looping:
             _bind(replacement, node)
         problem = next(filter(None, (_problem(new, table) for new in replacement)), None)
+        if node.name in beyond and [new.op for new in replacement] == [node.op]:
+            problem = problem or beyond[node.name]
         yield node, replacement, notes, problem
+
+
+def _beyond(graph: FrozenGraph, shapes: Shapes, table: OpTable) -> dict[str, str]:
+    """Return node → what a CPU cannot compute of it: of several, the one to be rewritten."""
+    found = {}
+    for place in forms.found(graph, shapes, table.forms):
+        node = next((each for each in place.nodes[1:] if each.op in UNFUSED), place.nodes[0])
+        found[node.name] = f"not every CPU computes {place.form} there"
+    return found
 
 
 def _constant_like(placeholder: "NodeDef") -> "NodeDef":
@@ -150,19 +164,25 @@ def _constant_like(placeholder: "NodeDef") -> "NodeDef":
 
 
 def _fit(
-    node: "NodeDef", table: OpTable, shapes: Shapes
+    node: "NodeDef", table: OpTable, shapes: Shapes, beyond: str | None
 ) -> tuple[list["NodeDef"], list[tuple[str, str]]]:
-    """Return the nodes that stand for `node` in the target, and (change, reason) for each step."""
+    """Return the nodes that stand for `node` in the target, and (change, reason) for each step.
+
+    `beyond` says what a CPU cannot compute of it, if there is such a thing.
+    """
     notes = []
     nodes = [node]
-    if node.op in RULES and (not _known(node, table) or _limited(node.op, table.target)):
-        rewritten = RULES[node.op](node, shapes)
+    rule = (beyond and UNFUSED.get(node.op)) or RULES.get(node.op)
+    if rule and (beyond or not _known(node, table) or _limited(node.op, table.target)):
+        rewritten = rule(node, shapes)
         if rewritten is not None:
             nodes = [_with_defaults(new) for new in rewritten]
             words = " + ".join(new.op for new in nodes if new.op != "Const")
             since = optables.first_with(node.op) or "a later TensorFlow"
             why = f"{table.target} does not know it as it is; {since} does"
-            if _known(node, table):
+            if beyond:
+                why = beyond
+            elif _known(node, table):
                 why = f"{table.target} knows it, but not for every shape, or not from a file"
             notes.append((f"→ {words}", why))
     for new in nodes:

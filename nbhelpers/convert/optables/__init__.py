@@ -1,7 +1,8 @@
 """What each TensorFlow knows: its ops, their attributes and the values that these may take.
 
-Two JSON files a release, written by the release itself (`make optables` runs `dump.py` and
-`dump_kernels.py` in each legacy runtime); the current TensorFlow is asked directly.
+JSON files of a release are written by the release itself: `make optables` runs `dump.py` and
+`dump_kernels.py` in each legacy runtime, and `dump_forms.py` in all. What ops there are, the
+current TensorFlow is asked directly.
 """
 
 import functools
@@ -9,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.optables.dump import attributes
@@ -28,7 +30,9 @@ class OpTable:
 
     `ops` maps an op to its attributes, and each attribute to the values that it may take (None:
     any). `no_kernel` maps an op and an attribute to the types for which the op is registered but
-    cannot be run on the CPU. `producer` is the release's GraphDef version.
+    cannot be run on the CPU. `forms` maps ops with their features and followers ("Conv2D with
+    groups, BiasAdd") to the types for which this or a newer release cannot compute them together.
+    `producer` is the release's GraphDef version.
     """
 
     target: str
@@ -36,6 +40,7 @@ class OpTable:
     producer: int
     ops: Mapping[str, Mapping[str, list[str] | None]]
     no_kernel: Mapping[str, Mapping[str, list[str]]]
+    forms: Mapping[str, list[str]]
 
 
 @functools.cache
@@ -49,11 +54,8 @@ def table(target: str) -> OpTable:
         raise unknown_name("target", target, TARGETS)
     if target == "tf2":
         return _current()
-    known, kernels = (
-        json.loads(resources.files(__name__).joinpath(name).read_text(encoding="utf-8"))
-        for name in (f"{target}.json", f"{target}.kernels.json")
-    )
-    return OpTable(target=target, no_kernel=kernels, **known)
+    known, kernels = _read(f"{target}.json"), _read(f"{target}.kernels.json")
+    return OpTable(target=target, no_kernel=kernels, forms=_forms(target), **known)
 
 
 def chosen(text: str) -> list[str]:
@@ -76,7 +78,21 @@ def first_with(op: str) -> str | None:
 
 def _current() -> OpTable:
     tf = compat.tensorflow()
-    return OpTable("tf2", tf.__version__, tf.compat.v1.GRAPH_DEF_VERSION, _Registered(), {})
+    producer = tf.compat.v1.GRAPH_DEF_VERSION
+    return OpTable("tf2", tf.__version__, producer, _Registered(), {}, _forms("tf2"))
+
+
+def _forms(target: str) -> dict[str, list[str]]:
+    """Return the forms that a target or a newer one cannot compute: all load its artefacts."""
+    found: dict[str, set[str]] = {}
+    for name in TARGETS[TARGETS.index(target) :]:
+        for form, types in _read(f"{name}.forms.json").items():
+            found.setdefault(form, set()).update(types)
+    return {form: sorted(types) for form, types in found.items()}
+
+
+def _read(name: str) -> dict[str, Any]:
+    return json.loads(resources.files(__name__).joinpath(name).read_text(encoding="utf-8"))
 
 
 class _Registered(Mapping[str, Mapping[str, list[str] | None]]):

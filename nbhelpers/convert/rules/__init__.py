@@ -11,11 +11,13 @@ from nbhelpers.convert.rules import (
     layers,
     spatial,
     special_values,
+    unfused,
 )
-from nbhelpers.convert.rules.rewriting import RULES, UNTIL, Shapes
+from nbhelpers.convert.rules.rewriting import RULES, UNFUSED, UNTIL, Shapes
 
 __all__ = [
     "RULES",
+    "UNFUSED",
     "UNTIL",
     "Shapes",
     "detection",
@@ -24,4 +26,5 @@ __all__ = [
     "layers",
     "spatial",
     "special_values",
+    "unfused",
 ]

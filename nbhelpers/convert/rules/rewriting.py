@@ -57,6 +57,9 @@ RULES: dict[str, Rule] = {}
 UNTIL: dict[str, str] = {}
 """Op → the newest target that knows the op but not for every shape, and so asks its rule first."""
 
+UNFUSED: dict[str, Rule] = {}
+"""Op → the rule that writes it in a form which no graph optimiser fuses with what is before it."""
+
 
 def rule(op: str, *, until: str = "") -> Callable[[Rule], Rule]:
     """Register the rule for an op; targets up to `until` ask it though they know the op."""
@@ -65,6 +68,16 @@ def rule(op: str, *, until: str = "") -> Callable[[Rule], Rule]:
         RULES[op] = function
         if until:
             UNTIL[op] = until
+        return function
+
+    return register
+
+
+def unfused(op: str) -> Callable[[Rule], Rule]:
+    """Register the rule that keeps an op from being fused."""
+
+    def register(function: Rule) -> Rule:
+        UNFUSED[op] = function
         return function
 
     return register
