@@ -24,8 +24,8 @@ FEATURES = ((), ("dilations",), ("groups",), ("strides",), ("dilations", "groups
 NORMALISATIONS = {"FusedBatchNorm": "T", "FusedBatchNormV2": "U", "FusedBatchNormV3": "U"}
 """Op -> the attribute with its parameters' type."""
 
-MIDDLES = ((), ("BiasAdd",), ("Squeeze", "BiasAdd"), ("Add",), ("AddV2",))
-MIDDLES += tuple((name,) for name in sorted(NORMALISATIONS))
+MIDDLES = [(), ("BiasAdd",), ("Squeeze", "BiasAdd"), ("Add",), ("AddV2",)]  # type: list
+MIDDLES += [(name,) for name in sorted(NORMALISATIONS)]
 ENDS = ((), ("Relu",), ("Relu6",), ("Elu",), ("LeakyRelu",), ("Tanh",), ("Sigmoid",))
 TYPES = ("DT_FLOAT", "DT_DOUBLE", "DT_HALF", "DT_BFLOAT16")
 CHANNELS = 4
@@ -114,7 +114,7 @@ def graph_of(tf, chain, dtype):
     width = _head(graph, op, features, 1 if "Squeeze" in followers else None)
     last = "head"
     for place, follower in enumerate(followers):
-        inputs, more = [last], {}
+        inputs, more = [last], {}  # type: list, dict
         if follower == "Squeeze":
             more["squeeze_dims"] = [1]
         elif follower in ("BiasAdd", "Add", "AddV2"):
@@ -145,9 +145,9 @@ def _head(graph, op, features, rows):
     shape += [CHANNELS // 2, CHANNELS] if groups and not depthwise else [CHANNELS, CHANNELS]
     shape[-1] = 1 + groups if depthwise else shape[-1]
     inputs = [graph.data([*sizes, CHANNELS]), graph.constant("filters", graph.numbers(shape))]
-    attributes = {"padding": b"SAME", "strides": [1] * (axes + 2)}
-    if "strides" in features:
-        attributes["strides"][2] = 2
+    strides = [1] * (axes + 2)
+    strides[2] += "strides" in features
+    attributes = {"padding": b"SAME", "strides": strides}  # type: dict
     if "dilations" in features:
         attributes["dilations"] = [1] + [2] * axes + [1]
     if op in GRADIENTS:
