@@ -30,15 +30,15 @@ BROWSERS := chromium chromium-browser google-chrome google-chrome-stable \
 option = $(if $(filter command,$(origin $(1))),$(if $(strip $($(1))),$(2) "$$$(1)"))
 HANDOFF_OPTIONS = $(call option,MODEL,--model) $(call option,CHECKPOINT,--checkpoint) \
 	$(call option,NAME,--name) $(call option,TARGETS,--targets) $(call option,INPUTS,--inputs) \
-	$(call option,OUTPUTS,--outputs) $(call option,OPSET,--opset)
+	$(call option,OUTPUTS,--outputs) $(call option,SIZES,--sizes) $(call option,OPSET,--opset)
 
 # A typing mistake in a name would hand off another model than was meant.
-VARIABLES := MODEL CHECKPOINT NAME TARGETS INPUTS OUTPUTS OPSET PYTHON SETUP TH TF PYTEST_ARGS LAB_ARGS BENCH_ARGS BROWSERS \
+VARIABLES := MODEL CHECKPOINT NAME TARGETS INPUTS OUTPUTS SIZES OPSET PYTHON SETUP TH TF PYTEST_ARGS LAB_ARGS BENCH_ARGS BROWSERS \
 	MINUTES CAMPAIGN_ARGS
 GIVEN = $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v)))
 UNKNOWN = $(filter-out $(VARIABLES),$(GIVEN))
 check_variables = $(if $(strip $(UNKNOWN)),$(error There is no variable $(strip $(UNKNOWN)); \
-	make handoff takes $(wordlist 1,7,$(VARIABLES))))
+	make handoff takes $(wordlist 1,8,$(VARIABLES))))
 
 .PHONY: help setup legacy clients dev handoff lab exercises browser test check bench architectures coverage campaign verbs optables clean distclean
 
@@ -57,7 +57,7 @@ clients: ## runtimes of other makers that try the artefacts: OpenVINO, LiteRT, O
 dev: ## what tests and checks need, on top of both environments
 	@$(SETUP) dev
 
-handoff: ## run notebooks 01-06 for a model: MODEL= CHECKPOINT= NAME= TARGETS="tf1.4 tf2" INPUTS= OUTPUTS= OPSET=
+handoff: ## run notebooks 01-06 for a model: MODEL= CHECKPOINT= NAME= TARGETS="tf1.4 tf2" INPUTS= OUTPUTS= SIZES= OPSET=
 	@$(check_variables)$(SETUP) th tf kernels legacy --optional
 	@$(TH)/python -m nbhelpers.workbook $(HANDOFF_OPTIONS)
 

@@ -171,6 +171,21 @@ def parse_checkpoint(text: str) -> tuple[Path, str]:
     return path, ""
 
 
+def parse_sizes(text: str) -> dict[str, tuple[int, ...]]:
+    """Read sizes of symbols such as "time=48,96 height=64,128".
+
+    Raises:
+        Refusal: one of them does not have the form.
+    """
+    sizes = {}
+    for each in text.split():
+        symbol, _, numbers = each.partition("=")
+        if not symbol.isidentifier() or not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", numbers):
+            raise Refusal(f"Sizes are written symbol=size,size, as in time=48,96, not {each!r}.")
+        sizes[symbol] = tuple(map(int, numbers.split(",")))
+    return sizes
+
+
 def _dtype(name: str, text: str) -> str:
     try:
         dtype = np.dtype(name) if name else None

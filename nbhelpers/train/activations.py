@@ -92,7 +92,7 @@ def _calls(
 
     hooks = [part.register_forward_hook(note) for part in names]
     try:
-        given = [torch.from_numpy(np.array(value)) for value in feeds.values()]
+        given = {name: torch.from_numpy(np.array(value)) for name, value in feeds.items()}
         outputs = tensors(module, given)
     finally:
         for hook in hooks:

@@ -1,10 +1,8 @@
-"""What a module is traced with: the specs of its inputs, and an argument for each that it takes."""
+"""The inputs that a module is exported with: a spec for each, and the tensor if one was given."""
 
-import contextlib
-import inspect
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -13,86 +11,103 @@ from torch import Tensor, nn
 from nbhelpers.errors import ModelError
 from nbhelpers.onnxgraph import examples
 from nbhelpers.spec import TensorSpec
-from nbhelpers.train.forward import as_array, tensors
+from nbhelpers.train.forward import as_array
+from nbhelpers.train.structure import flattened, parameters
 
-Input: TypeAlias = TensorSpec | Tensor | np.ndarray
+Leaf: TypeAlias = TensorSpec | Tensor | np.ndarray
+Input: TypeAlias = Leaf | Sequence[Any] | Mapping[str, Any]
 
 
-def input_specs(
+@dataclass(frozen=True)
+class Given:
+    """One input: its spec, and the tensor to trace with, or None where one is drawn."""
+
+    spec: TensorSpec
+    value: Tensor | None = None
+
+
+def given_inputs(
     module: nn.Module,
-    inputs: Sequence[Input],
+    inputs: Sequence[Input] | Mapping[str, Input],
     *,
     names: Sequence[str] | None,
     dynamic: bool,
     symbol: str,
-) -> list[TensorSpec]:
-    """Return a spec for each input.
+) -> list[Given]:
+    """Return the inputs, with the name of each.
 
     Args:
         module: what takes them.
-        inputs: specs, tensors or arrays.
+        inputs: specs, tensors or arrays, or dicts and lists of them, whose entries are named by
+            their place; a mapping has the name of each.
         names: by default those of the specs, or of the arguments of `forward`.
         dynamic: whether the batch is a symbol; if not, that of the specs becomes 1.
         symbol: the first dim of arrays and tensors.
 
     Raises:
-        ModelError: there are more or fewer names than inputs, or numpy lacks a dtype.
+        ModelError: there are more or fewer names than inputs, two have one name, or numpy lacks a
+            dtype.
     """
+    leaves = list(_leaves(module, inputs))
     if names is None:
-        arguments = list(inspect.signature(module.forward).parameters)
-        names = [
-            each.name if isinstance(each, TensorSpec) else argument
-            for each, argument in zip(inputs, arguments, strict=False)
-        ]
-    if len(names) != len(inputs):
-        raise ModelError(f"{len(inputs)} inputs need as many names, but {len(names)} were given.")
-    given = [each for each in inputs if isinstance(each, TensorSpec)]
-    fixed = [] if dynamic else examples.first_symbols(given)[:1]
+        names = [name for name, _ in leaves]
+    if len(names) != len(leaves):
+        raise ModelError(f"{len(leaves)} inputs need as many names, but {len(names)} were given.")
+    twice = next((name for name in names if list(names).count(name) > 1), None)
+    if twice is not None:
+        raise ModelError(f"Two inputs are named {twice!r}; give each a name of its own.")
+    specs = [each for _, each in leaves if isinstance(each, TensorSpec)]
+    fixed = [] if dynamic else examples.first_symbols(specs)[:1]
     return [
-        replace(_of_one_row(each, fixed), name=name)
+        Given(replace(_of_one_row(each, fixed), name=name))
         if isinstance(each, TensorSpec)
-        else _spec(each, name, symbol if dynamic else None)
-        for each, name in zip(inputs, names, strict=True)
+        else _of_tensor(each, name, symbol if dynamic else None)
+        for (_, each), name in zip(leaves, names, strict=True)
     ]
 
 
-def first_run(
-    module: nn.Module, inputs: Sequence[Input], specs: Sequence[TensorSpec]
-) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """Return an argument for each input, and what the module returns for them.
+def _leaves(
+    module: nn.Module, inputs: Sequence[Input] | Mapping[str, Input]
+) -> Iterator[tuple[str, Leaf]]:
+    """Yield (name, leaf) of every input; those of dicts and lists are named by their place."""
+    pairs: Iterable[tuple[str, Input]]
+    pairs = inputs.items() if isinstance(inputs, Mapping) else _by_position(module, inputs)
+    for name, each in pairs:
+        if isinstance(each, TensorSpec):
+            yield name, each
+            continue
+        for place, leaf in flattened(each, name):
+            if not isinstance(leaf, TensorSpec | Tensor | np.ndarray | np.generic):
+                raise ModelError(
+                    f"The input {place!r} must be a tensor, an array or a TensorSpec, but it is a "
+                    f"{type(leaf).__name__}."
+                )
+            yield place, leaf
 
-    Tensors and arrays are taken as they were given, and seeded ones for the specs: of two rows, and
-    of six where another symbol than the batch stands first, unless the module wants two there, too.
 
-    Raises:
-        ModelError: the module does not run.
-    """
-    if len(examples.first_symbols(specs)) > 1:
-        with contextlib.suppress(ModelError):
-            arguments = _arguments(inputs, specs, rows=6)
-            return arguments, tensors(module, arguments)
-    arguments = _arguments(inputs, specs)
-    return arguments, tensors(module, arguments)
+def _by_position(module: nn.Module, inputs: Sequence[Input]) -> Iterator[tuple[str, Input]]:
+    known = parameters(module)
+    rest = [f"{each.name}." for each in known if each.kind is each.VAR_POSITIONAL]
+    plain = [
+        each.name for each in known if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+    for number, each in enumerate(inputs):
+        if isinstance(each, TensorSpec):
+            yield each.name, each
+        elif number < len(plain):
+            yield plain[number], each
+        elif rest:
+            yield f"{rest[0]}{number - len(plain)}", each
+        else:
+            yield f"input{number}", each
 
 
 def _of_one_row(spec: TensorSpec, batch: Sequence[str]) -> TensorSpec:
     return replace(spec, shape=tuple(1 if dim in batch else dim for dim in spec.shape))
 
 
-def _arguments(
-    inputs: Sequence[Input], specs: Sequence[TensorSpec], *, rows: int | None = None
-) -> list[Tensor]:
-    # Two rows rather than one: with one, tracing may take the batch for a dim to broadcast.
-    drawn = examples.feeds(specs, batch=2, rows=rows)
-    return [
-        torch.from_numpy(drawn[spec.name])
-        if isinstance(each, TensorSpec)
-        else (each.detach() if isinstance(each, Tensor) else torch.from_numpy(np.array(each)))
-        for each, spec in zip(inputs, specs, strict=True)
-    ]
-
-
-def _spec(each: Tensor | np.ndarray, name: str, symbol: str | None) -> TensorSpec:
+def _of_tensor(each: Tensor | np.ndarray, name: str, symbol: str | None) -> Given:
     array = as_array(each, f"The input {name!r}") if isinstance(each, Tensor) else np.asarray(each)
     shape = (symbol, *array.shape[1:]) if symbol and array.ndim else array.shape
-    return TensorSpec(name, array.dtype.name, tuple(shape))
+    value = each.detach() if isinstance(each, Tensor) else torch.from_numpy(np.array(each))
+    return Given(TensorSpec(name, array.dtype.name, tuple(shape)), value)

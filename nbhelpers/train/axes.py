@@ -1,93 +1,68 @@
 """Which axes of a module's outputs are as long as a symbol of its inputs.
 
-One run cannot tell: an axis may be 2 because the batch is. So the module runs again with a longer
-one, and the axes that grow with it are the symbol's.
+One run cannot tell: an axis may be 2 because the batch is. Runs at other sizes can: what is as long
+as the symbol in each of them is the symbol's.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 
-import torch
-from torch import Tensor, nn
-
-from nbhelpers.errors import ModelError
-from nbhelpers.spec import TensorSpec
-from nbhelpers.train.forward import tensors
+from nbhelpers.spec import TensorSpec, dim_size
+from nbhelpers.train.sizes import Run, Runs, all_symbols
 
 Axes = dict[int, str]
 
 
-def symbols(spec: TensorSpec) -> Axes:
+def symbolic_axes(spec: TensorSpec) -> Axes:
     """Return the symbolic dims by axis."""
     return {axis: dim for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
 
 
-def following(
-    module: nn.Module,
-    specs: Sequence[TensorSpec],
-    arguments: Sequence[Tensor],
-    found: Mapping[str, Tensor],
-) -> dict[str, Axes]:
-    """Return, for each output, the axes that follow the symbol of an input's first axis.
+def following(runs: Runs, specs: Sequence[TensorSpec], names: Mapping[str, str]) -> dict[str, Axes]:
+    """Return, for each output, its axes whose size changes, with what each is called.
 
-    Where the module does not run with another size of a symbol, the first axes of its size are
-    taken for it.
+    That is a dim of an input, or a sum of two, if it is as long in every run; else a name of its
+    own. A first axis is taken for the symbol of its size where the module takes one size only.
 
     Args:
-        module: what is run, once more for each of these symbols.
+        runs: the module at several sizes.
         specs: its inputs.
-        arguments: what it was run on.
-        found: what it returned for them.
+        names: the name of each output, by its place in what the module returns.
     """
-    axes: dict[str, Axes] = {name: {} for name in found}
-    for symbol, size in _first_sizes(specs, arguments).items():
-        longer, again = _run_longer(module, specs, arguments, symbol, size, found)
-        for name, value in found.items():
-            for axis, seen in enumerate(value.shape):
-                grown = again[name].shape[axis] == longer if again else axis == 0
-                if seen == size and grown:
-                    axes[name].setdefault(axis, symbol)
+    every = [runs.first, *itertools.chain.from_iterable(runs.further.values())]
+    labels = _labels(specs)
+    axes: dict[str, Axes] = {}
+    for place, name in names.items():
+        rank = runs.first.outputs[place].ndim
+        alike = [run for run in every if place in run.outputs and run.outputs[place].ndim == rank]
+        found = {axis: _label(alike, place, axis, labels, name) for axis in range(rank)}
+        axes[name] = {axis: label for axis, label in found.items() if label is not None}
+        axes[name] |= _of_single_sizes(runs, place, axes[name])
     return axes
 
 
-def _first_sizes(specs: Sequence[TensorSpec], arguments: Sequence[Tensor]) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for spec, value in zip(specs, arguments, strict=True):
-        if 0 in symbols(spec):
-            sizes.setdefault(symbols(spec)[0], len(value))
-    return sizes
+def _labels(specs: Sequence[TensorSpec]) -> list[str]:
+    known = all_symbols(specs)
+    dims = [dim for spec in specs for dim in spec.shape if isinstance(dim, str)]
+    sums = [f"{one}+{two}" for one, two in itertools.combinations(known, 2)]
+    return list(dict.fromkeys([*known, *dims, *sums]))
 
 
-def _run_longer(
-    module: nn.Module,
-    specs: Sequence[TensorSpec],
-    arguments: Sequence[Tensor],
-    symbol: str,
-    size: int,
-    found: Mapping[str, Tensor],
-) -> tuple[int, dict[str, Tensor]]:
-    """Return a larger size of the symbol and the outputs for it, or none if they cannot be had."""
-    # Some modules take only multiples of another size.
-    for longer in dict.fromkeys((size + 1, 2 * size)) if size else ():
-        try:
-            given = [
-                _resized(value, symbols(spec), symbol, longer)
-                for spec, value in zip(specs, arguments, strict=True)
-            ]
-            again = tensors(module, given)
-        except (ModelError, RuntimeError):  # RuntimeError: a dtype that torch hardly knows
-            continue
-        if _ranks(again) == _ranks(found):
-            return longer, again
-    return size, {}
+def _label(
+    runs: Sequence[Run], place: str, axis: int, labels: Sequence[str], name: str
+) -> str | None:
+    """Return what an axis is called, or None if its size never changes."""
+    seen = [run.outputs[place].shape[axis] for run in runs]
+    if len(set(seen)) == 1:
+        return None
+    fits = (label for label in labels if [dim_size(label, run.sizes) for run in runs] == seen)
+    return next(fits, f"{name}_dim{axis}")
 
 
-def _resized(value: Tensor, axes: Axes, symbol: str, size: int) -> Tensor:
-    """Return the tensor with its axes of that symbol repeated or cut to the size."""
-    for axis in (axis for axis, name in axes.items() if name == symbol):
-        rows = torch.arange(size, device=value.device) % value.shape[axis]
-        value = value.index_select(axis, rows)
-    return value
-
-
-def _ranks(found: Mapping[str, Tensor]) -> dict[str, int]:
-    return {name: value.ndim for name, value in found.items()}
+def _of_single_sizes(runs: Runs, place: str, found: Axes) -> Axes:
+    shape = runs.first.outputs[place].shape
+    if not shape or 0 in found:
+        return {}
+    single = (symbol for symbol, further in runs.further.items() if not further)
+    alike = [symbol for symbol in single if runs.first.sizes[symbol] == shape[0]]
+    return {0: alike[0]} if alike else {}

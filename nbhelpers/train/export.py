@@ -1,29 +1,31 @@
 """Export a module to ONNX by tracing, with the names and the opset that were asked for.
 
 Tracing runs the module once and records what it did. Every Python decision made on the way is
-frozen as it fell; torch warns about those it notices, and the warnings are kept.
+frozen as it fell; torch warns about those it notices, and the warnings are kept. What was frozen
+with a size is found by running the file at other sizes, and refused.
 """
 
-import contextlib
-import io
 import os
-import sys
 import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+import onnx
+from torch import nn
 
-from nbhelpers.errors import ModelError, first_line
+from nbhelpers.errors import ModelError
 from nbhelpers.onnxgraph import files, interface
 from nbhelpers.progress import stage
 from nbhelpers.spec import TensorSpec
-from nbhelpers.train.arguments import Input, first_run, input_specs
-from nbhelpers.train.axes import following, symbols
-from nbhelpers.train.forward import eval_mode
+from nbhelpers.train.agreement import check_agreement
+from nbhelpers.train.arguments import Input, given_inputs
+from nbhelpers.train.axes import Axes, following, symbolic_axes
+from nbhelpers.train.forward import check_count
+from nbhelpers.train.sizes import Runs, run_at_sizes, with_one_batch
+from nbhelpers.train.structure import output_names as default_names
+from nbhelpers.train.tracing import trace
 
 OPSETS = range(7, 21)
 """What torch's TorchScript exporter writes."""
@@ -69,7 +71,7 @@ class Export:
 @stage("tracing")
 def export_onnx(
     module: nn.Module,
-    inputs: Sequence[Input],
+    inputs: Sequence[Input] | Mapping[str, Input],
     path: str | Path,
     *,
     input_names: Sequence[str] | None = None,
@@ -77,65 +79,87 @@ def export_onnx(
     opset: int = 13,
     dynamic_batch: bool = True,
     symbol: str = "batch",
+    sizes: Mapping[str, Sequence[int]] | None = None,
 ) -> Export:
-    """Trace the module in eval mode and write it as an ONNX file.
+    """Trace the module in eval mode, write it as an ONNX file, and compare it with torch.
+
+    The module, its tensors and the examples stay as they are. It is run at one size of all symbols
+    and at two more of each, and the file must give the same there.
 
     Args:
-        module: what is exported; the mode it is in is put back.
+        module: what is exported; scripted and traced ones, too.
         inputs: one for each argument of `forward`: an array or tensor to trace with, or a spec
-            from which one is drawn. A spec keeps its symbols, and a first dim that is a number.
+            from which one is drawn, or dicts and lists of them. A spec keeps its symbols, and a
+            first dim that is a number. A mapping has the name of each. A name that is an argument
+            of `forward` is that argument, `features.a` the entry of a dict, `xs.0` that of a list;
+            others are labels, in the order of the arguments.
         path: where to write, in a folder that is made if need be; an older file is replaced at
             the very end.
         input_names: by default those of the specs, or of the arguments of `forward`.
-        output_names: by default "output", or "output0", "output1" …, or the keys of a dict.
+        output_names: by default "output", or "output0", "output1" …, or the keys of a dict or the
+            fields of a dataclass; what is None is left out.
         opset: version of the operator set to write in.
         dynamic_batch: whether the batch is a symbol rather than a size. If not, arrays and tensors
             keep their sizes, and in specs the batch (the first symbol that is a first dim)
             becomes 1; other symbols stay.
         symbol: what the first dim of arrays and tensors is called; specs have their own symbols.
-            An axis of an output has a symbol if it grows with the first dim of that symbol, for
-            which the module is run once more.
+            An axis of an output has a symbol if it is as long as that in every run.
+        sizes: for a symbol, the sizes to run the module at, where it takes few.
 
     Raises:
-        ModelError: the module does not run, cannot be traced, or the file has another opset.
+        ModelError: the module does not run, cannot be traced, the file has another opset, or it
+            does not give what torch does.
         OSError: the file cannot be written.
     """
     check_opset(opset)
-    inputs = list(inputs)
-    specs = input_specs(module, inputs, names=input_names, dynamic=dynamic_batch, symbol=symbol)
-    arguments, found = first_run(module, inputs, specs)
-    names = list(output_names or _default_names(found))
-    if len(names) != len(found):
-        raise ModelError(
-            f"{type(module).__name__} returns {len(found)} tensors, but {len(names)} output "
-            "names were given."
-        )
-    axes = {spec.name: symbols(spec) for spec in specs}
-    axes |= zip(names, following(module, specs, arguments, found).values(), strict=True)
-    return _write(module, arguments, Path(path), [spec.name for spec in specs], names, axes, opset)
+    given = given_inputs(module, inputs, names=input_names, dynamic=dynamic_batch, symbol=symbol)
+    given = with_one_batch(module, given)
+    specs = [each.spec for each in given]
+    runs = run_at_sizes(module, given, sizes=sizes)
+    names = list(output_names or default_names(runs.first.outputs))
+    check_count(module, runs.first.outputs, names)
+    _check_names([spec.name for spec in specs], names)
+    return _write(module, runs, Path(path), specs, names, opset)
+
+
+def _check_names(inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    for name in outputs:
+        if name in inputs:
+            raise ModelError(
+                f"{name!r} names an input and an output, and a file can hold one tensor of a name. "
+                "Give the outputs other names (OUTPUTS, output_names), in order."
+            )
+        if list(outputs).count(name) > 1:
+            raise ModelError(f"Two outputs are named {name!r}; give each a name of its own.")
 
 
 def _write(
     module: nn.Module,
-    arguments: list[Tensor],
+    runs: Runs,
     path: Path,
-    input_names: list[str],
-    output_names: list[str],
-    axes: dict[str, dict[int, str]],
+    specs: Sequence[TensorSpec],
+    names: Sequence[str],
     opset: int,
 ) -> Export:
     path.parent.mkdir(parents=True, exist_ok=True)
+    places = dict(zip(runs.first.outputs, names, strict=True))
+    axes: dict[str, Axes] = {spec.name: symbolic_axes(spec) for spec in specs}
+    axes |= following(runs, specs, places)
     # Beside the target, so that a full disk is noticed before the old file is touched.
     handle, temporary = tempfile.mkstemp(suffix=".onnx", prefix=".export-", dir=path.parent)
     os.close(handle)
     try:
-        notes = _trace(module, arguments, temporary, input_names, output_names, axes, opset)
+        notes = trace(
+            module, runs.first.arguments, temporary, output_names=names, axes=axes, opset=opset
+        )
         model = files.load(temporary)
         written = interface.opset(model)
         if written != opset:
             raise ModelError(
                 f"Opset {opset} was asked for, but torch wrote {written}; ask for {written}."
             )
+        _keep_interface(model, specs, axes, names)
+        notes += check_agreement(module, temporary, model, runs, places, notes)
         files.save(model, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
@@ -146,75 +170,33 @@ def _write(
         interface.inputs(model),
         interface.outputs(model),
         len(model.graph.node),
-        notes,
+        notes + runs.single(),
     )
 
 
-def _trace(
-    module: nn.Module,
-    arguments: list[Tensor],
-    path: str,
-    input_names: list[str],
-    output_names: list[str],
-    axes: dict[str, dict[int, str]],
-    opset: int,
-) -> tuple[str, ...]:
-    """Call torch's exporter and return what it warned of; its own printing is kept off the
-    screen.
-    """
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(eval_mode(module))
-        stack.enter_context(torch.no_grad())
-        caught = stack.enter_context(warnings.catch_warnings(record=True))
-        warnings.simplefilter("always")
-        stack.enter_context(_silent())
-        try:
-            torch.onnx.export(
-                module,
-                tuple(arguments),
-                path,
-                input_names=input_names,
-                output_names=output_names,
-                opset_version=opset,
-                dynamic_axes={name: dims for name, dims in axes.items() if dims},
-                dynamo=False,
-            )
-        except Exception as error:  # forward is the user's, and may raise anything
-            raise ModelError(
-                f"{type(module).__name__} runs, but cannot be traced for opset {opset}: "
-                f"{first_line(error)}. Rewrite that part of forward with plain tensor operations, "
-                "or ask for another OPSET."
-            ) from error
-    return _kept(caught)
+def _keep_interface(
+    model: onnx.ModelProto,
+    specs: Sequence[TensorSpec],
+    axes: Mapping[str, Axes],
+    names: Sequence[str],
+) -> None:
+    """Put back the inputs that no node reads, which torch leaves out, and the names of dims."""
+    read = {value.name: value for value in model.graph.input}
+    made = [value.name for value in model.graph.output]
+    if not set(read) <= {spec.name for spec in specs} or made != list(names):
+        raise ModelError(
+            f"torch wrote the inputs {', '.join(read)} and the outputs {', '.join(made)}; a name "
+            "is taken inside the module. Give the inputs and outputs other names."
+        )
+    inputs = [read.get(spec.name) or _value(spec) for spec in specs]
+    kept = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in inputs]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, label in axes[value.name].items():
+            value.type.tensor_type.shape.dim[axis].dim_param = label
 
 
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keep what is printed inside off the screen; torch prints graphs past Python's own streams."""
-    sys.stdout.flush()
-    screen, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        os.dup2(screen, 1)
-        os.close(screen)
-        os.close(nowhere)
-
-
-def _kept(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
-    """Return what the exporter said about the model, once each, not about itself."""
-    kinds = (torch.jit.TracerWarning, UserWarning)
-    said = [
-        f"{Path(each.filename).name}:{each.lineno}: {' '.join(str(each.message).split())}"
-        for each in caught
-        if issubclass(each.category, kinds) and not issubclass(each.category, DeprecationWarning)
-    ]
-    return tuple(dict.fromkeys(said))
-
-
-def _default_names(found: dict[str, Tensor]) -> list[str]:
-    if list(found) == ["0"]:
-        return ["output"]
-    return [f"output{name}" if name.isdigit() else name for name in found]
+def _value(spec: TensorSpec) -> onnx.ValueInfoProto:
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
+    return onnx.helper.make_tensor_value_info(spec.name, kind, spec.shape)

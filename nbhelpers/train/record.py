@@ -2,17 +2,24 @@
 these.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from PIL import Image
 from torch import nn
 
+from nbhelpers.errors import ModelError
 from nbhelpers.golden import Arrays, Case
-from nbhelpers.onnxgraph import examples
 from nbhelpers.progress import stage
 from nbhelpers.spec import TensorSpec
-from nbhelpers.train.forward import run_torch
+from nbhelpers.train.arguments import Given
+from nbhelpers.train.forward import as_array, check_count, run_torch
 from nbhelpers.train.picture import fitting, photograph
+from nbhelpers.train.sizes import Run, Runs, all_symbols, batch_symbol, run_at, run_at_sizes
+
+BATCH = "batch"
+"""What a fixed batch is called while it is free."""
 
 
 @stage("recording the golden cases")
@@ -23,50 +30,138 @@ def record_golden(
     *,
     batches: Sequence[int] = (1, 3),
     evaluation: tuple[Arrays, Arrays] | None = None,
+    sizes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
 ) -> tuple[Case, ...]:
     """Run the module in eval mode on seeded inputs, on held-out samples and on a photograph.
 
+    The seeded cases differ in the size of every symbol: in two odd sizes where the module takes
+    them, else in others that it takes. Where it takes no two together, there is a case for each,
+    named after the symbol and its size.
+
     Args:
-        module: what is recorded.
-        specs: its inputs. Where all have the same fixed first dim, it is taken for a batch and
-            recorded at every size of `batches` all the same: torch takes any, and a batch made
-            dynamic later must give just that. Other fixed dims stay.
+        module: what is recorded; it is left as it was.
+        specs: its inputs. Where all have the same fixed first dim, it is taken for a batch, and
+            `batches` are multiples of it: torch takes any, and a batch made dynamic later must
+            give just that. Larger ones are left out where an output has no row for each. Other
+            fixed dims stay.
         output_names: names of what `forward` returns, in order.
         batches: sizes of the seeded cases, named `batch1`, `batch3` …; where no batch is free they
             differ in their values only.
         evaluation: inputs and true labels by name, recorded as `held_out`.
+        sizes: for a symbol, the sizes to record at, where the usual ones are not meant.
         seed: of the random inputs.
 
     Raises:
         ModelError: the module does not run on an input, or returns another number of tensors.
     """
-    specs = tuple(specs)
-    free = _any_batch(specs)
-    # Another seed for each batch, so that no case repeats the rows of another.
-    inputs = {
-        f"batch{batch}": examples.feeds(free, batch=batch, seed=seed + batch) for batch in batches
-    }
-    labels: Arrays = {}
+    fixed = _fixed_batch(specs)
+    if fixed:
+        specs, batches = _any_batch(specs), [fixed * rows for rows in batches]
+    found = _seeded(module, [Given(spec) for spec in specs], batches, sizes or {}, seed)
+    cases = [
+        _case(module, name, run, output_names)
+        for name, run in found
+        if fixed in (None, run.sizes.get(BATCH)) or _by_rows(run)
+    ]
     if evaluation is not None:
-        inputs["held_out"], labels = dict(evaluation[0]), evaluation[1]
-    steps = fitting(specs)
+        outputs = run_torch(module, evaluation[0], output_names)
+        cases.append(Case("held_out", dict(evaluation[0]), outputs, evaluation[1]))
+    steps = fitting(tuple(specs))
     if steps is not None:
         with Image.open(photograph()) as image:
-            inputs["picture"] = {specs[0].name: steps(image).numpy()}
-    return tuple(
-        Case(
-            name,
-            feeds,
-            run_torch(module, feeds, output_names),
-            labels if name == "held_out" else {},
-        )
-        for name, feeds in inputs.items()
+            inputs = {specs[0].name: steps(image).numpy()}
+        cases.append(Case("picture", inputs, run_torch(module, inputs, output_names)))
+    return tuple(cases)
+
+
+def _seeded(
+    module: nn.Module,
+    inputs: Sequence[Given],
+    batches: Sequence[int],
+    sizes: Mapping[str, Sequence[int]],
+    seed: int,
+) -> Iterator[tuple[str, Run]]:
+    """Yield (name, run) of a case for each batch, and of more where these miss a size."""
+    batch = batch_symbol(inputs)
+    known = all_symbols([each.spec for each in inputs])
+    runs: Runs | None = None
+    if set(known) - {batch}:
+        runs = run_at_sizes(module, inputs, sizes=sizes, batch=False)
+    found: list[Run] = []
+    for number, rows in enumerate(sizes.get(batch or "", batches)):
+        fed = {batch: rows} if batch else {}
+        try:
+            # Another seed for each batch, so that no case repeats the rows of another.
+            found.append(_together(module, inputs, runs, fed, number, seed + rows))
+        except ModelError:
+            if not batch or batch in sizes:
+                raise
+            continue
+        yield f"batch{rows}", found[-1]
+    if batch and len(found) < len(batches) and batch not in sizes:  # it takes other batches only
+        with contextlib.suppress(*([ModelError] if found else [])):
+            runs = run_at_sizes(module, inputs, sizes=sizes)
+    if runs is None:
+        return
+    for symbol in runs.further:
+        for run in (*runs.further[symbol], runs.first):
+            seen = {each.sizes[symbol] for each in found}
+            if len(seen) < 2 and run.sizes[symbol] not in seen:
+                found.append(run)
+                yield f"{symbol}{run.sizes[symbol]}", run
+
+
+def _together(
+    module: nn.Module,
+    inputs: Sequence[Given],
+    runs: Runs | None,
+    rows: Mapping[str, int],
+    number: int,
+    seed: int,
+) -> Run:
+    """Return a run with so many rows: at other sizes of each symbol for each number, if they go
+    together, else at the first ones.
+    """
+    if runs is None:
+        return run_at(module, inputs, rows, seed=seed)
+    sizes: dict[str, int] = {**runs.first.sizes, **rows}
+    apart = {symbol: _nth(runs, symbol, number) for symbol in runs.further}
+    try:
+        return run_at(module, inputs, {**sizes, **apart}, seed=seed)
+    except ModelError:
+        return run_at(module, inputs, sizes, seed=seed)
+
+
+def _nth(runs: Runs, symbol: str, number: int) -> int:
+    found = [run.sizes[symbol] for run in runs.further[symbol]] or [runs.first.sizes[symbol]]
+    return found[number % len(found)]
+
+
+def _case(module: nn.Module, name: str, run: Run, output_names: Sequence[str]) -> Case:
+    check_count(module, run.outputs, output_names)
+    return Case(
+        name,
+        {key: as_array(value, f"The input {key!r}") for key, value in run.arguments.items()},
+        {
+            key: as_array(value, f"The output {key!r} of {type(module).__name__}")
+            for key, value in zip(output_names, run.outputs.values(), strict=True)
+        },
     )
 
 
-def _any_batch(specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+def _fixed_batch(specs: Sequence[TensorSpec]) -> int | None:
+    """Return the first dim that all inputs have in common, if it is a number."""
     first = {spec.shape[0] if spec.shape else None for spec in specs}
-    if len(first) != 1 or not isinstance(first.pop(), int):
-        return specs
-    return tuple(TensorSpec(spec.name, spec.dtype, ("batch", *spec.shape[1:])) for spec in specs)
+    size = first.pop() if len(first) == 1 else None
+    return size if isinstance(size, int) else None
+
+
+def _any_batch(specs: Sequence[TensorSpec]) -> list[TensorSpec]:
+    return [replace(spec, shape=(BATCH, *spec.shape[1:])) for spec in specs]
+
+
+def _by_rows(run: Run) -> bool:
+    """Whether every output has a row for each row of the inputs."""
+    rows = run.sizes[BATCH]
+    return all(value.ndim and len(value) == rows for value in run.outputs.values())

@@ -14,9 +14,12 @@ from pathlib import Path
 from torch import nn
 
 from nbhelpers.errors import ModelError, unknown_name
-from nbhelpers.spec import TensorSpec, parse_checkpoint, parse_specs
+from nbhelpers.spec import TensorSpec, parse_checkpoint, parse_sizes, parse_specs
+from nbhelpers.train.arguments import Given
 from nbhelpers.train.checkpoints.loading import load_checkpoint
-from nbhelpers.train.forward import named_outputs
+from nbhelpers.train.forward import check_count
+from nbhelpers.train.sizes import first_run
+from nbhelpers.train.structure import output_names
 
 ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the package; a module of the user may lie there or in the current folder.
@@ -25,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A module in eval mode, the specs of its inputs, the names of its outputs, and where it came
-    from.
+    """A module in eval mode, the specs of its inputs, the names of its outputs, where it came from,
+    and the sizes to run it at, where the usual ones are not meant.
     """
 
     module: nn.Module = field(repr=False)
@@ -34,6 +37,7 @@ class ModelSource:
     outputs: tuple[str, ...]
     model: str
     weights: str
+    sizes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def parameters(self) -> int:
@@ -58,6 +62,7 @@ def load_model(
     checkpoint: str = "",
     inputs: str = "",
     outputs: str = "",
+    sizes: str = "",
     trained: bool = True,
 ) -> ModelSource:
     """Build a model, give it its weights and return it in eval mode.
@@ -68,6 +73,7 @@ def load_model(
             one. If empty, the module trains itself if it can, or stays as built.
         inputs: specs such as `"images:float32:batch,3,224,224"`, if the module does not say.
         outputs: names parted by spaces or commas, if the module does not say.
+        sizes: sizes of symbols such as `"time=48,96"`, if the module takes few.
         trained: whether a module without a checkpoint may train itself; if not, everything is
             checked, and the weights stay as built.
 
@@ -86,8 +92,11 @@ def load_model(
     weights = _weights(module, checkpoint, trained)
     module.eval()
     names = tuple(outputs.replace(",", " ").split()) or tuple(getattr(module, "output_names", ()))
-    names = tuple(named_outputs(module, specs, names))
-    return ModelSource(module, specs, names, model, weights)
+    wanted = parse_sizes(sizes)
+    found = first_run(module, [Given(spec) for spec in specs], sizes=wanted, batch=1).outputs
+    if names:
+        check_count(module, found, names)
+    return ModelSource(module, specs, names or tuple(output_names(found)), model, weights, wanted)
 
 
 def _weights(module: nn.Module, checkpoint: str, trained: bool) -> str:

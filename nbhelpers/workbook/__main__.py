@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--targets", help=f"from {' '.join(TARGETS)} ('tf1.4 tf2')")
     parser.add_argument("--inputs", help="such as 'images:float32:batch,3,64,64'")
     parser.add_argument("--outputs", help="names, parted by spaces")
+    parser.add_argument("--sizes", help="such as 'time=48,96', where the model takes few sizes")
     parser.add_argument("--opset", type=_opset, help="ONNX opset to export (the notebook's)")
     parser.add_argument("--handoffs", type=_path, metavar="DIR", help="where handoff folders go")
     parser.add_argument("--notebooks", type=_path, metavar="DIR", help="where the notebooks are")

@@ -14,7 +14,7 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
 from nbhelpers.errors import Refusal, unknown_name
 from nbhelpers.handoff import NOTEBOOKS, check_handoff_name
-from nbhelpers.spec import parse_checkpoint, parse_specs
+from nbhelpers.spec import parse_checkpoint, parse_sizes, parse_specs
 
 ROOT = Path(__file__).parents[2]
 """The repository: the notebooks are in it, and handoffs go there unless another place is named."""
@@ -34,6 +34,7 @@ class Settings:
         targets: oldest TensorFlow versions that must load the artefacts, parted by spaces.
         inputs: specs as `TensorSpec.parse` reads them, parted by spaces.
         outputs: names, parted by spaces.
+        sizes: sizes of symbols such as "time=48,96", parted by spaces, where the model takes few.
         opset: the ONNX opset to export; 0 for the notebook's own.
         handoffs: the folder that holds the handoff folders.
         notebooks: the folder that holds the notebooks.
@@ -45,6 +46,7 @@ class Settings:
     targets: str = "tf1.4 tf2"
     inputs: str = ""
     outputs: str = ""
+    sizes: str = ""
     opset: int = 0
     handoffs: Path = ROOT / "handoffs"
     notebooks: Path = ROOT / "notebooks"
@@ -63,6 +65,7 @@ class Settings:
         if not self.targets.split():
             raise Refusal(f"TARGETS is empty; choose from {' '.join(TARGETS)}.")
         parse_specs(self.inputs)
+        parse_sizes(self.sizes)
         checkpoint, key = parse_checkpoint(self.checkpoint)
         if self.checkpoint and not checkpoint.is_file():
             raise Refusal(
@@ -75,6 +78,7 @@ class Settings:
             targets=self.targets,
             inputs=self.inputs,
             outputs=self.outputs,
+            sizes=self.sizes,
             opset=self.opset,
             handoffs=Path(self.handoffs).absolute(),
             notebooks=Path(self.notebooks).absolute(),
@@ -94,6 +98,7 @@ class Settings:
             "TARGETS": self.targets,
             "INPUTS": self.inputs,
             "OUTPUTS": self.outputs,
+            "SIZES": self.sizes,
             "OPSET": self.opset,
             "HANDOFFS": str(self.handoffs),
         }

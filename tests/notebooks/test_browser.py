@@ -318,7 +318,7 @@ MODEL_PANEL = """
 from nbhelpers import train, ui
 
 chosen = {"NAME": "mine", "MODEL": "nbhelpers.train.samples:multitask_resnet18", "CHECKPOINT": ""}
-chosen |= {"INPUTS": "", "OUTPUTS": "", "OPSET": 13, "DYNAMIC_BATCH": True}
+chosen |= {"INPUTS": "", "OUTPUTS": "", "SIZES": "", "OPSET": 13, "DYNAMIC_BATCH": True}
 source = train.load_model(chosen["MODEL"], trained=False)
 ui.widgets.model_panel(source, chosen)
 """

@@ -89,6 +89,7 @@ def test_handoff_passes_values_with_spaces_and_quotes_whole(project):
         "TARGETS": "tf1.4 tf2",
         "INPUTS": "images",
         "OUTPUTS": "digit parity",
+        "SIZES": "time=48,96 height=64,128",
         "OPSET": "13",
     }
     said = handoff(project, *(f"{name}={value}" for name, value in given.items()))

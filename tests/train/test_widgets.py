@@ -34,6 +34,7 @@ def parameters(tmp_path, monkeypatch):
         "CHECKPOINT": "",
         "INPUTS": "x:float32:batch,4",
         "OUTPUTS": "",
+        "SIZES": "",
         "OPSET": 13,
         "DYNAMIC_BATCH": True,
     }

@@ -23,6 +23,7 @@ HINTS = {
     "CHECKPOINT": "weights; empty: the module's own",
     "INPUTS": "name:dtype:dims; empty: the module says",
     "OUTPUTS": "names parted by spaces; empty: the module says",
+    "SIZES": "such as time=48,96; empty: they are tried",
     "OPSET": "version of ONNX's operators",
     "DYNAMIC_BATCH": "the batch is a symbol",
 }
@@ -34,8 +35,8 @@ def model_panel(source: "ModelSource", parameters: Mapping[str, Any]) -> Shown["
 
     Args:
         source: the model that the parameters gave.
-        parameters: the value of each of NAME, MODEL, CHECKPOINT, INPUTS, OUTPUTS, OPSET and
-            DYNAMIC_BATCH.
+        parameters: the value of each of NAME, MODEL, CHECKPOINT, INPUTS, OUTPUTS, SIZES, OPSET
+            and DYNAMIC_BATCH.
     """
     return Shown(source, lambda: ModelPanel(source, parameters))
 
@@ -51,7 +52,8 @@ def checked(parameters: Mapping[str, Any]) -> "ModelSource":
 
     check_handoff_name(parameters["NAME"])
     check_opset(parameters["OPSET"])
-    names = {name.lower(): parameters[name] for name in ("CHECKPOINT", "INPUTS", "OUTPUTS")}
+    given = ("CHECKPOINT", "INPUTS", "OUTPUTS", "SIZES")
+    names = {name.lower(): parameters[name] for name in given}
     return load_model(parameters["MODEL"], **names, trained=False)
 
 

@@ -1,0 +1,177 @@
+"""Call torch's tracing exporter: tensors in, tensors out, whatever `forward` takes and returns.
+
+The exporter itself knows positional tensors only. A `_Flat` module stands before the user's: it has
+the same parts, so that nodes and weights keep their names.
+"""
+
+import contextlib
+import io
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nbhelpers.errors import ModelError, first_line
+from nbhelpers.train.forward import returned
+from nbhelpers.train.isolation import isolated
+from nbhelpers.train.structure import bound
+
+
+def trace(
+    module: nn.Module,
+    arguments: Mapping[str, Tensor],
+    path: str | Path,
+    *,
+    output_names: Sequence[str],
+    axes: Mapping[str, Mapping[int, str]],
+    opset: int,
+) -> tuple[str, ...]:
+    """Write the module as an ONNX file, and return what torch warned of.
+
+    What is printed inside is kept off the screen.
+
+    Args:
+        module: what is traced; it is left as it was.
+        arguments: its inputs by name, in the order of the file.
+        path: where to write.
+        output_names: a name for each tensor that it returns.
+        axes: the names of dims, by input or output and axis.
+        opset: version of the operator set to write in.
+
+    Raises:
+        ModelError: torch cannot trace it, or not for that opset.
+    """
+    copies = {name: value.detach().clone() for name, value in arguments.items()}
+    notes: list[str] = []
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(isolated(module))
+        caught = stack.enter_context(warnings.catch_warnings(record=True))
+        warnings.simplefilter("always")
+        stack.enter_context(_silent())
+        stack.enter_context(_fixed_ranks(opset, notes))
+        try:
+            torch.onnx.export(
+                _flat(module, copies),
+                tuple(copies.values()),
+                str(path),
+                input_names=list(copies),
+                output_names=list(output_names),
+                opset_version=opset,
+                dynamic_axes={name: dict(dims) for name, dims in axes.items() if dims},
+                dynamo=False,
+            )
+        except Exception as error:  # forward is the user's, and may raise anything
+            raise ModelError(
+                f"{type(module).__name__} runs, but cannot be traced for opset {opset}: "
+                f"{first_line(error)}. Rewrite that part of forward with plain tensor operations, "
+                "or ask for another OPSET."
+            ) from error
+    return tuple(dict.fromkeys([*_kept(caught), *notes]))
+
+
+class _Flat(nn.Module):
+    """Takes tensors in order, and returns a tuple of those that the user's module returns."""
+
+    def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
+        """Share the parts of the module, so that their paths stay."""
+        super().__init__()
+        if isinstance(module, torch.jit.ScriptModule):
+            self.module = module
+        else:
+            self._modules, self._buffers = module._modules, module._buffers
+            self._parameters = module._parameters
+        # Not as an attribute, which would make it one more part.
+        self.__dict__["_call"] = lambda values: _called(
+            module, dict(zip(names, values, strict=True))
+        )
+        self.eval()
+
+    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """Return the tensors of what the module returns."""
+        return tuple(self.__dict__["_call"](values))
+
+
+def _called(module: nn.Module, values: Mapping[str, Tensor]) -> list[Tensor]:
+    args, kwargs = bound(module, values)
+    return list(returned(module(*args, **kwargs), type(module).__name__).values())
+
+
+def _flat(module: nn.Module, arguments: Mapping[str, Tensor]) -> nn.Module:
+    flat = _Flat(module, list(arguments))
+    if not any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        return flat
+    # The exporter's own tracer refuses scripted parts; torch.jit's takes them.
+    return torch.jit.trace(flat, tuple(arguments.values()), check_trace=False)
+
+
+@contextlib.contextmanager
+def _fixed_ranks(opset: int, notes: list[str]) -> Iterator[None]:
+    """Let `squeeze` drop the axes that it dropped while tracing, at every size.
+
+    torch writes an If of two ranks where the size is a symbol, which nothing downstream can label.
+    """
+
+    def squeeze(g: Any, value: Any, dim: Any = None) -> Any:
+        node = g.original_node
+        sizes, dims = next(iter(node.inputs())).type().sizes(), _dims(node)
+        if sizes is None or dims is None:
+            return g.op("Squeeze", value)
+        dims = sorted({each % len(sizes) for each in dims})
+        kept = [each for each in dims if sizes[each] != 1]
+        free = [each for each in kept if value.type().sizes() is None]
+        notes.extend(
+            f"squeeze of axis {each}, whose size is a symbol: torch drops the axis where the size "
+            "is 1, and the file keeps it at every size."
+            for each in free
+        )
+        dropped = [each for each in dims if each not in kept]
+        if not dropped:
+            return g.op("Identity", value)
+        if opset < 13:
+            return g.op("Squeeze", value, axes_i=dropped)
+        return g.op("Squeeze", value, g.op("Constant", value_t=torch.tensor(dropped)))
+
+    torch.onnx.register_custom_op_symbolic("aten::squeeze", squeeze, opset)
+    try:
+        yield
+    finally:
+        torch.onnx.unregister_custom_op_symbolic("aten::squeeze", opset)
+
+
+def _dims(node: Any) -> list[int] | None:
+    """Return the axes that a squeeze names, or None if it names none."""
+    given = list(node.inputs())[1:]
+    if not given:
+        return None
+    found = given[0].toIValue()
+    return [int(found)] if isinstance(found, int | Tensor) else found
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what is printed inside off the screen; torch prints graphs past Python's own streams."""
+    sys.stdout.flush()
+    screen, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        os.dup2(screen, 1)
+        os.close(screen)
+        os.close(nowhere)
+
+
+def _kept(caught: list[warnings.WarningMessage]) -> list[str]:
+    """Return what the exporter said about the model, not about itself."""
+    kinds = (torch.jit.TracerWarning, UserWarning)
+    return [
+        f"{Path(each.filename).name}:{each.lineno}: {' '.join(str(each.message).split())}"
+        for each in caught
+        if issubclass(each.category, kinds) and not issubclass(each.category, DeprecationWarning)
+    ]
