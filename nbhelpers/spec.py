@@ -15,6 +15,9 @@ from nbhelpers.errors import Refusal
 
 Dim = int | str
 
+UNKNOWN_RANK: tuple[Dim, ...] = ("...",)
+"""The shape of a tensor of which not even the number of dims is known."""
+
 FEW = (0, 2)
 """Integers that nearly every model takes: the least, and the one behind the greatest."""
 

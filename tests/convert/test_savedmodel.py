@@ -10,7 +10,6 @@ from nbhelpers.convert.proving import runtimes
 from nbhelpers.convert.savedmodels import serving, writing
 from nbhelpers.errors import GraphError, UnknownName
 from nbhelpers.parity import compare
-from nbhelpers.spec import TensorSpec
 from tests.convert.models import seeded
 
 LOAD = """
@@ -147,21 +146,11 @@ def test_a_foreign_saved_model_of_tensorflow_2_is_looked_into(tmp_path):
     assert view.find(op="Relu")
 
 
-def test_warm_up_requests_and_triton_configs(tmp_path):
+def test_warm_up_requests_are_read_back(tmp_path):
     images = seeded(2, 3, 4, 4)
     path = serving.write_warmup(tmp_path / serving.WARMUP, "net", [{"images": images}])
     (read,) = serving.read_warmup(path)
     assert np.array_equal(read["images"], images)
-    spec = TensorSpec("images:0", "float32", ("batch", 3, 4, 4))
-    text = serving.triton_config("net", "tensorflow_savedmodel", {"images": spec}, {"scores": spec})
-    assert 'name: "net"' in text
-    assert '{ name: "images" data_type: TYPE_FP32 dims: [ -1, 3, 4, 4 ] }' in text
-    assert "max_batch_size: 0" in text
-    kinds = {"half": "bfloat16", "words": "object", "more": "string"}
-    specs = {key: TensorSpec(key, kind, ("batch",)) for key, kind in kinds.items()}
-    text = serving.triton_config("net", "tensorflow_savedmodel", specs, specs)
-    for key, kind in (("half", "BF16"), ("words", "STRING"), ("more", "STRING")):
-        assert text.count(f'name: "{key}" data_type: TYPE_{kind} ') == 2
 
 
 def test_one_tag_can_be_given_as_a_text(pb, tmp_path):

@@ -11,7 +11,7 @@ from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.order import check_nodes, maker
 from nbhelpers.convert.graphs.writing import write_graph
 from nbhelpers.errors import GraphError, first_line, unknown_name
-from nbhelpers.spec import TensorSpec
+from nbhelpers.spec import UNKNOWN_RANK, TensorSpec
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -103,8 +103,10 @@ class TensorInfo:
 
     def spec(self) -> TensorSpec:
         """Return name (without `:0`), dtype and shape; the first unknown size is called "batch"."""
+        if self.shape is None:
+            return TensorSpec(self.name.removesuffix(":0"), self.dtype, UNKNOWN_RANK)
         dims: list[int | str] = []
-        for axis, size in enumerate(self.shape or ()):
+        for axis, size in enumerate(self.shape):
             dims.append(size if size is not None else ("batch" if axis == 0 else f"dim{axis}"))
         return TensorSpec(self.name.removesuffix(":0"), self.dtype, tuple(dims))
 

@@ -12,7 +12,7 @@ from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.graphdef import GraphView, load_graph_def
 from nbhelpers.convert.graphs.order import check_nodes
 from nbhelpers.errors import GraphError, first_line, unknown_name
-from nbhelpers.spec import TensorSpec
+from nbhelpers.spec import UNKNOWN_RANK, TensorSpec
 from nbhelpers.texts import as_bytes, is_text
 
 if TYPE_CHECKING:
@@ -209,14 +209,15 @@ def _inlined(graph_def: "GraphDef") -> "GraphDef":
 def _spec(info: "meta_graph_pb2.TensorInfo") -> TensorSpec:
     tf = compat.tensorflow()
 
+    shape = info.tensor_shape
     dims = [
         d.size if d.size >= 0 else ("batch" if i == 0 else f"dim{i}")
-        for i, d in enumerate(info.tensor_shape.dim)
+        for i, d in enumerate(shape.dim)
     ]
     # An initialisation op of TensorFlow 2 stands among the signatures with no dtype at all.
     with _refusals(f"The signature's tensor {info.name!r} has no type that TensorFlow knows"):
         dtype = tf.as_dtype(info.dtype).name if info.dtype else ""
-    return TensorSpec(info.name, dtype, tuple(dims))
+    return TensorSpec(info.name, dtype, UNKNOWN_RANK if shape.unknown_rank else tuple(dims))
 
 
 @contextlib.contextmanager

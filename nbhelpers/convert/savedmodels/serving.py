@@ -1,4 +1,5 @@
-"""What servers want beside a SavedModel: warm-up requests, Triton's config, and lines to copy.
+"""What servers want beside a SavedModel: warm-up requests, and lines to copy; for Triton's see
+`triton`.
 
 Layout: `<name>/1/saved_model.pb` is TensorFlow Serving's (`--model_base_path=<name>`); the warm-up
 file is `1/assets.extra/tf_serving_warmup_requests`.
@@ -15,22 +16,13 @@ import numpy as np
 from nbhelpers.convert import compat
 from nbhelpers.convert.proving.artefacts import Artefact
 from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel, read_saved_model
+from nbhelpers.convert.savedmodels.triton import graph_config as graph_config
+from nbhelpers.convert.savedmodels.triton import triton_config as triton_config
 from nbhelpers.errors import unknown_name
 from nbhelpers.golden import load_golden
-from nbhelpers.spec import TensorSpec
 from nbhelpers.texts import as_bytes, is_text
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
-
-_TRITON = {
-    "bfloat16": "TYPE_BF16",
-    "bool": "TYPE_BOOL",
-    "float16": "TYPE_FP16",
-    "float32": "TYPE_FP32",
-    "float64": "TYPE_FP64",
-    "object": "TYPE_STRING",
-    "str": "TYPE_STRING",
-}
 
 
 def write_warmup(
@@ -64,45 +56,6 @@ def write_warmup(
                 request.inputs[name].CopyFrom(tf.make_tensor_proto(given))
             writer.write(log.SerializeToString(deterministic=True))
     return path
-
-
-def triton_config(
-    name: str, platform: str, inputs: Mapping[str, TensorSpec], outputs: Mapping[str, TensorSpec]
-) -> str:
-    """Return Triton's `config.pbtxt`.
-
-    Args:
-        name: the model's name in the repository.
-        platform: "tensorflow_savedmodel" or "tensorflow_graphdef".
-        inputs: the name that the client uses → spec; unknown sizes become -1.
-        outputs: likewise.
-    """
-    lines = [f'name: "{name}"', f'platform: "{platform}"', "max_batch_size: 0"]
-    for kind, tensors in (("input", inputs), ("output", outputs)):
-        entries = []
-        for key, spec in tensors.items():
-            dims = ", ".join(str(dim if isinstance(dim, int) else -1) for dim in spec.shape)
-            dtype = _triton_type(spec.dtype)
-            entries.append(f'  {{ name: "{key}" data_type: {dtype} dims: [ {dims} ] }}')
-        lines += [f"{kind} [", ",\n".join(entries), "]"]
-    return "\n".join(lines) + "\n"
-
-
-def graph_config(
-    name: str,
-    inputs: Mapping[str, str],
-    outputs: Mapping[str, str],
-    specs: Mapping[str, TensorSpec],
-) -> str:
-    """Return Triton's config for a frozen graph, whose clients use the tensors' own names.
-
-    `inputs` and `outputs` map client's names to tensors, `specs` tensors to specs.
-    """
-    sides = [
-        {tensor.removesuffix(":0"): specs[tensor] for tensor in side.values()}
-        for side in (inputs, outputs)
-    ]
-    return triton_config(name, "tensorflow_graphdef", *sides)
 
 
 def command_lines(
@@ -226,7 +179,3 @@ def read_warmup(path: str | Path) -> list[dict[str, np.ndarray]]:
         inputs = log.predict_log.request.inputs
         feeds.append({name: tf.make_ndarray(inputs[name]) for name in sorted(inputs)})
     return feeds
-
-
-def _triton_type(dtype: str) -> str:
-    return _TRITON.get(dtype) or "TYPE_" + dtype.upper()

@@ -63,6 +63,8 @@ def build_saved_model(
     view = GraphView(graph.hollow)
     inputs = _open_inputs(view, graph) if inputs is None else inputs
     outputs = {_plain(t.name): t.name for t in view.outputs()} if outputs is None else outputs
+    if signature in (more or {}):
+        raise GraphError(f"Two signatures are named {signature!r}; give each a name of its own.")
     signatures = {signature: Signature(inputs, outputs), **(more or {})}
     for name, each in signatures.items():
         if not each.outputs:
