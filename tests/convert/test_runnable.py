@@ -182,6 +182,22 @@ def test_an_input_that_was_left_out_is_named(tmp_path):
     assert convert.call_saved_model(tmp_path / "1", fed)["y"].tolist() == [0.5, 0.5]
 
 
+def test_a_fed_placeholder_may_be_waited_for(tmp_path):
+    """As the optimiser makes it of what depends on an input in no other way."""
+
+    def build(tf, v1):
+        x = v1.placeholder(tf.float32, [None], name="x")
+        scale = v1.placeholder(tf.float32, [], name="scale")
+        with tf.control_dependencies([scale]):
+            tf.multiply(x, 2.0, name="y")
+
+    path = graph(build, tmp_path)
+    entry = convert.build_saved_model(path, tmp_path / "1").signatures["serving_default"]
+    assert set(entry.inputs) == {"x", "scale"}
+    fed = {"x": np.ones(2, np.float32), "scale": np.float32(1)}
+    assert convert.call_saved_model(tmp_path / "1", fed)["y"].tolist() == [2, 2]
+
+
 def test_defaults_are_no_inputs_and_assertions_no_outputs(tmp_path):
     def build(tf, v1):
         x = v1.placeholder(tf.float32, [None, 2], name="x")

@@ -67,7 +67,9 @@ def _reached(
 ) -> Iterator["NodeDef"]:
     """Yield the nodes that compute the ends, up to the tensors that are given."""
     waiting = [_full(tensor) for tensor in ends]
-    seen = set(given)
+    # Whoever waits for a placeholder that is fed waits for the feed.
+    makers = map(maker, given)
+    seen = {*given, *(name for name in makers if name in nodes and nodes[name].op == "Placeholder")}
     while waiting:
         tensor = waiting.pop()
         if tensor in seen:
