@@ -27,7 +27,8 @@ from nbhelpers.onnxgraph.lowering import lower_opset
 from nbhelpers.onnxgraph.run import Runner, run_onnx, tensor_names
 from nbhelpers.onnxgraph.simplifying.simplify import Simplified, simplify
 from nbhelpers.onnxgraph.sizing.batch import make_batch_dynamic
-from nbhelpers.onnxgraph.sizing.dims import fix_dims, free_dims
+from nbhelpers.onnxgraph.sizing.dims import free_dims
+from nbhelpers.onnxgraph.sizing.dims_fixed import fix_dims
 
 __all__ = [
     "Anatomy",

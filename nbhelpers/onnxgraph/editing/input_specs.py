@@ -14,6 +14,7 @@ from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
 from nbhelpers.onnxgraph.editing.rewire import move_readers
 from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.sizing.batch_proof import Differs, prove
+from nbhelpers.onnxgraph.sizing.batch_shapes import Axes, set_batch_dim
 from nbhelpers.spec import TensorSpec, parse_specs
 
 
@@ -87,13 +88,13 @@ def _with_rows(model: onnx.ModelProto, result: Edited, shaped: list[str]) -> Edi
     grown = [now[name] for name in shaped if name in sizes and isinstance(now[name], str)]
     reports: list[parity.Report] = []
     for symbol in dict.fromkeys(grown):
-        carriers = tuple(name for name in now if now[name] == symbol)
-        ones = {name: sizes[name] for name in carriers if name in sizes}
+        axes = {name: 0 for name in now if now[name] == symbol}
+        ones = {name: sizes[name] for name in axes if name in sizes}
         if len(set(ones.values())) > 1:
             raise GraphError(f"the first dims {ones} cannot all be {symbol!r}.")
         size = next(iter(ones.values()))
         try:
-            reports += prove(_fixed(result.model, carriers, size), result.model, carriers, size)
+            reports += prove(_fixed(result.model, axes, size), result.model, axes, size)
         except Differs as difference:
             said = str(difference).rstrip(".")
             raise GraphError(
@@ -103,13 +104,11 @@ def _with_rows(model: onnx.ModelProto, result: Edited, shaped: list[str]) -> Edi
     return replace(result, reports=tuple(reports))
 
 
-def _fixed(model: onnx.ModelProto, carriers: Iterable[str], size: int) -> onnx.ModelProto:
-    """Return the model with a fixed size for the first dim of some inputs."""
+def _fixed(model: onnx.ModelProto, axes: Axes, size: int) -> onnx.ModelProto:
+    """Return the model with a fixed size for the batch of some inputs."""
     copy = copied(model)
     del copy.graph.value_info[:]
-    for value in copy.graph.input:
-        if value.name in carriers:
-            value.type.tensor_type.shape.dim[0].dim_value = size
+    set_batch_dim(copy, axes, size)
     return copy
 
 

@@ -4,6 +4,9 @@ Proven, not assumed: the result is run at several batches, and every row must be
 gives for that row alone. Otherwise it is refused, and all nodes that stand in the way are named.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import onnx
 
 from nbhelpers.errors import GraphError
@@ -11,21 +14,39 @@ from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.editing.edit import finished
 from nbhelpers.onnxgraph.editing.edited import Edited
 from nbhelpers.onnxgraph.functions import inline_functions
-from nbhelpers.onnxgraph.light import light
 from nbhelpers.onnxgraph.reference import batch_inputs
+from nbhelpers.onnxgraph.sizing.batch_axes import Way, question, sizes, stated, ways
+from nbhelpers.onnxgraph.sizing.batch_labels import labelled
 from nbhelpers.onnxgraph.sizing.batch_obstacles import refusal
-from nbhelpers.onnxgraph.sizing.batch_proof import prove
+from nbhelpers.onnxgraph.sizing.batch_proof import Differs, held_batch, prove
 from nbhelpers.onnxgraph.sizing.batch_rows import repeat_outputs
 from nbhelpers.onnxgraph.sizing.batch_rules import RULES
-from nbhelpers.onnxgraph.sizing.batch_shapes import forget_shapes, readable, set_first_dim
+from nbhelpers.onnxgraph.sizing.batch_shapes import (
+    Axes,
+    forget_shapes,
+    rows_axis,
+    set_batch_dim,
+)
 from nbhelpers.onnxgraph.sizing.batch_work import Work
 from nbhelpers.onnxgraph.sizing.draft import copies
 from nbhelpers.onnxgraph.sparse import dense_model
 from nbhelpers.progress import stage
 
 
+class _Failed(Exception):
+    """A way to carry the batch that was not proven; `refusal` says why."""
+
+    def __init__(
+        self, model: onnx.ModelProto, result: onnx.ModelProto, work: Work, why: GraphError
+    ) -> None:
+        super().__init__(str(why))
+        self.refusal = lambda: refusal(model, result, work, why)
+
+
 @stage("making the batch dynamic")
-def make_batch_dynamic(model: onnx.ModelProto, *, symbol: str = "batch") -> Edited:
+def make_batch_dynamic(
+    model: onnx.ModelProto, *, symbol: str = "batch", axes: Mapping[str, int] | None = None
+) -> Edited:
     """Return a model that takes any batch.
 
     If the batch is dynamic already its symbol stays, and only reshapes whose target is computed
@@ -34,57 +55,139 @@ def make_batch_dynamic(model: onnx.ModelProto, *, symbol: str = "batch") -> Edit
     Args:
         model: the model; it is not changed.
         symbol: what the batch dim will be called.
+        axes: the inputs that carry the batch, and its axis in each, such as {"x": 0, "state": 1};
+            all rows share the other inputs. Left out, an input carries the batch where the model
+            can give each row its own: on its first axis, or a state on the axis that fits it.
 
     Raises:
-        GraphError: rows would influence each other or nodes need the fixed size; all of them are
-            named, each with the reason.
+        GraphError: rows would influence each other or nodes need the fixed size (all of them are
+            named, each with the reason), or it is not certain which inputs carry the batch.
+        UnknownName: `axes` names something that is no input.
     """
     model = dense_model(model)
-    carriers, batch = _batch_inputs(model)
-    work = Work(_private_copy(model, carriers if batch else (), symbol), carriers, batch)
-    if batch:
-        work.changes += [f"input {name!r}: batch {batch} → {symbol!r}" for name in carriers]
-    else:
-        symbol = str(_first_dims(model)[carriers[0]])
+    if not any(spec.shape for spec in interface.inputs(model)):
+        raise GraphError("The model has no input with a batch: all its inputs are scalars.")
+    carriers = dict.fromkeys(batch_inputs(model), 0)
+    try:
+        if axes is not None:
+            return _opened(model, stated(model, axes), symbol)
+        if carriers:
+            return _opened(model, Way(carriers, 0), symbol)
+        return _searched(model, sizes(model), symbol)
+    except _Failed as failed:
+        batch = held_batch(model, carriers) if carriers and axes is None else 0
+        if not batch:
+            raise failed.refusal() from failed
+    return _under_a_label(model, carriers, batch)
+
+
+def _under_a_label(model: onnx.ModelProto, carriers: Axes, batch: int) -> Edited:
+    """Return the model made dynamic whose batch has a symbol, while its nodes hold a size."""
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    del fixed.graph.value_info[:]
+    set_batch_dim(fixed, carriers, batch)
+    try:
+        result = _searched(fixed, [batch], _symbol_of(model, carriers))
+    except _Failed as failed:
+        raise failed.refusal() from failed
+    return replace(result, before=model)
+
+
+def _searched(model: onnx.ModelProto, batches: list[int], symbol: str) -> Edited:
+    """Return the model opened in the only way that is proven.
+
+    Raises:
+        GraphError: several ways are.
+        _Failed: none is.
+    """
+    failures: list[_Failed] = []
+    passed: list[tuple[Way, Edited]] = []
+    for batch in batches:
+        for tier in ways(model, batch):
+            found = _proven(model, tier, symbol, failures, leading=len(batches) > 1)
+            passed += found
+            if found:
+                break
+    if len(passed) > 1:
+        raise question(model, [way for way, _ in passed])
+    if not passed:
+        raise failures[0]
+    return passed[0][1]
+
+
+def _proven(
+    model: onnx.ModelProto, tier: list[Way], symbol: str, failures: list[_Failed], *, leading: bool
+) -> list[tuple[Way, Edited]]:
+    """Return the ways that are proven; the first axes alone, if they are."""
+    found = []
+    for way in tier:
+        try:
+            found.append((way, _opened(model, way, symbol, leading=leading)))
+        except _Failed as failed:
+            failures.append(failed)
+        if found and not any(way.axes.values()):
+            break
+    return found
+
+
+def _opened(model: onnx.ModelProto, way: Way, symbol: str, *, leading: bool = False) -> Edited:
+    """Return the model opened in one way.
+
+    Args:
+        model: the original.
+        way: which inputs carry the batch.
+        symbol: what the batch is called, where no input has a symbol for it.
+        leading: some output must begin with the batch.
+
+    Raises:
+        _Failed: it cannot be proven.
+    """
+    symbol = _symbol_of(model, way.axes) or symbol
+    work = Work(_private_copy(model, way.axes if way.batch else {}, symbol), way)
+    if way.batch:
+        work.changes += _input_changes(model, way, symbol)
     _rewrite(model, work)
     result = work.finish()
     try:
-        result = finished(_labelled(model, result, work, symbol))
-        reports = prove(model, result, carriers, batch)
+        if leading and not any(rows_axis(work.shape(v.name)) == 0 for v in model.graph.output):
+            raise Differs(f"no output begins with a batch of {way.batch}")
+        if work.shared:
+            raise Differs(f"all rows would share the input {work.shared[0]!r}")
+        result = finished(labelled(model, result, work, symbol))
+        reports = prove(model, result, way.axes, way.batch)
     except GraphError as difference:
-        raise refusal(model, result, work, difference) from difference
-    if not batch and not work.changes:
+        raise _Failed(model, result, work, difference) from difference
+    if not way.batch and not work.changes:
         result = finished(model)
     return Edited(result, model, tuple(work.changes), tuple(work.changed), reports)
 
 
-def _batch_inputs(model: onnx.ModelProto) -> tuple[tuple[str, ...], int]:
-    """Return the inputs that carry the batch, and its fixed size (0 if it is symbolic)."""
-    first = _first_dims(model)
-    if not first:
-        raise GraphError("The model has no input with a batch: all its inputs are scalars.")
-    symbolic = batch_inputs(model)
-    if symbolic:
-        return symbolic, 0
-    batch = int(next(iter(first.values())))
-    return tuple(name for name, dim in first.items() if dim == batch), batch
+def _symbol_of(model: onnx.ModelProto, axes: Axes) -> str:
+    """Return the symbol that an input has for the batch already; "" if none has."""
+    specs = {spec.name: spec for spec in interface.inputs(model)}
+    dims = (specs[name].shape[axis] for name, axis in axes.items())
+    return next((dim for dim in dims if isinstance(dim, str)), "")
 
 
-def _first_dims(model: onnx.ModelProto) -> dict[str, int | str]:
-    return {spec.name: spec.shape[0] for spec in interface.inputs(model) if spec.shape}
+def _input_changes(model: onnx.ModelProto, way: Way, symbol: str) -> list[str]:
+    places = {name: f", axis {axis}" if axis else "" for name, axis in way.axes.items()}
+    changes = [
+        f"input {name!r}{place}: batch {way.batch} → {symbol!r}" for name, place in places.items()
+    ]
+    rest = [spec.name for spec in interface.inputs(model) if spec.name not in way.axes]
+    return changes + [f"input {name!r}: the same for all rows" for name in rest]
 
 
-def _private_copy(
-    model: onnx.ModelProto, carriers: tuple[str, ...], symbol: str
-) -> onnx.ModelProto:
-    """Return a copy without calls of its own functions; with new labels if there are `carriers`."""
+def _private_copy(model: onnx.ModelProto, axes: Axes, symbol: str) -> onnx.ModelProto:
+    """Return a copy without calls of its own functions; with new labels if there are `axes`."""
     if model.functions:
         model = inline_functions(model, keep=lambda node: True)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    if carriers:
+    if axes:
         forget_shapes(copy)
-        set_first_dim(copy, carriers, symbol)
+        set_batch_dim(copy, axes, symbol)
     return copy
 
 
@@ -96,52 +199,3 @@ def _rewrite(model: onnx.ModelProto, work: Work) -> None:
         work.add(node)
     if work.batch:
         repeat_outputs(work, [value.name for value in model.graph.output])
-
-
-def _labelled(
-    model: onnx.ModelProto, result: onnx.ModelProto, work: Work, symbol: str
-) -> onnx.ModelProto:
-    """Return the rewritten model with the batch's symbol on every tensor that has it."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(result)
-    inferred = onnx.shape_inference.infer_shapes(light(copy)).graph
-    values = {value.name: value for value in (*inferred.value_info, *inferred.output)}
-    for original, output in zip(model.graph.output, copy.graph.output, strict=True):
-        shape = _output_shape(original, values[output.name], work, symbol)
-        elem_type = original.type.tensor_type.elem_type
-        output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, elem_type, shape))
-        values.pop(output.name)
-    del copy.graph.value_info[:]
-    for name, value in values.items():
-        dims = work.shape(name) or (None,)
-        if None not in dims and value.type.HasField("tensor_type"):
-            elem_type = value.type.tensor_type.elem_type
-            copy.graph.value_info.append(
-                onnx.helper.make_tensor_value_info(name, elem_type, readable(dims, symbol))
-            )
-    return copy
-
-
-def _output_shape(
-    original: onnx.ValueInfoProto, inferred: onnx.ValueInfoProto, work: Work, symbol: str
-) -> list[int | str | None] | None:
-    """Return what is known of an output: how it follows the batch, or else what the file said.
-
-    Whether that is right is seen when the model runs.
-    """
-    said, guessed = interface.dims(original), interface.dims(inferred)
-    if said is None:
-        return None
-    followed = readable(work.shape(original.name) or (None,) * len(said), symbol)
-    if len(followed) != len(said):
-        return followed
-    if guessed is None or len(guessed) != len(said):
-        guessed = (None,) * len(said)
-    # Written for a fixed batch, the file knows every size; its own symbols are worth less.
-    hints: list[int | str | None] = list(said) if work.batch else [None] * len(said)
-    if hints and work.batch and hints[0] == work.batch:
-        hints[0] = symbol
-    return [
-        next((dim for dim in choices if dim is not None), None)
-        for choices in zip(followed, hints, guessed, said, strict=False)
-    ]

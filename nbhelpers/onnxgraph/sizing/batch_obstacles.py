@@ -1,18 +1,20 @@
 """Every node that keeps a batch from becoming dynamic, with the reason.
 
-The rewritten graph is run at three rows with every tensor fetched. A node whose inputs are right,
-and whose output is not, is an obstacle. Its output is then replaced by the right one, and the run
-is repeated, so that what stands behind it is judged too.
+The rewritten graph is run at more rows than the batch had, with every tensor fetched. A node whose
+inputs are right, and whose output is not, is an obstacle. Its output is then replaced by the right
+one, and the run is repeated, so that what stands behind it is judged too.
 """
 
 import re
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 import onnx
 
 from nbhelpers import parity
 from nbhelpers.errors import GraphError
+from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.run import Runner, tensor_names
 from nbhelpers.onnxgraph.sizing.batch_proof import TOLERANCE, Differs, example, join, parts_of
@@ -22,8 +24,6 @@ from nbhelpers.onnxgraph.sizing.draft import named
 
 MOST = 20
 """So many obstacles are named at the most."""
-
-ROWS = 3
 
 Obstacle = tuple[onnx.NodeProto, str]
 
@@ -39,10 +39,11 @@ def refusal(
         work: what is known of its tensors.
         difference: why it failed.
     """
-    try:
-        found = obstacles(model, result, work) if work.batch else []
-    except GraphError:  # the original does not run either
-        found = []
+    found: list[Obstacle] = []
+    # No run of the original may hold all of the rows: it would mix them as the result does.
+    for rows in (max(3, work.batch + 1), 1):
+        if work.batch and not found:
+            found = obstacles(model, result, work, rows=rows)
     if not found:
         where = f"no single node explains it ({difference})"
     elif len(found) == 1:
@@ -53,31 +54,45 @@ def refusal(
         where = f"{len(found)} nodes stand in the way: {listed}"
     return GraphError(
         f"The batch cannot be made dynamic: {where}. Export the model with a dynamic batch, or "
-        "change what is named so that every row is computed on its own."
+        f"change what is named so that every row is computed on its own.{_elsewhere(model, work)}"
     )
 
 
-def obstacles(model: onnx.ModelProto, result: onnx.ModelProto, work: Work) -> list[Obstacle]:
-    """Return the nodes that are in the way, in the order of computation, each with the reason."""
+def _elsewhere(model: onnx.ModelProto, work: Work) -> str:
+    """Return what to do where the batch may be somewhere else than it was taken to be."""
+    several = len(interface.inputs(model)) > 1
+    if not several and not any(node.op_type in ("LSTM", "GRU", "RNN") for node in model.graph.node):
+        return ""
+    taken = " and ".join(f"axis {axis} of {name!r}" for name, axis in work.axes.items())
+    return f" {taken} was taken for the batch; if it is elsewhere, say where with axes={{…}}."
+
+
+def obstacles(
+    model: onnx.ModelProto, result: onnx.ModelProto, work: Work, *, rows: int
+) -> list[Obstacle]:
+    """Return the nodes that are in the way, in the order of computation, each with the reason.
+
+    None are found if the original does not run either.
+    """
     shared = set(tensor_names(model))
     nodes = [node for node in result.graph.node if not work.knows(node.output[0])]
     judged = {name for node in nodes for name in node.output if name in shared and name}
-    feeds = example(model, work.carriers, ROWS)
     try:
-        parts = parts_of(Runner(model, fetch=judged), feeds, work.carriers, work.batch)
+        feeds = example(model, work.axes, rows)
+        parts = parts_of(Runner(model, fetch=judged), feeds, work.axes, work.batch)
     except GraphError:
         return []
     found: list[Obstacle] = []
     right: Feeds = {}  # of the obstacles found so far
     lost: set[str] = set()  # what hangs on an obstacle that has no right output
     while len(found) < MOST:
-        new = _round(result, work, feeds, right, judged - lost, parts)
+        new = _round(result, work, feeds, right, judged - lost, parts, rows)
         if not new:
             break
         found += new
         for node, _ in new:
             for name in node.output:
-                whole = _whole(name, work, parts) if name in judged else None
+                whole = _whole(name, work, parts, rows) if name in judged else None
                 if whole is None:
                     lost |= _behind(result, name)
                 else:
@@ -93,6 +108,7 @@ def _round(
     right: Feeds,
     judged: set[str],
     parts: list[Feeds],
+    rows: int,
 ) -> list[Obstacle]:
     """Return the obstacles that show themselves once the outputs in `right` are given."""
     graph = _given(result, right, judged)
@@ -106,7 +122,8 @@ def _round(
     wrong: dict[str, str] = {}
     found = []
     for node in graph.graph.node:
-        reasons = [_difference(name, seen, parts, work) for name in node.output if name in seen]
+        judge = partial(_difference, seen=seen, parts=parts, work=work, count=rows)
+        reasons = [judge(name) for name in node.output if name in seen]
         reason = next((each for each in reasons if each), "")
         before = [wrong[name] for name in node.input if name in wrong]
         if before:
@@ -118,20 +135,20 @@ def _round(
     return found
 
 
-def _difference(name: str, seen: Feeds, parts: list[Feeds], work: Work) -> str:
+def _difference(name: str, *, seen: Feeds, parts: list[Feeds], work: Work, count: int) -> str:
     """Return how a tensor differs from that of the original, row by row; "" if it does not."""
     try:
-        rows = join([part[name] for part in parts], seen[name], ROWS, work.batch)
+        rows = join([part[name] for part in parts], seen[name], count, work.batch)
     except Differs as difference:
         return str(difference)
     report = parity.compare({name: rows}, {name: seen[name]}, tolerance=TOLERANCE * 10)
     if report.ok:
         return ""
     note = report.rows[0].note.removesuffix("labels differ").rstrip(", ") or "in its labels"
-    return f"at batch {ROWS} its rows differ from those of each row alone, {note}"
+    return f"at batch {count} its rows differ from those of each row alone, {note}"
 
 
-def _whole(name: str, work: Work, parts: list[Feeds]) -> np.ndarray | None:
+def _whole(name: str, work: Work, parts: list[Feeds], rows: int) -> np.ndarray | None:
     """Return what a tensor should be, or None if nothing in it is the batch."""
     axis = rows_axis(work.shape(name))
     one = parts[0][name]
@@ -139,7 +156,7 @@ def _whole(name: str, work: Work, parts: list[Feeds]) -> np.ndarray | None:
         axis = 0 if one.ndim and one.shape[0] == work.batch else None
     if axis is None or axis >= one.ndim:
         return None
-    size = one.shape[axis] // work.batch * ROWS
+    size = one.shape[axis] // work.batch * rows
     return np.concatenate([part[name] for part in parts], axis=axis).take(range(size), axis=axis)
 
 

@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
-from nbhelpers.onnxgraph import interface
-from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.sizing.batch_count import counted
 from nbhelpers.onnxgraph.sizing.batch_shapes import counts, rows_axis
 from nbhelpers.onnxgraph.sizing.batch_work import Work
 
@@ -87,7 +86,43 @@ def alongside(work: Work, node: onnx.NodeProto) -> None:
     for name, other in shapes.items():
         place = rows - len(shape) + len(other or ())
         if other and place >= 0 and other[place] == times * work.batch != 1:
-            repeat(work, node, name, place)
+            one = one_row(work, name, place) if times == 1 else ""
+            if one:  # which goes with every row
+                work.share(name)
+                _feed(work, node, name, one, "one row of it")
+            else:
+                repeat(work, node, name, place)
+
+
+def bias(work: Work, node: onnx.NodeProto) -> None:
+    """Let the bias of a Gemm go with every row, where it was written for the fixed batch."""
+    name = node.input[2] if len(node.input) > 2 else ""
+    one = one_row(work, name, 0) if name and work.batch > 1 and work.stuck(name, 0) else ""
+    if one and rows_axis(work.shape(node.input[0])) == 0:
+        _feed(work, node, name, one, "one row of it")
+
+
+def products(work: Work, node: onnx.NodeProto) -> None:
+    """Let a constant of the fixed batch be multiplied with the matrices of every row."""
+    axes = [rows_axis(work.shape(name)) for name in node.input]
+    shapes = [work.shape(name) or () for name in node.input]
+    batched = [a is not None and a < len(s) - 2 for a, s in zip(axes, shapes, strict=True)]
+    if any(batched):
+        alongside(work, node)
+
+
+def summed(work: Work, node: onnx.NodeProto) -> None:
+    """Let a constant of the fixed batch follow it in an Einsum, where both have the same letter."""
+    equation = helper.get_node_attr_value(node, "equation").decode().replace(" ", "")
+    terms = equation.partition("->")[0].split(",")
+    if "." in equation or len(terms) != len(node.input):
+        return
+    axes = [rows_axis(work.shape(name)) for name in node.input]
+    letters = {term[axis] for term, axis in zip(terms, axes, strict=True) if axis is not None}
+    for name, term in dict(zip(node.input, terms, strict=True)).items():
+        for axis in (axis for axis, letter in enumerate(term) if letter in letters):
+            if work.stuck(name, axis):
+                repeat(work, node, name, axis)
 
 
 def recurrent(work: Work, node: onnx.NodeProto) -> None:
@@ -116,64 +151,65 @@ def _whole(work: Work, node: onnx.NodeProto) -> bool:
 def repeat(work: Work, node: onnx.NodeProto, name: str, axis: int) -> None:
     """Feed the node a constant repeated along an axis, once for each row of the batch."""
     shape = work.static(name)
+    work.share(name)
     one = name if work.batch == 1 else one_row(work, name, axis)
-    if not one or shape is None:
-        return
+    if one and shape is not None:
+        wide = _tiled(work, one, axis, len(shape))
+        what = "repeated for each row of the batch"
+    else:
+        wide, what = counted(work, name, axis), "counted on for each row of the batch"
+    if wide:
+        _feed(work, node, name, wide, what)
+
+
+def _tiled(work: Work, one: str, axis: int, rank: int) -> str:
+    """Return a tensor repeated along an axis, once for each row of the batch."""
     parts = [work.batch_size()]
-    for place, count in ((0, axis), (1, len(shape) - 1 - axis)):
+    for place, count in ((0, axis), (1, rank - 1 - axis)):
         if count:
-            ones = work.weight(np.ones(count, np.int64), f"{name}_ones")
+            ones = work.weight(np.ones(count, np.int64), f"{one}_ones")
             parts.insert(len(parts) if place else 0, ones)
-    repeats = work.make("Concat", parts, f"{name}_repeats", axis=0)
-    wide = work.make("Tile", [one, repeats], f"{name}_batched")
+    repeats = work.make("Concat", parts, f"{one}_repeats", axis=0)
+    return work.make("Tile", [one, repeats], f"{one}_batched")
+
+
+def _feed(work: Work, node: onnx.NodeProto, name: str, wide: str, what: str) -> None:
+    """Let the node read another tensor than the one of the fixed batch."""
     node.input[:] = [wide if each == name else each for each in node.input]
-    work.note(node, f"{name!r} of batch {work.batch} → repeated for each row of the batch")
+    work.note(node, f"{name!r} of batch {work.batch} → {what}")
 
 
 def one_row(work: Work, name: str, axis: int) -> str:
-    """Return the name of what a constant holds for one row; "" if its rows are not all equal."""
-    value = work.constant(name)
-    if value is None and name in work.weights:
-        value = numpy_helper.to_array(work.weights[name])
-    if value is None or value.shape[axis] % work.batch:
+    """Return the name of what a tensor holds for one row; "" if its rows are known to differ.
+
+    Rows that are not known are taken for equal; if they are not, the proof finds it.
+    """
+    value, shape = work.value(name), work.static(name)
+    size = shape[axis] if shape else None
+    if size is None or size % work.batch:
         return ""
+    if value is None:
+        return _first(work, name, axis, size // work.batch)
     parts = np.split(value, work.batch, axis=axis)
     if not all(np.array_equal(part, parts[0]) for part in parts):
         return ""
     return work.weight(parts[0], f"{name}_row")
 
 
-def picked(work: Work, node: onnx.NodeProto) -> None:
-    """Let a GatherND that picks something from each row number the rows of any batch."""
-    join = work.producers.get(node.input[1])
-    if not work.batch or join is None or join.op_type != "Concat":
-        return
-    maker = work.producers.get(join.input[0])  # a Tile, if it was repeated for the Concat already
-    source = maker.input[0] if maker is not None and maker.op_type == "Tile" else join.input[0]
-    value, shape = work.constant(source), work.shape(node.input[1]) or ()
-    axis = helper.get_node_attr_value(join, "axis")
-    if value is None or axis not in (-1, len(shape) - 1) or value.size != work.batch:
-        return
-    if rows_axis(work.shape(node.input[0])) != 0 or list(value.ravel()) != list(range(work.batch)):
-        return
-    zero, step = (work.weight(np.array(each, np.int64), f"{source}_{each}") for each in (0, 1))
-    scalar = work.weight(np.array([], np.int64), f"{source}_scalar")
-    size = work.make("Reshape", [work.batch_size(), scalar], f"{source}_batch")
-    numbers = work.make("Range", [zero, size, step], f"{source}_range")
-    target = work.weight(np.array([-1] + [1] * (value.ndim - 1), np.int64), f"{source}_target")
-    column = work.make("Reshape", [numbers, target], f"{source}_rows")
-    node.input[1] = work.make(
-        "Concat", [column, *join.input[1:]], f"{node.input[1]}_any", axis=axis
-    )
-    work.note(node, f"the rows {value.ravel().tolist()} → every row of the batch")
+def _first(work: Work, name: str, axis: int, count: int) -> str:
+    """Return the first values of a tensor along an axis."""
+    if work.version < 10:  # where the places are attributes
+        return ""
+    places = (("starts", 0), ("ends", count), ("axes", axis))
+    bounds = [work.weight(np.array([place]), f"{name}_{word}") for word, place in places]
+    return work.make("Slice", [name, *bounds], f"{name}_row")
 
 
 def repeat_outputs(work: Work, names: list[str]) -> None:
     """Repeat outputs that are made of constants only, so that each row of the batch has its own."""
-    depends = _from_data(work)
     for name in names:
         node = work.producers.get(name)
-        if node is None or name in depends or not work.stuck(name, 0) or work.batch > 1:
+        if node is None or work.origins(name) or not work.stuck(name, 0) or work.batch > 1:
             continue
         one = work.free_name(f"{name}_row")
         for each in work.nodes:
@@ -183,14 +219,3 @@ def repeat_outputs(work: Work, names: list[str]) -> None:
         out = onnx.NodeProto(op_type="Identity", name=name, input=[one], output=[name])
         repeat(work, out, one, 0)
         work.add(out)
-
-
-def _from_data(work: Work) -> set[str]:
-    """Return the tensors that hold anything of the inputs but their shapes."""
-    found = {value.name for value in interface.fed(work.model.graph)}
-    for node in work.nodes:
-        bodies = [each.g for each in node.attribute if each.HasField("g")]
-        inner = {n for body in bodies for g in graphs(body) for each in g.node for n in each.input}
-        if node.op_type not in ("Shape", "Size") and found & {*node.input, *inner}:
-            found.update(node.output)
-    return found

@@ -12,13 +12,16 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from nbhelpers.onnxgraph.sizing.batch_numbers import own_rows, picked, scatter
 from nbhelpers.onnxgraph.sizing.batch_rows import (
     alongside,
+    bias,
     concat,
     matching,
     one_row,
-    picked,
+    products,
     recurrent,
+    summed,
 )
 from nbhelpers.onnxgraph.sizing.batch_shapes import Rows, Shape, counts, reshape_axis, rows_axis
 from nbhelpers.onnxgraph.sizing.batch_work import Work
@@ -179,7 +182,10 @@ def gather(work: Work, node: onnx.NodeProto) -> None:
     rows, fixed = rows_axis(shape), work.static(node.input[0])
     if not work.batch or shape is None or rows is None or axis % len(shape) != rows or not fixed:
         return
-    if indices is None or not indices.ndim:
+    if indices is None:
+        own_rows(work, node)
+        return
+    if not indices.ndim:
         return
     if np.array_equal(indices, np.arange(fixed[rows] or 0)):
         _pass(work, node, "every row of the fixed batch → the batch as it is")
@@ -212,13 +218,16 @@ def _pass(work: Work, node: onnx.NodeProto, what: str) -> None:
 
 
 def squeeze(work: Work, node: onnx.NodeProto) -> None:
-    """Let a Squeeze of every dim of size one keep a batch of one."""
+    """Let a Squeeze of every dim of size one keep the batch, which may be one, too."""
     given = len(node.input) > 1 and node.input[1]
     shape, fixed = work.shape(node.input[0]), work.static(node.input[0])
     rows = rows_axis(shape)
-    if given or node.attribute or rows is None or not fixed or None in fixed or fixed[rows] != 1:
+    if given or node.attribute or rows is None or not fixed or None in fixed:
         return
     axes = [axis for axis, dim in enumerate(fixed) if dim == 1 and axis != rows]
+    if not axes:
+        _pass(work, node, "the batch of one, which is all that could go → kept")
+        return
     if work.version >= 13:
         name = work.weight(np.array(axes, np.int64), f"{node.output[0]}_axes")
         node.input[:] = [node.input[0], name]
@@ -256,6 +265,10 @@ RULES: dict[str, Rule] = {
     "GRU": recurrent,
     "RNN": recurrent,
     "GatherND": picked,
+    "ScatterND": scatter,
+    "MatMul": products,
+    "Einsum": summed,
+    "Gemm": bias,
     "GridSample": matching(0),
     "GatherElements": matching(0),
     "ScatterElements": matching(0),

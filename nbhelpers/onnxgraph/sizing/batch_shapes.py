@@ -4,7 +4,7 @@ A dim that is the same at both is static; one that grows in step is a multiple o
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -25,6 +25,9 @@ class Rows:
 
     times: int
 
+
+Axes = Mapping[str, int]
+"""Name of each input that carries the batch, to the axis of the batch in it."""
 
 Shape = tuple[int | Rows | None, ...]
 """The dims of a tensor: a size, a multiple of the batch, or None (unknown)."""
@@ -98,13 +101,16 @@ def _divides(part: int, whole: int) -> bool:
     return part > 0 and whole % part == 0
 
 
-def set_first_dim(model: onnx.ModelProto, carriers: Sequence[str], dim: str) -> None:
-    """Set the first dim of the inputs named `carriers`, in place, on a private copy."""
+def set_batch_dim(model: onnx.ModelProto, axes: Axes, dim: int | str) -> None:
+    """Set the dim of the batch of the inputs, in place, on a private copy."""
     for value in model.graph.input:
-        if value.name in carriers:
-            first = value.type.tensor_type.shape.dim[0]
-            first.Clear()
-            first.dim_param = dim
+        if value.name in axes:
+            proto = value.type.tensor_type.shape.dim[axes[value.name]]
+            proto.Clear()
+            if isinstance(dim, int):
+                proto.dim_value = dim
+            else:
+                proto.dim_param = dim
 
 
 def forget_shapes(model: onnx.ModelProto) -> None:
@@ -117,13 +123,11 @@ def forget_shapes(model: onnx.ModelProto) -> None:
                 value.type.tensor_type.ClearField("shape")
 
 
-def given(model: onnx.ModelProto, carriers: Sequence[str], batch: int, other: int) -> dict:
+def given(model: onnx.ModelProto, axes: Axes, batch: int, other: int) -> dict:
     """Return the shape of every input, the batch being `batch` and other symbols `other`."""
     return {
         spec.name: [
-            batch
-            if axis == 0 and spec.name in carriers
-            else (other if isinstance(dim, str) else dim)
+            batch if axes.get(spec.name) == axis else (other if isinstance(dim, str) else dim)
             for axis, dim in enumerate(spec.shape)
         ]
         for spec in interface.inputs(model)

@@ -2,29 +2,39 @@
 rules share.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
 from nbhelpers.onnxgraph import interface
-from nbhelpers.onnxgraph.sizing.batch_shapes import OTHERS, PROBES, Rows, Shape, given, merged
+from nbhelpers.onnxgraph.sizing.batch_axes import Way
+from nbhelpers.onnxgraph.sizing.batch_shapes import (
+    OTHERS,
+    PROBES,
+    Rows,
+    Shape,
+    given,
+    merged,
+)
 from nbhelpers.onnxgraph.sizing.draft import Draft
 
 
 class Work(Draft):
     """A draft followed at two other batches, and at the fixed one if there is one.
 
-    `batch` is the one that the file was written for (0 if it is dynamic already), `carriers` are
-    the inputs that have it.
+    `batch` is the one that the file was written for (0 if it is dynamic already), `axes` are the
+    inputs that have it, and where.
     """
 
-    def __init__(self, model: onnx.ModelProto, carriers: Sequence[str], batch: int) -> None:
+    def __init__(self, model: onnx.ModelProto, way: Way) -> None:
         """Start with no nodes; `model` is a private copy."""
+        batch = way.batch
         sizes = [*zip(PROBES, OTHERS, strict=True), *([(batch, OTHERS[0])] if batch else [])]
-        super().__init__(model, [given(model, carriers, *each) for each in sizes])
-        self.carriers, self.batch = tuple(carriers), batch
+        super().__init__(model, [given(model, way.axes, *each) for each in sizes])
+        self.axes, self.batch = way.axes, batch
+        self.shared: list[str] = []
+        """Inputs that could hold something of each row, and would be repeated for all of them."""
+        self._undecided = set(way.undecided)
         self.outer: dict[str, int] = {}
         """Tensor → how many of the values in its batch dim vary slower than the batch."""
         self._rows = ""
@@ -77,10 +87,21 @@ class Work(Draft):
             return False
         return not any(isinstance(dim, Rows) for dim in shape) and fixed[axis] == self.batch
 
+    def share(self, name: str) -> None:
+        """Note that all rows get the same tensor."""
+        self.shared += sorted(self.origins(name) & self._undecided)
+
     def is_float(self, name: str) -> bool:
         """Whether a tensor holds floating-point numbers."""
         elem_type = self.at[0].elem_type(name)
         return bool(elem_type) and "float" in interface.dtype(elem_type)
+
+    def value(self, name: str) -> np.ndarray | None:
+        """Return the values of a constant of any size, as far as they are known."""
+        value = self.constant(name)
+        if value is None and name in self.weights:
+            return numpy_helper.to_array(self.weights[name])
+        return value
 
     def is_zero(self, name: str) -> bool:
         """Whether a tensor is known to hold zeros only."""
@@ -95,8 +116,8 @@ class Work(Draft):
     def batch_size(self) -> str:
         """Return the name of a tensor of one int64: the batch of the run."""
         if not self._rows:
-            source = self.carriers[0]
-            first = self.weight(np.array([0]), "first_axis")
+            source, axis = next(iter(self.axes.items()))
+            place = self.weight(np.array([axis]), f"{source}_batch_axis")
             shape = self.make("Shape", [source], f"{source}_shape")
-            self._rows = self.make("Gather", [shape, first], f"{source}_batch", axis=0)
+            self._rows = self.make("Gather", [shape, place], f"{source}_batch", axis=0)
         return self._rows

@@ -1,7 +1,7 @@
-"""Other sizes of the inputs: symbolic dims fixed, fixed dims made symbolic.
+"""Fixed dims of the inputs, made symbolic.
 
-To fix a dim is always possible and always proven. To free one is possible where the graph holds no
-size that was worked out from it; every node that does is named.
+That is possible where the graph holds no size that was worked out from them; every node that does,
+or may do so, is named.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import onnx
 
-from nbhelpers.errors import GraphError, unknown_name
+from nbhelpers.errors import GraphError, ParityError, unknown_name
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.proof import same
@@ -17,69 +17,14 @@ from nbhelpers.onnxgraph.examples import feeds
 from nbhelpers.onnxgraph.functions import inline_functions
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.onnxgraph.sizing.batch_shapes import forget_shapes
+from nbhelpers.onnxgraph.sizing.dims_fixed import set_dim
 from nbhelpers.onnxgraph.sizing.dims_followed import Followed
-from nbhelpers.onnxgraph.sizing.dims_rules import rewrite
+from nbhelpers.onnxgraph.sizing.dims_rules import Obstacle, rewrite
 from nbhelpers.onnxgraph.sizing.draft import named
-from nbhelpers.onnxgraph.sizing.sizes import Sizes
 from nbhelpers.onnxgraph.sparse import dense_model
 
 TIMES = (2, 3)
 """A freed dim is tried at so many times its size: what divides the size divides these too."""
-
-
-def fix_dims(model: onnx.ModelProto, sizes: Mapping[str, int]) -> Edited:
-    """Return the model with symbolic dims of its inputs fixed; nothing else changes.
-
-    Args:
-        model: the model; it is not changed.
-        sizes: symbol ("batch", "height") to size; symbols that are left out stay.
-
-    Raises:
-        UnknownName: no input has a dim of that symbol.
-        GraphError: a size is below 1, or the model does not run at these sizes.
-        ParityError: it computes something else (which would be a mistake of this package).
-    """
-    model = dense_model(model)
-    symbols = {
-        dim for spec in interface.inputs(model) for dim in spec.shape if isinstance(dim, str)
-    }
-    for symbol, size in sizes.items():
-        if symbol not in symbols:
-            raise unknown_name("symbolic dim", symbol, sorted(symbols))
-        if size < 1:
-            raise GraphError(f"The dim {symbol!r} must be 1 or more, but {size} was asked for.")
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.value_info[:]
-    specs = {spec.name: spec.shape for spec in interface.inputs(model)}
-    changes = []
-    for value in interface.fed(copy.graph):
-        for axis, dim in enumerate(specs[value.name]):
-            if dim in sizes:
-                _set_dim(value, axis, sizes[str(dim)])
-                changes.append(f"input {value.name!r}, axis {axis}: {dim!r} → {sizes[str(dim)]}")
-    _label_outputs(copy, sizes)
-    result = edited(model, copy, changes)
-    reports = same(result.model, model)
-    return Edited(result.model, model, result.changes, reports=reports)
-
-
-def _label_outputs(model: onnx.ModelProto, sizes: Mapping[str, int]) -> None:
-    """Set the dims of the outputs, in place: all of them where no input has a symbol any more."""
-    found = {}
-    inputs = {spec.name: spec.shape for spec in interface.inputs(model)}
-    if all(isinstance(dim, int) for shape in inputs.values() for dim in shape):
-        known = Sizes(model, {name: [int(dim) for dim in shape] for name, shape in inputs.items()})
-        for node in model.graph.node:
-            known.follow(node)
-        found = {value.name: known.shape(value.name) for value in model.graph.output}
-    for output in model.graph.output:
-        said = interface.dims(output) or ()
-        for axis, dim in enumerate(said):
-            if isinstance(dim, str):  # inference says it again, if it still holds
-                better = found.get(output.name) or ()
-                fixed = better[axis] if len(better) == len(said) else None
-                _set_dim(output, axis, fixed or sizes.get(dim))
 
 
 def free_dims(
@@ -96,18 +41,21 @@ def free_dims(
     Args:
         model: the model; it is not changed.
         axes: input name → axis → symbol, such as {"images": {2: "height", 3: "width"}}.
-        references: the same network, exported at other sizes. With one at least, a Resize to a
-            fixed size is taken for a scale, a window or a start that is a large share of the size
-            for a number of its own, and the comparison decides.
+        references: the same network, exported at other sizes of each of the axes. With them, a
+            Resize to a fixed size is taken for a scale, a window or a start that is a large share
+            of the size, or a constant that may be a size, for a number of its own, and the
+            comparison decides.
 
     Raises:
         UnknownName: there is no such input.
-        GraphError: an axis is not there, is the batch, or is symbolic already; or nodes hold a
-            size: all of them are named, each with the reason.
+        GraphError: an axis is not there, is the batch, or is symbolic already; all references
+            have the file's own size; or nodes hold a size, or may do so: all of them are named,
+            each with the reason.
         ParityError: it computes something else than a reference.
     """
     model, references = dense_model(model), tuple(references)
     _check_axes(model, axes)
+    _check_references(model, axes, references)
     copy = onnx.ModelProto()
     copy.CopyFrom(inline_functions(model, keep=lambda node: True) if model.functions else model)
     forget_shapes(copy)
@@ -117,15 +65,16 @@ def free_dims(
         for axis, symbol in axes.get(value.name, {}).items():
             was = (interface.dims(value) or ())[axis]
             changes.append(f"input {value.name!r}, axis {axis}: {was} → {symbol!r}")
-            _set_dim(value, axis, symbol)
-    obstacles = rewrite(followed, guess=bool(references))
+            set_dim(value, axis, symbol)
+    obstacles, doubts = rewrite(followed, guess=bool(references))
     if obstacles:
         listed = "; ".join(f"{named(node)} {why}" for node, why in obstacles)
         raise GraphError(
             f"The dims cannot be made symbolic, because of {len(obstacles)} "
             f"node{'s' if len(obstacles) > 1 else ''}: {listed}. Export the model with these dims "
-            "dynamic, or give `references`: multiples in a Resize, large windows and starts are "
-            "then judged by comparison."
+            "dynamic, or give `references`, the same network exported at other sizes: multiples in "
+            "a Resize, large windows and starts, and constants that may be sizes are then judged "
+            "by comparison."
         )
     result = _relabelled(model, followed)
     changes += followed.changes
@@ -134,7 +83,10 @@ def free_dims(
         for number, other in enumerate(references, start=1):
             changes.append(f"compared with reference {number}, at its size")
             title = f"of reference {number}"
-            reports += [replace(r, title=f"{r.title} {title}") for r in same(other, result)]
+            try:
+                reports += [replace(r, title=f"{r.title} {title}") for r in same(other, result)]
+            except ParityError as error:
+                raise _with_doubts(error, doubts) from error
     else:
         shown = " and ".join(map(str, TIMES))
         changes.append(
@@ -161,6 +113,31 @@ def _check_axes(model: onnx.ModelProto, axes: Mapping[str, Mapping[int, str]]) -
                 raise GraphError(f"Axis {axis} of the input {specs[name]} is symbolic already.")
 
 
+def _check_references(
+    model: onnx.ModelProto,
+    axes: Mapping[str, Mapping[int, str]],
+    references: tuple[onnx.ModelProto, ...],
+) -> None:
+    """Check that some reference has another size than the model on each of the axes."""
+    own = {spec.name: spec.shape for spec in interface.inputs(model)}
+    shapes = [{s.name: s.shape for s in interface.inputs(other)} for other in references]
+    for name, chosen in axes.items():
+        for axis in chosen:
+            others = [shape[name][axis] for shape in shapes if axis < len(shape.get(name, ()))]
+            if references and not set(others) - {own[name][axis]}:
+                raise GraphError(
+                    f"Axis {axis} of the input {name!r} has the size {own[name][axis]} in all "
+                    "references, as in the model, which proves nothing of other sizes; export one "
+                    "with another size there."
+                )
+
+
+def _with_doubts(error: ParityError, doubts: Iterable[Obstacle]) -> ParityError:
+    """Return the error with the constants that may be why."""
+    listed = "; ".join(f"{named(node)} {why}" for node, why in doubts)
+    return ParityError(f"{error} Perhaps a constant is a size: {listed}.") if listed else error
+
+
 def _sizes(
     model: onnx.ModelProto, axes: Mapping[str, Mapping[int, str]], times: int
 ) -> dict[str, list[int]]:
@@ -180,15 +157,6 @@ def _sizes(
     }
 
 
-def _set_dim(value: onnx.ValueInfoProto, axis: int, dim: int | str | None) -> None:
-    proto = value.type.tensor_type.shape.dim[axis]
-    proto.Clear()
-    if isinstance(dim, int):
-        proto.dim_value = dim
-    elif dim:
-        proto.dim_param = dim
-
-
 def _relabelled(model: onnx.ModelProto, followed: Followed) -> onnx.ModelProto:
     """Return the finished model; an output keeps the dims that follow nothing."""
     result = followed.finish()
@@ -196,7 +164,7 @@ def _relabelled(model: onnx.ModelProto, followed: Followed) -> onnx.ModelProto:
         output.CopyFrom(original)
         for axis, follows in enumerate(followed.follows(output.name) or ()):
             if follows is not False and axis < len(output.type.tensor_type.shape.dim):
-                _set_dim(output, axis, None)
+                set_dim(output, axis, None)
     return edited(model, result, []).model
 
 

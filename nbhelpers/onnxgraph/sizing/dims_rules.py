@@ -5,21 +5,25 @@ import math
 import numpy as np
 import onnx
 
-from nbhelpers.onnxgraph.sizing.dims_followed import Followed, attributes
-from nbhelpers.onnxgraph.sizing.dims_shares import pool, slice_
+from nbhelpers.onnxgraph.sizing.dims_constants import Constants
+from nbhelpers.onnxgraph.sizing.dims_followed import Followed
+from nbhelpers.onnxgraph.sizing.dims_places import holds
 from nbhelpers.onnxgraph.sizing.draft import copies
 
 Obstacle = tuple[onnx.NodeProto, str]
 
 
-def rewrite(followed: Followed, *, guess: bool) -> list[Obstacle]:
-    """Write every node anew, and return those that hold a size, each with the reason.
+def rewrite(followed: Followed, *, guess: bool) -> tuple[list[Obstacle], list[Obstacle]]:
+    """Write every node anew; return those that hold a size, and those that may, with the reasons.
 
     Args:
         followed: the draft of the model.
-        guess: take a Resize to a fixed size for a scale, and a share of a size for a number.
+        guess: take a Resize to a fixed size for a scale, and a share of a size, or a constant that
+            is like one, for a number. Otherwise nodes that may hold a size hold one.
     """
     obstacles: list[Obstacle] = []
+    doubts: list[Obstacle] = []
+    constants = Constants(followed)
     for node in copies(followed.model.graph.node):
         why = ""
         if node.domain in ("", "ai.onnx") and any(followed.moving(node)):
@@ -28,7 +32,12 @@ def rewrite(followed: Followed, *, guess: bool) -> list[Obstacle]:
             elif node.op_type == "Resize":
                 why = _resize(followed, node, guess)
             else:
-                why = _holds(followed, node, guess)
+                why = holds(followed, node, guess)
+        doubt = "" if why else constants.suspected(node)
+        if doubt and guess:
+            doubts.append((node, doubt))
+        elif doubt:
+            why = doubt
         wrong = followed.add(node)
         if not wrong[0]:
             reasons = (f"takes the size of the file only ({each})" for each in wrong if each)
@@ -38,7 +47,21 @@ def rewrite(followed: Followed, *, guess: bool) -> list[Obstacle]:
             for sizes in followed.at:  # what comes behind is not to blame
                 for name in node.output:
                     sizes.forget(name)
-    return obstacles
+        else:
+            constants.learn(node)
+    return obstacles + _constant_outputs(followed, constants), doubts
+
+
+def _constant_outputs(followed: Followed, constants: Constants) -> list[Obstacle]:
+    """Return what makes outputs of constants alone that are as large as something that follows."""
+    found = []
+    for value in followed.model.graph.output:
+        node = followed.producers.get(value.name)
+        sizes = [dim for dim in followed.static(value.name) if dim in constants.sizes]
+        if node is not None and sizes and not followed.origins(value.name):
+            moves = any(followed.follows(value.name) or ())
+            found += [] if moves else [(node, f"gives constants of the size {sizes[0]}")]
+    return found
 
 
 def _reshape(followed: Followed, node: onnx.NodeProto) -> str:
@@ -160,22 +183,4 @@ def _resize(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
     scales = followed.weight(np.array(ratios, np.float32), f"{node.output[0]}_scales")
     node.input[:] = [*node.input[:2], scales]
     followed.note(node, f"sizes {sizes.tolist()} → scales {ratios}")
-    return ""
-
-
-def _holds(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
-    """Return which size a node holds that may have been worked out from a dim that follows."""
-    moving = followed.moving(node)
-    axis = attributes(node).get("axis", 0)
-    if node.op_type in ("AveragePool", "MaxPool", "LpPool"):
-        return pool(followed, node, guess)
-    elif node.op_type == "Slice":
-        return slice_(followed, node, guess)
-    elif node.op_type in ("Gather", "Split") and moving[axis % len(moving)]:
-        if node.op_type == "Split" or followed.constant(node.input[1]) is not None:
-            return f"picks fixed places of axis {axis}"
-    elif node.op_type in ("AffineGrid", "MaxUnpool") and len(node.input) > 1:
-        sizes = followed.constant(node.input[-1])
-        if sizes is not None:
-            return f"has the fixed sizes {sizes.tolist()}"
     return ""

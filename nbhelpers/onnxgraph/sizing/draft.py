@@ -12,6 +12,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.comparing.wiring import reads
 from nbhelpers.onnxgraph.editing.edit import without_dead_parts
 from nbhelpers.onnxgraph.run import tensor_names
 from nbhelpers.onnxgraph.sizing.sizes import Sizes
@@ -31,6 +32,7 @@ class Draft:
         self.producers: dict[str, onnx.NodeProto] = {}
         self.weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self.version = interface.opset(model)
+        self._origins = {value.name: {value.name} for value in interface.fed(model.graph)}
         self.at = [Sizes(model, shapes) for shapes in given]
         self._taken = {*tensor_names(model), *(node.name for node in model.graph.node)}
 
@@ -40,6 +42,9 @@ class Draft:
         self.producers.update((name, node) for name in node.output if name)
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             self.weights[node.output[0]] = node.attribute[0].t
+        if node.op_type not in ("Shape", "Size"):
+            origins = set().union(*(self.origins(name) for name in reads(node)))
+            self._origins.update(dict.fromkeys(filter(None, node.output), origins))
         return [sizes.follow(node) for sizes in self.at]
 
     def preview(self, node: onnx.NodeProto) -> None:
@@ -76,6 +81,10 @@ class Draft:
             name = f"{stem}_{number}"
         self._taken.add(name)
         return name
+
+    def origins(self, name: str) -> set[str]:
+        """Return the inputs whose values a tensor is computed from; none of a constant."""
+        return self._origins.get(name, set())
 
     def constant(self, name: str) -> np.ndarray | None:
         """Return the value of a small tensor that is the same at every size, or None."""
