@@ -8,6 +8,14 @@ import onnx
 from onnx import defs, inliner, shape_inference
 
 from nbhelpers.errors import GraphError, first_line
+from nbhelpers.onnxgraph.calls import (
+    Key,
+    assign_once,
+    graphs_of,
+    key,
+    nodes_of,
+    with_bound_attributes,
+)
 
 ROUNDS = 10
 """How deep ONNX's own functions may stand in each other."""
@@ -38,10 +46,10 @@ def inline_functions(
     try:
         if model.functions:
             _check_size(model)
-            model = inliner.inline_local_functions(model)
+            model = _inlined(with_bound_attributes(model))
         for _ in range(ROUNDS):
             versions = {_domain(o): o.version for o in model.opset_import}
-            if not any(_schema(n, versions) and not keep(n) for n in _nodes(model.graph)):
+            if not any(_schema(n, versions) and not keep(n) for n in nodes_of(model.graph)):
                 break
             model = _inlined_once(model, versions, keep)
     except (RuntimeError, ValueError) as error:
@@ -52,17 +60,26 @@ def inline_functions(
 
 
 def _check_size(model: onnx.ModelProto) -> None:
-    bodies = {(f.domain, f.name): f for f in model.functions}
+    bodies = {key(function): function for function in model.functions}
 
     @functools.cache
-    def size(domain: str, name: str) -> int:
-        if (domain, name) not in bodies:
+    def size(called: Key) -> int:
+        if called not in bodies:
             return 1
-        return sum(size(node.domain, node.op_type) for node in _nodes(bodies[domain, name]))
+        return sum(size(key(node)) for node in nodes_of(bodies[called]))
 
-    nodes = sum(size(node.domain, node.op_type) for node in _nodes(model.graph))
+    nodes = sum(size(key(node)) for node in nodes_of(model.graph))
     if nodes > LARGEST:
         raise ValueError(f"the model would have {nodes} nodes, and {LARGEST} are the most")
+
+
+def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Replace the calls of the model's own functions; a body may be of another opset."""
+    versions = {_domain(o): o.version for o in model.opset_import}
+    imported = {(_domain(o), o.version) for f in model.functions for o in f.opset_import}
+    if any(versions.get(domain, version) != version for domain, version in imported):
+        return _converted_and_inlined(shape_inference.infer_shapes(model))
+    return inliner.inline_local_functions(model)
 
 
 def _inlined_once(
@@ -72,7 +89,7 @@ def _inlined_once(
     # Types are all that is asked for: a node whose shapes are inconsistent does not matter here.
     result = shape_inference.infer_shapes(model)
     types = {value.name: value.type for value in _values(result.graph)}
-    for number, node in enumerate(_nodes(result.graph)):
+    for number, node in enumerate(nodes_of(result.graph)):
         schema = _schema(node, versions)
         if schema is None or keep(node):
             continue
@@ -83,11 +100,28 @@ def _inlined_once(
         result.functions.append(body)
         node.domain, node.op_type = body.domain, body.name
     result.opset_import.append(onnx.helper.make_opsetid(_DOMAIN, 1))
-    result = inliner.inline_local_functions(result, convert_version=True)
+    result = _converted_and_inlined(result)
     kept = [opset for opset in result.opset_import if opset.domain != _DOMAIN]
     del result.opset_import[:]
     result.opset_import.extend(kept)
     return result
+
+
+def _converted_and_inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Replace calls by their bodies, brought to the model's opset."""
+    _state_types(model)
+    result = inliner.inline_local_functions(model, convert_version=True)
+    assign_once(result.graph, set())
+    return result
+
+
+def _state_types(model: onnx.ModelProto) -> None:
+    """Write down the types of all tensors: the inliner looks for them in the outer graph only."""
+    noted = {value.name for value in (*model.graph.value_info, *model.graph.input)}
+    for value in [*_values(model.graph)]:
+        if value.name not in noted:
+            noted.add(value.name)
+            model.graph.value_info.append(value)
 
 
 def _body(
@@ -136,23 +170,11 @@ def _domain(of: "onnx.NodeProto | onnx.OperatorSetIdProto") -> str:
     return "" if of.domain == "ai.onnx" else of.domain
 
 
-def _nodes(graph: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.NodeProto]:
-    for inner in _graphs(graph):
-        yield from inner.node
-
-
 def _values(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
-    for inner in _graphs(graph):
+    for inner in graphs_of(graph):
         yield from (*inner.value_info, *inner.input, *inner.output)
         for weight in inner.initializer:
             yield onnx.helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
-
-
-def _graphs(
-    graph: onnx.GraphProto | onnx.FunctionProto,
-) -> Iterator[Any]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _graphs(attribute.g)
+        for sparse in inner.sparse_initializer:
+            name, data_type = sparse.values.name, sparse.values.data_type
+            yield onnx.helper.make_tensor_value_info(name, data_type, sparse.dims)
