@@ -57,3 +57,33 @@ def test_a_convolution_that_pads_by_itself_has_numbers_too():
     onnx.checker.check_model(model)
     nodes = converted(model, "tf1.4").graph_def.node
     assert {node.attr["padding"].s for node in nodes if node.op == "Conv2D"} == {b"VALID"}
+
+
+@pytest.mark.parametrize("target", ["tf2", "tf1.4"])
+@pytest.mark.parametrize("dims", ["7, 9", "H, W"])
+@pytest.mark.parametrize(
+    "window",
+    [
+        "kernel_shape = [2, 2], strides = [2, 2]",
+        "kernel_shape = [3, 3], strides = [2, 2]",
+        "kernel_shape = [2, 3], strides = [3, 2], pads = [0, 1, 1, 1]",
+    ],
+)
+def test_indices_of_a_pool_count_in_what_it_pooled_whatever_its_size(window, dims, target):
+    model = parse(
+        f"""g (float[N, 2, {dims}] x) => (float[N, 2, P, Q] y) {{
+            p, i = MaxPool<{window}>(x)
+            j = Identity(i)
+            s = Shape(x)
+            y = MaxUnpool<{window}>(p, j, s)
+        }}""",
+        opset=12,
+    )
+    result = convert.onnx2tf(model, None, target=target)
+    assert result.proven
+    for batch, height, width in [(1, 7, 9)] + [(3, 8, 5)] * (dims == "H, W"):
+        x = np.random.default_rng(batch).standard_normal((batch, 2, height, width), np.float32)
+        seen = convert.run_conversion(result, {"x": x})["y"]
+        assert seen.shape == x.shape
+        assert np.allclose(seen[seen != 0], x[seen != 0], rtol=1e-6)
+        compare(onnxgraph.run_onnx(model, {"x": x}), {"y": seen}, tolerance=1e-6).check()

@@ -168,3 +168,27 @@ def test_computed_mel_bands_are_refused():
     )
     with pytest.raises(ConversionError, match=r"computes its parameters while it runs"):
         convert.onnx2tf(model, None, verify=False)
+
+
+@pytest.mark.parametrize("onesided", [0, 1])
+@pytest.mark.parametrize("dims", ["N, 40", "N, L", "N, L, 1"])
+@pytest.mark.parametrize("inputs", ["x, step, window, size", "x, step, window", "x, step, , size"])
+def test_frames_of_a_signal_with_and_without_an_axis_for_its_parts(inputs, dims, onesided):
+    weights = {"step": np.int64(5), "window": np.hanning(15).astype("f"), "size": np.int64(15)}
+    used = {name: weights[name] for name in weights if name in inputs}
+    model = parse(
+        f"g (float[{dims}] x) => (float[N, F, B, 2] y) "
+        f"{{ y = STFT<onesided = {onesided}>({inputs}) }}",
+        opset=17,
+        **used,
+    )
+    converted = convert.onnx2tf(model, None, verify=False)
+    for batch, length in ((2, 40), *([(1, 33)] if "L" in dims else [])):
+        x = seeded(batch, length, seed=length)
+        frames = np.stack([x[:, at : at + 15] for at in range(0, length - 14, 5)], 1)
+        frames = frames * (weights["window"] if "window" in used else 1)
+        spectrum = (np.fft.rfft if onesided else np.fft.fft)(frames)
+        wanted = np.stack([spectrum.real, spectrum.imag], -1).astype("f")
+        fed = x[..., None] if dims.endswith("1") else x
+        seen = convert.run_conversion(converted, {"x": fed})
+        compare({"y": wanted}, seen, tolerance=1e-5).check()

@@ -458,13 +458,6 @@ def test_norms_of_zero_stay_zero():
     agree(model, {"x": np.array([[3, 4, 0, 0], [0, 0, 0, 0]], np.float32)})
 
 
-def test_statistics_of_training_are_refused():
-    weights = {name: np.abs(seeded(2, seed=i)) for i, name in enumerate("sbmv")}
-    model = dynamic("y, a, b1, c, d = BatchNormalization(x, s, b, m, v)", opset=9, **weights)
-    with pytest.raises(ConversionError, match="export the model in eval mode"):
-        convert.onnx2tf(model, None)
-
-
 def test_a_convolution_over_four_axes_is_refused():
     model = parse(
         "g (float[N, 2, 3, 3, 3, 3] x) => (float[N, 4, a, b, c, d] y) { y = Conv(x, w) }",

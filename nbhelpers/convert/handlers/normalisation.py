@@ -17,13 +17,8 @@ def batch_normalisation(
 ) -> list[tf.Tensor]:
     """Normalise by stored statistics: one op for images, else a product and a sum."""
     epsilon = float(node.attrs.get("epsilon", 1e-5))
-    if node.attrs.get("training_mode", 0):
+    if _trains(node):
         return _trained(node, data, scale, bias, mean, variance)
-    if node.wants(1):
-        raise refusal(
-            node,
-            "also returns statistics, which only training needs; export the model in eval mode.",
-        )
     spatial = bool(node.attrs.get("spatial", 1))
     given = [scale, bias, mean, variance]
     if spatial and data.shape.rank == 4 and data.dtype == tf.float32:
@@ -56,10 +51,33 @@ def batch_normalisation(
     return [tf.cast(tf.cast(data, exact) * factor + offset, data.dtype)]
 
 
+def _trains(node: Node) -> bool:
+    """Whether a node normalises by the batch: up to opset 13, its number of outputs says so.
+
+    Standardised convolutions do it for good, with their weights as the batch.
+    """
+    if node.since >= 14:
+        return bool(node.attrs.get("training_mode", 0))
+    trains = len(node.outputs) > 1
+    if not trains and node.since < 7 and not node.attrs.get("is_test", 0):
+        raise refusal(
+            node,
+            "has is_test = 0, which is training, and the one output of inference; set is_test to 1 "
+            "if the model was trained before.",
+        )
+    return trains
+
+
 def _trained(
     node: Node, data: tf.Tensor, scale: Value, bias: Value, mean: Value, variance: Value
 ) -> list[tf.Tensor]:
-    """Normalise by the batch itself; also return the stored statistics, moved towards it."""
+    """Normalise by the batch itself; also return the stored statistics, moved towards it.
+
+    Up to opset 13 those of the batch follow: its mean, and what onnxruntime saves of its variance,
+    the factor that it is divided by.
+    """
+    if not node.attrs.get("spatial", 1):
+        raise refusal(node, "trains, with spatial = 0; set it to 1, or export it in eval mode.")
     epsilon, keep = float(node.attrs.get("epsilon", 1e-5)), float(node.attrs.get("momentum", 0.9))
     exact = tf.float64 if data.dtype == tf.float64 else tf.float32
     axes = [axis for axis in range(data.shape.rank) if axis != 1]
@@ -67,13 +85,14 @@ def _trained(
     centre, spread = _moments(single, axes)
     shape = [1, -1, *[1] * (data.shape.rank - 2)]
     scale, bias = (tf.reshape(tf.cast(each, exact), shape) for each in (scale, bias))
-    normal = (single - centre) * tf.math.rsqrt(spread + tf.cast(epsilon, exact))
-    results = [tf.cast(normal * scale + bias, data.dtype)]
+    inverse = tf.math.rsqrt(spread + tf.cast(epsilon, exact))
+    results = [tf.cast((single - centre) * inverse * scale + bias, data.dtype)]
     for stored, seen in ((mean, centre), (variance, spread)):
         dtype = tf.as_dtype(stored.dtype)
         moved = tf.cast(stored, exact) * keep + tf.reshape(seen, [-1]) * (1 - keep)
         results.append(tf.cast(moved, dtype))
-    return results
+    saved = [tf.cast(tf.reshape(each, [-1]), data.dtype) for each in (centre, inverse)]
+    return results + (saved if node.since < 14 else [])
 
 
 @register("InstanceNormalization", as_arrays=[1, 2])

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from nbhelpers.convert.handlers.registry import Node, register
-from nbhelpers.convert.handlers.sizes import sizes_of
+from nbhelpers.convert.handlers.sizes import all_elements, sizes_of, vector
 from nbhelpers.convert.handlers.windows import Window, pad, seen, windows
 
 
@@ -79,7 +79,12 @@ def lp_pool(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
 def max_unpool(
     node: Node, data: tf.Tensor, indices: tf.Tensor, output_shape: tf.Tensor | None = None
 ) -> list[tf.Tensor]:
-    """Put each number where its index says, zeros elsewhere; a larger output gets zeros behind."""
+    """Put each number where its index says, zeros elsewhere.
+
+    The indices of a MaxPool count in what it pooled, which is of the output's shape. Others count
+    in the smallest tensor that is pooled to such a size, as those of ONNX's own test do; a larger
+    output gets zeros behind.
+    """
     kernel = [int(size) for size in node.attrs["kernel_shape"]]
     rank = len(kernel)
     strides = [int(each) for each in node.attrs.get("strides") or [1] * rank]
@@ -89,18 +94,31 @@ def max_unpool(
     for axis, size in enumerate(spatial):
         around = pads[axis] + pads[rank + axis]
         shape.append((size - 1) * strides[axis] - around + kernel[axis])
-    whole = tf.reduce_prod(tf.cast(tf.stack(shape), tf.int64))
+    pooled_here = output_shape is not None and _made_by_pool(indices)
+    if pooled_here:
+        shape = all_elements(output_shape, rank + 2)
+    whole = tf.reduce_prod(vector(shape, tf.int64))
     flat, where = tf.reshape(data, [-1]), tf.reshape(indices, [-1, 1])
     result = tf.scatter_nd(where, flat, tf.expand_dims(whole, 0))
     if any(stride < size for stride, size in zip(strides, kernel, strict=True)):
         # Windows that overlap may have one largest cell, which then was added more than once.
         count = tf.scatter_nd(where, tf.ones_like(flat), tf.expand_dims(whole, 0))
         result = result / tf.maximum(count, tf.ones([], data.dtype))
-    result = tf.reshape(result, shape)
-    if output_shape is None:
+    result = tf.reshape(result, vector(shape))
+    if output_shape is None or pooled_here:
         return [result]
     wanted = tf.cast(output_shape, tf.int32)
     return [tf.pad(result, tf.stack([tf.zeros_like(wanted), wanted - tf.shape(result)], 1))]
+
+
+_INDICES = "nbhelpers/pooled_indices"
+"""A graph's collection of the names of indices that a MaxPool made."""
+
+
+def _made_by_pool(indices: tf.Tensor) -> bool:
+    while indices.op.type == "Identity":
+        indices = indices.op.inputs[0]
+    return indices.name in indices.graph.get_collection(_INDICES)
 
 
 _POOLS = {
@@ -190,7 +208,9 @@ def _with_indices(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
         shape = [1] * (2 + axis) + [-1] + [1] * (len(axes) - axis - 1)
         offset = offset + tf.reshape(tf.cast(places, tf.int64), shape)
     images = tf.reshape(tf.range(batch * channels) * step, [batch, channels, *[1] * len(axes)])
-    return [tf.cast(best, dtype), offset + tf.cast(images, tf.int64)]
+    indices = offset + tf.cast(images, tf.int64)
+    indices.graph.add_to_collection(_INDICES, indices.name)
+    return [tf.cast(best, dtype), indices]
 
 
 def _global(data: tf.Tensor, reduce: Callable) -> tf.Tensor:

@@ -66,7 +66,12 @@ def stft(
     window: tf.Tensor | None = None,
     length: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Transform frames of the signal, cut out by one gather and weighted by the window."""
+    """Transform frames of the signal, cut out by one gather and weighted by the window.
+
+    The signal is [batch, samples], as PyTorch writes it, or has a last axis for real or complex.
+    """
+    if signal.shape.rank == 2:
+        signal = tf.expand_dims(signal, -1)
     total = size_of(signal, 1)
     if length is not None:
         size: Size = _number(length)
