@@ -9,6 +9,7 @@ implementation; where neither takes the model, nothing is said. Prints what is w
 """
 
 import argparse
+import collections
 import tempfile
 import zlib
 from pathlib import Path
@@ -173,6 +174,7 @@ def search(todo, targets, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="parts of case names or ops, by commas")
+    parser.add_argument("--most", type=int, default=1000, help="cases of one op")
     parser.add_argument("--variants", default=",".join(VARIANTS))
     parser.add_argument("--targets", default=",".join(optables.TARGETS))
     options = parser.parse_args()
@@ -180,6 +182,8 @@ def main():
     parts = [part for part in options.only.split(",") if part]
     if parts:
         cases = [c for c in cases if any(p in c.name or p == c.op for p in parts)]
+    seen = collections.Counter()
+    cases = [c for c in cases if (seen.update([c.op]), seen[c.op])[1] <= options.most]
     with tempfile.TemporaryDirectory() as folder:
         todo = list(jobs(cases, options.variants.split(",")))
         search(todo, options.targets.split(","), Path(folder))

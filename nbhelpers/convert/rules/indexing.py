@@ -66,8 +66,9 @@ def tensor_scatter_update(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | 
     places = _as_int32(write, "places", indices, node.attr["Tindices"].type)
     scaled = write.add("scaled", "Mul", places, strides, T=INT32)
     summed = write.add("summed", "Sum", scaled, write.const("last", [-1]), T=INT32)
-    flat = write.add("flat", "Reshape", summed, write.const("all", [-1]), T=INT32)
     count = write.add("count", "Prod", outer, first, T=INT32)
+    inside = _if_inside(write, summed, places, outer, count)
+    flat = write.add("flat", "Reshape", inside, write.const("all", [-1]), T=INT32)
     everywhere = write.add("everywhere", "Range", first, count, one)
     sizes = [
         write.joined(
@@ -80,6 +81,19 @@ def tensor_scatter_update(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | 
     stitched = write.add("stitched", "DynamicStitch", everywhere, flat, rows, changes, T=dtype)
     write.nodes[-1].attr["N"].i = 2
     return write.last("Reshape", stitched, shape, T=dtype)
+
+
+def _if_inside(write: Writer, flat: str, places: str, sizes: str, count: str) -> str:
+    """Return flat places, but `count`, which is an error, for those that would hit a neighbour."""
+    sides = [
+        write.add("not_below", "GreaterEqual", places, write.const("lowest", 0), T=INT32),
+        write.add("not_above", "Less", places, sizes, T=INT32),
+    ]
+    both = write.add("both", "LogicalAnd", *sides)
+    inside = write.add("inside", "All", both, write.const("depth", [-1]), Tidx=INT32)
+    nothing = write.add("nothing", "ZerosLike", flat, T=INT32)
+    outside = write.add("outside", "Add", nothing, count, T=INT32)
+    return write.add("known", "Select", inside, flat, outside, T=INT32)
 
 
 @rule("UnsortedSegmentMin")
