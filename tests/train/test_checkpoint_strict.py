@@ -187,6 +187,28 @@ def test_tied_weights_need_be_in_the_file_once(tmp_path, prefix):
     assert train.load_checkpoint(Transposed(), saved(both, tmp_path)).tensors == 2
 
 
+def test_ties_of_a_module_on_the_meta_device_are_kept_in_value(tmp_path):
+    for b, fits in ((torch.ones(5, 3), True), (torch.zeros(5, 3), False)):
+        with torch.device("meta"):
+            module = Tied()
+        path = saved({"embed.weight": torch.ones(5, 3), "head.weight": b}, tmp_path)
+        if fits:
+            train.load_checkpoint(module, path)
+            assert torch.equal(module.head.weight, b)
+            continue
+        with pytest.raises(ModelError, match=r"head\.weight and embed\.weight are one tensor in"):
+            train.load_checkpoint(module, path)
+        assert module.head.weight.is_meta
+
+
+def test_narrow_floats_are_cast(tmp_path):
+    values = torch.tensor([[0.5, -2.0]])
+    for dtype in (torch.float8_e4m3fn, torch.bfloat16, torch.float16):
+        module = nn.Linear(2, 1, bias=False)
+        train.load_checkpoint(module, saved({"weight": values.to(dtype)}, tmp_path))
+        assert torch.equal(module.weight, values)
+
+
 @pytest.mark.parametrize(
     ("make", "one", "other"),
     [(Tied, "embed.weight", "head.weight"), (Transposed, "coder.weight", "decoder.weight")],

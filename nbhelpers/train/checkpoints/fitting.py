@@ -41,7 +41,8 @@ def load(module: nn.Module, state: Mapping[str, Any]) -> list[str]:
         hook.remove()
     if error is not None:
         return _said(error, keys, own, state)
-    return [*_without_values(module), *_disagreeing(_tensors(module.state_dict()), state)]
+    loaded = _tensors(module.state_dict())
+    return [*_without_values(module), *_disagreeing(own, loaded, state)]
 
 
 class _Keys:
@@ -99,20 +100,33 @@ def _keeps_its_values(value: Tensor, dtype: torch.dtype) -> bool:
         return False
     cast = value.to(dtype)
     if dtype.is_floating_point or dtype.is_complex:
-        return bool((cast.isfinite() == value.isfinite()).all())
+        return bool((_finite(cast) == _finite(value)).all())
     return equal(cast.to(value.dtype), value)
 
 
-def _disagreeing(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names that share memory in the module and have other values in the file."""
+def _finite(value: Tensor) -> Tensor:
+    """Return where a tensor is finite; the smallest floats know no such question."""
+    return (value if value.is_complex() else value.to(torch.float64)).isfinite()
+
+
+def _disagreeing(
+    own: Mapping[str, Tensor], loaded: Mapping[str, Tensor], state: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield the names that are one tensor in the module and have other values in the file.
+
+    Args:
+        own: the module's tensors as they were before.
+        loaded: as they are now. What was on the meta device is not tied any more.
+        state: the file's.
+    """
     sharing: dict[int, list[str]] = {}
     for name, value in own.items():
-        if isinstance(state.get(name), Tensor) and _storage(value):
-            sharing.setdefault(_storage(value), []).append(name)
+        if isinstance(state.get(name), Tensor):
+            sharing.setdefault(_storage(value) or id(value), []).append(name)
     for names in sharing.values():
         for name in names if len(names) > 1 else ():
-            value = state[name]
-            if value.shape == own[name].shape and not equal(own[name], value.to(own[name])):
+            value, held = state[name], loaded[names[0] if own[name].is_meta else name]
+            if value.shape == held.shape and not equal(held, value.to(held)):
                 other = next(each for each in names if each != name)
                 yield (
                     f"{name} and {other} are one tensor in the model, but have other values in the "
