@@ -69,7 +69,7 @@ def _fill(
     needed = dict.fromkeys(each for piece in pieces for each in piece["inputs"])
     arrays |= {f"input/{each}": feeds[each] for each in needed}
     with (folder / "tensors.npz").open("wb") as file:
-        plain = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+        plain = {key: np.asarray(value, order="C") for key, value in arrays.items()}
         np.savez(file, allow_pickle=False, **plain)
     case = {
         "format": FORMAT,

@@ -31,7 +31,7 @@ def save_activations(recorded: Recorded, path: str | Path, *, made_for: str = ""
     arrays = {f"input/{name}": value for name, value in recorded.feeds.items()}
     inner = [name for name in recorded.names if name not in recorded.feeds]
     for name, value in recorded.tensors(inner, {}).items():
-        arrays[f"tensor/{name}"] = np.ascontiguousarray(value)
+        arrays[f"tensor/{name}"] = np.asarray(value, order="C")
     about = json.dumps({"title": recorded.title, "made_for": made_for}).encode()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -125,7 +125,7 @@ def _run(
 
 
 def _tensor(value: np.ndarray) -> int:
-    value = np.ascontiguousarray(value)
+    value = np.asarray(value, order="C")
     dims = (c_int64 * value.ndim)(*value.shape)
     kind, size = c_int(_TYPES[value.dtype.name]), c_size_t(value.nbytes)
     tensor = _library.TF_AllocateTensor(kind, dims, c_int(value.ndim), size)
