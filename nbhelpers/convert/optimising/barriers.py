@@ -48,13 +48,14 @@ _LONGEST = 8
 Rule = Callable[["NodeDef", Sources], Iterator[int]]
 
 
-def with_barriers(graph: FrozenGraph) -> FrozenGraph:
+def with_barriers(graph: FrozenGraph, *, exactly: bool = False) -> FrozenGraph:
     """Return the graph with a barrier wherever a rule knows that the optimiser changes a result.
 
     Args:
         graph: a frozen graph; inputs stand before what reads them.
+        exactly: also keep the last digits that no step function looks at.
     """
-    sources = Sources(graph)
+    sources = Sources(graph, exactly=exactly)
     rules = [(node, _RULES[node.op]) for node in graph.hollow.node if node.op in _RULES]
     barred = {node.name: sorted(set(rule(node, sources))) for node, rule in rules}
     if not any(barred.values()):

@@ -36,7 +36,9 @@ _MIXING = {
 class Sources:
     """The nodes of a graph by the references of others, seen through what passes a tensor on."""
 
-    def __init__(self, graph: FrozenGraph) -> None:
+    def __init__(self, graph: FrozenGraph, *, exactly: bool = False) -> None:
+        """Take a graph; `exactly` if the last digit counts everywhere."""
+        self._exactly = exactly
         self._nodes = {node.name: node for node in graph.hollow.node}
         self._constants = computed_from_constants(graph.hollow, graph.weights)
         self._shapes = Shapes(graph)
@@ -78,6 +80,8 @@ class Sources:
     @cached_property
     def exact(self) -> set[str]:
         """The nodes whose rounding may decide what a step function further down makes of it."""
+        if self._exactly:
+            return set(self._nodes)
         steps = (n for n in self._nodes.values() if n.op in _STEPS or _to_integers(n))
         waiting = [maker(source) for node in steps for source in node.input]
         found: set[str] = set()

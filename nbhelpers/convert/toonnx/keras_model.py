@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbhelpers.convert import compat
+from nbhelpers.convert.toonnx import concrete
 from nbhelpers.errors import GraphError, first_line
 
 if TYPE_CHECKING:
@@ -52,8 +53,6 @@ def frozen(model: Any) -> Frozen:
         GraphError: it is no Keras model, does not state its inputs, or cannot be traced.
     """
     tf = compat.tensorflow()
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
     if not callable(model) or not hasattr(model, "get_config"):
         raise GraphError(
             "The source must be a frozen graph (.pb), a SavedModel folder, a checkpoint, a Keras "
@@ -68,18 +67,17 @@ def frozen(model: Any) -> Frozen:
         tf.TensorSpec(tensor.shape, tensor.dtype, name=f"keras_input_{place}")
         for place, tensor in enumerate(model.inputs)
     ]
+    traced = tf.function(_inference(model), input_signature=specs, autograph=False)
     try:
-        traced = tf.function(_inference(model), input_signature=specs, autograph=False)
-        function = convert_variables_to_constants_v2(
-            traced.get_concrete_function(), lower_control_flow=False
-        )
+        function = traced.get_concrete_function()
+        graph_def, fed, made = concrete.frozen(function, f"The model {model.name!r}")
+    except GraphError:
+        raise
     except Exception as error:
         raise GraphError(
             f"The model {model.name!r} cannot be frozen: {first_line(error)}"
         ) from error
-    inputs = _by_name(_input_names(model), function.inputs)
-    outputs = _by_name(_output_names(model), function.outputs)
-    return function.graph.as_graph_def(add_shapes=True), inputs, outputs
+    return graph_def, _by_name(_input_names(model), fed), _by_name(_output_names(model), made)
 
 
 def _inference(model: Any) -> Callable[..., list[Any]]:

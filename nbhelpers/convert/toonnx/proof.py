@@ -1,19 +1,23 @@
 """An ONNX model against TensorFlow's own outputs, before anything is written."""
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import onnx
 
 from nbhelpers.convert.graphs.run import run_view
+from nbhelpers.convert.toonnx import special_values
 from nbhelpers.convert.toonnx.interface import Interface
 from nbhelpers.convert.toonnx.sources import Source
+from nbhelpers.convert.toonnx.texts import Texts
 from nbhelpers.errors import ConversionError, GraphError, ParityError
 from nbhelpers.onnxgraph import attempts, examples
 from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.run import Runner
+from nbhelpers.onnxgraph.sessions import ReferenceSession
 from nbhelpers.parity import Report, compare
 from nbhelpers.spec import TensorSpec
 
@@ -82,42 +86,85 @@ def compared(
         ParityError: the model computes something else, or TensorFlow something random.
         ConversionError: onnxruntime does not run the model.
     """
-    reports, runs = [], []
+    reports, runs = [], _runs(reference, interface)
     try:
         runner = Runner(model)
     except GraphError as error:
         raise ConversionError(f"{error} Nothing was written.") from error
-    for batch, feeds, expected in _runs(reference, interface):
-        title = f"onnxruntime against TensorFlow, batch {batch}"
-        try:
-            seen = runner.run(feeds)
-        except GraphError as error:
-            hint = (
-                " The graph is made for its own batch; leave batch= out." if interface.batch else ""
-            )
-            said = str(error).rstrip(".")
-            raise ConversionError(
-                f"At batch {batch}: {said}.{hint} Nothing was written."
-            ) from error
-        report = compare(expected, seen, tolerance=tolerance, title=title)
+    for batch, feeds, expected in runs:
+        title = f"{runner.referee} against TensorFlow, batch {batch}"
+        seen = _seen(runner, feeds, batch, interface)
+        reports.append(compare(expected, seen, tolerance=tolerance, title=title))
+    reports += _special(model, runner, reference, interface, runs[-1], tolerance=tolerance)
+    for report in reports:
         if not report.ok:
             raise ParityError(_explained(report, reference.source))
-        reports.append(report)
-        runs.append((feeds, expected))
-    return tuple(reports), runs
+    return tuple(reports), [(feeds, expected) for _, feeds, expected in runs]
+
+
+def _special(
+    model: onnx.ModelProto,
+    runner: Runner,
+    reference: Reference,
+    interface: Interface,
+    run: attempts.Run,
+    *,
+    tolerance: float,
+) -> Iterator[Report]:
+    """Yield the reports for inputs with special values, as far as TensorFlow takes them."""
+    batch, feeds, _ = run
+    for kind, special in special_values.drawn(feeds, reference.source.graph_def):
+        try:
+            expected = reference.run(special)
+        except GraphError:
+            continue
+
+        def against(seen: Feeds, title: str, kind: str = kind, wanted: Feeds = expected) -> Report:
+            title = f"{title} against TensorFlow, batch {batch}, {kind}"
+            return compare(wanted, _where_told(wanted, seen), tolerance=tolerance, title=title)
+
+        report = against(_seen(runner, special, batch, interface), runner.referee)
+        with contextlib.suppress(GraphError):  # it may lack an op
+            if not report.ok:
+                session = ReferenceSession(model)
+                values = session.run(list(expected), special)
+                second = against(dict(zip(expected, values, strict=True)), session.title)
+                report = second if second.ok else report
+        yield report
+
+
+def _where_told(expected: Feeds, seen: Feeds) -> Feeds:
+    """Return what was seen, and NaN wherever that is expected: it promises nothing."""
+    return {
+        name: np.where(np.isnan(expected[name]), expected[name], value)
+        if value.dtype.kind == "f" and value.shape == expected[name].shape
+        else value
+        for name, value in seen.items()
+    }
+
+
+def _seen(runner: Runner, feeds: Feeds, batch: int, interface: Interface) -> Feeds:
+    try:
+        return runner.run(feeds)
+    except GraphError as error:
+        hint = " The graph is made for its own batch; leave batch= out." if interface.batch else ""
+        said = str(error).rstrip(".")
+        raise ConversionError(f"At batch {batch}: {said}.{hint} Nothing was written.") from error
 
 
 def _runs(reference: Reference, interface: Interface) -> list[attempts.Run]:
     """Return (batch, inputs, TensorFlow's outputs): two sizes of what is dynamic, odd ones too."""
     specs = tuple(interface.specs.values())
+    texts = Texts(specs, reference.source.graph_def)
     batches = BATCHES if examples.has_dynamic_batch(specs) else _fixed_batch(specs)
     try:
-        return attempts.runs(reference.run, specs, batches)
+        found = attempts.runs(lambda drawn: reference.run(texts.feeds(drawn)), texts.specs, batches)
     except GraphError as error:
         raise GraphError(
             f"TensorFlow itself does not run the graph: {error.__cause__} Choose sizes that it "
             "takes with batch= and shapes=."
         ) from error
+    return [(batch, texts.feeds(drawn), outputs) for batch, drawn, outputs in found]
 
 
 def _fixed_batch(specs: tuple[TensorSpec, ...]) -> tuple[int, ...]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nbhelpers.convert import compat
 from nbhelpers.convert.conversion import Conversion
 from nbhelpers.convert.graphs.graphdef import GraphView, load_graph_def
@@ -18,6 +20,8 @@ from nbhelpers.convert.toonnx import checkpoint as checkpoints
 from nbhelpers.convert.toonnx import keras_model, saved_model
 from nbhelpers.convert.toonnx.constants import variables
 from nbhelpers.convert.toonnx.parts import check_known, cut, full
+from nbhelpers.convert.toonnx.switches import decided
+from nbhelpers.convert.toonnx.updates import check_reads_only
 from nbhelpers.errors import GraphError
 
 if TYPE_CHECKING:
@@ -33,7 +37,7 @@ class Asked:
 
     inputs: Names | None = None
     outputs: Names | None = None
-    fixed: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     signature: str | None = None
     tags: tuple[str, ...] = ("serve",)
     checkpoint: str | Path | None = None
@@ -101,7 +105,7 @@ def _from_path(path: Path, asked: Asked) -> Source:
 def _from_saved_model(folder: Path, asked: Asked) -> Source:
     both = asked.inputs is not None and asked.outputs is not None
     saved = read_saved_model(folder, tags=asked.tags)
-    inputs, outputs = saved_model.ends(saved, asked.signature, needed=not both)
+    inputs, outputs, name = saved_model.ends(saved, asked.signature, needed=not both)
     title = folder.absolute().name  # "." has none
     stored = checkpoints.prefix(folder / "variables" / "variables")
     graph_def = saved.graph_def
@@ -111,7 +115,7 @@ def _from_saved_model(folder: Path, asked: Asked) -> Source:
         return _source(title, graph_def, asked, inputs, outputs, restore=restore)
     chosen = {**(_chosen(asked.inputs, inputs) or {}), **(_chosen(asked.outputs, outputs) or {})}
     kept = {*inputs.values(), *outputs.values(), *chosen.values()}
-    return _source(title, saved_model.frozen(saved, kept), asked, inputs, outputs)
+    return _source(title, saved_model.frozen(saved, kept, name), asked, inputs, outputs)
 
 
 def _restore(graph_def: "GraphDef", prefix: Path) -> Callable[["GraphDef"], "GraphDef"]:
@@ -143,12 +147,15 @@ def _source(
     restore: Callable[["GraphDef"], "GraphDef"] | None = None,
 ) -> Source:
     """Cut out what was asked for; `inputs` and `outputs` are what the source itself names."""
+    fixed = [full((inputs or {}).get(name, name)) for name in asked.fixed]
+    values = dict(zip(fixed, asked.fixed.values(), strict=True))
+    graph_def = decided(graph_def, {name: bool(v) for name, v in values.items() if np.ndim(v) == 0})
     given = _chosen(asked.outputs, outputs)
     if given is None:
         given = _last_tensors(title, graph_def)
     fed = _chosen(asked.inputs, inputs)
-    fixed = [full((inputs or {}).get(name, name)) for name in asked.fixed]
     part, places = cut(graph_def, [*(fed or {}).values(), *fixed], given.values())
+    check_reads_only(part)
     still_open = _open_placeholders(part, set(places.values()))
     if fed is None:
         fed = {plain(name): name for name in still_open}
@@ -157,6 +164,7 @@ def _source(
             f"The outputs also need {', '.join(map(repr, still_open))}: name them among the "
             'inputs, or give them a value with fixed={"name": value}.'
         )
+    _check_apart(fed, given)
     _take_defaults(part, set(fed.values()))
     ends = {name: places.get(tensor, tensor) for name, tensor in given.items()}
     if names := [node.name for node in variables(part)]:
@@ -175,6 +183,17 @@ def _source(
         outputs=ends,
         fixed={name: places[tensor] for name, tensor in zip(asked.fixed, fixed, strict=True)},
     )
+
+
+def _check_apart(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
+    """Check that no name is that of an input and of an output: ONNX has one place for both."""
+    for name in outputs:
+        if name in inputs:
+            chosen = {f"{key}_out" if key == name else key: key for key in outputs}
+            raise GraphError(
+                f"An input and an output are both named {name!r}, which ONNX does not allow. Name "
+                f"the outputs: outputs={chosen}."
+            )
 
 
 def _chosen(asked: Names | None, own: Mapping[str, str] | None) -> dict[str, str] | None:

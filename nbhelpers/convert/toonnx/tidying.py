@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from nbhelpers.convert.toonnx.interface import PREFIX, Interface
-from nbhelpers.convert.toonnx.writing import NUMBERS
+from nbhelpers.convert.toonnx.names import NUMBERS
 from nbhelpers.onnxgraph.anatomy import graphs
 from nbhelpers.onnxgraph.editing.rename import rename_tensors
 

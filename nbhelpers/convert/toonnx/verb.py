@@ -136,7 +136,7 @@ def tf2onnx(
     asked = Asked(
         inputs=inputs,
         outputs=outputs,
-        fixed=tuple(fixed),
+        fixed=fixed,
         checkpoint=checkpoint,
         signature=signature,
         tags=several(tags),

@@ -3,29 +3,33 @@
 import contextlib
 import io
 import logging
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import onnx
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.optimising import grappler
+from nbhelpers.convert.rules import RULES
+from nbhelpers.convert.toonnx import handlers
 from nbhelpers.convert.toonnx.dropout import without_dropout
-from nbhelpers.convert.toonnx.interface import PREFIX, Interface
+from nbhelpers.convert.toonnx.folding import folded
+from nbhelpers.convert.toonnx.interface import Interface
+from nbhelpers.convert.toonnx.names import plain
 from nbhelpers.convert.toonnx.older_terms import in_older_terms
+from nbhelpers.convert.toonnx.passes import optimizers
+from nbhelpers.convert.toonnx.tables import tables
 from nbhelpers.errors import ConversionError, first_line
 from nbhelpers.onnxgraph.anatomy import graphs
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
-PASSES = ("constfold", "function", "loop", "constfold", "dependency")
-"""What tf2onnx wants done before it looks at a graph; "loop" drops what is never taken."""
+INLINING = ("function", "loop")
+"""What is done first; "loop" drops what is never taken."""
 
-NUMBERS = re.compile(r"__\d+")
-"""What tf2onnx puts behind the names that it makes up."""
+CUT = "Cut the graph with inputs= and outputs=, so that they are left outside."
 
 NAMED = 10
 """How many nodes a message names."""
@@ -39,33 +43,57 @@ OPSETS = range(9, 19)
 """What tf2onnx 1.17 writes."""
 
 
+class _Unable(ConversionError):
+    """tf2onnx cannot write some ops at an opset."""
+
+    def __init__(self, message: str, ops: set[str]) -> None:
+        super().__init__(message)
+        self.ops = ops
+
+
 def written(interface: Interface, opset: int) -> onnx.ModelProto:
     """Return the ONNX model of a graph; its tensors have TensorFlow's names, or made-up ones.
 
     Raises:
         ConversionError: tf2onnx lacks some ops, all of which are named, or fails.
+        GraphError: the graph looks something up in a table whose content it does not hold.
     """
     from tf2onnx import optimizer, tfonnx  # noqa: F401 (its loggers are there only then)
 
-    ready = _simplified(interface, opset)
+    ends = list(interface.outputs.values())
+    ready = folded(grappler.run(interface.graph_def, ends, INLINING), ends)
+    for node in ready.node:
+        node.device = ""
+    ready = without_dropout(ready)
+    try:
+        return _written(ready, interface, opset)
+    except _Unable as error:
+        advice = _hint(error.ops) or _newer(ready, interface, opset) or CUT
+        raise ConversionError(f"{error} {advice} Nothing was written.") from error
+
+
+def _written(graph_def: "GraphDef", interface: Interface, opset: int) -> onnx.ModelProto:
+    ready = in_older_terms(graph_def, _known(opset))
     with _listening() as failures:
         try:
             model = _converted(ready, interface, opset)
         except Exception as error:
             said = first_line(error)
-            raise ConversionError(
-                f"tf2onnx failed on the graph: {said}. {_hint({n.op for n in ready.node}, opset)} "
-                "Nothing was written."
-            ) from error
+            ops = {node.op for node in ready.node}
+            raise _Unable(f"tf2onnx failed on the graph: {said}.", ops) from error
     _check_written(model, failures, ready)
     return model
 
 
-def _simplified(interface: Interface, opset: int) -> "GraphDef":
-    ready = grappler.run(interface.graph_def, interface.outputs.values(), PASSES)
-    for node in ready.node:
-        node.device = ""
-    return in_older_terms(without_dropout(ready), _known(opset))
+def _newer(graph_def: "GraphDef", interface: Interface, opset: int) -> str:
+    """Return the advice to take the first newer opset at which the whole graph can be written."""
+    if {node.op for node in graph_def.node} - _known(OPSETS[-1]) - set(RULES):
+        return ""
+    for newer in range(opset + 1, OPSETS.stop):
+        with contextlib.suppress(_Unable):
+            _written(graph_def, interface, newer)
+            return f"opset={newer} has what they need."
+    return ""
 
 
 def _converted(graph_def: "GraphDef", interface: Interface, opset: int) -> onnx.ModelProto:
@@ -82,35 +110,17 @@ def _converted(graph_def: "GraphDef", interface: Interface, opset: int) -> onnx.
             continue_on_error=True,  # so that it finds everything that it lacks
             input_names=[t for t in interface.inputs.values() if t.partition(":")[0] in here],
             output_names=[*interface.outputs.values()],
+            custom_op_handlers=handlers.own(opset, tables(graph_def)),
+            extra_opset=[onnx.helper.make_opsetid(handlers.ML, handlers.ML_OPSET)],
         )
-        return optimizer.optimize_graph(made, optimizers=_optimizers()).make_model("")
-
-
-def _optimizers() -> dict[str, Any]:
-    """Return tf2onnx's optimizers, of which one chooses by chance: of equal nodes, which one stays.
-
-    Here it is the first by name, so that the same graph gives the same file.
-    """
-    from tf2onnx import optimizer
-    from tf2onnx.optimizer.merge_duplicated_nodes_optimizer import MergeDuplicatedNodesOptimizer
-
-    class Ordered(MergeDuplicatedNodesOptimizer):
-        @staticmethod
-        def _group_nodes_by_type_inputs(graph: Any) -> dict[Any, list[Any]]:
-            groups = MergeDuplicatedNodesOptimizer._group_nodes_by_type_inputs(graph)
-            return {
-                key: sorted(nodes, key=lambda node: (NUMBERS.sub("", node.name), node.name))
-                for key, nodes in groups.items()
-            }
-
-    return {**optimizer._get_optimizers(), "merge_duplication": Ordered}
+        return optimizer.optimize_graph(made, optimizers=optimizers()).make_model("")
 
 
 def _check_written(model: onnx.ModelProto, failures: dict[str, str], graph_def: "GraphDef") -> None:
     """Check that no op of TensorFlow is left; tf2onnx leaves those that it lacks.
 
     Raises:
-        ConversionError: some are; each is named, and why where there is a reason.
+        _Unable: some are; each is named, and why where there is a reason.
     """
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     ops = {node.name: node.op for node in graph_def.node}
@@ -129,14 +139,15 @@ def _check_written(model: onnx.ModelProto, failures: dict[str, str], graph_def: 
         for name, op in list(stuck.items())[:NAMED]
     ]
     more = f" and {len(stuck) - NAMED} more" if len(stuck) > NAMED else ""
-    raise ConversionError(
+    raise _Unable(
         f"tf2onnx has no way to write {len(stuck)} nodes at opset {opsets['']}: {', '.join(words)}"
-        f"{more}. {_hint(set(stuck.values()), opsets[''])} Nothing was written."
+        f"{more}.",
+        set(stuck.values()),
     )
 
 
-def _hint(ops: set[str], opset: int) -> str:
-    """Return what helps with some ops that cannot be written."""
+def _hint(ops: set[str]) -> str:
+    """Return what helps with some ops that no opset has."""
     if any(op.startswith(("Quantize", "Dequantize", "Requantiz")) for op in ops):
         return "The graph is quantised; convert the float graph that it was made from."
     if ops & CONTROL:
@@ -144,22 +155,14 @@ def _hint(ops: set[str], opset: int) -> str:
             "They are branches or loops in a form that it does not recognise: give a switch its "
             'value with fixed={"training": False}, or cut the graph with inputs= and outputs=.'
         )
-    newer = [version for version in OPSETS if version > opset and ops <= _known(version)]
-    if newer:
-        return f"opset={newer[0]} has what they need."
-    return "Cut the graph with inputs= and outputs=, so that they are left outside."
+    return ""
 
 
 def _known(opset: int) -> set[str]:
-    """Return the TensorFlow ops that tf2onnx has a way to write at an opset."""
+    """Return the TensorFlow ops that there is a way to write at an opset, or may be."""
     from tf2onnx import handler
 
-    return set(handler.tf_op.create_mapping(opset, None))
-
-
-def plain(name: str) -> str:
-    """Return the name of a node of the source, without what was put before it here."""
-    return name.removeprefix(f"{PREFIX}/")
+    return {*handler.tf_op.create_mapping(opset, None), *handlers.HANDLERS}
 
 
 class _Listener(logging.Handler):

@@ -1,0 +1,43 @@
+"""Functions of TensorFlow 2, of Keras models and of SavedModels' signatures, frozen."""
+
+from typing import TYPE_CHECKING, Any
+
+from nbhelpers.convert.toonnx import tables
+from nbhelpers.convert.toonnx.parts import named
+from nbhelpers.convert.toonnx.updates import writers
+from nbhelpers.errors import GraphError
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+
+def frozen(function: Any, title: str) -> tuple["GraphDef", list[Any], list[Any]]:
+    """Return a concrete function's graph with its weights and tables, and its tensors in and out.
+
+    Args:
+        function: a ConcreteFunction.
+        title: how messages call it.
+
+    Raises:
+        GraphError: it writes variables; the nodes are named.
+    """
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    _check_reads_only(function.graph.as_graph_def(), title)
+    constant = convert_variables_to_constants_v2(function, lower_control_flow=False)
+    graph_def = constant.graph.as_graph_def(add_shapes=True)
+    handles = {inner.op.name: outer for outer, inner in function.graph.captures}
+    tables.captured(graph_def, handles)
+    inputs = [tensor for tensor in constant.inputs if tensor.op.name not in handles]
+    return graph_def, inputs, list(constant.outputs)
+
+
+def _check_reads_only(graph_def: "GraphDef", title: str) -> None:
+    """Check that nothing is written, here or in the functions that are called."""
+    inner = (node for function in graph_def.library.function for node in function.node_def)
+    found = writers([*graph_def.node, *inner])
+    if found:
+        raise GraphError(
+            f"{title} writes variables when it is called, at {named(found)}, and an ONNX model "
+            "keeps no state. Save a signature that only reads them."
+        )

@@ -1,0 +1,42 @@
+"""Sums along axes, and counts of what is below."""
+
+import numpy as np
+
+from nbhelpers.convert.toonnx.handlers.selection import unsqueezed
+from nbhelpers.convert.toonnx.handlers.writer import FLOAT, INT32, INT64, Writer, handler
+
+
+@handler("EuclideanNorm")
+def euclidean_norm(write: Writer) -> str:
+    """ReduceL2; along no axis it is the size of each number."""
+    (x, _), axes = write.inputs, write.value(1)
+    if axes is None:
+        raise ValueError("its axes are computed")
+    if not axes.size:
+        return write.add("Abs", x)
+    keep, rank = int(bool(write.attribute("keep_dims", 0))), write.rank(0)
+    wanted = [int(axis) for axis in axes.ravel()]
+    if write.opset >= 18:
+        return write.add("ReduceL2", x, write.constant(wanted, INT64), keepdims=keep)
+    if rank is None and min(wanted) < 0:
+        raise ValueError("the rank of what it adds up is not known")
+    return write.add("ReduceL2", x, axes=[axis % (rank or 99) for axis in wanted], keepdims=keep)
+
+
+@handler("Bucketize")
+def bucketize(write: Writer) -> str:
+    """How many boundaries are not above a number; all of them for NaN."""
+    bounds = np.asarray(write.attribute("boundaries", []), np.float32)
+    rank = write.rank(0)
+    if rank is None:
+        raise ValueError("the rank of its input is not known")
+    spread = unsqueezed(write, write.cast(write.inputs[0], FLOAT), rank)
+    above = write.add("Less", spread, write.constant(bounds, FLOAT))
+    count = write.reduced("ReduceSum", write.add("Cast", above, to=INT32), rank)
+    return write.add("Sub", write.constant(len(bounds), INT32), count)
+
+
+@handler("Print")
+def printed(write: Writer) -> str:
+    """What is printed goes through."""
+    return write.add("Identity", write.inputs[0])

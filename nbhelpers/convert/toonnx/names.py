@@ -1,0 +1,13 @@
+"""What is put around the names of a source's nodes on the way, and goes again."""
+
+import re
+
+from nbhelpers.convert.toonnx.interface import PREFIX
+
+NUMBERS = re.compile(r"__\d+")
+"""What tf2onnx puts behind the names that it makes up."""
+
+
+def plain(name: str) -> str:
+    """Return the name of a node of the source, without what was put before it here."""
+    return name.removeprefix(f"{PREFIX}/")
