@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nbhelpers.errors import HandoffError
+from nbhelpers.texts import as_unicode, is_text
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -37,7 +38,8 @@ def save_golden(path: str | Path, cases: Iterable[Case]) -> Path:
     """Write the cases; the same cases give the same bytes.
 
     Raises:
-        HandoffError: two cases have the same name, or a name holds a slash.
+        HandoffError: two cases have the same name, a name holds a slash, or there are bytes that
+            are no text.
     """
     arrays: dict[str, np.ndarray] = {}
     names: set[str] = set()
@@ -53,10 +55,22 @@ def save_golden(path: str | Path, cases: Iterable[Case]) -> Path:
             ("label", case.labels),
         ):
             for name, value in values.items():
-                arrays[f"{case.name}/{kind}/{name}"] = np.asarray(value, order="C")
+                arrays[f"{case.name}/{kind}/{name}"] = _stored(name, value)
     with open(path, "wb") as file:  # numpy would add .npz to a temporary name
         np.savez_compressed(file, allow_pickle=False, **arrays)
     return Path(path)
+
+
+def _stored(name: str, value: np.ndarray) -> np.ndarray:
+    if not is_text(value):
+        return np.asarray(value, order="C")
+    try:
+        return as_unicode(value)
+    except (TypeError, ValueError) as error:
+        raise HandoffError(
+            f"Golden cases hold numbers and texts, but {name!r} holds neither: {error}. Record the "
+            "tensor that is made of it instead."
+        ) from error
 
 
 def load_golden(path: str | Path) -> tuple[Case, ...]:

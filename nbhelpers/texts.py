@@ -25,6 +25,19 @@ def as_bytes(value: object) -> np.ndarray:
     return found
 
 
+def as_unicode(value: object) -> np.ndarray:
+    """Return texts of any shape as NumPy's own type for them, which files hold without a pickle.
+
+    Raises:
+        ValueError: an element is no text in UTF-8, or ends in a zero, which NumPy would cut off.
+    """
+    found = as_bytes(value)
+    texts = [each.decode() for each in found.ravel()]
+    if any(text.endswith("\0") for text in texts):
+        raise ValueError("a text ends in a zero")
+    return np.array(texts, np.str_).reshape(found.shape)
+
+
 def _bytes(value: object) -> bytes:
     if isinstance(value, str):
         return value.encode()

@@ -4,10 +4,11 @@ import numpy as np
 import onnx
 import pytest
 
-from nbhelpers import convert, parity, texts
+from nbhelpers import convert, golden, parity, texts
 from nbhelpers.convert.comparing.tracing import traced
+from nbhelpers.convert.proving import artefacts, prove
 from nbhelpers.convert.savedmodels import serving
-from nbhelpers.errors import GraphError
+from nbhelpers.errors import GraphError, HandoffError
 from nbhelpers.onnxgraph import run_onnx
 
 RAW = b"\x89PNG\r\n\x00\x00"
@@ -102,3 +103,33 @@ def test_texts_are_computed_with_by_every_runtime(legacy, target):
         parity.compare(expected, seen).check()
         seen["chosen"].flat[0] = b"other"
         assert not parity.compare(expected, seen).ok
+
+
+def test_a_handoff_of_texts_is_verified_on_every_runtime(legacy, tmp_path):
+    model = chooser()
+    fed = {
+        "s": np.array([["text"], ["größe"]], object),
+        "i": np.array([2, 0, 1]),
+        "c": np.array([[True, False, True], [False, True, False]]),
+    }
+    home = tmp_path / "net"
+    made = convert.onnx2tf(model, home / "graph/tf1.4/frozen.pb", target="tf1.4")
+    signed = convert.build_saved_model(made.pb_path, home / "savedmodel/tf1.4/1")
+    golden.save_golden(home / "golden.npz", [golden.Case("a", fed, run_onnx(model, fed))])
+    (read,) = golden.load_golden(home / "golden.npz")
+    assert read.inputs["s"].tolist() == [["text"], ["größe"]]
+    promises = artefacts.artefacts(
+        {"tf1.4": artefacts.conversion_fact(made)}, {"tf1.4": artefacts.signature_fact(signed)}
+    )
+    files = [p.relative_to(home).as_posix() for p in home.rglob("*") if p.is_file()]
+    proofs = prove.prove(home, files, prove.verify_script("net", promises))
+    assert len({proof.runtime for proof in proofs}) == 4
+    assert [proof for proof in proofs if not proof.ok] == []
+    wrong = {**run_onnx(model, fed), "label": np.array(["fish", "cat", "cat"], object)}
+    golden.save_golden(home / "golden.npz", [golden.Case("a", fed, wrong)])
+    runtime = prove.rt.runtimes()[:1]
+    proofs = prove.prove(home, files, prove.verify_script("net", promises), runtimes=runtime)
+    assert [proof.ok for proof in proofs] == [False, False]
+    with pytest.raises(HandoffError, match="'png' holds neither"):
+        picture = {"png": np.array(RAW, object)}
+        golden.save_golden(home / "golden.npz", [golden.Case("a", picture, {})])

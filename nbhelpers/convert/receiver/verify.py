@@ -67,8 +67,20 @@ def load_cases():
             if case not in by_name:
                 by_name[case] = {"input": {}, "output": {}, "label": {}}
                 cases.append((case, by_name[case]))
-            by_name[case][kind][name] = arrays[key]
+            by_name[case][kind][name] = as_bytes(arrays[key])
     return [(case, kinds["input"], kinds["output"], kinds["label"]) for case, kinds in cases]
+
+
+def as_bytes(value):
+    """Return texts as TensorFlow has them, an object array of bytes; other values as they are."""
+    if not isinstance(value, bytes) and np.asarray(value).dtype.kind not in "UO":
+        return value
+    texts = np.array(value, object)
+    found = np.empty(texts.shape, object)
+    for place in np.ndindex(texts.shape):
+        text = texts[place]
+        found[place] = text if isinstance(text, bytes) else text.encode("utf-8")
+    return found
 
 
 def version_1_api(tf):
@@ -132,6 +144,7 @@ def _run(session, input_tensors, output_tensors, inputs):
 
 def compare(expected, actual, tolerance):
     """Return (agrees, largest difference, that as a share of the largest value, labels agree)."""
+    actual = as_bytes(actual)
     if expected.shape != actual.shape or expected.dtype != actual.dtype:
         return False, None, None, None
     if not expected.size:
