@@ -92,6 +92,39 @@ def test_a_table_that_nobody_fills_is_refused_and_freezing_with_it_helps(tables)
     assert convert.call_saved_model(made.path, {"ids": fed})["y"].shape == (1, 5)
 
 
+@pytest.mark.parametrize("size", [3, 2000])
+def test_a_table_of_a_tensor_is_filled_and_one_of_a_file_refused(tmp_path, size):
+    words = [f"word {place}" for place in range(size)]
+    (tmp_path / "words.txt").write_text("\n".join(words))
+
+    def made(source):
+        def build(tf, v1):
+            x = v1.placeholder(tf.string, [None], name="x")
+            table = tf.lookup.StaticHashTable(source(tf), -1)
+            tf.identity(table.lookup(x), name="y")
+            v1.tables_initializer()
+
+        return graph(build, tmp_path)
+
+    path = made(
+        lambda tf: tf.lookup.KeyValueTensorInitializer(words, tf.range(size, dtype=tf.int64))
+    )
+    convert.build_saved_model(path, tmp_path / "1", outputs={"y": "y"})
+    found = convert.call_saved_model(tmp_path / "1", {"x": [words[-1], "other"]})["y"]
+    assert found.tolist() == [size - 1, -1]
+    path = made(
+        lambda tf: tf.lookup.TextFileInitializer(
+            str(tmp_path / "words.txt"),
+            tf.string,
+            tf.lookup.TextFileIndex.WHOLE_LINE,
+            tf.int64,
+            tf.lookup.TextFileIndex.LINE_NUMBER,
+        )
+    )
+    with pytest.raises(GraphError, match="is filled from a text file, which a frozen graph does"):
+        convert.build_saved_model(path, tmp_path / "2", outputs={"y": "y"})
+
+
 def graph(build, tmp_path):
     tf = convert.tensorflow()
     with tf.Graph().as_default() as made:

@@ -118,6 +118,16 @@ def test_a_second_result_of_a_node_is_no_output_of_a_frozen_graph(tmp_path):
     assert "is not the first result of its node" in refused["graph"]
 
 
+def test_a_frozen_graph_is_fed_at_placeholders_only(tmp_path):
+    def build(tf, v1):
+        x = v1.placeholder(tf.float32, [None, 6], name="x")
+        tf.nn.relu(tf.identity(x * 2.0, name="inner"), name="y")
+
+    configs, refused = checked(saved(build, tmp_path, inputs={"x": "inner:0"}))
+    assert list(configs) == ["savedmodel"]
+    assert "it feeds placeholders only, and 'inner:0' is none" in refused["graph"]
+
+
 def test_a_rank_that_the_graph_does_not_state_is_taken_from_what_was_seen(tmp_path):
     def build(tf, v1):
         x = v1.placeholder(tf.float32, None, name="x")

@@ -13,6 +13,7 @@ from nbhelpers.convert.savedmodels.reading import Signature
 from nbhelpers.errors import GraphError
 
 if TYPE_CHECKING:
+    from tensorflow.core.framework.function_pb2 import FunctionDef
     from tensorflow.core.framework.graph_pb2 import GraphDef
     from tensorflow.core.framework.node_def_pb2 import NodeDef
     from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
@@ -24,6 +25,7 @@ _VARIABLES = ("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable")
 _FILLING = ("InitializeTable", "LookupTableImport")
 _WITHIN_A_RUN = ("TensorArray", "Stack")
 _PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
+_FED = ("Placeholder", *_PYTHON)
 
 
 def initialisers(
@@ -40,14 +42,19 @@ def initialisers(
         GraphError: a signature leaves out an input that it needs, or needs what a file cannot hold;
             the node is named, and what to do.
     """
-    nodes = {node.name: node for node in graph_def.node}
+    nodes = {node.name: node for node in graph_def.node if node.name not in weights}
+    functions = {each.signature.name: each for each in graph_def.library.function}
     found: dict[str, None] = {}
     for name, signature in signatures.items():
         given = {_full(tensor) for tensor in signature.inputs.values()}
+        kept = [maker(tensor) for tensor in signature.outputs.values()]
         for node in _reached(nodes, signature.outputs.values(), given):
-            if node.name not in weights:
-                _check_fed(node, nodes, name)
-                found |= dict.fromkeys(_filling(node, nodes, graph_def, signature))
+            _check_fed(node, nodes, name)
+            for inner in (node, *_called(node, functions)):
+                if "HashTable" in inner.op and _keeps_state(inner.op):
+                    found |= dict.fromkeys(_filling(inner, nodes, kept))
+                elif reason := _refusal(inner, node, nodes, kept):
+                    raise GraphError(reason)
     return list(found)
 
 
@@ -99,49 +106,38 @@ def _check_fed(node: "NodeDef", nodes: Mapping[str, "NodeDef"], signature: str) 
     )
 
 
-def _filling(
-    node: "NodeDef",
-    nodes: Mapping[str, "NodeDef"],
-    graph_def: "GraphDef",
-    signature: Signature,
-) -> list[str]:
-    """Return the nodes that fill a table; none for a node that keeps no state."""
-    for each in (node, *_called(node, graph_def)):
-        if each.op in _PYTHON:
-            raise GraphError(
-                f"The outputs need {node.name!r} ({each.op}), which runs Python of the process "
-                f"that made the graph. {_cut(node, nodes)}"
-            )
-        if each.op in _VARIABLES:
-            kept = [maker(tensor) for tensor in signature.outputs.values()]
-            raise GraphError(
-                f"The graph is not frozen: the outputs need the variable {each.name!r}, whose "
-                "value is not in the file. In the session that has the values, write "
-                "tf.compat.v1.graph_util.convert_variables_to_constants(session, "
-                f"session.graph_def, {kept}) to a file, and give that."
-            )
-        if not _keeps_state(each.op):
-            continue
-        if "HashTable" not in each.op:
-            raise GraphError(
-                f"The outputs need {node.name!r} ({each.op}), whose state is not in the file. "
-                f"{_cut(node, nodes)}"
-            )
-        return _table_filling(each, nodes, signature)
-    return []
+def _refusal(
+    inner: "NodeDef", node: "NodeDef", nodes: Mapping[str, "NodeDef"], kept: list[str]
+) -> str:
+    """Return why a node, or one in a function that it calls, cannot run from a file, or ""."""
+    if inner.op in _VARIABLES:
+        return (
+            f"The graph is not frozen: the outputs need the variable {inner.name!r}, whose value "
+            "is not in the file. In the session that has the values, write "
+            "tf.compat.v1.graph_util.convert_variables_to_constants(session, session.graph_def, "
+            f"{kept}) to a file, and give that."
+        )
+    if inner.op in _PYTHON:
+        what = "which runs Python of the process that made the graph"
+    elif _keeps_state(inner.op):
+        what = "whose state is not in the file"
+    else:
+        return ""
+    return f"The outputs need {node.name!r} ({inner.op}), {what}. {_cut(node, nodes)}"
 
 
-def _table_filling(
-    table: "NodeDef", nodes: Mapping[str, "NodeDef"], signature: Signature
-) -> list[str]:
-    """Return the nodes that fill a table from constants."""
+def _filling(table: "NodeDef", nodes: Mapping[str, "NodeDef"], kept: list[str]) -> list[str]:
+    """Return the nodes that fill a table from constants.
+
+    Raises:
+        GraphError: there is none, or it needs what is not in the file.
+    """
     filling = [
         node
         for node in nodes.values()
         if node.op.startswith(_FILLING) and node.input and maker(node.input[0]) == table.name
     ]
     if not filling:
-        kept = [maker(tensor) for tensor in signature.outputs.values()]
         raise GraphError(
             f"The table {table.name!r} has no initializer in this graph, so nobody could fill it. "
             "Freeze again and keep the initializer that tf.compat.v1.tables_initializer() made: "
@@ -149,20 +145,17 @@ def _table_filling(
             f"{[*kept, 'init_all_tables']})."
         )
     for node in filling:
+        needed = [each for each in _reached(nodes, node.input) if each.name != table.name]
         if "TextFile" in node.op:
-            raise GraphError(
-                f"The table {table.name!r} is filled from a text file, which a frozen graph does "
-                "not hold. Make the table from a tensor of its lines and freeze again."
-            )
-        for needed in _reached(nodes, node.input):
-            if needed.name != table.name and (
-                needed.op in ("Placeholder", *_PYTHON) or _keeps_state(needed.op)
-            ):
-                raise GraphError(
-                    f"The table {table.name!r} is filled with what {needed.name!r} ({needed.op}) "
-                    "gives, which is not in the file. Make the table from constants and freeze "
-                    "again."
-                )
+            source = "a text file"
+        elif not any(each.op in _FED or _keeps_state(each.op) for each in needed):
+            continue
+        else:
+            source = "what the program computed or was fed"
+        raise GraphError(
+            f"The table {table.name!r} is filled from {source}, which a frozen graph does not "
+            "hold. Make the table from a tensor of constants and freeze again."
+        )
     return [node.name for node in filling]
 
 
@@ -177,9 +170,8 @@ def _keeps_state(op: str) -> bool:
     return any(out.is_ref or out.type == types_pb2.DT_RESOURCE for out in described.output_arg)
 
 
-def _called(node: "NodeDef", graph_def: "GraphDef") -> Iterator["NodeDef"]:
+def _called(node: "NodeDef", functions: Mapping[str, "FunctionDef"]) -> Iterator["NodeDef"]:
     """Yield the nodes of the functions that a node calls, and of those that they call."""
-    functions = {each.signature.name: each for each in graph_def.library.function}
     waiting, seen = list(_functions(node, functions)), set[str]()
     while waiting:
         name = waiting.pop()

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel
+from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel, Signature
 from nbhelpers.errors import GraphError
 from nbhelpers.spec import UNKNOWN_RANK, TensorSpec
 
@@ -120,8 +120,20 @@ def triton_files(
                 name, SAVED_MODEL, ins, outs, signature=signature, tags=model.tags
             )
         with _refusal_kept(refused, file := f"graph/{target}/config.pbtxt"):
+            _check_placeholders(name, model, entry)
             texts[file] = graph_config(name, entry.inputs, entry.outputs, specs)
     return texts, refused
+
+
+def _check_placeholders(name: str, model: SavedModel, signature: Signature) -> None:
+    """Check that a frozen graph's inputs are what the backend takes for inputs."""
+    found = {node.name for node in model.graph_def.node if node.op == "Placeholder"}
+    for tensor in signature.inputs.values():
+        if tensor.removesuffix(":0") not in found:
+            raise GraphError(
+                f"Triton cannot serve {name!r} as a frozen graph: it feeds placeholders only, and "
+                f"{tensor!r} is none. Serve the SavedModel."
+            )
 
 
 @contextmanager
