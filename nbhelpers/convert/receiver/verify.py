@@ -77,8 +77,7 @@ def as_bytes(value):
         return value
     texts = np.array(value, object)
     found = np.empty(texts.shape, object)
-    for place in np.ndindex(texts.shape):
-        text = texts[place]
+    for place, text in zip(np.ndindex(texts.shape), texts.ravel().tolist()):
         found[place] = text if isinstance(text, bytes) else text.encode("utf-8")
     return found
 
