@@ -189,6 +189,19 @@ def parse_sizes(text: str) -> dict[str, tuple[int, ...]]:
     return sizes
 
 
+def parse_axes(text: str) -> dict[str, int]:
+    """Read pairs of a name and an axis, such as "images=0 state=1", parted as in `parse_pairs`.
+
+    Raises:
+        Refusal: one of them is not that.
+    """
+    pairs = parse_pairs(text)
+    for name, axis in pairs.items():
+        if not axis.isdecimal():
+            raise Refusal(f"An axis is a number from 0 on, as in {name}=0, but there is {axis!r}.")
+    return {name: int(axis) for name, axis in pairs.items()}
+
+
 def _dtype(name: str, text: str) -> str:
     try:
         dtype = np.dtype(name) if name else None

@@ -21,7 +21,7 @@ from nbhelpers.errors import (
 from nbhelpers.files import describe, new_folder, write_text
 from nbhelpers.golden import Case, load_golden, save_golden
 from nbhelpers.parity import compare
-from nbhelpers.spec import TensorSpec, dim_symbols, parse_specs
+from nbhelpers.spec import TensorSpec, dim_symbols, parse_axes, parse_specs
 
 # -- specs -------------------------------------------------------------------------------------
 
@@ -85,6 +85,15 @@ def test_two_tensors_of_one_name_are_refused():
     assert [spec.name for spec in parse_specs("a:1,2 b:3")] == ["a", "b"]
     with pytest.raises(Refusal, match=r"Two tensors are named 'a'"):
         parse_specs(["a:1,2", "a:3"])
+
+
+def test_axes_are_numbers():
+    assert parse_axes("images=0, state=1") == {"images": 0, "state": 1}
+    assert parse_axes("") == {}
+    with pytest.raises(
+        Refusal, match="An axis is a number from 0 on, as in x=0, but there is '-1'"
+    ):
+        parse_axes("x=-1")
 
 
 def test_examples_are_seeded_and_of_the_right_kind():

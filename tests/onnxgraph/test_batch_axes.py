@@ -110,9 +110,8 @@ def test_each_row_has_its_own_state(name, batch, tmp_path):
 def test_a_batch_that_is_nowhere_first_is_asked_for(tmp_path):
     module = Recurrent("RNN", batch_first=False)
     model = exported(module, [(5, 1, 3), (1, 1, 4)], tmp_path / "m.onnx")
-    with pytest.raises(GraphError, match=r"if it is elsewhere, say where with axes=") as refusal:
+    with pytest.raises(GraphError, match=r"looked for at axes=\{.*; if it is elsewhere, say where"):
         onnxgraph.make_batch_dynamic(model)
-    assert "was taken for the batch" in str(refusal.value)
     result = onnxgraph.make_batch_dynamic(model, axes={"i0": 1, "i1": 1})
     assert [spec.shape for spec in onnxgraph.inputs(result.model)] == [(5, B, 3), (1, B, 4)]
     assert "input 'i1', axis 1: batch 1 → 'batch'" in repr(result)

@@ -17,6 +17,7 @@ from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.nodes import node_name, titled
 from nbhelpers.onnxgraph.editing.proof import same
 from nbhelpers.onnxgraph.light import light
+from nbhelpers.onnxgraph.notes import without_stale_notes
 from nbhelpers.onnxgraph.repairs.evidence import unchanged
 
 
@@ -63,7 +64,7 @@ class _Known:
     """What can be said of the shapes in a graph before it runs."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        inferred = onnx.shape_inference.infer_shapes(light(model)).graph
+        inferred = onnx.shape_inference.infer_shapes(without_stale_notes(light(model))).graph
         values = (*inferred.value_info, *inferred.input, *inferred.output)
         self.dims = {value.name: interface.dims(value) for value in values}
         self.constants = constants(model.graph)

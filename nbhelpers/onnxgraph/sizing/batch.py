@@ -6,6 +6,7 @@ gives for that row alone. Otherwise it is refused, and all nodes that stand in t
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 
 import onnx
 
@@ -17,7 +18,7 @@ from nbhelpers.onnxgraph.functions import inline_functions
 from nbhelpers.onnxgraph.reference import batch_inputs
 from nbhelpers.onnxgraph.sizing.batch_axes import Way, question, sizes, stated, ways
 from nbhelpers.onnxgraph.sizing.batch_labels import labelled
-from nbhelpers.onnxgraph.sizing.batch_obstacles import refusal
+from nbhelpers.onnxgraph.sizing.batch_obstacles import Obstacle, obstacles, refusal
 from nbhelpers.onnxgraph.sizing.batch_proof import Differs, held_batch, prove
 from nbhelpers.onnxgraph.sizing.batch_rows import repeat_outputs
 from nbhelpers.onnxgraph.sizing.batch_rules import RULES
@@ -32,15 +33,28 @@ from nbhelpers.onnxgraph.sizing.draft import copies
 from nbhelpers.onnxgraph.sparse import dense_model
 from nbhelpers.progress import stage
 
+_COMPARED = 4
+"""So many ways that failed are looked into for the one that says most."""
+
 
 class _Failed(Exception):
-    """A way to carry the batch that was not proven; `refusal` says why."""
+    """A way to carry the batch that was not proven."""
 
     def __init__(
         self, model: onnx.ModelProto, result: onnx.ModelProto, work: Work, why: GraphError
     ) -> None:
         super().__init__(str(why))
-        self.refusal = lambda: refusal(model, result, work, why)
+        self._model, self._result, self._work, self._why = model, result, work, why
+
+    @cached_property
+    def obstacles(self) -> list[Obstacle]:
+        """The nodes that stand in the way."""
+        return obstacles(self._model, self._result, self._work)
+
+    @property
+    def refusal(self) -> GraphError:
+        """The refusal that names them."""
+        return refusal(self._model, self._work, self.obstacles, self._why)
 
 
 @stage("making the batch dynamic")
@@ -77,7 +91,7 @@ def make_batch_dynamic(
     except _Failed as failed:
         batch = held_batch(model, carriers) if carriers and axes is None else 0
         if not batch:
-            raise failed.refusal() from failed
+            raise failed.refusal from failed
     return _under_a_label(model, carriers, batch)
 
 
@@ -90,7 +104,7 @@ def _under_a_label(model: onnx.ModelProto, carriers: Axes, batch: int) -> Edited
     try:
         result = _searched(fixed, [batch], _symbol_of(model, carriers))
     except _Failed as failed:
-        raise failed.refusal() from failed
+        raise failed.refusal from failed
     return replace(result, before=model)
 
 
@@ -111,8 +125,8 @@ def _searched(model: onnx.ModelProto, batches: list[int], symbol: str) -> Edited
                 break
     if len(passed) > 1:
         raise question(model, [way for way, _ in passed])
-    if not passed:
-        raise failures[0]
+    if not passed:  # the way that went furthest says most
+        raise min(failures[:_COMPARED], key=lambda failed: len(failed.obstacles) or _COMPARED)
     return passed[0][1]
 
 

@@ -29,21 +29,16 @@ Obstacle = tuple[onnx.NodeProto, str]
 
 
 def refusal(
-    model: onnx.ModelProto, result: onnx.ModelProto, work: Work, difference: GraphError
+    model: onnx.ModelProto, work: Work, found: list[Obstacle], difference: GraphError
 ) -> GraphError:
     """Return the refusal that names every node whose rows are not those of the original.
 
     Args:
         model: the original.
-        result: the rewritten model, which failed the proof.
-        work: what is known of its tensors.
-        difference: why it failed.
+        work: what is known of the tensors of the rewritten model.
+        found: the nodes.
+        difference: why the proof failed.
     """
-    found: list[Obstacle] = []
-    # No run of the original may hold all of the rows: it would mix them as the result does.
-    for rows in (max(3, work.batch + 1), 1):
-        if work.batch and not found:
-            found = obstacles(model, result, work, rows=rows)
     if not found:
         where = f"no single node explains it ({difference})"
     elif len(found) == 1:
@@ -63,17 +58,30 @@ def _elsewhere(model: onnx.ModelProto, work: Work) -> str:
     several = len(interface.inputs(model)) > 1
     if not several and not any(node.op_type in ("LSTM", "GRU", "RNN") for node in model.graph.node):
         return ""
-    taken = " and ".join(f"axis {axis} of {name!r}" for name, axis in work.axes.items())
-    return f" {taken} was taken for the batch; if it is elsewhere, say where with axes={{…}}."
+    return f" The batch was looked for at axes={dict(work.axes)}; if it is elsewhere, say where."
 
 
-def obstacles(
-    model: onnx.ModelProto, result: onnx.ModelProto, work: Work, *, rows: int
-) -> list[Obstacle]:
+def obstacles(model: onnx.ModelProto, result: onnx.ModelProto, work: Work) -> list[Obstacle]:
     """Return the nodes that are in the way, in the order of computation, each with the reason.
 
-    None are found if the original does not run either.
+    None are found if the original does not run either, or if its batch is dynamic.
+
+    Args:
+        model: the original.
+        result: the rewritten model, which failed the proof.
+        work: what is known of its tensors.
     """
+    found: list[Obstacle] = []
+    # No run of the original may hold all of the rows: it would mix them as the result does.
+    for rows in (max(3, work.batch + 1), 1):
+        if work.batch and not found:
+            found = _obstacles_at(model, result, work, rows)
+    return found
+
+
+def _obstacles_at(
+    model: onnx.ModelProto, result: onnx.ModelProto, work: Work, rows: int
+) -> list[Obstacle]:
     shared = set(tensor_names(model))
     nodes = [node for node in result.graph.node if not work.knows(node.output[0])]
     judged = {name for node in nodes for name in node.output if name in shared and name}
