@@ -13,7 +13,7 @@ import onnx
 from torch import nn
 
 from nbhelpers import parity
-from nbhelpers.errors import GraphError, ModelError, Refusal
+from nbhelpers.errors import GraphError, ModelError, Refusal, first_line
 from nbhelpers.golden import Arrays
 from nbhelpers.onnxgraph.anatomy import op_histogram
 from nbhelpers.onnxgraph.run import Runner
@@ -63,6 +63,7 @@ def check_agreement(
         runner = Runner(model)
         said = _difference(runner, runs.first, names)
     except GraphError as error:
+        _check_valid(who, model)
         return (f"The file was not compared with torch, since it could not be run: {error}",)
     if said:
         raise ModelError(
@@ -77,6 +78,16 @@ def check_agreement(
                 where = _first_difference(module, path, model, run)
                 raise ModelError(_frozen(who, symbol, runs.first, run, where or said, warnings))
     return ()
+
+
+def _check_valid(who: str, model: onnx.ModelProto) -> None:
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelError(
+            f"The file that torch wrote of {who} is not valid ONNX ({first_line(error)}). Choose "
+            "another OPSET, or rewrite that part of forward."
+        ) from error
 
 
 def _frozen(who: str, symbol: str, first: Run, run: Run, said: str, warnings: Sequence[str]) -> str:

@@ -28,8 +28,11 @@ MORE = 2
 _FURTHER = tuple((2, 2, other) for other in (64, 33, 16, 17, 8, 7, 224, 48, 1, 400, 4000, 16000))
 """Sizes of the batch, of other first axes, and of the other symbols, where the usual ones fail."""
 
-_INTEGERS = ((0, 2), (1, 3))
-"""The least integer and the one behind the greatest: some inputs take no zero."""
+_INTEGERS = (((0, 2), False), ((1, 3), False), ((1, 3), True))
+"""The least integer and the one behind the greatest, and whether those with bounds are sorted.
+
+Some inputs take no zero, and packed sequences may want the longest one first.
+"""
 
 
 @dataclass(frozen=True)
@@ -185,11 +188,18 @@ def run_at(module: nn.Module, inputs: Sequence[Given], sizes: Sizes, *, seed: in
         ModelError: it does not run, or an input would be too large.
     """
     refusal: ModelError | None = None
-    for integers in _INTEGERS if any(_integers(each) for each in inputs) else _INTEGERS[:1]:
+    whole = any("int" in each.spec.dtype for each in inputs if each.value is None)
+    for integers, falling in _INTEGERS if whole else _INTEGERS[:1]:
         arguments = {
             each.spec.name: _argument(each, sizes, integers, seed + number)
             for number, each in enumerate(inputs)
         }
+        if falling:
+            arguments |= {
+                each.spec.name: arguments[each.spec.name].sort(0, descending=True).values
+                for each in inputs
+                if each.value is None and each.spec.bounds and each.spec.shape
+            }
         try:
             return Run(sizes, arguments, tensors(module, arguments))
         except ModelError as error:
@@ -270,10 +280,6 @@ def _resized(value: Tensor, shape: Sequence[int]) -> Tensor:
             rows = torch.arange(size, device=value.device) % value.shape[axis]
             value = value.index_select(axis, rows)
     return value
-
-
-def _integers(each: Given) -> bool:
-    return each.value is None and "int" in each.spec.dtype and each.spec.bounds is None
 
 
 def _check_symbols(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from nbhelpers.errors import ModelError, first_line
+from nbhelpers.train.decomposition import decomposed
 from nbhelpers.train.forward import returned
 from nbhelpers.train.isolation import isolated
 from nbhelpers.train.structure import bound
@@ -54,6 +55,7 @@ def trace(
         warnings.simplefilter("always")
         stack.enter_context(_silent())
         stack.enter_context(_fixed_ranks(opset, notes))
+        stack.enter_context(decomposed(module, opset))
         try:
             torch.onnx.export(
                 _flat(module, copies),
