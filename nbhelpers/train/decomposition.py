@@ -22,7 +22,8 @@ def decomposed(module: nn.Module, opset: int) -> Iterator[None]:
 
     - `unflatten`: the exporter takes the other sizes for constants from there on, which freezes
       every `nn.MultiheadAttention`; below opset 13 it has no form for it.
-    - `scaled_dot_product_attention`, below opset 14.
+    - `scaled_dot_product_attention` below opset 14, and of grouped queries.
+    - `mT`, which the exporter does not know.
     - `stft` that returns complex values, with what reads them: ONNX's STFT gives pairs of numbers.
     - `pad_packed_sequence`: the exporter pads to the length of the input, torch to the longest row.
     """
@@ -33,8 +34,7 @@ def decomposed(module: nn.Module, opset: int) -> Iterator[None]:
         torch.abs: _magnitude,
         nn.utils.rnn.pad_packed_sequence: _padded,
     }
-    if opset < 14:
-        functions[F.scaled_dot_product_attention] = _attention
+    functions[_ATTENTION] = _attention if opset < 14 else _ungrouped
     parts = {sys.modules.get(type(part).__module__) for part in module.modules()}
     places = [torch, torch.functional, F, nn.utils.rnn, *filter(None, parts)]
     methods = {
@@ -42,6 +42,7 @@ def decomposed(module: nn.Module, opset: int) -> Iterator[None]:
         "abs": _magnitude,
         "real": property(lambda value: _part(value, 0)),
         "imag": property(lambda value: _part(value, 1)),
+        "mT": property(lambda value: value.transpose(-2, -1)),
     }
     with contextlib.ExitStack() as stack:
         for place in dict.fromkeys(places):
@@ -87,6 +88,15 @@ def _attention(
     elif attn_mask is not None:
         scores = scores + attn_mask
     return scores.softmax(-1) @ value
+
+
+_ATTENTION = F.scaled_dot_product_attention
+
+
+def _ungrouped(*args: Any, enable_gqa: bool = False, **kwargs: Any) -> Tensor:
+    if enable_gqa:
+        return _attention(*args, **kwargs, enable_gqa=True)
+    return _ATTENTION(*args, **kwargs)
 
 
 _PADDED = nn.utils.rnn.pad_packed_sequence

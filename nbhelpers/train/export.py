@@ -5,6 +5,7 @@ frozen as it fell; torch warns about those it notices, and the warnings are kept
 with a size is found by running the file at other sizes, and refused.
 """
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 from torch import nn
 
 from nbhelpers.errors import ModelError
@@ -23,9 +25,9 @@ from nbhelpers.train.agreement import check_agreement
 from nbhelpers.train.arguments import Input, given_inputs
 from nbhelpers.train.axes import Axes, following, symbolic_axes
 from nbhelpers.train.forward import check_count
-from nbhelpers.train.sizes import Runs, run_at_sizes, with_one_batch
+from nbhelpers.train.sizes import Runs, run_at_sizes, with_one_batch, with_sums
 from nbhelpers.train.structure import output_names as default_names
-from nbhelpers.train.tracing import trace
+from nbhelpers.train.tracing import Untraceable, trace
 
 OPSETS = range(7, 21)
 """What torch's TorchScript exporter writes."""
@@ -113,7 +115,7 @@ def export_onnx(
     """
     check_opset(opset)
     given = given_inputs(module, inputs, names=input_names, dynamic=dynamic_batch, symbol=symbol)
-    given = with_one_batch(module, given)
+    given = with_sums(module, with_one_batch(module, given))
     specs = [each.spec for each in given]
     runs = run_at_sizes(module, given, sizes=sizes)
     names = list(output_names or default_names(runs.first.outputs))
@@ -149,9 +151,7 @@ def _write(
     handle, temporary = tempfile.mkstemp(suffix=".onnx", prefix=".export-", dir=path.parent)
     os.close(handle)
     try:
-        notes = trace(
-            module, runs.first.arguments, temporary, output_names=names, axes=axes, opset=opset
-        )
+        notes = _traced(module, runs, temporary, names, axes, opset)
         model = files.load(temporary)
         written = interface.opset(model)
         if written != opset:
@@ -172,6 +172,39 @@ def _write(
         len(model.graph.node),
         notes + runs.single(),
     )
+
+
+def _traced(
+    module: nn.Module,
+    runs: Runs,
+    path: str,
+    names: Sequence[str],
+    axes: Mapping[str, Axes],
+    opset: int,
+) -> tuple[str, ...]:
+    """Trace the module, and return what torch warned of.
+
+    Raises:
+        Untraceable: torch cannot; the sentence names an opset for which it can, if there is one.
+    """
+
+    def traced(other: int) -> tuple[str, ...]:
+        feeds = runs.first.arguments
+        return trace(module, feeds, path, output_names=names, axes=axes, opset=other)
+
+    try:
+        return traced(opset)
+    except Untraceable as error:
+        others = [*range(opset + 1, OPSETS[-1] + 1), *range(opset - 1, OPSETS[0] - 1, -1)]
+        advice = "Rewrite that part of forward with plain tensor operations"
+        exporter = isinstance(error.__cause__, torch.onnx.errors.OnnxExporterError)
+        advice += "; no other opset has what it needs." if exporter else "."
+        for other in others if exporter else ():
+            with contextlib.suppress(Untraceable):
+                traced(other)
+                advice = f"OPSET={other} has what it needs."
+                break
+        raise Untraceable(f"{error} {advice}") from error
 
 
 def _keep_interface(

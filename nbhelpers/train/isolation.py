@@ -59,7 +59,9 @@ def _restored(module: nn.Module) -> Iterator[None]:
 
 
 def _tables(attributes: Iterable[dict[str, Any]]) -> list[Any]:
-    return [value for each in attributes for value in each.values() if type(value) in (dict, list)]
+    return [
+        value for each in attributes for value in each.values() if isinstance(value, dict | list)
+    ]
 
 
 def _tensors(module: nn.Module, tables: Iterable[Any]) -> list[Tensor]:

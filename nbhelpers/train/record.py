@@ -16,7 +16,15 @@ from nbhelpers.spec import TensorSpec
 from nbhelpers.train.arguments import Given
 from nbhelpers.train.forward import as_array, check_count, run_torch
 from nbhelpers.train.picture import fitting, photograph
-from nbhelpers.train.sizes import Run, Runs, all_symbols, batch_symbol, run_at, run_at_sizes
+from nbhelpers.train.sizes import (
+    Run,
+    Runs,
+    all_symbols,
+    batch_symbol,
+    run_at,
+    run_at_sizes,
+    with_sums,
+)
 
 BATCH = "batch"
 """What a fixed batch is called while it is free."""
@@ -58,7 +66,8 @@ def record_golden(
     fixed = _fixed_batch(specs)
     if fixed:
         specs, batches = _any_batch(specs), [fixed * rows for rows in batches]
-    found = _seeded(module, [Given(spec) for spec in specs], batches, sizes or {}, seed)
+    given = with_sums(module, [Given(spec) for spec in specs])
+    found = _seeded(module, given, batches, sizes or {}, seed)
     cases = [
         _case(module, name, run, output_names)
         for name, run in found

@@ -7,6 +7,7 @@ with it.
 """
 
 import contextlib
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -123,6 +124,36 @@ def first_run(
         except ModelError as error:
             refusal = refusal or error
     raise refusal or ModelError("There are no inputs.")
+
+
+def with_sums(module: nn.Module, inputs: Sequence[Given]) -> list[Given]:
+    """Return the inputs with a symbol written as the sum of two others, where it must be that.
+
+    A decoder's mask is as long as past and new tokens together, and a symbol of its own promises
+    what the module does not take.
+    """
+    others = [each for each in _symbols(inputs) if each != batch_symbol(inputs)]
+    apart = {symbol: 32 * 2**place for place, symbol in enumerate(_symbols(inputs))}
+    if len(others) < 3 or _takes(module, inputs, apart):
+        return list(inputs)
+    for whole in others:
+        for terms in itertools.combinations([each for each in others if each != whole], 2):
+            summed = [_renamed(each, whole, "+".join(terms)) for each in inputs]
+            if _takes(module, summed, apart):
+                return summed
+    return list(inputs)
+
+
+def _takes(module: nn.Module, inputs: Sequence[Given], sizes: Sizes) -> bool:
+    try:
+        return bool(run_at(module, inputs, {**sizes, **_given_sizes(inputs)}))
+    except ModelError:
+        return False
+
+
+def _renamed(each: Given, symbol: str, dim: str) -> Given:
+    shape = tuple(dim if old == symbol else old for old in each.spec.shape)
+    return replace(each, spec=replace(each.spec, shape=shape))
 
 
 def batch_symbol(inputs: Sequence[Given]) -> str | None:

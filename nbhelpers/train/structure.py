@@ -72,7 +72,10 @@ def bound(module: nn.Module, values: Mapping[str, Any]) -> tuple[list[Any], dict
             else:
                 args.append(value)
         elif each.kind is inspect.Parameter.VAR_POSITIONAL:
-            args += [*named.pop(name, ()), *labels.values()]
+            if name in named:
+                args += named.pop(name)
+                continue
+            args += labels.values()
             labels = {}
         elif each.kind is inspect.Parameter.VAR_KEYWORD:
             kwargs |= {**named.pop(name, {}), **labels}

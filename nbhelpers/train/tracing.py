@@ -9,7 +9,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ from nbhelpers.train.decomposition import decomposed
 from nbhelpers.train.forward import returned
 from nbhelpers.train.isolation import isolated
 from nbhelpers.train.structure import bound
+
+
+class Untraceable(ModelError):
+    """torch's exporter does not write the module in this opset."""
 
 
 def trace(
@@ -45,7 +49,7 @@ def trace(
         opset: version of the operator set to write in.
 
     Raises:
-        ModelError: torch cannot trace it, or not for that opset.
+        Untraceable: torch cannot trace it, or not for that opset.
     """
     copies = {name: value.detach().clone() for name, value in arguments.items()}
     notes: list[str] = []
@@ -68,10 +72,10 @@ def trace(
                 dynamo=False,
             )
         except Exception as error:  # forward is the user's, and may raise anything
-            raise ModelError(
+            said = first_line(error).partition(" Support for this operator was added")[0]
+            raise Untraceable(
                 f"{type(module).__name__} runs, but cannot be traced for opset {opset}: "
-                f"{first_line(error)}. Rewrite that part of forward with plain tensor operations, "
-                "or ask for another OPSET."
+                f"{said.rstrip('.')}."
             ) from error
     return tuple(dict.fromkeys([*_kept(caught), *notes]))
 
@@ -107,8 +111,13 @@ def _flat(module: nn.Module, arguments: Mapping[str, Tensor]) -> nn.Module:
     flat = _Flat(module, list(arguments))
     if not any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
         return flat
-    # The exporter's own tracer refuses scripted parts; torch.jit's takes them.
-    return torch.jit.trace(flat, tuple(arguments.values()), check_trace=False)
+    # The exporter's own tracer refuses scripted parts; torch.jit's takes them, but a frozen one.
+    try:
+        return torch.jit.trace(flat, tuple(arguments.values()), check_trace=False)
+    except RuntimeError:
+        if not isinstance(module, torch.jit.ScriptModule):
+            raise
+        return module
 
 
 @contextlib.contextmanager
@@ -120,18 +129,19 @@ def _fixed_ranks(opset: int, notes: list[str]) -> Iterator[None]:
 
     def squeeze(g: Any, value: Any, dim: Any = None) -> Any:
         node = g.original_node
-        sizes, dims = next(iter(node.inputs())).type().sizes(), _dims(node)
-        if sizes is None or dims is None:
+        dims = _dims(node)
+        if dims is None:
             return g.op("Squeeze", value)
-        dims = sorted({each % len(sizes) for each in dims})
-        kept = [each for each in dims if sizes[each] != 1]
-        free = [each for each in kept if value.type().sizes() is None]
+        dropped = _dropped(node, dims)
+        rank = next(iter(node.inputs())).type().dim()
+        kept = [each for each in sorted({each % rank for each in dims}) if each not in dropped]
+        sizes = value.type().varyingSizes() or [None] * rank
+        free = [each for each in kept if sizes[each] is None]
         notes.extend(
             f"squeeze of axis {each}, whose size is a symbol: torch drops the axis where the size "
             "is 1, and the file keeps it at every size."
             for each in free
         )
-        dropped = [each for each in dims if each not in kept]
         if not dropped:
             return g.op("Identity", value)
         if opset < 13:
@@ -143,6 +153,16 @@ def _fixed_ranks(opset: int, notes: list[str]) -> Iterator[None]:
         yield
     finally:
         torch.onnx.unregister_custom_op_symbolic("aten::squeeze", opset)
+
+
+def _dropped(node: Any, dims: Iterable[int]) -> list[int]:
+    """Return those of the axes that a squeeze dropped while tracing."""
+    given, made = next(iter(node.inputs())).type(), node.output().type()
+    sizes = given.varyingSizes()
+    asked = sorted({each % given.dim() for each in dims})
+    ones = [each for each in asked if sizes[each] == 1]
+    unknown = [each for each in asked if sizes[each] is None]  # symbols of the file's inputs
+    return sorted([*ones, *unknown]) if given.dim() - made.dim() > len(ones) else ones
 
 
 def _dims(node: Any) -> list[int] | None:
