@@ -78,12 +78,12 @@ def nothing():
     """
     import tensorflow  # noqa: F401
 
-    worker = Path(__file__).parents[2] / "nbhelpers/convert/optimising/grappler_worker.py"
+    worker = Path(__file__).parents[2] / "nbhelpers/convert/native_worker.py"
     command, pipe = [sys.executable, "-P", str(worker)], subprocess.PIPE
 
     def work(model, out):
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as held:
-            held.stdin.write(bytes(16))  # two frames of no bytes, a request that is refused
+            held.stdin.write(bytes(8))  # a frame of no bytes, a request that is refused
             held.stdin.flush()
             held.stdout.read(8)
 

@@ -4,6 +4,7 @@
 function of its own and can be called by itself; notebook 03 shows them one by one.
 """
 
+import contextlib
 import functools
 import html
 import time
@@ -19,6 +20,7 @@ from nbhelpers import onnxgraph
 from nbhelpers.convert import compat, memory, optables
 from nbhelpers.convert.building.build import Built, attempt, prepare
 from nbhelpers.convert.building.obstacles import Refused
+from nbhelpers.convert.comparing import processors
 from nbhelpers.convert.comparing.layers import first_difference
 from nbhelpers.convert.graphs import frozen
 from nbhelpers.convert.graphs.frozen import LIMIT, FrozenGraph
@@ -188,32 +190,48 @@ def verified(
 ) -> Conversion:
     """Compare the graph with onnxruntime on seeded inputs and return it with the reports.
 
+    TensorFlow computes it with oneDNN and without, as it does on newer and on older processors.
+
     Raises:
         ParityError: they differ; the message names the first ONNX tensor that does.
+        GraphError: TensorFlow cannot compute the graph, with oneDNN or without.
     """
     grappler.rest()
     reports = []
-    for batch, feeds, expected in reference_runs(model, batches=batches):
-        memory.give_back()  # of the run before
-        report = compare(
-            expected,
-            run_conversion(conversion, feeds),
-            tolerance=tolerance,
-            title=f"{conversion.target} against onnxruntime, batch {batch}",
-        )
-        if not report.ok:
-            raise ParityError(_explained(report, conversion, model, feeds))
-        reports.append(report)
+    here = processors.words(processors.onednn())
+    with contextlib.ExitStack() as stack:
+        others = processors.others(conversion.graph, conversion.outputs.values())
+        for other in others:
+            stack.callback(other.close)
+        for batch, feeds, expected in reference_runs(model, batches=batches):
+            for where in (None, *others):
+                memory.give_back()  # of the run before
+                words = where.title if where else here
+                report = compare(
+                    expected,
+                    run_conversion(conversion, feeds, where=where),
+                    tolerance=tolerance,
+                    title=f"{conversion.target} {words} against onnxruntime, batch {batch}",
+                )
+                if not report.ok:
+                    raise ParityError(_explained(report, conversion, model, feeds))
+                reports.append(report)
     return replace(conversion, parity=tuple(reports))
 
 
 def run_conversion(
-    conversion: Conversion, feeds: Mapping[str, np.ndarray]
+    conversion: Conversion,
+    feeds: Mapping[str, np.ndarray],
+    *,
+    where: processors.OtherProcessor | None = None,
 ) -> dict[str, np.ndarray]:
-    """Run the graph in this kernel, fed and read by ONNX names."""
+    """Run the graph in this kernel, or `where` it is held, fed and read by ONNX names."""
     fed = {conversion.inputs[name]: value for name, value in feeds.items()}
-    fed |= conversion.graph.weights  # as they are: putting them into the graph would copy them
-    results = run_view(conversion.view, fed, fetch=conversion.outputs.values())
+    if where is None:
+        fed |= conversion.graph.weights  # as they are: putting them into the graph would copy them
+        results = run_view(conversion.view, fed, fetch=conversion.outputs.values())
+    else:
+        results = where.run(fed)
     return {name: results[tensor] for name, tensor in conversion.outputs.items()}
 
 

@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from nbhelpers import convert
+from nbhelpers.convert import native
 from nbhelpers.convert.optimising import grappler
 from nbhelpers.errors import ConversionError
 from tests.convert.models import parse, seeded
@@ -14,12 +15,12 @@ from tests.convert.models import parse, seeded
 @pytest.fixture
 def worker(monkeypatch, tmp_path):
     """Replace the worker by a script."""
-    monkeypatch.setattr(grappler, "_process", None)
 
     def write(body):
         script = tmp_path / "worker.py"
         script.write_text(f"import os, signal, sys, time\n{body}\n")
-        monkeypatch.setattr(grappler, "_WORKER", script)
+        replacement = native.Worker(onednn=False, script=script)
+        monkeypatch.setattr(grappler, "_worker", replacement)
 
     return write
 
@@ -35,12 +36,12 @@ def worker(monkeypatch, tmp_path):
 def test_a_crash_is_reported_and_the_next_conversion_works(
     worker, body, words, network, tmp_path, monkeypatch
 ):
-    script = grappler._WORKER
+    own = grappler._worker
     worker(body)
     with pytest.raises(ConversionError, match=rf"graph optimiser {words}.*nothing was written"):
         convert.onnx2tf(network, tmp_path / "net.pb")
     assert not (tmp_path / "net.pb").exists()
-    monkeypatch.setattr(grappler, "_WORKER", script)
+    monkeypatch.setattr(grappler, "_worker", own)
     assert convert.onnx2tf(network, tmp_path / "net.pb").proven
 
 
@@ -58,7 +59,7 @@ def test_an_interrupt_leaves_no_answer_for_the_next_request(network, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(grappler, "read_frame", interrupted)
+        patch.setattr(native, "read_frame", interrupted)
         grappler.run(first.graph_def, ["scores:0"], ["constfold"])
     again = convert.onnx2tf(network, None)
     assert again.proven and again.graph_def == first.graph_def
@@ -84,10 +85,10 @@ def test_one_process_serves_all_and_is_replaced_when_it_is_gone(network):
 
 
 def test_the_first_worker_gives_way_to_the_comparison_and_the_next_is_kept(network, monkeypatch):
-    monkeypatch.setattr(grappler, "_process", None)
-    monkeypatch.setattr(grappler, "_started", 0)
+    monkeypatch.setattr(grappler, "_worker", native.Worker(onednn=False))
+    first = grappler.start()
     assert convert.onnx2tf(network, None).proven
-    assert grappler._process[1].poll() is not None
+    assert first.poll() is not None
     assert convert.onnx2tf(network, None).proven
     second = grappler.start()
     assert convert.onnx2tf(network, None).proven

@@ -1,4 +1,4 @@
-"""Run a frozen graph in this kernel's TensorFlow."""
+"""Run a frozen graph in this kernel's TensorFlow, in a default session, as a receiver does."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -55,11 +55,8 @@ def run_view(
     with view.graph.as_default():
         # One more consumer each: TensorFlow's own fusions may remove a tensor that is fetched.
         fetches = [tf.identity(view.graph.get_tensor_by_name(name)) for name in wanted]
-    # The session's own optimiser takes longer than the run: seconds for a graph of 250 MB.
-    config = tf.compat.v1.ConfigProto()
-    config.graph_options.rewrite_options.disable_meta_optimizer = True
     options = tf.compat.v1.RunOptions(timeout_in_ms=int(1000 * TIMEOUT))
-    with tf.compat.v1.Session(graph=view.graph, config=config) as session:
+    with tf.compat.v1.Session(graph=view.graph) as session:
         try:
             values = session.run(fetches, fed, options)
         except tf.errors.DeadlineExceededError as error:

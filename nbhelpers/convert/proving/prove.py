@@ -83,7 +83,8 @@ def prove(
         folder: the handoff folder.
         files: the artefacts and `golden.npz`, by their names in the folder.
         script: the text of verify.py.
-        runtimes: who is to prove; all that are installed if left out.
+        runtimes: who is to prove; all that are installed if left out, TensorFlow 2 without oneDNN
+            and with it.
 
     Raises:
         ConversionError: a runtime crashed or gave no answer; what it said last is in the message.
@@ -91,7 +92,7 @@ def prove(
     with tempfile.TemporaryDirectory(prefix="nbhelpers-proof-") as elsewhere:
         place = copied(folder, files, elsewhere, verify=script)
         proofs: list[Proof] = []
-        for runtime in rt.runtimes() if runtimes is None else runtimes:
+        for runtime in rt.provers() if runtimes is None else runtimes:
             with stage(f"proving on {runtime}"):
                 proofs += _by_one(runtime, place)
     return tuple(proofs)
@@ -171,7 +172,7 @@ def _by_one(runtime: rt.Runtime, folder: Path) -> list[Proof]:
         done = subprocess.run(
             [str(runtime.python), "verify.py", "--json", str(answer)],
             cwd=folder,
-            env=rt.clean_environment(),
+            env=runtime.environment,
             capture_output=True,
             text=True,
             timeout=TIMEOUT,

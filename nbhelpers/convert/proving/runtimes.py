@@ -5,10 +5,11 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nbhelpers.checkup import environment_python
+from nbhelpers.convert import native
 from nbhelpers.errors import Refusal
 
 LEGACY = ("tf1.4", "tf1.13", "tf1.15")
@@ -17,15 +18,23 @@ LEGACY = ("tf1.4", "tf1.13", "tf1.15")
 
 @dataclass(frozen=True)
 class Runtime:
-    """A TensorFlow in an environment of its own."""
+    """A TensorFlow in an environment of its own; `onednn` switches that, or leaves it (None)."""
 
     name: str
     python: Path
     version: str
+    onednn: bool | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables of its process."""
+        switch = {} if self.onednn is None else {"TF_ENABLE_ONEDNN_OPTS": str(int(self.onednn))}
+        return clean_environment() | switch
 
     def __str__(self) -> str:
-        """Return "TensorFlow 1.4.1"."""
-        return f"TensorFlow {self.version}"
+        """Return "TensorFlow 1.4.1", or "TensorFlow 2.21.0 without oneDNN"."""
+        how = {None: "", False: " without oneDNN", True: " with oneDNN"}[self.onednn]
+        return f"TensorFlow {self.version}{how}"
 
 
 def runtimes() -> tuple[Runtime, ...]:
@@ -36,6 +45,14 @@ def runtimes() -> tuple[Runtime, ...]:
         if python.exists():
             found.append(Runtime(name, python, _version(python)))
     return (*found, Runtime("tf2", Path(sys.executable), _version(Path(sys.executable))))
+
+
+def provers() -> tuple[Runtime, ...]:
+    """Return the runtimes with TensorFlow 2 once without oneDNN and once with it: which of them a
+    receiver has depends on the processor there.
+    """
+    *legacy, newest = runtimes()
+    return (*legacy, *(replace(newest, onednn=switch) for switch in native.SWITCHES))
 
 
 def missing() -> tuple[str, ...]:

@@ -46,11 +46,7 @@ class Graph(object):
             self.v1.import_graph_def(part, name="")
             # One more consumer each: TensorFlow's fusions may remove a tensor that is fetched.
             wanted = [self.tf.identity(graph.get_tensor_by_name(name)) for name in fetch]
-        config = self.v1.ConfigProto()
-        rewriting = config.graph_options.rewrite_options
-        if hasattr(rewriting, "disable_meta_optimizer"):  # it takes longer than the run
-            rewriting.disable_meta_optimizer = True
-        with self.v1.Session(graph=graph, config=config) as session:
+        with self.v1.Session(graph=graph) as session:
             return session.run(wanted, fed)
 
     def piece(self, fetch, feeds):
