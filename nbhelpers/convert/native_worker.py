@@ -31,8 +31,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what native code prints is no answer
     _lean_packages()
-    from tensorflow.python import pywrap_tensorflow  # noqa: F401 (loads the library)
     from tensorflow.python import _pywrap_py_exception_registry as registry
+    from tensorflow.python import pywrap_tensorflow  # noqa: F401 (loads the library)
 
     registry.PyExceptionRegistry_Init(dict.fromkeys(range(1, 17), Refused))
     held = Held()

@@ -184,6 +184,11 @@ def _grid(proofs: Sequence[Mapping]) -> str:
         for artefact, row in worst.items()
     ]
     caption = "<p>Largest difference over all cases, as a share of the largest output:</p>\n"
+    if any("oneDNN" in runtime for runtime in runtimes):
+        caption = (
+            "<p>TensorFlow 2 computes with oneDNN on newer processors and without it on others; "
+            f"both were run.</p>\n{caption}"
+        )
     return caption + html_table(("artefact", *runtimes), rows, numbers=range(1, len(runtimes) + 1))
 
 

@@ -1,5 +1,6 @@
 """Proof by the receiver's script: what it finds, in every runtime, and what it refuses."""
 
+import dataclasses
 import json
 import os
 import re
@@ -48,7 +49,7 @@ def files(home):
 
 def test_every_runtime_proves_what_it_can_load(folder, legacy):
     home, promises = folder
-    here = runtimes.runtimes()
+    here = runtimes.provers()
     proofs = prove.prove(home, files(home), prove.verify_script("net", promises), runtimes=here)
     assert all(proof.ok for proof in proofs), proofs
     by_runtime = {
@@ -58,6 +59,10 @@ def test_every_runtime_proves_what_it_can_load(folder, legacy):
     new = {"graph/tf2/frozen.pb", "savedmodel/tf2/1"}
     for each in here:
         assert by_runtime[str(each)] == (old | new if each.name == "tf2" else old)
+    newest = str(runtimes.runtimes()[-1])
+    both = [f"{newest} without oneDNN", f"{newest} with oneDNN"]
+    assert [str(each) for each in here if each.name == "tf2"] == both
+    assert all(list(row)[-2:] == both for row in prove.grid(proofs))
     assert {proof.case for proof in proofs} == {"batch1", "batch3"}
     assert all(proof.labels_agree and proof.accuracy == {"scores": 1.0} for proof in proofs)
     assert all(proof.relative < 1e-5 for proof in proofs)
@@ -182,6 +187,19 @@ def test_a_runtime_that_crashes_is_reported_with_its_last_words(folder):
             "import sys; print('out of luck'); sys.exit(7)",
             runtimes=[runtime],
         )
+
+
+@pytest.mark.parametrize("onednn", [False, True])
+def test_a_proof_is_made_with_the_switch_that_it_names(onednn):
+    runtime = dataclasses.replace(runtimes.runtimes()[-1], onednn=onednn)
+    code = (
+        "import tensorflow; from tensorflow.python.util import _pywrap_util_port as port;"
+        "print(port.IsMklEnabled())"
+    )
+    done = subprocess.run(
+        [str(runtime.python), "-c", code], env=runtime.environment, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == str(onednn), done.stderr
 
 
 def test_an_environment_without_tensorflow_is_named(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The receiver's page: complete, the same every time, escaped, and without network."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -36,6 +37,16 @@ DATA = ReportData(
     versions={"torch": "2.13.0"},
     unproven=("TensorFlow 1.13.2 is not installed here.",),
 )
+
+
+def test_both_ways_of_tensorflow_2_are_shown_and_explained():
+    both = ("TensorFlow 2.21.0 without oneDNN", "TensorFlow 2.21.0 with oneDNN")
+    proofs = tuple({**PROOF, "runtime": runtime} for runtime in both)
+    page = report_html(replace(DATA, proofs=proofs))
+    assert f"on {both[0]}, {both[1]}; the largest difference" in page
+    assert all(f"<th>{runtime}</th>" in page for runtime in both)
+    assert "with oneDNN on newer processors and without it on others; both were run" in page
+    assert "oneDNN" not in report_html(DATA)
 
 
 class Structure(HTMLParser):

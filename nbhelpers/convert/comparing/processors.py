@@ -55,7 +55,7 @@ class OtherProcessor:
         """
         if not self._held:
             self._hold()
-        fed = {name: np.ascontiguousarray(value) for name, value in feeds.items()}
+        fed = {name: np.asarray(value, order="C") for name, value in feeds.items()}
         answer = self._ask(b"run", pickle.dumps(fed, protocol=5))
         return dict(zip(self._outputs, map(np.asarray, pickle.loads(answer)), strict=True))
 
@@ -67,7 +67,7 @@ class OtherProcessor:
             self._ask(b"drop")
 
     def _hold(self) -> None:
-        weights = {name: np.ascontiguousarray(v) for name, v in self._graph.weights.items()}
+        weights = {name: np.asarray(v, order="C") for name, v in self._graph.weights.items()}
         known = [(name, value.dtype, value.shape) for name, value in weights.items()]
         content = pickle.dumps(
             (self._graph.hollow.SerializeToString(), self._outputs, known), protocol=5
