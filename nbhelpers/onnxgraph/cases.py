@@ -24,10 +24,12 @@ def check_cases(
     title of the report then says so.
 
     Raises:
-        GraphError: the model does not run on a case, or cannot be run on a few rows of it.
+        GraphError: the model does not run on a case, or cannot be run on a few rows of it, or its
+            sizes are fixed to others than those of the case.
     """
     runner, reports = Runner(model), []
     for case in cases:
+        _check_sizes(runner, case)
         cut = _cut(runner, case)
         outputs = _run(runner, case, cut)
         title = f"{case.name} ({cut.block} of {cut.rows} rows at a time)" if cut else case.name
@@ -61,6 +63,19 @@ def renamed_cases(cases: Iterable[Case], names: Mapping[str, str]) -> tuple[Case
         Case(case.name, other(case.inputs), other(case.outputs), other(case.labels))
         for case in cases
     )
+
+
+def _check_sizes(runner: Runner, case: Case) -> None:
+    """Check that the case has the sizes that are fixed in the model, the batch left aside."""
+    for spec in runner.inputs:
+        seen = np.shape(case.inputs.get(spec.name, ()))
+        pairs = zip(spec.shape[1:], seen[1:], strict=False)
+        if any(isinstance(want, int) and want != size for want, size in pairs):
+            raise GraphError(
+                f"The golden case {case.name!r} has the shape {seen} for the input {spec}, whose "
+                "sizes are fixed. Record the cases at these sizes: run 01 with SIZES, which gives "
+                "sizes to symbols, as in SIZES=time=32."
+            )
 
 
 class _Cut(NamedTuple):

@@ -47,10 +47,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Runs:
-    """The first run, and for each symbol those that differ from it in that symbol's size."""
+    """The first run, and for each symbol those that differ from it in that symbol's size.
+
+    `stated` are the symbols whose sizes the user gave.
+    """
 
     first: Run
     further: Mapping[str, Sequence[Run]]
+    stated: frozenset[str] = frozenset()
 
     def taken(self, symbol: str) -> list[int]:
         """Return the sizes of the symbol that the module ran at."""
@@ -63,7 +67,7 @@ class Runs:
             "other sizes that were tried; whether the file holds at others was not seen. Give the "
             f"sizes that it takes (SIZES, such as {symbol}=48,96), or write the number."
             for symbol, runs in self.further.items()
-            if not runs
+            if not runs and symbol not in self.stated
         )
 
 
@@ -92,7 +96,7 @@ def run_at_sizes(
         for number, symbol in enumerate(_symbols(inputs))
         if batch or symbol != batch_symbol(inputs)
     }
-    return Runs(first, further)
+    return Runs(first, further, frozenset(wanted))
 
 
 def first_run(

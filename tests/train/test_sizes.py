@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from nbhelpers import onnxgraph, parity, train
-from nbhelpers.errors import ModelError, Refusal
+from nbhelpers.errors import GraphError, ModelError, Refusal
 from nbhelpers.spec import parse_sizes, parse_specs
 
 
@@ -54,6 +54,14 @@ class Positions(nn.Module):
 
     def forward(self, x):
         return x + self.table[:, : int(x.shape[1])]
+
+
+class Table(Positions):
+    def __init__(self):
+        super().__init__(99)
+
+    def forward(self, x):
+        return x + self.table[:, : x.shape[1]]
 
 
 class Pooled(nn.Module):
@@ -160,6 +168,20 @@ def test_the_user_says_the_sizes_where_trying_does_not_find_them(tmp_path):
         train.export_onnx(module, specs, tmp_path / "m.onnx", sizes={"length": (3,)})
     with pytest.raises(Refusal, match="Sizes are written symbol=size,size"):
         parse_sizes("time:3")
+
+
+def test_cases_of_one_size_go_through_a_file_whose_sizes_are_fixed(tmp_path):
+    specs = parse_specs("x:batch,time,4")
+    free = train.export_onnx(Table(), specs, tmp_path / "b.onnx", sizes={"time": (16,)})
+    assert not free.warnings
+    fixed = onnxgraph.fix_dims(onnxgraph.load(free.path), {"time": 16}).model
+    several = train.record_golden(Table(), specs, ["output"])
+    with pytest.raises(GraphError, match=r"'batch1' has the shape \(1, 67, 4\).*01 with SIZES"):
+        onnxgraph.check_cases(fixed, several)
+    cases = train.record_golden(Table(), specs, ["output"], sizes={"time": (16,)})
+    assert [case.inputs["x"].shape for case in cases] == [(1, 16, 4), (3, 16, 4)]
+    for report in onnxgraph.check_cases(fixed, cases):
+        report.check()
 
 
 def test_a_symbol_of_which_one_size_was_seen_is_told(tmp_path):
