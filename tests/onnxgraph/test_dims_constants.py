@@ -58,6 +58,14 @@ HELD = {
     "a part of a sum": (lambda x: x.cumsum(3) / x.shape[3], "Div"),
     "offsets in pixels": (lambda x: torch.tanh(x) * (x.shape[3] - 1), "Mul"),
     "places within the picture": (lambda x: x.clamp(0, x.shape[3] - 1), "Clip"),
+    "which place it is": (
+        lambda x: nn.functional.one_hot(x.flatten(2).argmax(-1), x.shape[2] * x.shape[3]),
+        "OneHot",
+    ),
+    "a mean, spread over the picture": (
+        lambda x: x.mean((2, 3), keepdim=True).expand(-1, -1, x.shape[2], x.shape[3]),
+        "Expand",
+    ),
     "an output of constants": (lambda x: (x * 2, torch.arange(x.shape[3]) + 1), "Constant"),
 }
 
@@ -81,7 +89,9 @@ def exported(function, size, path):
 def test_arithmetic_with_a_size_is_named(name, size, tmp_path):
     function, op = HELD[name]
     model = exported(function, size, tmp_path / "m.onnx")
-    with pytest.raises(GraphError, match=rf"cannot be made symbolic.* {op} '.* (constant|gives)"):
+    with pytest.raises(
+        GraphError, match=rf"cannot be made symbolic.* {op} '.* (constant|depth|gives)"
+    ):
         onnxgraph.free_dims(model, AXES)
 
 

@@ -69,6 +69,10 @@ class Constants:
 
     def suspected(self, node: onnx.NodeProto) -> str:
         """Return which constant of a node may be a size; "" if none is."""
+        if node.op_type == "OneHot" and node.input[0] in self._places:
+            depth = self.followed.constant(node.input[1])
+            size = 0 if depth is None else int(depth.ravel()[0])
+            return f"has the depth {size}, a size" if size in self.sizes else ""
         if node.op_type not in OPS:
             return ""
         fixed = {name: self.followed.constant(name) for name in node.input if name}
@@ -153,11 +157,7 @@ class Constants:
             yield from self._fixed_dims(source, depth - 1)
 
     def _learn_sizes(self, name: str) -> None:
-        dims = self.followed.static(name)
-        follows = self.followed.follows(name) or ()
-        moving = [
-            dim for dim, moves in zip(dims, follows, strict=False) if moves and dim and dim > 1
-        ]
+        moving = [size for size in self.followed.moving_sizes(name) if size > 1]
         for count in range(1, len(moving) + 1):
             for some in itertools.combinations(moving, count):
                 self.sizes.setdefault(math.prod(some), " × ".join(map(str, some)))

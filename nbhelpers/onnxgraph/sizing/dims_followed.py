@@ -23,6 +23,11 @@ class Followed(Draft):
             return None
         return [None if None in dims else len(set(dims)) > 1 for dims in zip(*known, strict=True)]
 
+    def moving_sizes(self, name: str) -> list[int]:
+        """Return the sizes, in the file, of the axes of a tensor that follow."""
+        follows = self.follows(name) or ()
+        return [d for d, moves in zip(self.static(name), follows, strict=False) if moves and d]
+
     def moving(self, node: onnx.NodeProto) -> list[bool]:
         """Return for each axis of a node's first input whether it follows."""
         first = node.input[0] if node.input else ""

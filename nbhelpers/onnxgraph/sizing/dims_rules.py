@@ -49,18 +49,27 @@ def rewrite(followed: Followed, *, guess: bool) -> tuple[list[Obstacle], list[Ob
                     sizes.forget(name)
         else:
             constants.learn(node)
-    return obstacles + _constant_outputs(followed, constants), doubts
+    stay = [] if obstacles else _outputs_that_stay(followed, constants)
+    return obstacles + stay, doubts
 
 
-def _constant_outputs(followed: Followed, constants: Constants) -> list[Obstacle]:
-    """Return what makes outputs of constants alone that are as large as something that follows."""
+def _outputs_that_stay(followed: Followed, constants: Constants) -> list[Obstacle]:
+    """Return what makes outputs that follow nothing, and are as large as something that does.
+
+    Constants are, if they have one such size; others if they have all sizes of an input.
+    """
     found = []
+    pictures = [followed.moving_sizes(value.name) for value in followed.model.graph.input]
     for value in followed.model.graph.output:
-        node = followed.producers.get(value.name)
-        sizes = [dim for dim in followed.static(value.name) if dim in constants.sizes]
-        if node is not None and sizes and not followed.origins(value.name):
-            moves = any(followed.follows(value.name) or ())
-            found += [] if moves else [(node, f"gives constants of the size {sizes[0]}")]
+        node, dims = followed.producers.get(value.name), followed.static(value.name)
+        if node is None or any(followed.follows(value.name) or ()):
+            continue
+        sizes = [dim for dim in dims if dim in constants.sizes]
+        if sizes and not followed.origins(value.name):
+            found.append((node, f"gives constants of the size {sizes[0]}"))
+        for sizes in (each for each in pictures if len(each) > 1):
+            if any(list(dims[at : at + len(sizes)]) == sizes for at in range(len(dims))):
+                found.append((node, f"gives {' × '.join(map(str, sizes))} at any size"))
     return found
 
 
