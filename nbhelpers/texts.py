@@ -7,8 +7,14 @@ import numpy as np
 
 
 def is_text(value: object) -> bool:
-    """Whether an array or a plain value is text or bytes, or an object array of whatever."""
-    return isinstance(value, str | bytes) or np.asarray(value).dtype.kind in "USO"
+    """Whether an array or a plain value is text or bytes; of objects, the first one counts."""
+    if isinstance(value, str | bytes):
+        return True
+    array = np.asarray(value)
+    objects = array.ravel()[:1] if array.dtype == object else ()
+    return array.dtype.kind in "US" or (
+        array.dtype == object and all(isinstance(each, str | bytes | bytearray) for each in objects)
+    )
 
 
 def as_bytes(value: object) -> np.ndarray:
