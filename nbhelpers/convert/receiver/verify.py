@@ -143,7 +143,7 @@ def _run(session, input_tensors, output_tensors, inputs):
 
 def compare(expected, actual, tolerance):
     """Return (agrees, largest difference, that as a share of the largest value, labels agree)."""
-    actual = as_bytes(actual)
+    expected, actual = as_bytes(expected), as_bytes(actual)
     if expected.shape != actual.shape or expected.dtype != actual.dtype:
         return False, None, None, None
     if not expected.size:

@@ -186,7 +186,7 @@ def _called(node: "NodeDef", functions: Mapping[str, "FunctionDef"]) -> Iterator
 def _functions(node: "NodeDef", known: Collection[str]) -> Iterator[str]:
     if node.op in known:
         yield node.op
-    for value in node.attr.values():
+    for value in node.attr.values() if known else ():
         names = [value.func.name, *(each.name for each in value.list.func)]
         yield from (name for name in names if name in known)
 
