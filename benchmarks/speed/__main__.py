@@ -1,8 +1,8 @@
 """Measure conversion and graphs against others: `python benchmarks/speed [parts] [--only names]`.
 
-Parts are export, conversion, latency, answer, legacy, growth and report; all if none is named, and
-then benchmarks/RESULTS.md is written. With some parts, or some networks, the results of the others
-are kept, and the report goes to build/bench.
+Parts are export, conversion, latency, without_onednn, answer, legacy, growth and report. All are
+run if none is named, and then benchmarks/RESULTS.md is written. With some parts, or some networks,
+the results of the others are kept, and the report goes to build/bench.
 """
 
 import argparse
@@ -15,7 +15,9 @@ import results
 from catalogue import MODELS, ON_OLD_RUNTIMES
 from processes import OUT
 
-PARTS = ("export", "conversion", "latency", "answer", "legacy", "growth", "report")
+PARTS = (
+    "export", "conversion", "latency", "without_onednn", "answer", "legacy", "growth", "report",
+)  # fmt: skip
 RESULTS = processes.HERE.parent / "RESULTS.md"
 
 
@@ -48,6 +50,7 @@ def run(part, names, path):
     import latency
     import old_runtimes
     import report
+    import without_onednn
 
     OUT.mkdir(parents=True, exist_ok=True)
     if part == "export":
@@ -63,6 +66,7 @@ def run(part, names, path):
         measure, measured = {
             "conversion": (conversion, MODELS),
             "latency": (latency, MODELS),
+            "without_onednn": (without_onednn, without_onednn.NETWORKS),
             "answer": (first_answer, first_answer.NETWORKS),
             "legacy": (old_runtimes, ON_OLD_RUNTIMES),
         }[part]

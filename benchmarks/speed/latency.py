@@ -3,7 +3,8 @@
 Every contender runs in a process of its own with the same number of threads, and in a new one
 several times: where a process finds its memory is good for a few percent. TensorFlow's graphs are
 all SavedModels and called through their signature; PyTorch and onnxruntime stand beside them as the
-limit of what the machine can do. What differs from onnxruntime is said.
+limit of what the machine can do. What differs from onnxruntime is said. TensorFlow is told whether
+to use oneDNN, so that the processor does not decide what is measured.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ THREADS = os.cpu_count()
 class Contender:
     """A graph in a process that times it on request; see contender.py."""
 
-    def __init__(self, environment, kind, what, channels_last=False):
+    def __init__(self, environment, kind, what, channels_last=False, *, onednn=True):
         command = [
             str(processes.python(environment)), str(processes.HERE / "contender.py"),
             kind, str(what), str(THREADS),
@@ -48,7 +49,7 @@ class Contender:
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
-            env=processes.environ(),
+            env=processes.environ() | {"TF_ENABLE_ONEDNN_OPTS": str(int(onednn))},
         )
 
     def send(self, **request):
@@ -80,13 +81,15 @@ class Contender:
         self.log.close()
 
 
-def measure(name):
-    """Measure one network at every batch size."""
+def measure(name, *, onednn=True):
+    """Measure one network at every batch size, TensorFlow with oneDNN or without it."""
     graphs, failed = {}, {}
     for batch in BATCHES:
         graphs[batch], failed[batch] = graphs_for(name, batch)
-    times = measured(graphs, {batch: inputs(name, batch) for batch in BATCHES})
-    results.store("latency", name, {batch: times[batch] | failed[batch] for batch in BATCHES})
+    arrays = {batch: inputs(name, batch) for batch in BATCHES}
+    times = measured(graphs, arrays, onednn=onednn)
+    part = "latency" if onednn else "without_onednn"
+    results.store(part, name, {batch: times[batch] | failed[batch] for batch in BATCHES})
 
 
 def graphs_for(name, batch):
@@ -113,7 +116,7 @@ def graphs_for(name, batch):
     return found, failed
 
 
-def measured(graphs, arrays):
+def measured(graphs, arrays, *, onednn=True):
     """Return batch → title → {"ms": median, "each": [median of each process], "difference": …}, or
     {"failed": reason}.
 
@@ -125,7 +128,7 @@ def measured(graphs, arrays):
         with contextlib.ExitStack() as stack:
             contenders = {}
             for arguments in dict.fromkeys(a for each in graphs.values() for a in each.values()):
-                contenders[arguments] = Contender(*arguments)
+                contenders[arguments] = Contender(*arguments, onednn=onednn)
                 stack.callback(contenders[arguments].end)
             for batch, titles in graphs.items():
                 some = {title: contenders[arguments] for title, arguments in titles.items()}

@@ -5,7 +5,7 @@ import plot
 import results
 from cells import baseline
 from report_conversion import conversion_lines
-from report_graphs import answer_lines, latency_lines, legacy_lines
+from report_graphs import answer_lines, latency_lines, legacy_lines, without_onednn_lines
 from report_growth import growth_lines
 
 HEAD = """# Speed and memory
@@ -16,6 +16,7 @@ Made by `make bench`, in one run on one machine. Read the ratios within a row, n
 SECTIONS = {
     "conversion": conversion_lines,
     "latency": latency_lines,
+    "without_onednn": without_onednn_lines,
     "answer": answer_lines,
     "legacy": legacy_lines,
     "growth": growth_lines,

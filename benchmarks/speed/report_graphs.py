@@ -21,7 +21,12 @@ Median milliseconds on the TensorFlow of the kernel convert, all of one network 
 TensorFlow is a SavedModel called through its signature: ours and onnx-tf's with a dynamic batch,
 onnx2tf's with a fixed one, and keras.applications' own network. onnxruntime and torch are the limit
 of what the machine can do. In brackets: our latency as a share of that one. What failed or is wrong
-is in no mean.
+is in no mean. TensorFlow computes with oneDNN here, as it does on newer processors.
+"""
+
+WITHOUT = """### Without oneDNN
+
+The same graphs where TensorFlow computes without oneDNN, as it does on other processors.
 """
 
 ANSWER = """### The first answer
@@ -41,9 +46,7 @@ our rules alone. onnxruntime is today's. In brackets: our latency as a share of 
 def latency_lines():
     """Return the tables of latencies, and the means beside their limits."""
     rows = in_order("latency")
-    lines = [TEXT.format(processes=PROCESSES)]
-    for batch in BATCHES:
-        lines += [f"### Batch {batch}", "", *_table(rows, batch), ""]
+    lines = [TEXT.format(processes=PROCESSES), *_tables(rows, "###")]
     lines += [
         "The twins have seeded weights. Where they are other networks:",
         "",
@@ -53,7 +56,24 @@ def latency_lines():
         for name in rows
         if MODELS[name].twin_differs
     ]
-    return [*lines, *notes((f"{n}, batch {b}", row[b]) for n, row in rows.items() for b in row)]
+    return [*lines, *_notes(rows)]
+
+
+def without_onednn_lines():
+    """Return the tables of latencies without oneDNN."""
+    rows = in_order("without_onednn")
+    return [WITHOUT, *_tables(rows, "####"), *_notes(rows)]
+
+
+def _tables(rows, level):
+    lines = []
+    for batch in BATCHES:
+        lines += [f"{level} Batch {batch}", "", *_table(rows, batch), ""]
+    return lines
+
+
+def _notes(rows):
+    return notes((f"{n}, batch {b}", row[b]) for n, row in rows.items() for b in row)
 
 
 def _table(rows, batch):

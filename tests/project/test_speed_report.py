@@ -76,6 +76,28 @@ def test_latency_leaves_out_what_is_wrong(speed):
     assert "version 1.5" in said  # where the twin is another network
 
 
+def test_latency_without_onednn_has_its_own_results_and_tables(speed, monkeypatch):
+    import latency
+    import report_graphs
+
+    monkeypatch.setattr(latency, "graphs_for", lambda name, batch: ({"ours": ("tf",)}, {}))
+    monkeypatch.setattr(latency, "inputs", lambda name, batch: {})
+    good = {"ms": 10.0, "each": [9.0, 10.0, 12.0], "difference": 1e-6}
+    asked = []
+
+    def measured(graphs, arrays, *, onednn):
+        asked.append(onednn)
+        return {batch: {"ours": {**good, "ms": 10.0 if onednn else 15.5}} for batch in graphs}
+
+    monkeypatch.setattr(latency, "measured", measured)
+    latency.measure("resnet50")
+    latency.measure("resnet50", onednn=False)
+    assert asked == [True, False]
+    assert "| resnet50 | 10.0 | – | – | – | – | – |" in report_graphs.latency_lines()
+    lines = report_graphs.without_onednn_lines()
+    assert "#### Batch 1" in lines and "| resnet50 | 15.5 | – | – | – | – | – |" in lines
+
+
 def test_the_first_answer_stands_beside_others(speed):
     import report_graphs
 
