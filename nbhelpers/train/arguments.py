@@ -20,10 +20,19 @@ Input: TypeAlias = Leaf | Sequence[Any] | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Given:
-    """One input: its spec, and the tensor to trace with, or None where one is drawn."""
+    """One input: its spec, the tensor to trace with, or None where one is drawn, and its argument.
+
+    That is written as in `structure`; left out, it is the name of the spec.
+    """
 
     spec: TensorSpec
     value: Tensor | None = None
+    argument: str = ""
+
+    @property
+    def place(self) -> str:
+        """The name by which `forward` takes it."""
+        return self.argument or self.spec.name
 
 
 def given_inputs(
@@ -59,10 +68,10 @@ def given_inputs(
     specs = [each for _, each in leaves if isinstance(each, TensorSpec)]
     fixed = [] if dynamic else examples.first_symbols(specs)[:1]
     return [
-        Given(replace(_of_one_row(each, fixed), name=name))
+        Given(replace(_of_one_row(each, fixed), name=name), argument=place)
         if isinstance(each, TensorSpec)
-        else _of_tensor(each, name, symbol if dynamic else None)
-        for (_, each), name in zip(leaves, names, strict=True)
+        else replace(_of_tensor(each, name, symbol if dynamic else None), argument=place)
+        for (place, each), name in zip(leaves, names, strict=True)
     ]
 
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,9 @@ def check_opset(opset: int) -> int:
 
 @dataclass(frozen=True)
 class Export:
-    """The file that was written, and what is in it (read back, not assumed)."""
+    """The file that was written, what is in it (read back, not assumed), and the sizes of each
+    symbol at which it was compared with torch.
+    """
 
     path: Path
     opset_asked: int
@@ -58,6 +60,7 @@ class Export:
     outputs: tuple[TensorSpec, ...]
     nodes: int
     warnings: tuple[str, ...] = ()
+    sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return the interface, the opset and the warnings, one a line."""
@@ -66,6 +69,9 @@ class Export:
         ]
         lines.append(f"  inputs   {'  '.join(map(str, self.inputs))}")
         lines.append(f"  outputs  {'  '.join(map(str, self.outputs))}")
+        sizes = (f"{name} {', '.join(map(str, each))}" for name, each in self.sizes.items())
+        if self.sizes:
+            lines.append(f"  compared with torch at {'; '.join(sizes)}")
         lines += [f"  WARNING  {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
@@ -121,7 +127,8 @@ def export_onnx(
     names = list(output_names or default_names(runs.first.outputs))
     check_count(module, runs.first.outputs, names)
     _check_names([spec.name for spec in specs], names)
-    return _write(module, runs, Path(path), specs, names, opset)
+    places = [each.place for each in given]
+    return _write(module, runs, Path(path), specs, places, names, opset)
 
 
 def _check_names(inputs: Sequence[str], outputs: Sequence[str]) -> None:
@@ -140,18 +147,19 @@ def _write(
     runs: Runs,
     path: Path,
     specs: Sequence[TensorSpec],
+    places: Sequence[str],
     names: Sequence[str],
     opset: int,
 ) -> Export:
     path.parent.mkdir(parents=True, exist_ok=True)
-    places = dict(zip(runs.first.outputs, names, strict=True))
+    outputs = dict(zip(runs.first.outputs, names, strict=True))
     axes: dict[str, Axes] = {spec.name: symbolic_axes(spec) for spec in specs}
-    axes |= following(runs, specs, places)
+    axes |= following(runs, specs, outputs)
     # Beside the target, so that a full disk is noticed before the old file is touched.
     handle, temporary = tempfile.mkstemp(suffix=".onnx", prefix=".export-", dir=path.parent)
     os.close(handle)
     try:
-        notes = _traced(module, runs, temporary, names, axes, opset)
+        notes = _traced(module, runs, temporary, places, names, axes, opset)
         model = files.load(temporary)
         written = interface.opset(model)
         if written != opset:
@@ -159,7 +167,7 @@ def _write(
                 f"Opset {opset} was asked for, but torch wrote {written}; ask for {written}."
             )
         _keep_interface(model, specs, axes, names)
-        notes += check_agreement(module, temporary, model, runs, places, notes)
+        notes += check_agreement(module, temporary, model, runs, outputs, notes)
         files.save(model, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
@@ -171,6 +179,7 @@ def _write(
         interface.outputs(model),
         len(model.graph.node),
         notes + runs.single(),
+        runs.seen(),
     )
 
 
@@ -178,6 +187,7 @@ def _traced(
     module: nn.Module,
     runs: Runs,
     path: str,
+    places: Sequence[str],
     names: Sequence[str],
     axes: Mapping[str, Axes],
     opset: int,
@@ -190,7 +200,7 @@ def _traced(
 
     def traced(other: int) -> tuple[str, ...]:
         feeds = runs.first.arguments
-        return trace(module, feeds, path, output_names=names, axes=axes, opset=other)
+        return trace(module, feeds, path, places=places, output_names=names, axes=axes, opset=other)
 
     try:
         return traced(opset)

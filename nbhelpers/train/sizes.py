@@ -60,6 +60,10 @@ class Runs:
         """Return the sizes of the symbol that the module ran at."""
         return [each.sizes[symbol] for each in (self.first, *self.further[symbol])]
 
+    def seen(self) -> dict[str, tuple[int, ...]]:
+        """Return the sizes of each symbol that the module ran at."""
+        return {symbol: tuple(self.taken(symbol)) for symbol in self.further}
+
     def single(self) -> tuple[str, ...]:
         """Return a sentence for each symbol of which only one size was taken."""
         return tuple(
@@ -202,7 +206,7 @@ def with_one_batch(module: nn.Module, inputs: Sequence[Given]) -> list[Given]:
 
 def _fixed(each: Given) -> Given:
     assert each.value is not None
-    return Given(replace(each.spec, shape=tuple(each.value.shape)), each.value)
+    return replace(each, spec=replace(each.spec, shape=tuple(each.value.shape)))
 
 
 def _symbols(inputs: Sequence[Given]) -> list[str]:
@@ -236,7 +240,8 @@ def run_at(module: nn.Module, inputs: Sequence[Given], sizes: Sizes, *, seed: in
                 if each.value is None and each.spec.bounds and each.spec.shape
             }
         try:
-            return Run(sizes, arguments, tensors(module, arguments))
+            placed = {each.place: arguments[each.spec.name] for each in inputs}
+            return Run(sizes, arguments, tensors(module, placed))
         except ModelError as error:
             refusal = refusal or error
     raise refusal or ModelError("There are no inputs.")

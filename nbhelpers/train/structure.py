@@ -41,7 +41,10 @@ def output_names(found: Iterable[str]) -> list[str]:
 def parameters(module: nn.Module) -> list[inspect.Parameter]:
     """Return what `forward` takes; of scripted and traced modules as their schema has it."""
     if not isinstance(module, torch.jit.ScriptModule):
-        return list(inspect.signature(module.forward).parameters.values())
+        try:
+            return list(inspect.signature(module.forward).parameters.values())
+        except ValueError:  # written in another language: what it takes is not known
+            return [inspect.Parameter("inputs", inspect.Parameter.VAR_POSITIONAL)]
     given = module.forward.schema.arguments[1:]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return [inspect.Parameter(each.name, kind) for each in given]

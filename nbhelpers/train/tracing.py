@@ -32,6 +32,7 @@ def trace(
     arguments: Mapping[str, Tensor],
     path: str | Path,
     *,
+    places: Sequence[str],
     output_names: Sequence[str],
     axes: Mapping[str, Mapping[int, str]],
     opset: int,
@@ -44,6 +45,7 @@ def trace(
         module: what is traced; it is left as it was.
         arguments: its inputs by name, in the order of the file.
         path: where to write.
+        places: the argument of `forward` that each input is.
         output_names: a name for each tensor that it returns.
         axes: the names of dims, by input or output and axis.
         opset: version of the operator set to write in.
@@ -62,7 +64,7 @@ def trace(
         stack.enter_context(decomposed(module, opset))
         try:
             torch.onnx.export(
-                _flat(module, copies),
+                _flat(module, places, list(copies.values())),
                 tuple(copies.values()),
                 str(path),
                 input_names=list(copies),
@@ -107,13 +109,13 @@ def _called(module: nn.Module, values: Mapping[str, Tensor]) -> list[Tensor]:
     return list(returned(module(*args, **kwargs), type(module).__name__).values())
 
 
-def _flat(module: nn.Module, arguments: Mapping[str, Tensor]) -> nn.Module:
-    flat = _Flat(module, list(arguments))
+def _flat(module: nn.Module, places: Sequence[str], values: Sequence[Tensor]) -> nn.Module:
+    flat = _Flat(module, places)
     if not any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
         return flat
     # The exporter's own tracer refuses scripted parts; torch.jit's takes them, but a frozen one.
     try:
-        return torch.jit.trace(flat, tuple(arguments.values()), check_trace=False)
+        return torch.jit.trace(flat, tuple(values), check_trace=False)
     except RuntimeError:
         if not isinstance(module, torch.jit.ScriptModule):
             raise

@@ -146,6 +146,8 @@ def test_sizes_that_a_module_takes_are_found_and_recorded(tmp_path, takes, sizes
     specs = parse_specs("x:batch,time,3")
     made = train.export_onnx(Picky(takes), specs, tmp_path / "m.onnx")
     assert made.inputs == specs and made.outputs[0].shape == ("batch", "time", 3)
+    assert made.sizes["batch"] == (2, 3, 1) and sizes <= set(made.sizes["time"])
+    assert "compared with torch at batch 2, 3, 1; time " in repr(made)
     cases = train.record_golden(Picky(takes), specs, ["output"])
     recorded = {case.inputs["x"].shape[1] for case in cases}
     assert recorded >= sizes and len(recorded) > 1

@@ -76,6 +76,31 @@ def test_inputs_are_bound_by_name(tmp_path, module, given, names):
         report.check()
 
 
+@pytest.mark.parametrize(
+    ("module", "given", "names"),
+    [
+        (Keyword(), [A, SCALE], ["pixels", "factor"]),
+        (Features(), [{"a": A, "more": {"b": B}}], ["one", "two"]),
+        (Keyword(), {"shift": B, "scale": SCALE, "x": A}, ["x", "factor", "shift"]),
+    ],
+    ids=["keyword", "dict", "permuted"],
+)
+def test_names_that_are_given_label_what_is_bound_already(tmp_path, module, given, names):
+    made = train.export_onnx(module, given, tmp_path / "m.onnx", input_names=names)
+    assert [spec.name for spec in made.inputs] == names
+    values = given.values() if isinstance(given, dict) else [A, B if len(given) == 1 else SCALE]
+    feeds = dict(zip(names, (each.numpy() for each in values), strict=True))
+    args = given if isinstance(given, dict) else {}
+    with torch.no_grad():
+        expected = module(**args) if args else module(*given[:1], **_scale(given))
+    seen = onnxgraph.run_onnx(made.path, feeds)["output"]
+    np.testing.assert_allclose(seen, expected.numpy(), rtol=1e-5)
+
+
+def _scale(given):
+    return {"scale": given[1]} if len(given) > 1 else {}
+
+
 def test_specs_name_the_entries_and_other_names_are_labels_in_order(tmp_path):
     specs = parse_specs("features.more.b:batch,3 features.a:batch,4")
     made = train.export_onnx(Features(), specs, tmp_path / "m.onnx")
