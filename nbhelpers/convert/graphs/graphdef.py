@@ -25,12 +25,13 @@ _CONDITION = re.compile(r"/(switch_[tf]|pred_id)$")
 
 
 def load_graph_def(path: str | Path) -> "GraphDef":
-    """Read a frozen graph (`.pb`).
+    """Read a frozen graph (`.pb`), also one that was written as text (`.pbtxt`).
 
     Raises:
         GraphError: there is no such file, or it is not a GraphDef (a SavedModel, or cut short).
     """
     compat.tensorflow()
+    from google.protobuf import text_format
     from google.protobuf.message import DecodeError
     from tensorflow.core.framework import graph_pb2
 
@@ -39,7 +40,12 @@ def load_graph_def(path: str | Path) -> "GraphDef":
         raise GraphError(f"There is no file {path}; a frozen graph (.pb) was expected.")
     graph_def = graph_pb2.GraphDef()
     try:
-        graph_def.ParseFromString(path.read_bytes())
+        if path.suffix == ".pbtxt":
+            text_format.Parse(path.read_text(encoding="utf-8"), graph_def)
+        else:
+            graph_def.ParseFromString(path.read_bytes())
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise GraphError(f"{path} is not a whole GraphDef in text form; make it again.") from error
     except DecodeError as error:
         raise GraphError(
             f"{path} ({path.stat().st_size} bytes) is not a whole GraphDef: the file is cut short, "

@@ -178,18 +178,19 @@ def call_saved_model(
 
 
 def open_graph(path: str | Path) -> GraphView:
-    """Look into a frozen graph (`.pb`), a SavedModel folder or a checkpoint's `.meta` file.
+    """Look into a frozen graph (`.pb`, `.pbtxt`), a SavedModel folder or a checkpoint.
 
-    Functions that a TensorFlow 2 SavedModel hides the graph in are inlined first.
+    Functions that a TensorFlow 2 SavedModel hides the graph in are inlined first. A checkpoint is
+    given by its prefix, one of its files or its folder; its graph is in the `.meta` file.
 
     Raises:
         GraphError: it is none of them, or this TensorFlow refuses it.
     """
-    path = Path(path)
-    if path.suffix == ".meta":
-        from nbhelpers.convert.toonnx.checkpoint import training_graph
+    from nbhelpers.convert.toonnx import checkpoint
 
-        return GraphView(training_graph(path))
+    path = Path(path)
+    if prefix := checkpoint.prefix(path):
+        return GraphView(checkpoint.training_graph(prefix))
     if path.is_dir() or path.name == "saved_model.pb":
         return GraphView(
             _inlined(read_saved_model(path.parent if path.is_file() else path).graph_def)

@@ -86,14 +86,14 @@ def meta_graph(checkpoint: Path) -> "MetaGraphDef":
     return message
 
 
-def training_graph(path: Path) -> "GraphDef":
-    """Return the whole graph of a `.meta` file, as this TensorFlow takes it.
+def training_graph(checkpoint: Path) -> "GraphDef":
+    """Return the whole graph beside a checkpoint, as this TensorFlow takes it.
 
     Raises:
         GraphError: there is no such file, or it was cut short.
         ConversionError: it has ops that this TensorFlow does not know.
     """
-    graph_def = meta_graph(path.with_suffix("")).graph_def
+    graph_def = meta_graph(checkpoint).graph_def
     check_known(graph_def)
     for node in graph_def.node:
         node.attr.pop(SHAPES, None)  # old ones of gradients contradict today's inference

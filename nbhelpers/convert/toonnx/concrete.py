@@ -27,7 +27,7 @@ def frozen(function: Any, title: str) -> tuple["GraphDef", list[Any], list[Any]]
     constant = convert_variables_to_constants_v2(function, lower_control_flow=False)
     graph_def = constant.graph.as_graph_def(add_shapes=True)
     handles = {inner.op.name: outer for outer, inner in function.graph.captures}
-    tables.captured(graph_def, handles)
+    tables.captured(graph_def, handles, constant.graph)
     inputs = [tensor for tensor in constant.inputs if tensor.op.name not in handles]
     return graph_def, inputs, list(constant.outputs)
 

@@ -12,15 +12,13 @@ import numpy as np
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.graphdef import TensorInfo
+from nbhelpers.convert.toonnx.names import PREFIX
 from nbhelpers.convert.toonnx.sources import Source
 from nbhelpers.errors import GraphError, first_line, unknown_name
 from nbhelpers.spec import Dim, TensorSpec
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
-
-PREFIX = "source"
-"""Stands before the names of the source's nodes here, so that they meet no others."""
 
 Shape = tuple[int | None, ...]
 
@@ -122,10 +120,7 @@ def _shape(
     """Return an input's shape in TensorFlow's layout."""
     shape = info.shape if given is None else tuple(given)
     if shape is None:
-        raise GraphError(
-            f"The rank of the input {name!r} ({info.name}) is not known; say its shape: "
-            f"shapes={{{name!r}: (None, 224, 224, 3)}}."
-        )
+        raise GraphError(_rank_wanted(name, info))
     fits = info.shape is None or (
         len(shape) == len(info.shape)
         and all(a == b for a, b in zip(shape[1:], info.shape[1:], strict=True) if b is not None)
@@ -138,6 +133,20 @@ def _shape(
     if batch is None or not shape:
         return shape
     return (None if isinstance(batch, str) else batch, *shape[1:])
+
+
+def _rank_wanted(name: str, info: TensorInfo) -> str:
+    """Return what to do about an input of which not even the rank is known."""
+    said = f"The rank of the input {name!r} ({info.name}) is not known"
+    if info.dtype == "bool":  # a switch
+        return (
+            f'{said}; it looks like a switch: give it its value, fixed={{"{name}": False}}, or say '
+            f"that it is one value, shapes={{{name!r}: ()}}."
+        )
+    return (
+        f"{said}; say its shape with None for what is open, such as shapes={{{name!r}: "
+        "(None, 224, 224, 3)} for pictures or () for one number."
+    )
 
 
 def _turned(

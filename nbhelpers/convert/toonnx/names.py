@@ -2,7 +2,8 @@
 
 import re
 
-from nbhelpers.convert.toonnx.interface import PREFIX
+PREFIX = "source"
+"""Stands before the names of the source's nodes here, so that they meet no others."""
 
 NUMBERS = re.compile(r"__\d+")
 """What tf2onnx puts behind the names that it makes up."""

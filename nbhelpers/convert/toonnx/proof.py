@@ -155,15 +155,25 @@ def _seen(runner: Runner, feeds: Feeds, batch: int, interface: Interface) -> Fee
 def _runs(reference: Reference, interface: Interface) -> list[attempts.Run]:
     """Return (batch, inputs, TensorFlow's outputs): two sizes of what is dynamic, odd ones too."""
     specs = tuple(interface.specs.values())
-    texts = Texts(specs, reference.source.graph_def)
     batches = BATCHES if examples.has_dynamic_batch(specs) else _fixed_batch(specs)
-    try:
-        found = attempts.runs(lambda drawn: reference.run(texts.feeds(drawn)), texts.specs, batches)
-    except GraphError as error:
-        raise GraphError(
-            f"TensorFlow itself does not run the graph: {error.__cause__} Choose sizes that it "
-            "takes with batch= and shapes=."
-        ) from error
+    refusal: GraphError | None = None
+    for strange in (True, False):
+        texts = Texts(specs, reference.source.graph_def, strange=strange)
+        if strange or texts.names:
+            try:
+                return _drawn(reference, texts, batches)
+            except GraphError as error:
+                refusal = refusal or error
+    assert refusal is not None
+    raise GraphError(
+        f"TensorFlow itself does not run the graph: {refusal.__cause__} Choose sizes that it takes "
+        "with batch= and shapes=."
+    ) from refusal
+
+
+def _drawn(reference: Reference, texts: Texts, batches: tuple[int, ...]) -> list[attempts.Run]:
+    """Return the runs, with texts in place of the integers that are drawn for them."""
+    found = attempts.runs(lambda drawn: reference.run(texts.feeds(drawn)), texts.specs, batches)
     return [(batch, texts.feeds(drawn), outputs) for batch, drawn, outputs in found]
 
 

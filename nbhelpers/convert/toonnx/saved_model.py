@@ -10,6 +10,7 @@ from nbhelpers.convert.optimising.optimise import inline
 from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel
 from nbhelpers.convert.toonnx import concrete
 from nbhelpers.convert.toonnx.parts import SHAPES, check_known
+from nbhelpers.convert.toonnx.tables import with_filled_tables
 from nbhelpers.errors import GraphError, first_line, unknown_name
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _frozen(saved: SavedModel, nodes: list[str]) -> "GraphDef":
         with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
             tf.compat.v1.saved_model.load(session, list(saved.tags), str(saved.path))
             return tf.compat.v1.graph_util.convert_variables_to_constants(
-                session, graph.as_graph_def(add_shapes=True), nodes
+                session, with_filled_tables(graph.as_graph_def(add_shapes=True)), nodes
             )
     except Exception as error:
         raise GraphError(

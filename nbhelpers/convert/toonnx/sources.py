@@ -21,6 +21,7 @@ from nbhelpers.convert.toonnx import keras_model, saved_model
 from nbhelpers.convert.toonnx.constants import variables
 from nbhelpers.convert.toonnx.parts import check_known, cut, full
 from nbhelpers.convert.toonnx.switches import decided
+from nbhelpers.convert.toonnx.tables import with_filled_tables
 from nbhelpers.convert.toonnx.updates import check_reads_only
 from nbhelpers.errors import GraphError
 
@@ -91,14 +92,14 @@ def _from_path(path: Path, asked: Asked) -> Source:
     if path.is_dir() or path.name == "saved_model.pb":
         return _from_saved_model(path.parent if path.is_file() else path, asked)
     if asked.checkpoint is None:
-        return _source(path.name, _graph_file(path), asked)
+        return _source(path.name, load_graph_def(path), asked)
     prefix = checkpoints.prefix(asked.checkpoint)
     if prefix is None:
         raise GraphError(
             f"There is no checkpoint {asked.checkpoint}; name it without the end of its files: "
             "model.ckpt-100 for model.ckpt-100.index."
         )
-    graph_def = _graph_file(path)
+    graph_def = load_graph_def(path)
     return _source(path.name, graph_def, asked, restore=_restore(graph_def, prefix))
 
 
@@ -124,19 +125,6 @@ def _restore(graph_def: "GraphDef", prefix: Path) -> Callable[["GraphDef"], "Gra
     return functools.partial(checkpoints.frozen, checkpoint=prefix, places=places)
 
 
-def _graph_file(path: Path) -> "GraphDef":
-    """Read a GraphDef, also one that was written as text."""
-    if path.suffix != ".pbtxt" or not path.is_file():
-        return load_graph_def(path)
-    from google.protobuf import text_format
-    from tensorflow.core.framework import graph_pb2
-
-    try:
-        return text_format.Parse(path.read_text(encoding="utf-8"), graph_pb2.GraphDef())
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise GraphError(f"{path} is not a whole GraphDef in text form; make it again.") from error
-
-
 def _source(
     title: str,
     graph_def: "GraphDef",
@@ -149,6 +137,7 @@ def _source(
     """Cut out what was asked for; `inputs` and `outputs` are what the source itself names."""
     fixed = [full((inputs or {}).get(name, name)) for name in asked.fixed]
     values = dict(zip(fixed, asked.fixed.values(), strict=True))
+    graph_def = with_filled_tables(graph_def)
     graph_def = decided(graph_def, {name: bool(v) for name, v in values.items() if np.ndim(v) == 0})
     given = _chosen(asked.outputs, outputs)
     if given is None:

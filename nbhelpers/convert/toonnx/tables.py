@@ -11,6 +11,7 @@ import numpy as np
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.order import maker
+from nbhelpers.convert.toonnx.names import plain
 from nbhelpers.errors import GraphError
 
 if TYPE_CHECKING:
@@ -32,12 +33,13 @@ class Table:
     values: np.ndarray
 
 
-def captured(graph_def: "GraphDef", handles: Mapping[str, Any]) -> None:
+def captured(graph_def: "GraphDef", handles: Mapping[str, Any], graph: Any) -> None:
     """Put the tables in place of the placeholders for them, in place.
 
     Args:
         graph_def: a frozen function's graph.
         handles: placeholder → the resource that TensorFlow holds for it.
+        graph: the same as TensorFlow has it, which knows the shapes of what is looked up.
 
     Raises:
         GraphError: it holds something else than a table.
@@ -54,7 +56,25 @@ def captured(graph_def: "GraphDef", handles: Mapping[str, Any]) -> None:
             )
         find = finds[node.name]
         _fill(graph_def, node, find, _exported(handles[node.name], find))
-    wait_for_tables(graph_def)
+    _wait_for_tables(graph_def)
+    for node in list(graph_def.node):
+        if node.op in _FINDS:
+            _state_shape(graph_def, node, graph.get_tensor_by_name(_full(node.input[1])).shape)
+
+
+def _full(reference: str) -> str:
+    return reference if ":" in reference else f"{reference}:0"
+
+
+def _state_shape(graph_def: "GraphDef", find: "NodeDef", shape: Any) -> None:
+    """State the shape of what a lookup gives, of any batch: TensorFlow does not infer it."""
+    if not shape.rank:
+        return
+    name, find.name = find.name, f"{find.name}/found"
+    stated = graph_def.node.add(name=name, op="EnsureShape", input=[find.name])
+    stated.attr["T"].type = find.attr["Tout"].type
+    stated.attr["shape"].shape.CopyFrom(shape.as_proto())
+    stated.attr["shape"].shape.dim[0].size = -1
 
 
 def _exported(handle: Any, find: "NodeDef") -> Table:
@@ -85,8 +105,17 @@ def _fill(graph_def: "GraphDef", node: "NodeDef", find: "NodeDef", table: Table)
     fill.attr["Tkey"].type, fill.attr["Tval"].type = kinds
 
 
-def wait_for_tables(graph_def: "GraphDef") -> None:
-    """Let every lookup wait for what fills its table, in place."""
+def with_filled_tables(graph_def: "GraphDef") -> "GraphDef":
+    """Return the graph in which every lookup waits for what fills its table."""
+    if not any(node.op in _FILLS for node in graph_def.node):
+        return graph_def
+    copy = type(graph_def)()
+    copy.CopyFrom(graph_def)
+    _wait_for_tables(copy)
+    return copy
+
+
+def _wait_for_tables(graph_def: "GraphDef") -> None:
     nodes = {node.name: node for node in graph_def.node}
     fills = {_source(n.input[0], nodes): n.name for n in nodes.values() if n.op in _FILLS}
     for node in graph_def.node:
@@ -115,8 +144,9 @@ def tables(graph_def: "GraphDef") -> dict[str, Table]:
     for node in graph_def.node:
         if node.op in _READS and _source(node.input[0], nodes) not in found:
             raise GraphError(
-                f"The outputs look something up in a table, at {node.name!r}, but the graph does "
-                "not hold what is in it. Give the SavedModel or Keras model that it was made from."
+                f"The outputs look something up in a table, at {plain(node.name)!r}, but the "
+                "graph does not hold what is in it. Give the SavedModel or Keras model that it was "
+                "made from."
             )
     return found
 

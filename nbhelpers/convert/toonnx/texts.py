@@ -21,15 +21,21 @@ _MOST = 1000
 class Texts:
     """Draws integers in place of texts, and turns them into these."""
 
-    def __init__(self, specs: Iterable[TensorSpec], graph_def: "GraphDef") -> None:
-        """Take the inputs and the graph whose constants are the known texts."""
+    def __init__(
+        self, specs: Iterable[TensorSpec], graph_def: "GraphDef", *, strange: bool = True
+    ) -> None:
+        """Take the inputs and the graph whose constants are the known texts.
+
+        Without `strange` texts only those are drawn.
+        """
         specs = tuple(specs)
         self.names = {spec.name for spec in specs if spec.dtype in ("str", "string")}
         self.specs = tuple(
             TensorSpec(spec.name, "int64", spec.shape) if spec.name in self.names else spec
             for spec in specs
         )
-        self._known = [*(_texts(graph_def) if self.names else ()), "none of these", ""]
+        known = _texts(graph_def) if self.names else []
+        self._known = [*known, "none of these", ""] if strange or not known else known
 
     def feeds(self, drawn: Feeds) -> Feeds:
         """Return the inputs with texts: the next one in each place, moved by what was drawn."""

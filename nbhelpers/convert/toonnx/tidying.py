@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import onnx
 
-from nbhelpers.convert.toonnx.interface import PREFIX, Interface
-from nbhelpers.convert.toonnx.names import NUMBERS
+from nbhelpers.convert.toonnx.interface import Interface
+from nbhelpers.convert.toonnx.names import NUMBERS, PREFIX
 from nbhelpers.onnxgraph.anatomy import graphs
 from nbhelpers.onnxgraph.editing.rename import rename_tensors
 

@@ -65,6 +65,7 @@ def written(interface: Interface, opset: int) -> onnx.ModelProto:
     for node in ready.node:
         node.device = ""
     ready = without_dropout(ready)
+    tables(ready)
     try:
         return _written(ready, interface, opset)
     except _Unable as error:

@@ -171,6 +171,25 @@ def test_updates_of_one_place_are_added_up():
         agree(build, places, updates, opset=13)
 
 
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: tf.linalg.band_part(tf.where(x > 0, x, NAN), 1, 0),
+        lambda x: tf.concat(tf.split(x, [1, -1], 0)[::-1], 0),
+        lambda x: tf.einsum("aB,bB->ab", x, np.ones((3, 8), np.float32)),
+        lambda x: tf.math.cumprod(x, -1, reverse=True),
+        lambda x: tf.dynamic_stitch([[0, 2], [1, 2]], list(tf.reshape(x[0], [2, 2, 2]))),
+        lambda x: tf.bitwise.right_shift(tf.cast(x, tf.int8), np.int8(1)),
+        lambda x: tf.raw_ops.Bucketize(input=x, boundaries=[0.0, 1.5, 41.0]),
+        lambda x: x[:, -3:0],
+        lambda x: tf.math.top_k(x, 3).values,
+        lambda x: tf.image.adjust_saturation(tf.reshape(x[:, :6], [-1, 2, 3]), 1.7),
+    ],
+)
+def test_other_ops_that_tf2onnx_writes_wrongly(build):
+    agree(build, FLOATS[[0, 1, 1]], opset=13)
+
+
 def test_a_sum_of_nothing_but_minus_infinity_is_that():
     rows = np.array([[-INF, -INF, -INF], [1000, 1000, 0], [-INF, 1, 2]], np.float32)
     for opset in (10, 13):

@@ -5,10 +5,13 @@ module registers the ops of one concept with `@handler`.
 """
 
 from nbhelpers.convert.toonnx.handlers import (  # noqa: F401 (they register themselves)
+    arrangement,
     comparison,
     division,
     indices,
     lookups,
+    pictures,
+    products,
     reductions,
     rounding,
     segments,

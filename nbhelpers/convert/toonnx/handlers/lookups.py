@@ -1,4 +1,7 @@
-"""Hash tables: LabelEncoder finds the place of a key, and Gather takes the value from there."""
+"""Texts: looked up in hash tables, and made of numbers.
+
+LabelEncoder finds the place of a key in a table, and Gather takes the value from there.
+"""
 
 import numpy as np
 
@@ -43,6 +46,15 @@ def find(write: Writer) -> str:
 def size(write: Writer) -> str:
     """The number of keys."""
     return write.constant(len(write.table().keys), INT64)
+
+
+@handler("AsString")
+def as_text(write: Writer) -> str:
+    """Integers as text; ONNX writes other numbers in other ways."""
+    plain = write.attribute("width", -1) <= 0 and not write.attribute("fill", "")
+    if write.dtype() not in {INT32, INT64, *SMALL} or not plain:
+        raise ValueError("ONNX writes numbers as text in other ways, except plain integers")
+    return write.add("Cast", write.inputs[0], to=STRING)
 
 
 def _texts(values: np.ndarray) -> np.ndarray:

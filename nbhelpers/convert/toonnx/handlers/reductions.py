@@ -3,7 +3,7 @@
 import numpy as np
 
 from nbhelpers.convert.toonnx.handlers.selection import unsqueezed
-from nbhelpers.convert.toonnx.handlers.writer import FLOAT, INT32, INT64, Writer, handler
+from nbhelpers.convert.toonnx.handlers.writer import FLOAT, INT32, INT64, STRING, Writer, handler
 
 
 @handler("EuclideanNorm")
@@ -40,3 +40,18 @@ def bucketize(write: Writer) -> str:
 def printed(write: Writer) -> str:
     """What is printed goes through."""
     return write.add("Identity", write.inputs[0])
+
+
+@handler("LowerBound", "UpperBound")
+def bound(write: Writer) -> str:
+    """How many sorted numbers are below a value, or not above it."""
+    known, values = write.inputs
+    if write.rank(0) != 2 or write.rank(1) != 2 or write.dtype(0) == STRING:
+        raise ValueError("its inputs are not of rank 2")
+    one, other = unsqueezed(write, values, 2), unsqueezed(write, known, 1)
+    if write.op == "LowerBound":
+        below = write.add("Less", other, one)
+    else:
+        below = write.add("Not", write.add("Less", one, other))
+    count = write.reduced("ReduceSum", write.add("Cast", below, to=INT32), 2)
+    return write.cast(count, write.output_dtype())

@@ -49,7 +49,7 @@ def one_hot(write: Writer) -> str:
     kind = INT64 if write.dtype(0) == INT64 else INT32
     axis = write.attribute("axis", -1)
     axis = rank if axis == -1 else axis
-    classes = write.cast(_counted(write, depth), kind)
+    classes = write.cast(_classes(write, depth), kind)
     shape = [-1 if place == axis else 1 for place in range(rank + 1)]
     classes = write.add("Reshape", classes, write.constant(shape, INT64))
     spread = unsqueezed(write, write.cast(indices, kind), axis)
@@ -63,11 +63,17 @@ def unsqueezed(write: Writer, tensor: str, axis: int) -> str:
     return write.add("Unsqueeze", tensor, write.constant([axis], INT64))
 
 
-def _counted(write: Writer, depth: str) -> str:
-    """Return 0, 1, … below a depth; NonZero counts at opset 9, which has no Range yet."""
+def counted(write: Writer, size: str) -> str:
+    """Return 0, 1, … below a size; NonZero counts at opset 9, which has no Range yet."""
+    ones = write.add("Expand", write.constant(1, INT64), size)
+    return write.add("Reshape", write.add("NonZero", ones), write.constant([-1], INT64))
+
+
+def _classes(write: Writer, depth: str) -> str:
+    """Return the classes below a depth."""
     value = write.value(1)
     if value is not None:
         return write.constant(list(range(int(value))), INT64)
-    size = write.add("Reshape", write.cast(depth, INT64), write.constant([1], INT64))
-    ones = write.add("Expand", write.constant(1, INT64), size)
-    return write.add("Reshape", write.add("NonZero", ones), write.constant([-1], INT64))
+    return counted(
+        write, write.add("Reshape", write.cast(depth, INT64), write.constant([1], INT64))
+    )
