@@ -26,8 +26,19 @@ Sizes = Mapping[str, int]
 MORE = 2
 """How many further sizes of each symbol are run."""
 
+FEW_ROWS = 6
+"""A first axis as short as that is a batch, most likely."""
+
 _FURTHER = tuple((2, 2, other) for other in (64, 33, 16, 17, 8, 7, 224, 48, 1, 400, 4000, 16000))
 """Sizes of the batch, of other first axes, and of the other symbols, where the usual ones fail."""
+
+_MORE_ROWS = ((16, 16, 32), (33, 33, 32), (64, 64, 32))
+"""The same for what takes no two rows, such as points in one row."""
+
+_CHEAP = 2**20
+"""So many input values make no run long: then a symbol of few rows is tried at `_MANY`, too."""
+
+_MANY = 33
 
 _INTEGERS = (((0, 2), False), ((1, 3), False), ((1, 3), True))
 """The least integer and the one behind the greatest, and whether those with bounds are sorted.
@@ -124,7 +135,8 @@ def first_run(
     stated = _given_sizes(inputs) | {symbol: each[0] for symbol, each in (sizes or {}).items()}
     refusal: ModelError | None = None
     usual = ((batch, 3 * batch, 32), (batch, batch, 32), (2, 2, 32))
-    for batch, rows, other in (*usual, *(_FURTHER if set(known) - firsts else ())):
+    others = (*(_FURTHER if set(known) - firsts else ()), *(_MORE_ROWS if firsts else ()))
+    for batch, rows, other in (*usual, *others):
         tried = {symbol: rows if symbol in firsts else other for symbol in known}
         tried |= {symbol: batch for symbol in known[:1] if symbol in firsts}
         try:
@@ -259,12 +271,13 @@ def _further(
     size.
     """
     size = first.sizes[symbol]
+    most = MORE + _cheap(inputs, {**first.sizes, symbol: _MANY}) if size <= FEW_ROWS else MORE
     alike = [each for each, seen in first.sizes.items() if seen == size]
     found: list[Run] = []
     for together in ([symbol], alike) if len(alike) > 1 else ([symbol],):
         found = []
         for other in wanted or _candidates(size, number):
-            if other == size or (len(found) == MORE and not wanted):
+            if other == size or (len(found) == most and not wanted):
                 continue
             try:
                 sizes = {**first.sizes, **dict.fromkeys(together, other)}
@@ -281,13 +294,18 @@ def _candidates(size: int, number: int) -> Iterator[int]:
     """Yield sizes to try, in order: a larger and a smaller odd one, others for each symbol; then
     multiples, which is all that some modules take, and those close by.
     """
-    if size <= 6:  # a batch, most likely
-        yield from dict.fromkeys((3, 1, 5, 7, 4, 2, 6, 8, 3 * size))
+    if size <= FEW_ROWS:  # a batch, most likely
+        yield from dict.fromkeys((3, 1, _MANY, 5, 7, 4, 2, 6, 8, 3 * size))
         return
     apart = 2 * number
     odd = (2 * size + 1 + apart, size // 2 + 1 + apart, size + 1 + apart, 3 * size // 4 | 1)
     whole = (2 * size, 3 * size, size // 2, 3 * size // 2, size - 1, size + 2, size - 2, 1)
     yield from dict.fromkeys((*(each | 1 for each in odd), *whole))
+
+
+def _cheap(inputs: Sequence[Given], sizes: Sizes) -> bool:
+    shapes = [each.spec.sized(sizes).concrete(1) for each in inputs]
+    return sum(map(math.prod, shapes)) <= _CHEAP
 
 
 def _given_sizes(inputs: Sequence[Given]) -> dict[str, int]:

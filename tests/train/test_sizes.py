@@ -69,6 +69,20 @@ class Pooled(nn.Module):
         return F.avg_pool1d(x, x.shape[2] // 8)
 
 
+class Blocks(nn.Module):
+    """Looks at few rows alike, and at many otherwise."""
+
+    def forward(self, x):
+        return x * (1 + int(x.shape[0]) // 16)
+
+
+class Points(nn.Module):
+    def forward(self, x):
+        if x.shape[0] < 12:
+            raise ValueError("too few points")
+        return (x @ x.T).topk(8).values
+
+
 @pytest.mark.parametrize(
     ("module", "inputs", "symbol", "seen"),
     [
@@ -79,8 +93,9 @@ class Pooled(nn.Module):
         (Rows(), "x:batch,4,4", "batch", "at batch = 3"),
         (Positions(99), "x:batch,time,4", "time", "at time = 67"),
         (Pooled(), "x:batch,4,time", "time", "at time = 67"),
+        (Blocks(), "x:time,4", "time", "at time = 33"),
     ],
-    ids=["mean", "mask", "loop", "interpolate", "rows", "positions", "pool"],
+    ids=["mean", "mask", "loop", "interpolate", "rows", "positions", "pool", "blocks"],
 )
 def test_a_size_that_was_frozen_is_refused_with_its_symbol(tmp_path, module, inputs, symbol, seen):
     path = tmp_path / "m.onnx"
@@ -146,12 +161,22 @@ def test_sizes_that_a_module_takes_are_found_and_recorded(tmp_path, takes, sizes
     specs = parse_specs("x:batch,time,3")
     made = train.export_onnx(Picky(takes), specs, tmp_path / "m.onnx")
     assert made.inputs == specs and made.outputs[0].shape == ("batch", "time", 3)
-    assert made.sizes["batch"] == (2, 3, 1) and sizes <= set(made.sizes["time"])
-    assert "compared with torch at batch 2, 3, 1; time " in repr(made)
+    assert made.sizes["batch"] == (2, 3, 1, 33) and sizes <= set(made.sizes["time"])
+    assert "compared with torch at batch 2, 3, 1, 33; time " in repr(made)
     cases = train.record_golden(Picky(takes), specs, ["output"])
     recorded = {case.inputs["x"].shape[1] for case in cases}
     assert recorded >= sizes and len(recorded) > 1
     assert {case.batch for case in cases} >= {1, 3}
+    for report in onnxgraph.check_cases(onnxgraph.load(made.path), cases):
+        report.check()
+
+
+def test_a_first_axis_may_want_more_rows_than_a_batch(tmp_path):
+    specs = parse_specs("x:points,3")
+    made = train.export_onnx(Points(), specs, tmp_path / "m.onnx")
+    assert made.outputs[0].shape == ("points", 8) and len(made.sizes["points"]) > 2
+    cases = train.record_golden(Points(), specs, ["output"])
+    assert len({case.batch for case in cases}) > 1
     for report in onnxgraph.check_cases(onnxgraph.load(made.path), cases):
         report.check()
 
