@@ -16,6 +16,7 @@ from nbhelpers.convert.handlers import (
     einsum,
     elementwise,
     indexing,
+    labels,
     logic,
     losses,
     normalisation,
@@ -34,6 +35,7 @@ from nbhelpers.convert.handlers import (
     shapes,
     signal,
     slicing,
+    strings,
     text,
     types,
 )
@@ -54,6 +56,7 @@ __all__ = [
     "elementwise",
     "indexing",
     "knows",
+    "labels",
     "logic",
     "losses",
     "normalisation",
@@ -72,6 +75,7 @@ __all__ = [
     "shapes",
     "signal",
     "slicing",
+    "strings",
     "text",
     "types",
 ]

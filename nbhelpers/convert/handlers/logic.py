@@ -10,7 +10,7 @@ from nbhelpers.convert.handlers.registry import Node, constant, refusal, registe
 from nbhelpers.convert.handlers.widening import BRAINS, FLOATS, SIGNED, scalar, spread, widened
 
 _COMPARISONS: dict[str, tuple[Callable, Collection[tf.DType], bool]] = {
-    "Equal": (tf.equal, SIGNED | {tf.bool}, False),
+    "Equal": (tf.equal, SIGNED | {tf.bool, tf.string}, False),
     "Less": (tf.less, SIGNED, True),
     "LessOrEqual": (tf.less_equal, SIGNED, True),
     "Greater": (tf.greater, SIGNED, True),
@@ -25,8 +25,8 @@ def _register_comparison(
     @register(op)
     def handler(node: Node, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
         sides = operands(node, left, right)
-        if left.dtype == tf.string:
-            raise refusal(node, "compares texts; numbers and booleans can be converted.")
+        if ordered and left.dtype == tf.string:
+            raise refusal(node, "puts texts in order, which ONNX does not define; compare numbers.")
         return widened(function, native, *sides, ordered=ordered, keep=False)
 
     handler.__doc__ = f"Compute {op}."

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from nbhelpers.convert.handlers.registry import Node, constant, refusal, register
-from nbhelpers.convert.handlers.sizes import Size, elements, size_of, vector
+from nbhelpers.convert.handlers.sizes import Size, elements, size_of, sizes_of, vector
 from nbhelpers.convert.handlers.slicing import FAR, sliced, spread
 
 Amounts: TypeAlias = list[tuple[Size, Size]]
@@ -75,7 +75,7 @@ def _cropped(data: tf.Tensor, amounts: Amounts) -> tf.Tensor:
             if min(before, after) < 0:
                 limits[axis] = (max(-before, 0), after if after < 0 else FAR, 1)
             continue
-        end = size_of(data, axis) + tf.minimum(after, 0)
+        end = tf.maximum(size_of(data, axis) + tf.minimum(after, 0), 0)
         limits[axis] = (tf.maximum(-before, 0), end, 1)
     return sliced(data, limits) if limits else data
 
@@ -88,7 +88,10 @@ def _added(amounts: Amounts) -> list[list[Size]]:
 
 
 def _filled(data: tf.Tensor, amounts: Amounts, fill: float | tf.Tensor) -> tf.Tensor:
+    amounts = [_carried(data, axis, *pair) for axis, pair in enumerate(amounts)]
     data, added = _cropped(data, amounts), _added(amounts)
+    if data.dtype == tf.string:
+        return _filled_texts(data, added, fill)
     known = constant(fill) if isinstance(fill, tf.Tensor) else fill
     if known is not None:
         fill = data.dtype.as_numpy_dtype(np.asarray(known).item())
@@ -100,6 +103,30 @@ def _filled(data: tf.Tensor, amounts: Amounts, fill: float | tf.Tensor) -> tf.Te
     elif not any(map(any, added)):
         return tf.identity(data)
     return tf.pad(data, paddings, constant_values=fill)
+
+
+def _carried(data: tf.Tensor, axis: int, before: Size, after: Size) -> tuple[Size, Size]:
+    """Let one end that is cut off by more than there is take the rest from what the other adds."""
+    known = isinstance(before, int) and isinstance(after, int)
+    if known and not min(before, after) < 0 < max(before, after):
+        return before, after
+    size = size_of(data, axis)
+    return before - _beyond(after, size), after - _beyond(before, size)
+
+
+def _beyond(amount: Size, size: Size) -> Size:
+    """Return by how much an amount cuts off more than the size."""
+    excess = -amount - size
+    return max(excess, 0) if isinstance(excess, int) else tf.maximum(excess, 0)
+
+
+def _filled_texts(data: tf.Tensor, added: list[list[Size]], fill: float | tf.Tensor) -> tf.Tensor:
+    """Pad the indices of texts; 0 is that of the text to fill with."""
+    text = tf.reshape(fill, [1]) if isinstance(fill, tf.Tensor) else tf.constant([""])
+    paddings = tf.stack([vector(pair) for pair in added])
+    both = tf.concat([text, tf.reshape(data, [-1])], 0)
+    indices = tf.reshape(tf.range(1, tf.size(data) + 1), vector(sizes_of(data)))
+    return tf.gather(both, tf.pad(indices, paddings))
 
 
 def _with_edges(data: tf.Tensor, added: list[list[Size]]) -> tf.Tensor:

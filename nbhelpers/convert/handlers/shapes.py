@@ -10,6 +10,7 @@ from nbhelpers.convert.handlers.sizes import (
     sizes_of,
     vector,
 )
+from nbhelpers.convert.handlers.strings import by_index
 from nbhelpers.convert.handlers.widening import FLOATS, widened
 from nbhelpers.convert.optimising.layouts import TO_NCHW, to_nchw
 
@@ -59,6 +60,8 @@ def expand(node: Node, data: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     if all(k not in (1, None) or (isinstance(w, int) and w == 1) for k, w in pairs):
         return _with_rank(data, rank)
     sizes = [1] * (rank - data.shape.rank) + sizes_of(data)
+    if data.dtype == tf.string:  # no old TensorFlow broadcasts or multiplies texts
+        return by_index(lambda indices: expand(node, indices, shape), data)
     if any(k is None and not isinstance(w, int) for k, w in pairs):
         result = tf.broadcast_to(
             data, tf.broadcast_dynamic_shape(vector(sizes), vector(wanted, tf.int32))
@@ -92,5 +95,7 @@ def tile(node: Node, data: tf.Tensor, repeats: tf.Tensor) -> tf.Tensor:
     times = all_elements(repeats, data.shape.rank)
     if all(isinstance(each, int) and each == 1 for each in times):
         return tf.identity(data)
+    if data.dtype == tf.string:
+        return by_index(lambda indices: tf.tile(indices, vector(times)), data)
     native = FLOATS | {tf.uint8, tf.int16, tf.int32, tf.int64, tf.bool, tf.complex64, tf.complex128}
     return widened(lambda x: tf.tile(x, vector(times)), native, data)

@@ -1,4 +1,4 @@
-"""TfIdfVectorizer over integers."""
+"""TfIdfVectorizer over integers and words."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,14 +9,10 @@ from nbhelpers.convert.handlers.registry import Node, refusal, register
 @register("TfIdfVectorizer")
 def tf_idf_vectorizer(node: Node, data: tf.Tensor) -> tf.Tensor:
     """Count the n-grams of the pool, with up to so many tokens skipped between two of them."""
-    if "pool_int64s" not in node.attrs or not data.dtype.is_integer:
-        raise refusal(
-            node,
-            "counts words, and a graph of numbers has none; map the words to integers before the "
-            "model.",
-        )
+    if ("pool_strings" if data.dtype == tf.string else "pool_int64s") not in node.attrs:
+        raise refusal(node, "has a pool of another kind than its input; fix the model.")
     rows = data if data.shape.rank == 2 else tf.expand_dims(data, 0)
-    rows = tf.cast(rows, tf.int64)
+    rows = rows if rows.dtype == tf.string else tf.cast(rows, tf.int64)
     columns = 1 + max(node.attrs["ngram_indexes"])
     counts = tf.zeros([columns], tf.float32)
     for length, grams, places in _pools(node):
@@ -30,11 +26,13 @@ def tf_idf_vectorizer(node: Node, data: tf.Tensor) -> tf.Tensor:
 
 def _pools(node: Node) -> list[tuple[int, np.ndarray, list[int]]]:
     """Return (n, n-grams, their columns) for each n that is asked for and has any."""
-    pool, starts = node.attrs["pool_int64s"], list(node.attrs["ngram_counts"])
+    kind = "pool_strings" if "pool_strings" in node.attrs else "pool_int64s"
+    pool, dtype = node.attrs[kind], np.dtype(object if kind == "pool_strings" else np.int64)
+    starts = list(node.attrs["ngram_counts"])
     indexes = list(node.attrs["ngram_indexes"])
     found, used = [], 0
     for length, (begin, end) in enumerate(zip(starts, [*starts[1:], len(pool)], strict=True), 1):
-        grams = np.array(pool[begin:end], np.int64).reshape(-1, length)
+        grams = np.array(pool[begin:end], dtype).reshape(-1, length)
         places, used = indexes[used : used + len(grams)], used + len(grams)
         wanted = node.attrs["min_gram_length"] <= length <= node.attrs["max_gram_length"]
         if wanted and len(grams):

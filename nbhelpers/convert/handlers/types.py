@@ -40,6 +40,8 @@ def dtype_of(node: Node, code: int | str) -> tf.DType:
 @register("Cast")
 def cast(node: Node, data: tf.Tensor) -> tf.Tensor:
     """Cast; floats are cut off towards zero, integers that do not fit wrap."""
+    if node.attrs["to"] in (TensorProto.STRING, "STRING"):
+        return _cast(node, data, tf.string)
     return _cast(node, data, dtype_of(node, node.attrs["to"]))
 
 
@@ -51,10 +53,29 @@ def cast_like(node: Node, data: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
 
 def _cast(node: Node, data: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     if tf.string in (data.dtype, dtype):
-        raise refusal(node, "casts from or to texts, which TensorFlow writes in other words.")
+        return _text_cast(node, data, dtype)
     if data.dtype not in _DTYPES.values():
         raise refusal(node, f"casts from {data.dtype.name}, which is not converted.")
     return tf.cast(data, dtype) if data.dtype != dtype else tf.identity(data)
+
+
+_READ = {tf.float32, tf.float64, tf.int32, tf.int64}
+"""What TensorFlow reads from a text."""
+
+
+def _text_cast(node: Node, data: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Read numbers from texts, or write integers as such."""
+    if data.dtype == dtype:
+        return tf.identity(data)
+    if dtype in _READ:
+        return tf.strings.to_number(data, dtype)
+    if dtype == tf.string and data.dtype.is_integer and data.dtype != tf.uint64:
+        return tf.strings.as_string(tf.cast(data, tf.int64))
+    raise refusal(
+        node,
+        f"casts {data.dtype.name} to {dtype.name}, which every program writes in words of its own. "
+        "Cast integers to texts, or texts to int32, int64, float or double.",
+    )
 
 
 @register("BitCast")
