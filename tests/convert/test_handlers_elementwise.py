@@ -409,7 +409,7 @@ def test_dropout_drops_nothing():
 
 REFUSALS = {
     "Dropout(x, ratio, training)": "drops numbers at random",
-    "Cast<to = 8>(x)": "makes string",
+    "Cast<to = 8>(x)": "casts float32 to string",
     "Cast<to = 17>(x)": "makes float8e4m3fn, which is not converted",
 }
 

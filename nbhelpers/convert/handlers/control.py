@@ -4,11 +4,13 @@ A subgraph may use any tensor of the graphs around it.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx
 import tensorflow as tf
 
+from nbhelpers.convert.handlers.appended import Stacked, joined, with_elements_as_outputs
 from nbhelpers.convert.handlers.loops import (
     LONGEST_UNROLLED,
     Kind,
@@ -68,16 +70,12 @@ def loop(
             "has a trip count, no condition, and a body that computes one: ONNX says that it is "
             "ignored, onnxruntime heeds it. Give the loop a condition, true to begin with.",
         )
-    holds_sequence = any(isinstance(value, list) for value in carried)
+    holds_sequence = any(isinstance(value, list | Stacked) for value in carried)
     longest = MOST_UNROLLED if holds_sequence else LONGEST_UNROLLED
     if known is not None and endless and 0 < int(np.max(known)) <= longest:
         return _unrolled(node, int(np.max(known)), carried)
     if holds_sequence:
-        raise refusal(
-            node,
-            "carries a sequence through steps whose number is not known; TensorFlow must know the "
-            "sequence's length. Fix the trip count, or give the steps' results as scan outputs.",
-        )
+        return _appending(node, trips, condition, carried)
     if trips is not None:
         trips = tf.reshape(trips, [])
     checked = [] if endless else [tf.reshape(condition, [])]
@@ -105,6 +103,29 @@ def loop(
         outputs=outputs,
     )
     return last[len(checked) :] + stacks
+
+
+def _appending(
+    node: Node, trips: tf.Tensor | None, condition: tf.Tensor | None, carried: Sequence
+) -> list:
+    """Run a loop that appends to sequences: what each step appends is an output of it."""
+    places = [i for i, value in enumerate(carried) if isinstance(value, list | Stacked)]
+    body = with_elements_as_outputs(node.attrs["body"], places)
+    if body is None:
+        raise refusal(
+            node,
+            "carries a sequence through steps whose number is not known, and does not just append "
+            "to it; TensorFlow must know the sequence's length. Fix the trip count, or give the "
+            "steps' results as scan outputs.",
+        )
+    plain = replace(node, attrs={**node.attrs, "body": body})
+    tensors = [value for index, value in enumerate(carried) if index not in places]
+    results = loop(plain, trips, condition, *tensors)
+    stacks = results[len(results) - len(places) :]
+    del results[len(results) - len(places) :]
+    for place, stack in zip(places, stacks, strict=True):
+        results.insert(place, joined(carried[place], stack))
+    return results
 
 
 def _unrolled(node: Node, trips: int, carried: Sequence) -> list:

@@ -1,11 +1,13 @@
 """Sequences and optional values: known while the graph is built, gone when it is done.
 
-A sequence is a list of tensors here, and an optional value is what it holds, or ABSENT.
+A sequence is a list of tensors here, or Stacked, and an optional value is what it holds, or ABSENT.
 """
 
 import numpy as np
 import tensorflow as tf
 
+from nbhelpers.convert.building.obstacles import Refused
+from nbhelpers.convert.handlers.appended import Stacked
 from nbhelpers.convert.handlers.registry import Node, constant, refusal, register
 
 ABSENT = object()
@@ -26,23 +28,31 @@ def sequence_construct(node: Node, *elements: tf.Tensor) -> list:
 
 @register("SequenceInsert")
 def sequence_insert(
-    node: Node, sequence: list, element: tf.Tensor, position: tf.Tensor | None = None
+    node: Node, sequence: list | Stacked, element: tf.Tensor, position: tf.Tensor | None = None
 ) -> list:
     """Add a tensor, at the end if no position is given."""
+    if isinstance(sequence, Stacked):
+        if position is not None:
+            raise _unknown_length(node)
+        return [sequence.appended(element)]
     place = len(sequence) if position is None else _place(node, position, len(sequence), 1)
     return [[*sequence[:place], element, *sequence[place:]]]
 
 
 @register("SequenceErase")
-def sequence_erase(node: Node, sequence: list, position: tf.Tensor | None = None) -> list:
+def sequence_erase(node: Node, sequence: list | Stacked, position: tf.Tensor | None = None) -> list:
     """Leave out a tensor, the last if no position is given."""
+    if isinstance(sequence, Stacked):
+        return [sequence.without(tf.constant(-1) if position is None else position)]
     place = len(sequence) - 1 if position is None else _place(node, position, len(sequence))
     return [[*sequence[:place], *sequence[place + 1 :]]]
 
 
 @register("SequenceAt")
-def sequence_at(node: Node, sequence: list, position: tf.Tensor) -> list:
+def sequence_at(node: Node, sequence: list | Stacked, position: tf.Tensor) -> list:
     """Take a tensor out; by a gather where the position is computed and the shapes are equal."""
+    if isinstance(sequence, Stacked):
+        return [sequence.at(position)]
     if constant(position) is None and sequence:
         shapes = {tuple(each.shape.as_list()) for each in sequence}
         if len(shapes) == 1 and None not in next(iter(shapes)):
@@ -53,8 +63,10 @@ def sequence_at(node: Node, sequence: list, position: tf.Tensor) -> list:
 
 
 @register("SequenceLength")
-def sequence_length(node: Node, sequence: list) -> list:
+def sequence_length(node: Node, sequence: list | Stacked) -> list:
     """Count the tensors."""
+    if isinstance(sequence, Stacked):
+        return [tf.shape(sequence.stack, tf.int64)[0]]
     return [tf.constant(len(sequence), tf.int64)]
 
 
@@ -79,8 +91,10 @@ def split_to_sequence(node: Node, data: tf.Tensor, split: tf.Tensor | None = Non
 
 
 @register("ConcatFromSequence")
-def concat_from_sequence(node: Node, sequence: list) -> list:
+def concat_from_sequence(node: Node, sequence: list | Stacked) -> list:
     """Concatenate the tensors along an axis, or stack them along a new one."""
+    if isinstance(sequence, Stacked):
+        return [sequence.along(node.attrs["axis"], new=bool(node.attrs.get("new_axis", 0)))]
     if not sequence:
         raise refusal(node, "concatenates an empty sequence; there is nothing to give back.")
     axis = node.attrs["axis"]
@@ -90,8 +104,10 @@ def concat_from_sequence(node: Node, sequence: list) -> list:
 
 
 @register("SequenceMap")
-def sequence_map(node: Node, first: list, *others: "list | tf.Tensor") -> list:
+def sequence_map(node: Node, first: list | Stacked, *others: "list | Stacked | tf.Tensor") -> list:
     """Run the body for each element of the first sequence."""
+    if isinstance(first, Stacked) or any(isinstance(each, Stacked) for each in others):
+        raise _unknown_length(node)
     results = [
         node.tensors.run(
             node.attrs["body"],
@@ -120,6 +136,14 @@ def optional_get_element(node: Node, value: "tf.Tensor | list | None" = None) ->
     if value is None or value is ABSENT:
         raise refusal(node, "takes the value out of an optional that holds none; fix the model.")
     return [value]
+
+
+def _unknown_length(node: Node) -> Refused:
+    return refusal(
+        node,
+        "takes a sequence whose length is known only while the model runs; use a tensor instead, "
+        "or fix the number of steps of the Loop that makes it.",
+    )
 
 
 def _place(node: Node, position: tf.Tensor, size: int, beyond: int = 0) -> int:
