@@ -98,6 +98,11 @@ MODELS = {
         product("n, h, s, k", "m, k, t"),
         factors([(2, 1, 3, 4), (5, 4, 2)], [(2, 5, 3, 4), (1, 4, 2)], [(1, 2, 3, 4), (2, 4, 2)]),
     ),
+    "shares of nothing": (
+        parse("g (float[A, B, C] x) => (float[A, B, C] y, float[A, B, C] z) "
+            "{ y = Softmax<axis = 2>(x)\n z = LogSoftmax<axis = 2>(x) }"),
+        [{"x": seeded(*shape)} for shape in ((2, 3, 0), (0, 3, 4), (2, 0, 4), (2, 3, 4))],
+    ),
     "boxes": (
         selection(),
         [

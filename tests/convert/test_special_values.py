@@ -117,6 +117,20 @@ def where():
     return model([("Where", "cxy", {})], feeds), [feeds]
 
 
+def sampled(mode):
+    """An image with special numbers in its corners, and places in it, around it and far away."""
+    image = np.linspace(-1, 1, 40).reshape(1, 2, 4, 5).astype(np.float32)
+    image[0, 0, 0, 0], image[0, 1, 3, 4], image[0, 0, 3, 0] = np.nan, np.inf, -np.inf
+    places = [[-0.9, -0.9], [0.3, 0.2], [1.3, 0], [5, -7], [-1e6, 1e6], [1, 1.1], [0, 0]]
+    feeds = {"x": image, "g": np.array([[places]], np.float32)}
+    nodes = [
+        ("GridSample", "xg", {"mode": mode, "padding_mode": padding, "align_corners": align})
+        for padding in ("zeros", "border")
+        for align in (0, 1)
+    ]
+    return model(nodes, feeds, opset=16), [feeds]
+
+
 MODELS = {
     "unary": unary(np.float32),
     "unary, double": unary(np.float64),
@@ -127,6 +141,8 @@ MODELS = {
     "rows": rows(),
     "shares": shares(),
     "where": where(),
+    "sampled between cells": sampled("bilinear"),
+    "sampled at cells": sampled("nearest"),
     **{
         f"integers, {dtype.__name__}": whole(dtype, ("Add", "Sub", "Mul", "Max", "Min", *COMPARED))
         for dtype in (np.int8, np.uint8, np.int16, np.int32, np.int64)

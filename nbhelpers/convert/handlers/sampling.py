@@ -16,13 +16,20 @@ from nbhelpers.convert.handlers.registry import Node, Value, refusal, register
 from nbhelpers.convert.handlers.sizes import Size, elements, sizes_of
 from nbhelpers.convert.handlers.windows import windows
 
+_FAR = 4
+"""Cells beyond the border from where on no kernel reaches into the image."""
+
 
 @dataclass(frozen=True)
 class _Tap:
-    """What a coordinate takes along one axis: a cell (of any number, or none) and its weight."""
+    """What a coordinate takes along one axis: a cell (of any number, or none) and its weight.
+
+    Where a cell is not `inside`, there are zeros.
+    """
 
     index: tf.Tensor
     weight: tf.Tensor | None
+    inside: tf.Tensor | None = None
 
 
 @register("GridSample")
@@ -41,10 +48,12 @@ def grid_sample(node: Node, data: tf.Tensor, grid: tf.Tensor) -> list[tf.Tensor]
     for axis, size in enumerate(spatial):
         where, length = grid[..., rank - 1 - axis] + 1, _float(size, data.dtype)
         where = where / 2 * (length - 1) if align else (where * length - 1) / 2
+        if padding != "reflection":  # farther away there is nothing else, and no integer reaches
+            where = tf.minimum(tf.maximum(where, -_FAR), length + _FAR)
         found = _TAPS[mode](where)
         taps.append([_inside(tap, size, padding, align) for tap in found])
     images = tf.reshape(tf.range(batch), [-1, *[1] * rank])
-    rows = _rows(data)
+    rows = _with_zeros(_rows(data))
     result = tf.add_n([_sampled(rows, images, each, spatial) for each in itertools.product(*taps)])
     return [tf.cast(_channels_first(result), dtype)]
 
@@ -161,7 +170,7 @@ def deformed_convolution(
         taps.append([_inside(tap, spatial[axis], "zeros", False) for tap in _linear(where)])
     each_group = tf.reshape(data, [batch * groups, channels // groups, *spatial])
     images = tf.reshape(tf.range(batch * groups), [batch, groups, 1, 1, 1])
-    rows = _rows(each_group)
+    rows = _with_zeros(_rows(each_group))
     columns = tf.add_n([_sampled(rows, images, each, spatial) for each in itertools.product(*taps)])
     if mask is not None:
         columns = columns * tf.reshape(mask, [batch, groups, cells, *places, 1])
@@ -208,18 +217,16 @@ _TAPS = {"nearest": _nearest, "linear": _linear, "cubic": _cubic}
 
 
 def _inside(tap: _Tap, size: Size, padding: str, align: bool) -> _Tap:
-    """Move a cell into the image, or give it no weight where there are zeros around."""
-    index, weight = tap.index, tap.weight
+    """Move a cell into the image, or say that it is not inside where there are zeros around."""
+    index, inside = tap.index, None
     if padding == "reflection":
         last = interpolation.maximum(2 * size - 2, 1) if align else 2 * size - 1
         period = last if align else last + 1
         index = index % period
         index = tf.minimum(index, last - index)
     elif padding == "zeros":
-        dtype = tf.float32 if weight is None else weight.dtype
-        within = tf.cast(tf.logical_and(index >= 0, index < size), dtype)
-        weight = within if weight is None else weight * within
-    return _Tap(interpolation.clipped(index, size), weight)
+        inside = tf.logical_and(index >= 0, index < size)
+    return _Tap(interpolation.clipped(index, size), tap.weight, inside)
 
 
 def _in_region(where: tf.Tensor, size: Size) -> list[_Tap]:
@@ -242,13 +249,20 @@ def _shaped(tap: _Tap, shape: Sequence[Size]) -> _Tap:
 def _sampled(
     rows: tf.Tensor, images: tf.Tensor, taps: Sequence[_Tap], spatial: Sequence[Size]
 ) -> tf.Tensor:
-    """Return one cell for each sample, times its weights; channels come last."""
-    index = images
-    weight = None
+    """Return one cell for each sample, times its weights; channels come last.
+
+    A sample that is not inside is the last of the rows, whatever numbers the others hold.
+    """
+    index, weight, inside = images, None, None
     for tap, size in zip(taps, spatial, strict=True):
         index = index * size + tap.index
+        if tap.inside is not None:
+            inside = tap.inside if inside is None else tf.logical_and(inside, tap.inside)
         if tap.weight is not None:
             weight = tap.weight if weight is None else weight * tap.weight
+    if inside is not None:
+        chosen = tf.cast(inside, tf.int32)
+        index = index * chosen + (tf.shape(rows)[0] - 1) * (1 - chosen)
     seen = tf.gather(rows, index)
     return seen if weight is None else seen * tf.expand_dims(tf.cast(weight, rows.dtype), -1)
 
@@ -258,6 +272,11 @@ def _rows(data: tf.Tensor) -> tf.Tensor:
     rank = data.shape.rank
     last = tf.transpose(data, [0, *range(2, rank), 1])
     return tf.reshape(last, [-1, sizes_of(data)[1]])
+
+
+def _with_zeros(rows: tf.Tensor) -> tf.Tensor:
+    """Return the rows and one of zeros behind them."""
+    return tf.pad(rows, [[0, 1], [0, 0]])
 
 
 def _channels_first(data: tf.Tensor) -> tf.Tensor:

@@ -6,6 +6,7 @@ import numpy as np
 
 from nbhelpers.convert.rules.broadcasting import broadcast
 from nbhelpers.convert.rules.rewriting import Shapes, const, like, new, rule
+from nbhelpers.convert.rules.writing import INT32, Writer
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
@@ -132,22 +133,18 @@ def log_softmax(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
 
 def _over_two_axes(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
     """Return the op between a Reshape to two axes and one back, both of the shape as it is fed."""
-    from tensorflow.core.framework import types_pb2
-
-    dtype, int32 = node.attr["T"].type, types_pb2.DT_INT32
-    source, shape = node.input[0], shapes.of(node.input[0])
+    dtype, source = node.attr["T"].type, node.input[0]
+    shape = shapes.of(source)
     if shape is None or len(shape) in (0, 2):
         return None
-    whole = new(f"{node.name}/shape", "Shape", [source], T=dtype, out_type=int32)
-    place = const(f"{node.name}/last", np.array([len(shape) - 1]), int32)
-    size = new(f"{node.name}/size", "Gather", [whole.name, place.name], Tparams=int32)
-    size.attr["Tindices"].type = int32
-    rest = const(f"{node.name}/rest", np.array([-1]), int32)
-    axis = const(f"{node.name}/axis", np.array(0), int32)
-    two = new(f"{node.name}/two", "ConcatV2", [rest.name, size.name, axis.name], T=int32)
-    two.attr["N"].i = 2
-    two.attr["Tidx"].type = int32
-    flat = new(f"{node.name}/flat", "Reshape", [source, two.name], T=dtype, Tshape=int32)
-    done = new(f"{node.name}/done", node.op, [flat.name], T=dtype)
-    back = new(node.name, "Reshape", [done.name, whole.name], T=dtype, Tshape=int32)
-    return [whole, place, size, rest, axis, two, flat, done, back]
+    write = Writer(node)
+    whole = write.shape("shape", source, dtype)
+    size = write.part("size", whole, len(shape) - 1, 1)
+    # Not -1 for all that come before: it cannot be found where a size is zero.
+    before = write.part("before", whole, 0, len(shape) - 1)
+    rows = write.add("rows", "Prod", before, write.const("first", [0]), T=INT32)
+    write.nodes[-1].attr["keep_dims"].b = True
+    two = write.joined("two", rows, size)
+    flat = write.add("flat", "Reshape", source, two, T=dtype)
+    done = write.add("done", node.op, flat, T=dtype)
+    return write.last("Reshape", done, whole, T=dtype)
