@@ -123,13 +123,13 @@ def test_a_handoff_of_texts_is_verified_on_every_runtime(legacy, tmp_path):
     )
     files = [p.relative_to(home).as_posix() for p in home.rglob("*") if p.is_file()]
     proofs = prove.prove(home, files, prove.verify_script("net", promises))
-    assert len({proof.runtime for proof in proofs}) == 4
+    assert len({proof.runtime for proof in proofs}) >= 4
     assert [proof for proof in proofs if not proof.ok] == []
     wrong = {**run_onnx(model, fed), "label": np.array(["fish", "cat", "cat"], object)}
     golden.save_golden(home / "golden.npz", [golden.Case("a", fed, wrong)])
     runtime = prove.rt.runtimes()[:1]
     proofs = prove.prove(home, files, prove.verify_script("net", promises), runtimes=runtime)
-    assert [proof.ok for proof in proofs] == [False, False]
+    assert proofs and not any(proof.ok for proof in proofs)
     with pytest.raises(HandoffError, match="'png' holds neither"):
         picture = {"png": np.array(RAW, object)}
         golden.save_golden(home / "golden.npz", [golden.Case("a", picture, {})])
