@@ -6,6 +6,7 @@ import math
 import warnings
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -104,6 +105,20 @@ def test_the_words_say_what_the_constant_may_be(tmp_path):
     with pytest.raises(GraphError) as refusal:
         onnxgraph.free_dims(model, AXES)
     assert "Mod '/Mod' has the constant 24, a size" in str(refusal.value)
+
+
+def test_constants_of_half_floats_are_rounded_sizes():
+    model = onnx.parser.parse_model(
+        """<ir_version: 7, opset_import: ["": 13]>
+        g (float16[1, 3, 16, 24] x) => (float16[1, 3] y) {
+            s = ReduceSumSquare<axes = [2, 3], keepdims = 0>(x)
+            y = Mul(s, c)
+        }"""
+    )
+    share = np.array(1 / 383, np.float16)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(share, "c"))
+    with pytest.raises(GraphError, match=r"Mul 'y' has the constant .* one over \(16 × 24\) − 1"):
+        onnxgraph.free_dims(model, AXES)
 
 
 PLAIN = {

@@ -9,10 +9,12 @@ sizes above those that ordinary constants have are taken for one.
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 
+from nbhelpers.onnxgraph.sizing.dims_counts import MEANS, counts
 from nbhelpers.onnxgraph.sizing.dims_followed import Followed, attributes
 
 OPS = (
@@ -29,13 +31,16 @@ _LARGE = 8
 _PIXELS = (255, 127.5, 127, 128, 256)
 """What pictures of 8 bits are scaled by."""
 
-_SUMS = ("ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceProd")
-_MEANS = ("ReduceMean", "GlobalAveragePool")
 _PLACES = {"ArgMax": 0, "ArgMin": 0, "NonZero": 0, "TopK": 1, "MaxPool": 1}
 """Ops that give places, and the number of that output."""
 
+_SCALING = (*OPS, "Cast", "Transpose", "Identity")
+"""What a picture goes through before the network itself."""
+
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "LSTM", "GRU", "RNN")
 """What comes out of them is no count or place any more."""
+
+_ROUNDING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 Form = tuple[str, Callable[[float], float]]
 
@@ -81,7 +86,7 @@ class Constants:
         values += [np.array(v) for k, v in attributes(node).items() if k in ("min", "max")]
         for number in _numbers(values):
             if data and (found := self._explained(node, number, data)):
-                shown = f"{number:.6g}"
+                shown = f"{number.value:.6g}"
                 return f"has the constant {shown}" + (
                     ", a size" if found == shown else f", which may be {found}"
                 )
@@ -91,7 +96,9 @@ class Constants:
         """Note what a node, just written, makes of sizes."""
         for name in filter(None, node.output):
             self._learn_sizes(name)
-        self._learn_counts(node)
+        if counted := counts(self.followed, node):
+            known = self._means if node.op_type in MEANS else self._sums
+            known.setdefault(node.output[0], {}).update(counted)
         if node.op_type in _PLACES and any(self.followed.moving(node)):
             self._places.update(node.output[_PLACES[node.op_type] :][:1])
         if node.op_type in _WEIGHTED or self._has_weights(node):
@@ -102,15 +109,13 @@ class Constants:
                     known.setdefault(name, {}).update(each)
             if self._places.intersection(node.input):
                 self._places.add(name)
-            if node.op_type in (*OPS, "Cast", "Transpose", "Identity") and self._raw & {
-                *node.input
-            }:
+            if node.op_type in _SCALING and self._raw.intersection(node.input):
                 self._raw.add(name)
 
-    def _explained(self, node: onnx.NodeProto, number: float, data: list[str]) -> str:
+    def _explained(self, node: onnx.NodeProto, number: "_Number", data: list[str]) -> str:
         """Return how a number could be a size, in words; "" if it could not."""
-        small = abs(number) in (2, 0.5)
-        if node.op_type == "Pow" and (small or abs(number) < 1):  # squares and roots
+        small = number.value in (2, 0.5)
+        if node.op_type == "Pow" and (small or number.value < 1):  # squares and roots
             return ""
         places = any(name in self._places for name in data)
         if places and (found := _written(number, self.sizes, [*_COUNT, *_HALF])):
@@ -131,20 +136,12 @@ class Constants:
             return ""
         return _written(number, large, _SIZE, twice=False)
 
-    def _is_scale(self, number: float, data: list[str]) -> bool:
+    def _is_scale(self, number: "_Number", data: list[str]) -> bool:
         """Whether a number is the range of pixels, or the root of a fixed dim beside it."""
-        if self._raw.intersection(data) and any(
-            math.isclose(abs(number), each) or math.isclose(abs(number), 1 / each, rel_tol=1e-6)
-            for each in _PIXELS
-        ):
-            return True
+        scales: list[float] = [*_PIXELS] if self._raw.intersection(data) else []
         dims = {dim for name in data for dim in self._fixed_dims(name)}
-        return any(
-            math.isclose(abs(number), form, rel_tol=1e-6)
-            for dim in dims
-            if dim > 1
-            for form in (math.sqrt(dim), 1 / math.sqrt(dim))
-        )
+        scales += [math.sqrt(dim) for dim in dims if dim > 1]
+        return any(number.equals(each) or number.equals(1 / each) for each in scales)
 
     def _fixed_dims(self, name: str, depth: int = 4) -> Iterator[int]:
         """Yield the dims of a tensor, and of those that it is made of, that do not follow."""
@@ -161,56 +158,6 @@ class Constants:
         for count in range(1, len(moving) + 1):
             for some in itertools.combinations(moving, count):
                 self.sizes.setdefault(math.prod(some), " × ".join(map(str, some)))
-
-    def _learn_counts(self, node: onnx.NodeProto) -> None:
-        """Note how many values went into each of a sum or a mean over axes that follow."""
-        known = self._means if node.op_type in _MEANS else self._sums
-        for name, axes in self._summed(node):
-            dims = self.followed.static(name)
-            moving = {axis for axis in axes if (self.followed.follows(name) or ())[axis]}
-            if None in dims or not moving:
-                continue
-            places = [axis for axis, dim in enumerate(dims) if (dim or 0) > 1]
-            for count in range(1, len(places) + 1):
-                for some in itertools.combinations(places, count):
-                    if moving.intersection(some):
-                        sizes = [dims[axis] or 1 for axis in some]
-                        shown = " × ".join(map(str, sizes))
-                        known.setdefault(node.output[0], {}).setdefault(math.prod(sizes), shown)
-
-    def _summed(self, node: onnx.NodeProto) -> list[tuple[str, list[int]]]:
-        """Return the inputs of a node that it sums over, and along which axes."""
-        name = node.input[0] if node.input else ""
-        rank = len(self.followed.static(name)) if name else 0
-        if not rank or self.followed.follows(name) is None:
-            return []
-        given = attributes(node)
-        if node.op_type == "MatMul":
-            return [(name, [rank - 1])] if rank > 1 else []
-        if node.op_type == "Einsum":
-            return self._contracted(node, given["equation"].decode().replace(" ", ""))
-        if node.op_type == "CumSum":
-            axis = self.followed.constant(node.input[1])
-            return [] if axis is None else [(name, [int(axis.ravel()[0]) % rank])]
-        if node.op_type == "GlobalAveragePool":
-            return [(name, list(range(2, rank)))]
-        if node.op_type not in (*_SUMS, *_MEANS):
-            return []
-        axes = given.get("axes")
-        if axes is None and len(node.input) > 1 and node.input[1]:
-            value = self.followed.constant(node.input[1])
-            axes = None if value is None else value.ravel().tolist()
-        return [(name, [axis % rank for axis in axes or range(rank)])]
-
-    def _contracted(self, node: onnx.NodeProto, equation: str) -> list[tuple[str, list[int]]]:
-        terms, _, result = equation.partition("->")
-        if "." in equation or not result:
-            return []
-        return [
-            (name, [axis for axis, letter in enumerate(term) if letter not in result])
-            for name, term in zip(node.input, terms.split(","), strict=False)
-            if self.followed.follows(name) is not None
-        ]
 
     def _has_weights(self, node: onnx.NodeProto) -> bool:
         return node.op_type == "MatMul" and any(
@@ -230,24 +177,39 @@ def _coordinates(graph: onnx.GraphProto) -> set[str]:
     return found
 
 
-def _numbers(values: Iterable[np.ndarray]) -> Iterator[float]:
+@dataclass(frozen=True)
+class _Number:
+    """A number without its sign, and how far its dtype rounds it."""
+
+    value: float
+    rounding: float
+
+    def equals(self, other: float) -> bool:
+        return math.isclose(self.value, other, rel_tol=self.rounding)
+
+
+def _numbers(values: Iterable[np.ndarray]) -> Iterator[_Number]:
     """Yield the numbers of small constants that are not 0 or 1."""
-    for value in values:
-        if 0 < value.size <= _FEW and value.dtype.kind in "fiu":
-            yield from (float(v) for v in value.ravel() if abs(v) not in (0, 1) and np.isfinite(v))
+    for array in values:
+        rounding = _ROUNDING.get(array.dtype.name, 2e-6)
+        if 0 < array.size <= _FEW and (array.dtype.kind in "fiu" or rounding > 2e-6):
+            found = (abs(float(value)) for value in array.ravel())
+            yield from (_Number(v, rounding) for v in found if v not in (0, 1) and np.isfinite(v))
 
 
-def _written(number: float, sizes: dict[int, str], forms: list[Form], *, twice: bool = True) -> str:
+def _written(
+    number: _Number, sizes: dict[int, str], forms: list[Form], *, twice: bool = True
+) -> str:
     """Return a number as it is made of a size, or one or two over it; "" if it is not."""
     for (size, shown), (words, form) in itertools.product(sizes.items(), forms):
         made = form(size)
         if made <= 1:
             continue
         text = words.format(f"({shown})" if "×" in shown and words != "{}" else shown)
-        if math.isclose(abs(number), made, rel_tol=2e-6):
+        if number.equals(made):
             return text
-        if math.isclose(abs(number), 1 / made, rel_tol=2e-6):
+        if number.equals(1 / made):
             return f"one over {text}"
-        if twice and made >= _LARGE and math.isclose(abs(number), 2 / made, rel_tol=2e-6):
+        if twice and made >= _LARGE and number.equals(2 / made):
             return f"two over {text}"
     return ""
