@@ -75,7 +75,7 @@ def twins(
     candidates = [t.name for t in view.tensors.values() if t.op not in ("Const", "NoOp")]
     found: dict[str, Twin] = {}
     for start in range(0, len(candidates), group):
-        values = run_view(view, fed, fetch=candidates[start : start + group])
+        values = run_view(view, fed, fetch=candidates[start : start + group], optimised=False)
         by_size: dict[int, list[str]] = {}
         for tensor, value in values.items():
             by_size.setdefault(np.size(value), []).append(tensor)

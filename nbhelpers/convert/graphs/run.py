@@ -1,4 +1,4 @@
-"""Run a frozen graph in this kernel's TensorFlow, in a default session, as a receiver does."""
+"""Run a frozen graph in this kernel's TensorFlow, as a receiver does or as it is written."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,6 +23,7 @@ def run_tf(
     feeds: Mapping[str, np.ndarray],
     *,
     fetch: Iterable[str] | None = None,
+    optimised: bool = True,
 ) -> dict[str, np.ndarray]:
     """Run a frozen graph and return its outputs by name (without `:0`).
 
@@ -30,17 +31,22 @@ def run_tf(
         pb_path: a `.pb` file, or a GraphDef.
         feeds: input tensor name, with or without `:0`, to array.
         fetch: tensors to return, inner ones too; the graph's outputs if left out.
+        optimised: run it as a receiver does, whose session optimises it; False: as it is written.
 
     Raises:
         GraphError: the file or a fed array does not fit.
         UnknownName: a name is not in the graph; the closest names are given.
     """
     graph_def = load_graph_def(pb_path) if isinstance(pb_path, str | Path) else pb_path
-    return run_view(GraphView(graph_def), feeds, fetch=fetch)
+    return run_view(GraphView(graph_def), feeds, fetch=fetch, optimised=optimised)
 
 
 def run_view(
-    view: GraphView, feeds: Mapping[str, np.ndarray], *, fetch: Iterable[str] | None = None
+    view: GraphView,
+    feeds: Mapping[str, np.ndarray],
+    *,
+    fetch: Iterable[str] | None = None,
+    optimised: bool = True,
 ) -> dict[str, np.ndarray]:
     """Do what `run_tf` does, for a graph that has been looked into already."""
     tf = compat.tensorflow()
@@ -56,7 +62,9 @@ def run_view(
         # One more consumer each: TensorFlow's own fusions may remove a tensor that is fetched.
         fetches = [tf.identity(view.graph.get_tensor_by_name(name)) for name in wanted]
     options = tf.compat.v1.RunOptions(timeout_in_ms=int(1000 * TIMEOUT))
-    with tf.compat.v1.Session(graph=view.graph) as session:
+    config = tf.compat.v1.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = not optimised
+    with tf.compat.v1.Session(graph=view.graph, config=config) as session:
         try:
             values = session.run(fetches, fed, options)
         except tf.errors.DeadlineExceededError as error:

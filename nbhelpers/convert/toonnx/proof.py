@@ -55,7 +55,7 @@ class Reference:
     def _once(self, feeds: Feeds) -> Feeds:
         fed = {self.source.inputs[name]: value for name, value in feeds.items()}
         outputs = self.source.outputs
-        results = run_view(self._view, fed | self._fixed, fetch=outputs.values())
+        results = run_view(self._view, fed | self._fixed, fetch=outputs.values(), optimised=False)
         return {name: results[tensor] for name, tensor in outputs.items()}
 
     def _in_batches(self, feeds: Feeds, size: int) -> Feeds:

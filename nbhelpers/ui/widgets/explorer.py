@@ -185,7 +185,7 @@ class Explorer:
     def _fetch(self) -> str:
         from nbhelpers.convert.graphs.run import run_view  # here: it needs TensorFlow
 
-        value = run_view(self._view, self._feeds, fetch=[self.picked])[self.picked]
+        value = run_view(self._view, self._feeds, fetch=[self.picked], optimised=False)[self.picked]
         self.histogram.value = value_picture(value, self.picked)._repr_png_()
         self.histogram.layout.display = ""
         return text_block(value_line(value))
