@@ -81,7 +81,11 @@ def _calls(
     """Run the module and return the calls of its parts in order, and its own outputs."""
     calls: list[_Call] = []
     alive: list[Any] = []  # an identity is given to another object once its owner is gone
-    names = {part: name for name, part in module.named_modules() if name}
+    names = {
+        part: name
+        for name, part in module.named_modules()
+        if name and not isinstance(part, torch.jit.ScriptModule)  # these take no hooks
+    }
 
     def note(part: nn.Module, given: tuple, returned: Any) -> None:
         alive.append((given, returned))

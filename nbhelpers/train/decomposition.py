@@ -23,7 +23,7 @@ def decomposed(module: nn.Module, opset: int) -> Iterator[None]:
     - `unflatten`: the exporter takes the other sizes for constants from there on, which freezes
       every `nn.MultiheadAttention`; below opset 13 it has no form for it.
     - `scaled_dot_product_attention` below opset 14, and of grouped queries.
-    - `mT`, which the exporter does not know.
+    - `mT` and `vdot` (spectral norm), which the exporter does not know.
     - `stft` that returns complex values, with what reads them: ONNX's STFT gives pairs of numbers.
     - `pad_packed_sequence`: the exporter pads to the length of the input, torch to the longest row.
     """
@@ -32,6 +32,7 @@ def decomposed(module: nn.Module, opset: int) -> Iterator[None]:
         torch.stft: _stft,
         torch.view_as_real: _pairs,
         torch.abs: _magnitude,
+        torch.vdot: _vdot,
         nn.utils.rnn.pad_packed_sequence: _padded,
     }
     functions[_ATTENTION] = _attention if opset < 14 else _ungrouped
@@ -88,6 +89,13 @@ def _attention(
     elif attn_mask is not None:
         scores = scores + attn_mask
     return scores.softmax(-1) @ value
+
+
+_VDOT = torch.vdot
+
+
+def _vdot(one: Tensor, other: Tensor) -> Tensor:
+    return _VDOT(one, other) if one.is_complex() else (one * other).sum()
 
 
 _ATTENTION = F.scaled_dot_product_attention

@@ -53,6 +53,7 @@ def trace(
     Raises:
         Untraceable: torch cannot trace it, or not for that opset.
     """
+    module = getattr(module, "_orig_mod", module)  # what torch.compile was given
     copies = {name: value.detach().clone() for name, value in arguments.items()}
     notes: list[str] = []
     with contextlib.ExitStack() as stack:
@@ -197,5 +198,7 @@ def _kept(caught: list[warnings.WarningMessage]) -> list[str]:
     return [
         f"{Path(each.filename).name}:{each.lineno}: {' '.join(str(each.message).split())}"
         for each in caught
-        if issubclass(each.category, kinds) and not issubclass(each.category, DeprecationWarning)
+        if issubclass(each.category, kinds)
+        and not issubclass(each.category, DeprecationWarning)
+        and "no signature found" not in str(each.message)  # of a script; it names an address
     ]

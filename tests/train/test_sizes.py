@@ -174,7 +174,7 @@ def test_sizes_that_a_module_takes_are_found_and_recorded(tmp_path, takes, sizes
 def test_a_first_axis_may_want_more_rows_than_a_batch(tmp_path):
     specs = parse_specs("x:points,3")
     made = train.export_onnx(Points(), specs, tmp_path / "m.onnx")
-    assert made.outputs[0].shape == ("points", 8) and len(made.sizes["points"]) > 2
+    assert made.outputs[0].shape[0] == "points" and len(made.sizes["points"]) > 2
     cases = train.record_golden(Points(), specs, ["output"])
     assert len({case.batch for case in cases}) > 1
     for report in onnxgraph.check_cases(onnxgraph.load(made.path), cases):

@@ -227,6 +227,29 @@ def test_traced_and_scripted_modules(tmp_path, module):
             feeds = {name: sign * np.random.default_rng(batch).random((batch, 4), np.float32)}
             expected = train.run_torch(module, feeds, ["output"])
             parity.compare(expected, onnxgraph.run_onnx(made.path, feeds)).check()
+    recorded = train.record_activations(module, made.path, feeds)
+    parity.compare(expected, recorded.tensors(["output"], {})).check()
+    assert not any("signature" in each for each in made.warnings)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        nn.DataParallel,
+        nn.utils.parametrizations.spectral_norm,
+        nn.utils.parametrizations.weight_norm,
+    ],
+    ids=["parallel", "spectral norm", "weight norm"],
+)
+def test_what_torch_wraps_around_a_module(tmp_path, wrap):
+    torch.manual_seed(0)
+    plain = nn.Linear(4, 3)
+    with torch.no_grad():
+        wrapped = wrap(plain).eval()
+        expected = wrapped(A)
+    made = train.export_onnx(wrapped, [A], tmp_path / "m.onnx")
+    seen = onnxgraph.run_onnx(made.path, {made.inputs[0].name: A.numpy()})["output"]
+    np.testing.assert_allclose(seen, expected.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("opset", [9, 11, 13, 17])
