@@ -34,6 +34,8 @@ class Row:
     scale: float
     labels_agree: bool | None
     note: str = ""
+    shows: bool = True
+    """Whether anything was compared: a reference that is empty or holds no finite value is not."""
 
     @property
     def relative(self) -> float:
@@ -55,6 +57,11 @@ class Report:
     def ok(self) -> bool:
         """True if every row agrees and there is at least one."""
         return bool(self.rows) and all(row.status == "ok" for row in self.rows)
+
+    @property
+    def shows(self) -> bool:
+        """True if some row compared a value that is neither NaN nor infinite."""
+        return any(row.shows for row in self.rows)
 
     @property
     def worst(self) -> float:
@@ -128,6 +135,7 @@ def compare(
     *,
     tolerance: float = TOLERANCE,
     title: str = "",
+    precisions: Mapping[str, str] | None = None,
 ) -> Report:
     """Compare arrays by name.
 
@@ -137,8 +145,14 @@ def compare(
         tolerance: largest |difference| allowed, as a share of the largest |reference| value; of
             float16 and bfloat16 at least what `COARSE` says.
         title: what is being compared, for the message and the table.
+        precisions: name to the coarsest dtype that its values went through, such as "float16";
+            the tolerance is that of this dtype, then.
     """
-    rows = [_compare_one(name, expected[name], actual.get(name), tolerance) for name in expected]
+    coarse = {name: COARSE.get(dtype, 0.0) for name, dtype in (precisions or {}).items()}
+    rows = [
+        _compare_one(name, expected[name], actual.get(name), tolerance, coarse.get(name, 0.0))
+        for name in expected
+    ]
     rows += [
         Row(name, "unexpected", math.nan, math.nan, None, "not in the reference")
         for name in actual
@@ -165,7 +179,7 @@ def label_agreement(expected: np.ndarray, actual: np.ndarray) -> tuple[int, int]
     return int((expected.argmax(axis=1) == actual.argmax(axis=1)).sum()), len(expected)
 
 
-def _compare_one(name: str, expected: Any, actual: Any, tolerance: float) -> Row:
+def _compare_one(name: str, expected: Any, actual: Any, tolerance: float, coarse: float) -> Row:
     if actual is None:
         return Row(name, "missing", math.nan, math.nan, None, "no such output")
     if is_text(expected) and is_text(actual):
@@ -178,8 +192,9 @@ def _compare_one(name: str, expected: Any, actual: Any, tolerance: float) -> Row
         note = f"expected {expected.dtype}, got {actual.dtype}"
         return Row(name, "dtype", math.nan, math.nan, None, note)
     if expected.size == 0:
-        return Row(name, "ok", 0.0, 0.0, None, "empty")
-    tolerance = max(tolerance, COARSE.get(expected.dtype.name, 0))
+        return Row(name, "ok", 0.0, 0.0, None, "empty", shows=False)
+    coarse = max(coarse, COARSE.get(expected.dtype.name, 0.0))
+    tolerance = max(tolerance, coarse)
     if expected.dtype.kind not in "fc" and expected.dtype.name not in COARSE:
         return _compare_exactly(name, expected, actual)
     exact = expected.astype(np.complex128 if np.iscomplexobj(expected) else np.float64)
@@ -196,12 +211,14 @@ def _compare_one(name: str, expected: Any, actual: Any, tolerance: float) -> Row
     largest = float(difference.max())
     # A reference of zeros has no scale; single precision noise is then judged as it is.
     good = largest <= tolerance * scale if scale else largest <= 1e-6
-    labels = _labels_agree(exact, seen)
+    labels = _labels_agree(exact, seen, slack=coarse * scale)
     where = np.unravel_index(int(difference.argmax()), difference.shape) if difference.ndim else ()
     note = "" if good else f"off by {largest:.3g} at {tuple(map(int, where))}"
     if labels is False:
         good, note = False, ", ".join(filter(None, [note, "labels differ"]))
-    return Row(name, "ok" if good else "mismatch", largest, scale, labels, note)
+    note = note or ("" if finite.size else "all values are NaN or infinite")
+    status = "ok" if good else "mismatch"
+    return Row(name, status, largest, scale, labels, note, shows=bool(finite.size))
 
 
 def _compare_exactly(name: str, expected: np.ndarray, actual: np.ndarray) -> Row:
@@ -221,11 +238,20 @@ def _compare_exactly(name: str, expected: np.ndarray, actual: np.ndarray) -> Row
     return Row(name, "mismatch", largest, scale, None, note)
 
 
-def _labels_agree(expected: np.ndarray, actual: np.ndarray) -> bool | None:
-    """Whether the largest class is the same in every row; None where there are no classes."""
+def _labels_agree(
+    expected: np.ndarray, actual: np.ndarray, *, slack: float = 0.0
+) -> bool | None:
+    """Whether the largest class is the same in every row; None where there are no classes.
+
+    Classes of the reference that are apart by no more than `slack` count as the same.
+    """
     if expected.ndim != 2 or expected.shape[1] < 2 or np.iscomplexobj(expected):
         return None
-    return bool((expected.argmax(axis=1) == actual.argmax(axis=1)).all())
+    first, second = (each.argmax(axis=1) for each in (expected, actual))
+    rows = np.arange(len(expected))
+    with np.errstate(invalid="ignore"):
+        near = expected[rows, first] - expected[rows, second] <= slack
+    return bool(((first == second) | (near & (slack > 0))).all())
 
 
 def _nan_last(value: float) -> float:

@@ -1,7 +1,7 @@
 """TensorSpec: the name, dtype and shape of one input or output.
 
 A shape holds sizes (`int`) and symbolic dims (`str`, such as "batch"), as ONNX does. A dim such as
-"past+new" or "past + 1" is a sum of symbols and numbers.
+"past+new" or "2*time" is computed from symbols and numbers (see `dims`).
 """
 
 import re
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nbhelpers import dims
+from nbhelpers.dims import Dim
 from nbhelpers.errors import Refusal
-
-Dim = int | str
 
 UNKNOWN_RANK: tuple[Dim, ...] = ("...",)
 """The shape of a tensor of which not even the number of dims is known."""
@@ -100,7 +100,7 @@ class TensorSpec:
             integers = least, most + 1
         generator = np.random.default_rng(seed)
         shape = self.concrete(batch)
-        if np.issubdtype(self.dtype, np.floating):
+        if np.issubdtype(self.dtype, np.floating) or self.dtype == "bfloat16":
             return generator.standard_normal(shape).astype(self.dtype)
         whole = np.issubdtype(self.dtype, np.integer)
         return generator.integers(*(integers if whole else FEW), shape).astype(self.dtype)
@@ -112,8 +112,8 @@ class TensorSpec:
 
 
 def dim_symbols(dim: Dim) -> tuple[str, ...]:
-    """Return the symbols of a dim: none of a size, itself, or the terms of a sum."""
-    return tuple(term for term in _terms(dim) if not term.isdecimal())
+    """Return the symbols of a dim: none of a size, itself, or those that it is computed from."""
+    return dims.names(dim)
 
 
 def dim_size(dim: Dim, sizes: Mapping[str, int]) -> int:
@@ -121,18 +121,9 @@ def dim_size(dim: Dim, sizes: Mapping[str, int]) -> int:
 
     Raises:
         KeyError: a symbol is not among the sizes.
+        GraphError: it is negative.
     """
-    if isinstance(dim, int):
-        return dim
-    return sum(int(term) if term.isdecimal() else sizes[term] for term in _terms(dim))
-
-
-def _terms(dim: Dim) -> list[str]:
-    if isinstance(dim, int):
-        return []
-    terms = [term.strip() for term in dim.split("+")]
-    # Exporters name dims freely: what is no sum of names and numbers is a symbol as a whole.
-    return terms if all(term.isidentifier() or term.isdecimal() for term in terms) else [dim]
+    return dims.size(dim, sizes)
 
 
 def parse_specs(texts: str | Iterable[str]) -> tuple[TensorSpec, ...]:

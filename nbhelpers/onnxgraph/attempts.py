@@ -1,25 +1,37 @@
-"""Seeded inputs that something takes: which sizes and which integers those are is tried."""
+"""Seeded inputs that something takes: which sizes and which values those are is tried."""
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from nbhelpers.dims import Dim
 from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph.examples import Feeds, feeds, other_symbols
+from nbhelpers.onnxgraph import relations as related
+from nbhelpers.onnxgraph.drawing import BEYOND, LARGE, SPECIAL, Style, is_float
+from nbhelpers.onnxgraph.examples import (
+    NONE,
+    Feeds,
+    drawn,
+    feeds,
+    other_symbols,
+)
+from nbhelpers.onnxgraph.roles import Role
 from nbhelpers.spec import FEW, TensorSpec
 
 EVEN_SIZES = (32, 64, 16, 8, 224, 1)
 ODD_SIZES = (33, 65, 17, 9, 225, 7)
 """Tried in this order for symbolic dims that are not the batch; many models take even ones only."""
 
-_EQUAL = [(size, 0) for size in EVEN_SIZES]
-_APART = [(size, step) for size in ODD_SIZES for step in (2, 0)]
-_APART += [(size, step) for size in EVEN_SIZES for step in (size, 0)]
-"""Sizes of the first of those symbols, and by how much each further one is larger."""
+LONG_EVEN = (1024, 4096, 16000, 48000)
+LONG_ODD = (1025, 4097, 16001, 48001)
+"""Tried when none of those are taken: audio is long."""
 
 _POSITIVE = (1, 3)
 """Integers where zeros are not taken: the least, and the one behind the greatest."""
+
+_RARE = ((0, 1), (1, 2), (4, 9), (-1, 0))
+"""Integers that are tried when those are not taken: all the same, larger, negative."""
 
 _WIDE = ((-3, 5), (1, 5))
 """Integers beyond 0 and 1; as sizes of four dims they are not too large yet."""
@@ -38,6 +50,9 @@ def runs(
     *,
     apart: bool = False,
     seed: int = 0,
+    relations: Mapping[str, Dim] = NONE,
+    roles: Mapping[str, Role] = NONE,
+    special: bool = False,
 ) -> list[Run]:
     """Return a run for each batch; two for a single one, if other dims are symbolic.
 
@@ -51,23 +66,199 @@ def runs(
         batches: batch sizes.
         apart: also draw first axes that are not the batch's in another size than the batch.
         seed: of the random values.
+        relations: symbol to what it is computed from, where that is known.
+        roles: input name to what its values are for, where that is known.
+        special: add runs with exact zeros, ties and large values, and with NaN and infinity, where
+            the outputs stay finite.
 
     Raises:
         GraphError: none of the inputs is taken; what was said of the first is in the message.
     """
-    specs = tuple(specs)
-    symbols = bool(other_symbols(specs))
+    search = Search(run, tuple(specs), seed=seed, relations=relations, roles=roles)
+    symbols = bool(other_symbols(search.specs))
     found = []
     for number, batch in enumerate(batches * 2 if symbols and len(batches) == 1 else batches):
-        others = [(1, 0)] if not symbols else _APART if number else _EQUAL
-        sizes = [(rows, *other) for rows in _first_axes(batch, apart) for other in others]
-        found.append(first_run(run, specs, batch, sizes, seed=seed))
-    return [*found[:-1], _with_wide_integers(run, specs, found[-1], seed)]
+        found.append(search.first(batch, odd=bool(number), apart=apart))
+    found[-1] = search.with_wide_integers(found[-1])
+    return [*found, *search.special(found[-1])] if special else found
+
+
+class Search:
+    """Tries inputs until some are taken, and remembers how sizes depend on each other."""
+
+    def __init__(
+        self,
+        run: Callable[[Feeds], Feeds],
+        specs: tuple[TensorSpec, ...],
+        *,
+        seed: int = 0,
+        relations: Mapping[str, Dim] = NONE,
+        roles: Mapping[str, Role] = NONE,
+    ) -> None:
+        """Take what runs the inputs, and what is known of them; see `runs`."""
+        self.run, self.specs, self.seed = run, specs, seed
+        self.relations, self.roles = dict(relations), roles
+
+    def first(self, batch: int, *, odd: bool, apart: bool = False) -> Run:
+        """Return a run at a size of the batch.
+
+        Raises:
+            GraphError: nothing that was tried is taken.
+        """
+        others = [(1, 0)]
+        if other_symbols(self.specs):
+            others = _apart((*ODD_SIZES, *EVEN_SIZES)) if odd else _equal(EVEN_SIZES)
+        rows = _first_axes(batch, apart)
+        try:
+            return self._among(batch, [(row, *other) for row in rows for other in others])
+        except GraphError as refusal:
+            found = self._related(batch, others) or self._long(batch, odd)
+            if found is None:
+                raise GraphError(f"{refusal} {self._advice()}") from refusal.__cause__
+            return found
+
+    def _among(self, batch: int, sizes: Iterable[Sizes]) -> Run:
+        return first_run(
+            self.run,
+            self.specs,
+            batch,
+            sizes,
+            seed=self.seed,
+            relations=self.relations,
+            roles=self.roles,
+        )
+
+    def _related(self, batch: int, others: Iterable[tuple[int, int]]) -> Run | None:
+        """Return a run in which sizes depend on each other, None if that does not help."""
+        if self.relations:
+            return None
+        found = related.find(self._objection, self.specs)
+        if found is None:
+            return None
+        self.relations = found
+        try:
+            return self._among(batch, [(None, *other) for other in others])
+        except GraphError:
+            self.relations = {}
+            return None
+
+    def _objection(self, sizes: Mapping[str, int]) -> str | None:
+        said = None
+        for integers in (FEW, _POSITIVE) if _with_integers(self.specs) else (FEW,):
+            style = Style(integers=integers)
+            try:
+                given = drawn(self.specs, sizes, seed=self.seed, style=style, roles=self.roles)
+                self.run(given)
+            except GraphError as error:
+                said = said or str(error)
+            else:
+                return None
+        return said
+
+    def _long(self, batch: int, odd: bool) -> Run | None:
+        """Return a run at long sizes, None if none is taken."""
+        if not other_symbols(self.specs):
+            return None
+        sizes = _apart((*LONG_ODD, *LONG_EVEN)) if odd else _equal(LONG_EVEN)
+        try:
+            return self._among(batch, [(None, *other) for other in sizes])
+        except GraphError:
+            return None
+
+    def _advice(self) -> str:
+        names = ", ".join(f"{spec.name!r}: array" for spec in self.specs)
+        tried = "the sizes " + ", ".join(map(str, sorted({*EVEN_SIZES, *ODD_SIZES, *LONG_EVEN})))
+        tried = f"{tried}, and sizes that depend on each other" if self._symbols() else "one size"
+        return (
+            f"Tried were {tried}, with the integers -1 to 8. Give inputs that the model takes: "
+            f"examples={{{names}}}."
+        )
+
+    def _symbols(self) -> bool:
+        return bool(other_symbols(self.specs))
+
+    def with_wide_integers(self, found: Run) -> Run:
+        """Return the run with wider integers in each input where they are taken, and outputs stay
+        finite.
+        """
+        batch, given, outputs = found
+        for number, spec in enumerate(_with_integers(self.specs)):
+            for value in self._wide(spec, given, batch, number):
+                wider = given | {spec.name: value}
+                try:
+                    seen = self.run(wider)
+                except GraphError:
+                    continue
+                if finite(seen) or not finite(outputs):
+                    given, outputs = wider, seen
+                    break
+        return batch, given, outputs
+
+    def _wide(self, spec: TensorSpec, given: Feeds, batch: int, number: int) -> Iterable:
+        """Yield wider values of one input: the ends of its role, or other ranges."""
+        if spec.bounds is not None:
+            return
+        sized = TensorSpec(spec.name, spec.dtype, given[spec.name].shape)
+        if spec.name in self.roles:
+            sizes = _sizes_of(self.specs, given)
+            style, roles = Style(wide=True), self.roles
+            yield drawn([spec], sizes, seed=self.seed + number, style=style, roles=roles)[spec.name]
+            return
+        info = np.iinfo(spec.dtype)
+        whole = [(info.min, info.max + 1)] if info.bits == 8 else []
+        for least, behind in [*whole, *_WIDE]:
+            integers = max(least, info.min), behind
+            yield sized.random(batch, seed=self.seed + number, integers=integers)
+
+    def special(self, found: Run) -> list[Run]:
+        """Return runs like one that was found, with special values in its floats."""
+        batch, given, outputs = found
+        if not finite(outputs) or not any(is_float(spec.dtype) for spec in self.specs):
+            return []
+        made = []
+        for choices in ((*SPECIAL, *LARGE), SPECIAL), (BEYOND,):
+            for mixed in choices:
+                run = self._mixed(batch, given, mixed)
+                if run is not None:
+                    made.append(run)
+                    break
+        return made
+
+    def _mixed(self, batch: int, given: Feeds, mixed: tuple[float, ...]) -> Run | None:
+        sizes, style = _sizes_of(self.specs, given), Style(mixed=mixed)
+        floats = [spec for spec in self.specs if is_float(spec.dtype)]
+        more = given | drawn(floats, sizes, seed=self.seed + 1, style=style, roles=self.roles)
+        try:
+            outputs = self.run(more)
+        except GraphError:
+            return None
+        return (batch, more, outputs) if finite(outputs) else None
+
+
+def _equal(sizes: Iterable[int]) -> list[tuple[int, int]]:
+    return [(size, 0) for size in sizes]
+
+
+def _apart(sizes: Iterable[int]) -> list[tuple[int, int]]:
+    """Return sizes of the first symbol that is not the batch, and by how much each further one is
+    larger: a little beside odd ones, so that they stay odd, a lot beside even ones.
+    """
+    return [(size, step) for size in sizes for step in (2 if size % 2 and size > 1 else size, 0)]
 
 
 def _first_axes(batch: int, apart: bool) -> list[int | None]:
     """Return sizes in another ratio to each batch; None comes last and is the batch itself."""
     return [*(size for size in (batch * (batch + 1), 1) if apart and size != batch), None]
+
+
+def _sizes_of(specs: Iterable[TensorSpec], given: Feeds) -> dict[str, int]:
+    """Return the size that each symbol has in inputs."""
+    return {
+        dim: size
+        for spec in specs
+        for dim, size in zip(spec.shape, given[spec.name].shape, strict=True)
+        if isinstance(dim, str)
+    }
 
 
 def first_run(
@@ -77,54 +268,59 @@ def first_run(
     sizes: Iterable[Sizes],
     *,
     seed: int = 0,
+    relations: Mapping[str, Dim] = NONE,
+    roles: Mapping[str, Role] = NONE,
 ) -> Run:
-    """Return a run with the first of the sizes that are taken.
+    """Return a run with the first of the sizes that are taken; see `runs` for the arguments.
+
+    Outputs that hold no finite value show nothing: then values from 0 to 1, and equal ones, are
+    tried, too.
 
     Raises:
         GraphError: none is.
     """
     refusal: GraphError | None = None
-    ranges = (FEW, _POSITIVE) if _with_integers(specs) else (FEW,)
-    for integers, (rows, other, step) in itertools.product(ranges, sizes):
-        try:
-            given = feeds(
-                specs, batch=batch, other=other, step=step, rows=rows, seed=seed, integers=integers
-            )
-            return batch, given, run(given)
-        except GraphError as error:
-            refusal = refusal or error
+    empty: Run | None = None
+    ranges = (FEW, _POSITIVE, *_RARE) if _with_integers(specs) else (FEW,)
+    for integers, (rows, other, step) in itertools.product(ranges, tuple(sizes)):
+        for floats in ("normal", "uniform", "equal"):
+            try:
+                given = feeds(
+                    specs,
+                    batch=batch,
+                    other=other,
+                    step=step,
+                    rows=rows,
+                    seed=seed,
+                    integers=integers,
+                    relations=relations,
+                    style=Style(floats=floats),
+                    roles=roles,
+                )
+                found = batch, given, run(given)
+            except GraphError as error:
+                refusal = refusal or error
+                break
+            if tells(found[2]):
+                return found
+            empty = empty or found
+        if empty is not None:
+            return empty
     raise GraphError(f"No example input could be made for the model: {refusal}") from refusal
 
 
-def _with_wide_integers(
-    run: Callable[[Feeds], Feeds], specs: tuple[TensorSpec, ...], found: Run, seed: int
-) -> Run:
-    """Return the run with wider integers in each input where they are taken, and outputs stay
-    finite.
-    """
-    batch, given, outputs = found
-    for number, spec in enumerate(_with_integers(specs)):
-        info = np.iinfo(spec.dtype)
-        whole = [(info.min, info.max + 1)] if info.bits == 8 else []
-        for least, behind in [*whole, *_WIDE]:
-            sized = TensorSpec(spec.name, spec.dtype, given[spec.name].shape)
-            integers = max(least, info.min), behind
-            drawn = sized.random(batch, seed=seed + number, integers=integers)
-            wider = given | {spec.name: drawn}
-            try:
-                seen = run(wider)
-            except GraphError:
-                continue
-            if _finite(seen) or not _finite(outputs):
-                given, outputs = wider, seen
-                break
-    return batch, given, outputs
+def tells(outputs: Feeds) -> bool:
+    """Whether some output holds a value that can be compared: not NaN, nor infinite."""
+    floats = [value for value in outputs.values() if value.dtype.kind in "fcV"]
+    others = [value for value in outputs.values() if value.dtype.kind not in "fcV" and value.size]
+    return bool(others) or any(np.isfinite(value.astype(complex)).any() for value in floats)
+
+
+def finite(outputs: Feeds) -> bool:
+    """Whether every output is finite."""
+    floats = (value for value in outputs.values() if np.issubdtype(value.dtype, np.inexact))
+    return all(np.isfinite(value).all() for value in floats)
 
 
 def _with_integers(specs: Iterable[TensorSpec]) -> list[TensorSpec]:
     return [spec for spec in specs if np.issubdtype(spec.dtype, np.integer)]
-
-
-def _finite(outputs: Feeds) -> bool:
-    floats = (value for value in outputs.values() if np.issubdtype(value.dtype, np.inexact))
-    return all(np.isfinite(value).all() for value in floats)

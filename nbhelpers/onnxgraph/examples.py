@@ -1,12 +1,18 @@
 """Seeded inputs of any sizes; the batch is the first symbol that stands first in an input."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
+from nbhelpers import dims
 from nbhelpers.errors import GraphError
-from nbhelpers.spec import FEW, TensorSpec
+from nbhelpers.onnxgraph.drawing import PLAIN, Style, draw
+from nbhelpers.onnxgraph.roles import Role
+from nbhelpers.spec import FEW, Dim, TensorSpec
 
 USUAL = 32
 """The size of a symbolic dim that is not the batch, where nothing else is known."""
@@ -15,6 +21,9 @@ LARGEST = 2**28
 """An example input has no more values than this; it would take 1 GB as float32."""
 
 Feeds = dict[str, np.ndarray]
+
+NONE: Mapping[str, Any] = MappingProxyType({})
+"""No relations, or no roles."""
 
 
 def feeds(
@@ -26,6 +35,9 @@ def feeds(
     rows: int | None = None,
     seed: int = 0,
     integers: tuple[int, int] = FEW,
+    relations: Mapping[str, Dim] = NONE,
+    style: Style = PLAIN,
+    roles: Mapping[str, Role] = NONE,
 ) -> Feeds:
     """Return seeded arrays for the inputs.
 
@@ -37,21 +49,46 @@ def feeds(
         rows: the size of first axes whose symbol is not the batch's; left out, `batch`.
         seed: of the random values.
         integers: the least integer, and the one behind the greatest.
+        relations: symbol to what it is computed from ("total" to "past + length").
+        style: how values are drawn that have no role.
+        roles: input name to what the model does with its values.
+
+    Raises:
+        GraphError: an array would be too large, or a relation gives no size.
+    """
+    specs = tuple(specs)
+    sizes = symbol_sizes(specs, batch=batch, other=other, step=step, rows=rows, relations=relations)
+    return drawn(specs, sizes, seed=seed, style=replace(style, integers=integers), roles=roles)
+
+
+def drawn(
+    specs: Iterable[TensorSpec],
+    sizes: Mapping[str, int],
+    *,
+    seed: int = 0,
+    style: Style = PLAIN,
+    roles: Mapping[str, Role] = NONE,
+) -> Feeds:
+    """Return seeded arrays for inputs whose symbols have these sizes; see `feeds`.
 
     Raises:
         GraphError: an array would be too large.
     """
-    specs = tuple(specs)
     made = {}
-    wanted = shapes(specs, batch=batch, other=other, step=step, rows=rows)
-    for number, (spec, shape) in enumerate(zip(specs, wanted, strict=True)):
+    for number, spec in enumerate(specs):
+        shape = tuple(dims.size(dim, sizes) for dim in spec.shape)
         if math.prod(shape) > LARGEST:
             raise GraphError(
                 f"The input {spec.name!r} of the shape {shape} is too large for an example input; "
                 "check its sizes."
             )
-        sized = TensorSpec(spec.name, spec.dtype, shape)
-        made[spec.name] = sized.random(batch, seed=seed + number, integers=integers)
+        if spec.bounds is not None:
+            made[spec.name] = spec.sized(sizes).random(1, seed=seed + number)
+            continue
+        role = roles.get(spec.name)
+        made[spec.name] = draw(
+            spec.dtype, shape, seed=seed + number, style=style, role=role, sizes=sizes
+        )
     return made
 
 
@@ -62,21 +99,55 @@ def shapes(
     other: int = USUAL,
     step: int = 0,
     rows: int | None = None,
+    relations: Mapping[str, Dim] = NONE,
 ) -> list[tuple[int, ...]]:
     """Return the shapes of the inputs; see `feeds` for the arguments."""
     specs = tuple(specs)
+    sizes = symbol_sizes(specs, batch=batch, other=other, step=step, rows=rows, relations=relations)
+    return [tuple(dims.size(dim, sizes) for dim in spec.shape) for spec in specs]
+
+
+def symbol_sizes(
+    specs: Iterable[TensorSpec],
+    *,
+    batch: int,
+    other: int = USUAL,
+    step: int = 0,
+    rows: int | None = None,
+    relations: Mapping[str, Dim] = NONE,
+) -> dict[str, int]:
+    """Return the size of each symbol; see `feeds` for the arguments.
+
+    Raises:
+        GraphError: a relation gives no size.
+    """
+    specs = tuple(specs)
     sizes = dict.fromkeys(first_symbols(specs), batch if rows is None else rows)
     sizes.update(dict.fromkeys(list(sizes)[:1], batch))
-    sizes.update((dim, other + number * step) for number, dim in enumerate(other_symbols(specs)))
-    return [
-        tuple(dim if isinstance(dim, int) else sizes[dim] for dim in spec.shape) for spec in specs
-    ]
+    others = [name for name in other_symbols(specs) if name not in relations]
+    sizes.update((name, other + number * step) for number, name in enumerate(others))
+    used = {name: dim for name, dim in relations.items() if name in all_symbols(specs)}
+    extra = {name for dim in used.values() for name in dims.names(str(dim))} - set(sizes)
+    sizes.update((name, other) for name in extra if not name.isdecimal())
+    return dims.solved(used, sizes)
 
 
 def first_symbols(specs: Iterable[TensorSpec]) -> list[str]:
-    """Return the symbols of first axes, in order; the first of them is the batch."""
-    firsts = (spec.shape[0] for spec in specs if spec.shape)
-    return list(dict.fromkeys(dim for dim in firsts if isinstance(dim, str)))
+    """Return the symbols of first axes, in order; the first of them is the batch.
+
+    A first axis that is computed (`2*batch`) counts by its first symbol, if no other axis has one.
+    """
+    specs = tuple(specs)
+    firsts = [spec.shape[0] for spec in specs if spec.shape]
+    plain = dict.fromkeys(
+        dim for dim in firsts if isinstance(dim, str) and not dims.is_expression(dim)
+    )
+    if plain:
+        return list(plain)
+    known = {dim for spec in specs for dim in spec.shape[1:]}
+    computed = (dims.names(dim) for dim in firsts if isinstance(dim, str))
+    found = ([name for name in each if name not in known] for each in computed)
+    return list(dict.fromkeys(each[0] for each in found if each))
 
 
 def has_dynamic_batch(specs: Iterable[TensorSpec]) -> bool:
@@ -87,6 +158,11 @@ def has_dynamic_batch(specs: Iterable[TensorSpec]) -> bool:
 def other_symbols(specs: Iterable[TensorSpec]) -> list[str]:
     """Return the symbols that stand first nowhere, in order."""
     specs = tuple(specs)
-    firsts = {spec.shape[0] for spec in specs if spec.shape}
-    rest = (dim for spec in specs for dim in spec.shape[1:])
-    return list(dict.fromkeys(d for d in rest if isinstance(d, str) and d not in firsts))
+    firsts = set(first_symbols(specs))
+    return [name for name in all_symbols(specs) if name not in firsts]
+
+
+def all_symbols(specs: Iterable[TensorSpec]) -> list[str]:
+    """Return the symbols of the inputs, those inside of computed dims included, in order."""
+    written = [dim for spec in specs for dim in spec.shape if isinstance(dim, str)]
+    return list(dict.fromkeys(name for dim in written for name in dims.names(dim)))

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import onnx
 
 from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph import given, interface
 from nbhelpers.onnxgraph.attempts import EVEN_SIZES, Run, first_run, runs
 from nbhelpers.onnxgraph.examples import (
     Feeds,
@@ -15,6 +16,7 @@ from nbhelpers.onnxgraph.examples import (
     shapes,
 )
 from nbhelpers.onnxgraph.extent import check_extent
+from nbhelpers.onnxgraph.roles import roles
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.spec import TensorSpec
 
@@ -23,6 +25,9 @@ _APART = ((2, 6), (6, 2))
 
 One holds the other, and none is 1, which would broadcast.
 """
+
+LONG = 1000
+"""Whether tensors find room is asked anew for inputs with an axis of this size."""
 
 _MOST_ROWS = 30
 """The largest size of another first axis, which goes with a batch of five."""
@@ -35,11 +40,14 @@ def reference_runs(
     seed: int = 0,
     fetch: Iterable[str] | None = None,
     specs: Iterable[TensorSpec] | None = None,
+    runner: Runner | None = None,
+    special: bool = False,
 ) -> list[Run]:
     """Return (batch, inputs, outputs) of the model for each batch, one only if its batch is fixed.
 
-    What is drawn stands at `attempts.runs`. First axes of another symbol than the batch's differ
-    from it (see `batch_inputs`).
+    Inputs that the user gave (`given.use_examples`) are taken as they are, one run for each. What
+    is drawn otherwise is described at `attempts.runs`. First axes of another symbol than the
+    batch's differ from it (see `batch_inputs`).
 
     Args:
         model: what is run.
@@ -48,27 +56,57 @@ def reference_runs(
         fetch: names of the tensors to return instead of the outputs, inner ones included.
         specs: inputs to make, where they are narrower than those of the model; the values are
             then cast to what the model takes.
+        runner: a session of the model with these names to fetch, if one is open.
+        special: add runs with special values (see `attempts.runs`).
 
     Raises:
         GraphError: the model cannot be run on any of the example inputs.
     """
-    runner = Runner(model, fetch=fetch, few_runs=True)
+    runner = runner or Runner(model, fetch=fetch, few_runs=True)
     specs = interface.inputs(model) if specs is None else tuple(specs)
+    if own := given.feeds(runner.inputs):
+        return [(_rows(feeds, specs), feeds, runner.run(feeds)) for feeds in own]
     wanted = tuple(batches) if has_dynamic_batch(specs) else (1,)
     check_examples_fit(model, batch=max(wanted), specs=specs)
     carriers = batch_inputs(model, runner=runner, specs=specs)
     apart = any(has_dynamic_batch([spec]) and spec.name not in carriers for spec in specs)
-    found = runs(_taking(runner), specs, wanted, apart=apart, seed=seed)
-    return [(batch, _cast(runner, given), outputs) for batch, given, outputs in found]
+    found = runs(
+        _taking(runner, model),
+        specs,
+        wanted,
+        apart=apart,
+        seed=seed,
+        relations=given.relations(specs),
+        roles=roles(model),
+        special=special,
+    )
+    return [(batch, _cast(runner, feeds), outputs) for batch, feeds, outputs in found]
 
 
-def _taking(runner: Runner) -> Callable[[Feeds], Feeds]:
-    """Return what runs the model on values of other dtypes too."""
-    return lambda given: runner.run(_cast(runner, given))
+def _rows(feeds: Feeds, specs: Iterable[TensorSpec]) -> int:
+    """Return the size of the batch: that of the first first axis that is symbolic, else 1."""
+    sizes = (feeds[spec.name].shape[0] for spec in specs if has_dynamic_batch([spec]))
+    return next(sizes, 1)
 
 
-def _cast(runner: Runner, given: Feeds) -> Feeds:
-    return {spec.name: given[spec.name].astype(spec.dtype) for spec in runner.inputs}
+def _taking(runner: Runner, model: onnx.ModelProto) -> Callable[[Feeds], Feeds]:
+    """Return what runs the model on values of other dtypes too, where its tensors find room."""
+
+    def run(feeds: Feeds) -> Feeds:
+        shapes = {name: value.shape for name, value in feeds.items()}
+        if max((size for shape in shapes.values() for size in shape), default=0) >= LONG:
+            check_extent(model, shapes)
+        return runner.run(_cast(runner, feeds))
+
+    return run
+
+
+def _cast(runner: Runner, feeds: Feeds) -> Feeds:
+    return {spec.name: _as(feeds[spec.name], spec.dtype) for spec in runner.inputs}
+
+
+def _as(value: np.ndarray, dtype: str) -> np.ndarray:
+    return value if dtype == "str" else value.astype(dtype)
 
 
 def batch_inputs(
@@ -105,7 +143,15 @@ def _takes_apart(
         return False
     for batch, rows in _APART:
         try:
-            first_run(_taking(runner), specs, batch, [(rows, other, 0) for other in others])
+            sizes = [(rows, other, 0) for other in others]
+            first_run(
+                _taking(runner, model),
+                specs,
+                batch,
+                sizes,
+                relations=given.relations(specs),
+                roles=roles(model),
+            )
             return True
         except GraphError:
             continue
@@ -130,5 +176,5 @@ def check_examples_fit(
         return
     specs = tuple(interface.inputs(model) if specs is None else specs)
     names = [spec.name for spec in specs]
-    sizes = shapes(specs, batch=batch, rows=rows)
+    sizes = shapes(specs, batch=batch, rows=rows, relations=given.relations(specs))
     check_extent(model, dict(zip(names, sizes, strict=True)))

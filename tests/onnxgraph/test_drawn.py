@@ -66,7 +66,7 @@ def test_an_output_whose_rank_only_a_run_can_tell(graph):
         }""",
         opset=9,
     )
-    with pytest.raises(GraphError, match=r"The shape of 'a' cannot be told: .* not possible"):
+    with pytest.raises(GraphError, match="The tensor 'a' has no fixed rank"):
         onnxgraph.add_outputs(loose, "a")
 
 

@@ -106,11 +106,11 @@ TABLE = """
 """
 
 
-@pytest.mark.parametrize(("rows", "least", "largest"), [(2, 0, 1), (5, -3, 4), (40, -3, 4)])
+@pytest.mark.parametrize(("rows", "least", "largest"), [(2, -2, 1), (5, -5, 4), (40, -40, 39)])
 def test_integers_are_wider_where_the_model_takes_them(graph, rows, least, largest):
     text = TABLE.replace("ROWS", str(rows)).replace("VALUES", ", ".join("1" * 2 * rows))
     first, last = drawn(graph(text))
-    assert first == {"ids": (0, 1), "bytes": (0, 1)}
+    assert first == {"ids": (0, rows - 1), "bytes": (0, 1)}
     assert last == {"ids": (least, largest), "bytes": (0, 255)}
 
 
