@@ -238,9 +238,7 @@ def _compare_exactly(name: str, expected: np.ndarray, actual: np.ndarray) -> Row
     return Row(name, "mismatch", largest, scale, None, note)
 
 
-def _labels_agree(
-    expected: np.ndarray, actual: np.ndarray, *, slack: float = 0.0
-) -> bool | None:
+def _labels_agree(expected: np.ndarray, actual: np.ndarray, *, slack: float = 0.0) -> bool | None:
     """Whether the largest class is the same in every row; None where there are no classes.
 
     Classes of the reference that are apart by no more than `slack` count as the same.

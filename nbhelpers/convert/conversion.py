@@ -7,6 +7,7 @@ function of its own and can be called by itself; notebook 03 shows them one by o
 import contextlib
 import functools
 import html
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from nbhelpers.convert import compat, memory, optables
 from nbhelpers.convert.building.build import Built, attempt, prepare
 from nbhelpers.convert.building.obstacles import Refused
 from nbhelpers.convert.comparing import processors
+from nbhelpers.convert.comparing.judge import Judge
 from nbhelpers.convert.comparing.layers import first_difference
 from nbhelpers.convert.graphs import frozen
 from nbhelpers.convert.graphs.frozen import LIMIT, FrozenGraph
@@ -31,10 +33,11 @@ from nbhelpers.convert.optimising.optimise import optimise
 from nbhelpers.convert.preflight import obstacles
 from nbhelpers.convert.retarget import Rewrite, retarget
 from nbhelpers.errors import ConversionError, GraphError, ParityError
-from nbhelpers.onnxgraph import external
+from nbhelpers.onnxgraph import external, session_process
+from nbhelpers.onnxgraph.given import Examples, Symbols, use_examples
 from nbhelpers.onnxgraph.light import weights_size
-from nbhelpers.onnxgraph.reference import check_examples_fit, reference_runs
-from nbhelpers.parity import TOLERANCE, Report, compare
+from nbhelpers.onnxgraph.reference import check_examples_fit
+from nbhelpers.parity import TOLERANCE, Report
 from nbhelpers.progress import stage
 from nbhelpers.spec import TensorSpec
 
@@ -42,6 +45,11 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
 Result = TypeVar("Result")
+
+NOTHING_SHOWN = (
+    "Every output is empty, NaN or infinite on every example, which proves nothing. Give inputs "
+    "for which the model computes something, with examples=."
+)
 
 BATCHES = (1, 3)
 """The batch sizes at which a conversion is compared with onnxruntime."""
@@ -98,8 +106,11 @@ class Conversion:
 
     @property
     def proven(self) -> bool:
-        """True if the graph was compared with onnxruntime and agreed."""
-        return bool(self.parity) and all(report.ok for report in self.parity)
+        """True if the graph was compared with onnxruntime, or another referee, and agreed.
+
+        Outputs that are empty, NaN or infinite in every run show nothing.
+        """
+        return all(report.ok for report in self.parity) and any(r.shows for r in self.parity)
 
     def __repr__(self) -> str:
         """Return tensors, steps, rewrites and parity, a line each."""
@@ -115,6 +126,8 @@ class Conversion:
         lines += [f"  {r.op} {r.change} ({r.nodes}×): {r.reason}" for r in self.rewrites]
         for report in self.parity:
             lines += ["  " + line for line in repr(report).splitlines()]
+        if self.parity and not self.proven:
+            lines.append(f"  {NOTHING_SHOWN}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -129,6 +142,8 @@ def onnx2tf(
     target: str = "tf2",
     verify: bool = True,
     tolerance: float = TOLERANCE,
+    examples: Examples | None = None,
+    symbols: Symbols | None = None,
 ) -> Conversion:
     """Convert an ONNX model to a frozen graph for `target`, and compare before anything is written.
 
@@ -138,6 +153,9 @@ def onnx2tf(
         target: the oldest TensorFlow that must load it: "tf1.4", "tf1.13", "tf1.15" or "tf2".
         verify: compare with onnxruntime on seeded inputs; without it the result says UNPROVEN.
         tolerance: largest difference allowed, as a share of the largest reference value.
+        examples: inputs to compare on: arrays by name, a list of such, or the path of an .npz;
+            seeded ones are drawn if left out (see `onnxgraph.use_examples`).
+        symbols: sizes of symbolic dims in drawn inputs, such as {"total": "past + length"}.
 
     Raises:
         ConversionError: a node cannot be converted, or not for this target; it is named.
@@ -149,12 +167,15 @@ def onnx2tf(
         model = onnxgraph.check(onnx_path)
     else:
         model = onnxgraph.load(onnx_path, keep_external=True, leave_weights=True)
-    check_examples_fit(model)
-    if pb_path is not None:  # before the work, too
-        _check_size(weights_size(model))
-    conversion = _pipeline(model, target)
-    if verify:
-        conversion = verified(conversion, model, tolerance=tolerance)
+    with use_examples(examples, symbols=symbols):
+        check_examples_fit(model)
+        if pb_path is not None:  # before the work, too
+            _check_size(weights_size(model))
+        if verify:
+            session_process.start()  # it comes up while the graph is built
+        conversion = _pipeline(model, target)
+        if verify:
+            conversion = verified(conversion, model, tolerance=tolerance)
     if pb_path is None:
         return conversion
     return written(conversion, pb_path)
@@ -197,25 +218,21 @@ def verified(
         GraphError: TensorFlow cannot compute the graph, with oneDNN or without.
     """
     grappler.rest()
-    reports = []
+    judge = Judge(model, tolerance=tolerance)
+    reports: list[Report] = []
     here = processors.words(processors.onednn())
     with contextlib.ExitStack() as stack:
         others = processors.others(conversion.graph, conversion.outputs.values())
         for other in others:
             stack.callback(other.close)
-        for batch, feeds, expected in reference_runs(model, batches=batches):
-            for where in (None, *others):
-                memory.give_back()  # of the run before
-                words = where.title if where else here
-                report = compare(
-                    expected,
-                    run_conversion(conversion, feeds, where=where),
-                    tolerance=tolerance,
-                    title=f"{conversion.target} {words} against onnxruntime, batch {batch}",
-                )
-                if not report.ok:
-                    raise ParityError(_explained(report, conversion, model, feeds))
-                reports.append(report)
+        for each, where in itertools.product(judge.rounds(batches), (None, *others)):
+            memory.give_back()  # of the run before
+            title = f"{conversion.target} {where.title if where else here}"
+            seen = run_conversion(conversion, each.feeds, where=where)
+            report = judge.report(each, seen, title=title)
+            if report is not None and not report.ok:
+                raise ParityError(_explained(report, conversion, model, each.feeds))
+            reports += [report] if report else []
     return replace(conversion, parity=tuple(reports))
 
 

@@ -27,6 +27,12 @@ LONG_EVEN = (1024, 4096, 16000, 48000)
 LONG_ODD = (1025, 4097, 16001, 48001)
 """Tried when none of those are taken: audio is long."""
 
+SPECIALS = (
+    ("zeros, ties and large values", ((*SPECIAL, *LARGE), SPECIAL)),
+    ("NaN and infinity", (BEYOND, BEYOND[1:], BEYOND[:1])),
+)
+"""Names of special values, and which are tried, the most first."""
+
 _POSITIVE = (1, 3)
 """Integers where zeros are not taken: the least, and the one behind the greatest."""
 
@@ -52,7 +58,6 @@ def runs(
     seed: int = 0,
     relations: Mapping[str, Dim] = NONE,
     roles: Mapping[str, Role] = NONE,
-    special: bool = False,
 ) -> list[Run]:
     """Return a run for each batch; two for a single one, if other dims are symbolic.
 
@@ -68,8 +73,6 @@ def runs(
         seed: of the random values.
         relations: symbol to what it is computed from, where that is known.
         roles: input name to what its values are for, where that is known.
-        special: add runs with exact zeros, ties and large values, and with NaN and infinity, where
-            the outputs stay finite.
 
     Raises:
         GraphError: none of the inputs is taken; what was said of the first is in the message.
@@ -79,8 +82,7 @@ def runs(
     found = []
     for number, batch in enumerate(batches * 2 if symbols and len(batches) == 1 else batches):
         found.append(search.first(batch, odd=bool(number), apart=apart))
-    found[-1] = search.with_wide_integers(found[-1])
-    return [*found, *search.special(found[-1])] if special else found
+    return [*found[:-1], search.with_wide_integers(found[-1])]
 
 
 class Search:
@@ -200,9 +202,8 @@ class Search:
             return
         sized = TensorSpec(spec.name, spec.dtype, given[spec.name].shape)
         if spec.name in self.roles:
-            sizes = _sizes_of(self.specs, given)
-            style, roles = Style(wide=True), self.roles
-            yield drawn([spec], sizes, seed=self.seed + number, style=style, roles=roles)[spec.name]
+            style, seed = Style(wide=True), self.seed + number
+            yield _redrawn([spec], given, seed, style, self.roles, self.specs)[spec.name]
             return
         info = np.iinfo(spec.dtype)
         whole = [(info.min, info.max + 1)] if info.bits == 8 else []
@@ -210,29 +211,34 @@ class Search:
             integers = max(least, info.min), behind
             yield sized.random(batch, seed=self.seed + number, integers=integers)
 
-    def special(self, found: Run) -> list[Run]:
-        """Return runs like one that was found, with special values in its floats."""
-        batch, given, outputs = found
-        if not finite(outputs) or not any(is_float(spec.dtype) for spec in self.specs):
-            return []
-        made = []
-        for choices in ((*SPECIAL, *LARGE), SPECIAL), (BEYOND,):
-            for mixed in choices:
-                run = self._mixed(batch, given, mixed)
-                if run is not None:
-                    made.append(run)
-                    break
-        return made
 
-    def _mixed(self, batch: int, given: Feeds, mixed: tuple[float, ...]) -> Run | None:
-        sizes, style = _sizes_of(self.specs, given), Style(mixed=mixed)
-        floats = [spec for spec in self.specs if is_float(spec.dtype)]
-        more = given | drawn(floats, sizes, seed=self.seed + 1, style=style, roles=self.roles)
-        try:
-            outputs = self.run(more)
-        except GraphError:
-            return None
-        return (batch, more, outputs) if finite(outputs) else None
+def special(
+    run: Callable[[Feeds], Feeds],
+    specs: tuple[TensorSpec, ...],
+    found: Run,
+    *,
+    roles: Mapping[str, Role] = NONE,
+    seed: int = 1,
+) -> list[tuple[str, Feeds, Feeds]]:
+    """Return runs like one that was found, with special values in its floats, and what they are.
+
+    Only values are taken with which every output stays finite: then the model says what to do with
+    them.
+    """
+    _, given, outputs = found
+    floats = [spec for spec in specs if is_float(spec.dtype) and given[spec.name].size]
+    made = []
+    for name, choices in SPECIALS if floats and finite(outputs) else ():
+        for mixed in choices:
+            more = given | _redrawn(floats, given, seed, Style(mixed=mixed), roles)
+            try:
+                seen = run(more)
+            except GraphError:
+                continue
+            if finite(seen):
+                made.append((name, more, seen))
+                break
+    return made
 
 
 def _equal(sizes: Iterable[int]) -> list[tuple[int, int]]:
@@ -251,14 +257,24 @@ def _first_axes(batch: int, apart: bool) -> list[int | None]:
     return [*(size for size in (batch * (batch + 1), 1) if apart and size != batch), None]
 
 
-def _sizes_of(specs: Iterable[TensorSpec], given: Feeds) -> dict[str, int]:
-    """Return the size that each symbol has in inputs."""
-    return {
+def _redrawn(
+    specs: Iterable[TensorSpec],
+    given: Feeds,
+    seed: int,
+    style: Style,
+    roles: Mapping[str, Role],
+    others: Iterable[TensorSpec] = (),
+) -> Feeds:
+    """Return other values of the same shapes; `others` know the sizes of more symbols."""
+    specs = list(specs)
+    sizes = {
         dim: size
-        for spec in specs
+        for spec in (*others, *specs)
         for dim, size in zip(spec.shape, given[spec.name].shape, strict=True)
         if isinstance(dim, str)
     }
+    shaped = [TensorSpec(spec.name, spec.dtype, given[spec.name].shape) for spec in specs]
+    return drawn(shaped, sizes, seed=seed, style=style, roles=roles)
 
 
 def first_run(

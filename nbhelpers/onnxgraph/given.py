@@ -57,12 +57,11 @@ def use_examples(
         GraphError: the file cannot be read, or a text has another form.
     """
     before = _given.get(_NOTHING)
-    if isinstance(examples, str | Path) and str(examples):
-        examples = _read(Path(examples).expanduser())
-    now = Given(
-        before.examples if examples is None or isinstance(examples, str) else examples,
-        {**before.symbols, **_symbols(symbols or {})},
-    )
+    if isinstance(examples, str | Path):
+        own = _read(Path(examples).expanduser()) if str(examples) else before.examples
+    else:
+        own = before.examples if examples is None else examples
+    now = Given(own, {**before.symbols, **_symbols(symbols or {})})
     token = _given.set(now)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Half floats inside a model: its outputs are no more exact than the coarsest tensor before them."""
+"""Half floats inside a model: outputs are no more exact than the coarsest tensor before them."""
 
 import contextlib
 

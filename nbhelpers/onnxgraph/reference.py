@@ -7,7 +7,7 @@ import onnx
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import given, interface
-from nbhelpers.onnxgraph.attempts import EVEN_SIZES, Run, first_run, runs
+from nbhelpers.onnxgraph.attempts import EVEN_SIZES, Run, first_run, runs, special
 from nbhelpers.onnxgraph.examples import (
     Feeds,
     first_symbols,
@@ -41,7 +41,6 @@ def reference_runs(
     fetch: Iterable[str] | None = None,
     specs: Iterable[TensorSpec] | None = None,
     runner: Runner | None = None,
-    special: bool = False,
 ) -> list[Run]:
     """Return (batch, inputs, outputs) of the model for each batch, one only if its batch is fixed.
 
@@ -57,7 +56,6 @@ def reference_runs(
         specs: inputs to make, where they are narrower than those of the model; the values are
             then cast to what the model takes.
         runner: a session of the model with these names to fetch, if one is open.
-        special: add runs with special values (see `attempts.runs`).
 
     Raises:
         GraphError: the model cannot be run on any of the example inputs.
@@ -78,9 +76,26 @@ def reference_runs(
         seed=seed,
         relations=given.relations(specs),
         roles=roles(model),
-        special=special,
     )
     return [(batch, _cast(runner, feeds), outputs) for batch, feeds, outputs in found]
+
+
+def special_runs(
+    model: onnx.ModelProto, found: list[Run], *, runner: Runner
+) -> list[tuple[str, Feeds, Feeds]]:
+    """Return runs like the first one, with special values among the floats, and what they are.
+
+    None where the user gave the inputs, or an output would not be finite.
+
+    Args:
+        model: what is run.
+        found: its runs (see `reference_runs`).
+        runner: a session of it.
+    """
+    specs = interface.inputs(model)
+    if given.feeds(specs):
+        return []
+    return special(_taking(runner, model), specs, found[0], roles=roles(model))
 
 
 def _rows(feeds: Feeds, specs: Iterable[TensorSpec]) -> int:

@@ -14,7 +14,8 @@ import onnx
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import external, interface
 from nbhelpers.onnxgraph.files import load
-from nbhelpers.onnxgraph.sessions import NoKernel, ReferenceSession, Session
+from nbhelpers.onnxgraph.referees import open_session
+from nbhelpers.onnxgraph.sessions import NoKernel, ReferenceSession
 from nbhelpers.spec import TensorSpec
 
 
@@ -69,10 +70,7 @@ class Runner:
         self._run = [name for name in self.fetch if name in own or name not in given]
         extra = [name for name in self._run if name not in own]
         self._model = expose(model, extra) if extra else model
-        try:
-            self._session = Session(self._model, few_runs=few_runs)
-        except NoKernel:
-            self._session = ReferenceSession(self._model)
+        self._session = open_session(self._model, few_runs=few_runs)
 
     @property
     def referee(self) -> str:

@@ -50,7 +50,12 @@ class Session:
     title = "onnxruntime"
 
     def __init__(
-        self, model: onnx.ModelProto | Path, *, few_runs: bool = False, optimise: bool = True
+        self,
+        model: onnx.ModelProto | Path,
+        *,
+        few_runs: bool = False,
+        optimise: bool = True,
+        timeout: float | None = None,
     ) -> None:
         """Open it.
 
@@ -58,12 +63,14 @@ class Session:
             model: a model, or the path of one.
             few_runs: take half the memory and return all of it; each run is slower.
             optimise: False keeps every node as it is written.
+            timeout: seconds after which opening or a run is taken to hang; left out, `TIMEOUT`.
 
         Raises:
             GraphError: onnxruntime refuses the model.
         """
         self._model = model
         self._few_runs, self._optimise = few_runs, optimise
+        self._timeout = timeout
         self._number, self._worker = next(_numbers), 0
         weakref.finalize(self, session_process.close, self._number)
         self._open()
@@ -114,11 +121,12 @@ class Session:
             GraphError: it said no, crashed or hung.
         """
         request["number"] = self._number
-        self._worker, (state, value) = session_process.ask(request, timeout=TIMEOUT)
+        timeout = TIMEOUT if self._timeout is None else self._timeout
+        self._worker, (state, value) = session_process.ask(request, timeout=timeout)
         if state == "ok":
             return value
         if state == "hung":
-            raise GraphError(f"The model was stopped after {TIMEOUT:g} s without a result.")
+            raise GraphError(f"The model was stopped after {timeout:g} s without a result.")
         if state == "crashed":
             raise GraphError(
                 f"{self.title} crashed ({value}) on the model, in a process of its own. Look for a "
@@ -134,13 +142,13 @@ class ReferenceSession(Session):
 
     title = "onnx's reference evaluator"
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        """Open it.
+    def __init__(self, model: onnx.ModelProto, *, timeout: float | None = None) -> None:
+        """Open it; see `Session` for the arguments.
 
         Raises:
             GraphError: the evaluator refuses the model.
         """
-        super().__init__(model)
+        super().__init__(model, timeout=timeout)
 
     def _request(self) -> dict[str, Any]:
         assert isinstance(self._model, onnx.ModelProto)

@@ -1,0 +1,86 @@
+"""A graph against the referees of an ONNX model: on which inputs, by whom, with which tolerance."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from nbhelpers.onnxgraph import referees
+from nbhelpers.onnxgraph.examples import Feeds
+from nbhelpers.onnxgraph.precision import precisions
+from nbhelpers.onnxgraph.reference import reference_runs, special_runs
+from nbhelpers.onnxgraph.run import Runner
+from nbhelpers.onnxgraph.sessions import ReferenceSession
+from nbhelpers.parity import Report, compare
+
+
+@dataclass(frozen=True)
+class Round:
+    """Inputs, and what the referee gives for them; `special` ones hold values such as NaN."""
+
+    name: str
+    feeds: Feeds
+    expected: Feeds
+    special: bool = False
+
+
+class Judge:
+    """Compares what a graph gives with what referees say of the model it was made of."""
+
+    def __init__(self, model: onnx.ModelProto, *, tolerance: float) -> None:
+        """Open the model once.
+
+        Raises:
+            GraphError: no referee runs it.
+        """
+        self._model, self._tolerance = model, tolerance
+        self._runner = Runner(model, few_runs=True)
+        self._precisions = precisions(model)
+
+    def rounds(self, batches: tuple[int, ...]) -> Iterator[Round]:
+        """Yield inputs and expected outputs: usual ones, then special values.
+
+        Raises:
+            GraphError: no inputs are taken.
+        """
+        found = reference_runs(self._model, batches=batches, runner=self._runner)
+        for batch, feeds, expected in found:
+            yield Round(f"batch {batch}", feeds, expected)
+        for name, feeds, expected in special_runs(self._model, found, runner=self._runner):
+            yield Round(name, feeds, expected, special=True)
+
+    def report(
+        self, round_: Round, seen: Mapping[str, np.ndarray], *, title: str
+    ) -> Report | None:
+        """Return how what was seen compares; None where referees differ over special values.
+
+        Where it differs from what onnxruntime gives, others are asked: one that agrees is the
+        referee, and named. Special values count where ONNX's evaluator says the same.
+
+        Args:
+            round_: the inputs, and what is expected.
+            seen: what the graph gives.
+            title: who computed that.
+        """
+        name = f"{title} against {{}}, {round_.name}"
+        first = self._compared(round_.expected, seen, name.format(self._runner.referee))
+        if first.ok or self._runner.referee == ReferenceSession.title:
+            return first
+        agreed = False
+        for referee, expected in referees.others(self._model, round_.feeds):
+            report = self._compared(expected, seen, name.format(referee))
+            if report.ok:
+                return report
+            if referee == ReferenceSession.title:
+                agreed = self._compared(round_.expected, expected, referee).ok
+        return first if agreed or not round_.special else None
+
+    def _compared(self, expected: Feeds, seen: Mapping, title: str) -> Report:
+        return compare(
+            expected,
+            seen,
+            tolerance=self._tolerance,
+            title=title,
+            precisions=self._precisions,
+        )
