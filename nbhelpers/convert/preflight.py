@@ -7,7 +7,7 @@ weights are not touched, and nothing is optimised or compared.
 import html
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -15,9 +15,11 @@ import onnx
 from nbhelpers import onnxgraph
 from nbhelpers.convert import compat, optables
 from nbhelpers.convert.building.build import Built, attempt, label, prepare
-from nbhelpers.convert.building.obstacles import Obstacle, Refused
+from nbhelpers.convert.building.obstacles import RANDOM, Obstacle, Refused
 from nbhelpers.convert.retarget import origin, unwritable
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.comparing.wiring import reads
+from nbhelpers.onnxgraph.interface import fed as fed_inputs
 
 COLUMNS = ("node", "op", "opset", "why", "help")
 
@@ -101,7 +103,37 @@ def obstacles(built: Built, model: onnx.ModelProto, target: str) -> tuple[Obstac
     """Return what stands in the way of a model of which `built` was made: on ONNX's side, and on
     the target's.
     """
-    return (*built.obstacles, *_unwritable(built, model, target))
+    return (*_with_cuts(built.obstacles, model), *_unwritable(built, model, target))
+
+
+def _with_cuts(found: Iterable[Obstacle], model: onnx.ModelProto) -> list[Obstacle]:
+    """Return obstacles in which random ops come with the call that makes inputs of their numbers.
+
+    Those that no output needs are left out.
+    """
+    nodes = [node for node in model.graph.node if node.op_type in RANDOM]
+    drawn = {node.name or node.output[0]: node for node in nodes}  # as a refusal calls them
+    starts = [node.output[0] for node in nodes]
+    used = _used(model.graph, starts) if starts else set()
+    fed = [value.name for value in fed_inputs(model.graph)]
+    inputs = [name for name in (*fed, *starts) if name in used]
+    advice = f"Let these numbers be inputs: onnxgraph.cut(model, inputs={inputs!r})"
+    kept = [each for each in found if each.node not in drawn or used & set(drawn[each.node].output)]
+    return [replace(each, help=advice) if each.node in drawn else each for each in kept]
+
+
+def _used(graph: onnx.GraphProto, starts: Iterable[str]) -> set[str]:
+    """Return the tensors that the outputs need, those before `starts` left out."""
+    makers = {name: node for node in graph.node for name in node.output}
+    waiting, used = [value.name for value in graph.output], set()
+    while waiting:
+        name = waiting.pop()
+        if name in used:
+            continue
+        used.add(name)
+        if name in makers and name not in starts:
+            waiting += reads(makers[name])
+    return used
 
 
 def _unwritable(built: Built, model: onnx.ModelProto, target: str) -> list[Obstacle]:

@@ -19,9 +19,12 @@ from nbhelpers.onnxgraph.examples import (
 from nbhelpers.onnxgraph.roles import Role
 from nbhelpers.spec import FEW, TensorSpec
 
-EVEN_SIZES = (32, 64, 16, 8, 224, 1)
+EVEN_SIZES = (32, 64, 16, 8, 224)
 ODD_SIZES = (33, 65, 17, 9, 225, 7)
 """Tried in this order for symbolic dims that are not the batch; many models take even ones only."""
+
+ONE = ((1, 0),)
+"""Tried last: a size of one fits many others without being right, as it is broadcast."""
 
 LONG_EVEN = (1024, 4096, 16000, 48000)
 LONG_ODD = (1025, 4097, 16001, 48001)
@@ -114,7 +117,11 @@ class Search:
         try:
             return self._among(batch, [(row, *other) for row in rows for other in others])
         except GraphError as refusal:
-            found = self._related(batch, others) or self._long(batch, odd)
+            found = (
+                self._related(batch, others)
+                or self._among_others(batch, ONE)
+                or self._among_others(batch, self._long(odd))
+            )
             if found is None:
                 raise GraphError(f"{refusal} {self._advice()}") from refusal.__cause__
             return found
@@ -157,15 +164,17 @@ class Search:
                 return None
         return said
 
-    def _long(self, batch: int, odd: bool) -> Run | None:
-        """Return a run at long sizes, None if none is taken."""
+    def _among_others(self, batch: int, others: Iterable[tuple[int, int]]) -> Run | None:
+        """Return a run at one of more sizes, None if none is taken."""
         if not other_symbols(self.specs):
             return None
-        sizes = _apart((*LONG_ODD, *LONG_EVEN)) if odd else _equal(LONG_EVEN)
         try:
-            return self._among(batch, [(None, *other) for other in sizes])
+            return self._among(batch, [(None, *other) for other in others])
         except GraphError:
             return None
+
+    def _long(self, odd: bool) -> list[tuple[int, int]]:
+        return _apart((*LONG_ODD, *LONG_EVEN)) if odd else _equal(LONG_EVEN)
 
     def _advice(self) -> str:
         names = ", ".join(f"{spec.name!r}: array" for spec in self.specs)

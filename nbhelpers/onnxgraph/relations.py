@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from nbhelpers import dims
 from nbhelpers.dims import Dim
 from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph.examples import all_symbols
+from nbhelpers.onnxgraph.examples import all_symbols, first_symbols
 from nbhelpers.spec import TensorSpec
 
 Relations = dict[str, Dim]
@@ -20,14 +20,17 @@ Relations = dict[str, Dim]
 Objection = Callable[[Mapping[str, int]], str | None]
 """Runs the model at these sizes; returns what was said against them, None if nothing was."""
 
-SIZES = ((3, 5, 7, 11, 17, 29, 47, 73), (2, 9, 13, 19, 31, 37, 59, 83), (4, 8, 24, 56, 120, 248))
-"""Sizes of the symbols in order, whose sums and differences differ; the last ones are even."""
+SIZES = ((3, 5, 7, 11, 17, 29, 47), (4, 8, 24, 56, 120, 248, 16), (2, 9, 13, 19, 31, 37, 59))
+"""Sizes of the symbols in order, whose sums and differences differ; the second ones are even."""
 
 MOST = 4
 """Symbols that may be given a relation."""
 
 TRIES = 150
-"""Runs that a search may take."""
+"""Runs that a search may take from one set of sizes."""
+
+_CONSTANTS = (10**9, 2, 1)
+"""The least constant that a symbol may be, in the order of searches: sizes in common come first."""
 
 MULTIPLES = 64
 """The largest factor and the largest constant that are tried."""
@@ -44,14 +47,17 @@ def find(objection: Objection, specs: Iterable[TensorSpec]) -> Relations | None:
     symbols = all_symbols(specs)
     if len(symbols) < 2:
         return None
-    for first, second in itertools.permutations(SIZES, 2):
-        sizes = [
-            dict(zip(symbols, itertools.cycle(each), strict=False)) for each in (first, second)
-        ]
-        found = _Search(objection, specs, symbols, sizes).found({}, MOST)
-        if found is not None:
-            return found
-        if len(symbols) > len(SIZES[-1]):
+    tries = 0
+    for number, constants in itertools.product(range(len(SIZES)), _CONSTANTS):
+        order = (*SIZES[number:], *SIZES[:number])
+        sizes = [dict(zip(symbols, itertools.cycle(each), strict=False)) for each in order]
+        search = _Search(objection, specs, symbols, sizes, constants)
+        for most in range(1, MOST + 1):  # few relations first
+            found = search.found({}, most)
+            if found is not None:
+                return found
+        tries += search.tries
+        if tries > len(SIZES) * TRIES:
             break
     return None
 
@@ -65,52 +71,73 @@ class _Search:
         specs: tuple[TensorSpec, ...],
         symbols: list[str],
         sizes: list[dict[str, int]],
+        constants: int,
     ) -> None:
         self._objection, self._specs, self._symbols = objection, specs, symbols
-        self._sizes = sizes
-        self._left = TRIES
+        self._sizes, self._constants = sizes, constants
+        self._batch = next(iter(first_symbols(specs)), None)
+        # A factor that stands nowhere alone (the heads in `batch x heads`) is likely a constant.
+        self._plain = {dim for spec in specs for dim in spec.shape}
+        self._known: dict[tuple, str | None] = {}
 
-    def found(self, relations: Relations, depth: int) -> Relations | None:
+    def found(self, relations: Relations, most: int) -> Relations | None:
+        """Return the relations and at most so many more with which the model runs."""
         said = self._said(relations, 0)
         if said is None:
-            return relations if self._said(relations, 1) is None else None
-        for name, dim in self._candidates(said, relations) if depth else ():
+            return relations if self._holds(relations) else None
+        for name, dim in self._candidates(said, relations):
             more = {**relations, name: dim}
             now = self._said(more, 0)
-            if now is None and self._said(more, 1) is None:
-                return more
-            if now is not None and depth > 1 and _place(now) != _place(said):
-                deeper = self.found(more, depth - 1)
+            if most == 1 or now is None:
+                if now is None and self._holds(more):
+                    return more
+            elif _place(now) != _place(said):
+                deeper = self.found(more, most - 1)
                 if deeper is not None:
                     return deeper
-            if self._left <= 0:
+            if self.tries > TRIES:
                 break
         return None
 
+    @property
+    def tries(self) -> int:
+        """How often the model was run."""
+        return len(self._known)
+
+    def _holds(self, relations: Relations) -> bool:
+        """Whether the model runs at other sizes, too."""
+        return all(self._said(relations, number) is None for number in range(1, len(self._sizes)))
+
     def _said(self, relations: Relations, number: int) -> str | None:
-        self._left -= 1
-        try:
-            return self._objection(dims.solved(relations, self._sizes[number]))
-        except GraphError as error:
-            return str(error)
+        key = number, *sorted((name, str(dim)) for name, dim in relations.items())
+        if key not in self._known:
+            try:
+                self._known[key] = self._objection(dims.solved(relations, self._sizes[number]))
+            except GraphError as error:
+                self._known[key] = str(error)
+        return self._known[key]
 
     def _candidates(self, said: str, relations: Relations) -> Iterator[tuple[str, Dim]]:
         """Yield relations that explain the numbers, then sums of any others."""
         numbers = {int(text) for text in re.findall(r"\d+", said)}
-        sizes = dims.solved(relations, self._sizes[0])
+        try:
+            sizes = dims.solved(relations, self._sizes[0])
+        except GraphError:
+            return
         free = [name for name in self._symbols if name not in relations]
-        tried = set()
+        wanted: dict[tuple[str, Dim], None] = {}
         for name, target in self._clashes(numbers, sizes, free):
-            for dim in _terms(target, {n: s for n, s in sizes.items() if n != name}):
-                if (name, dim) not in tried and not _circular(name, dim, relations):
-                    tried.add((name, dim))
-                    yield name, dim
+            others = {each: size for each, size in sizes.items() if each != name}
+            wanted.update(((name, dim), None) for dim in _terms(target, others, self._batch))
+            if target >= self._constants or name not in self._plain:
+                wanted[name, target] = None
         for name in reversed(free):
-            others = [dims.quoted(each) for each in self._symbols if each != name]
-            sums = (f"{one} + {two}" for one, two in itertools.combinations(others, 2))
-            for dim in (*sums, *others, *(f"{each} + 1" for each in others)):
-                if (name, dim) not in tried and not _circular(name, dim, relations):
-                    yield name, dim
+            own = (name, self._batch)
+            names = [dims.quoted(each) for each in self._symbols if each not in own]
+            sums = (f"{one} + {two}" for one, two in itertools.combinations(names, 2))
+            more = (*sums, *names, *(f"{each} + 1" for each in names))
+            wanted.update(((name, dim), None) for dim in more if name != self._batch)
+        yield from (each for each in wanted if not _circular(*each, relations))
 
     def _clashes(
         self, numbers: set[int], sizes: Mapping[str, int], free: list[str]
@@ -132,23 +159,28 @@ class _Search:
                 yield from ((name, each) for each in fits[:1])
 
 
-def _terms(target: int, sizes: Mapping[str, int]) -> Iterator[Dim]:
-    """Yield what has this size: a symbol, a sum of two, a neighbour, a multiple, a constant."""
-    sizes = {dims.quoted(name): size for name, size in sizes.items()}
-    yield from (name for name, size in sizes.items() if size == target)
-    pairs = list(itertools.combinations(sizes, 2))
-    yield from (f"{one} + {two}" for one, two in pairs if sizes[one] + sizes[two] == target)
-    for one, two in itertools.permutations(sizes, 2):
-        if sizes[one] - sizes[two] == target:
+def _terms(target: int, sizes: Mapping[str, int], batch: str | None) -> Iterator[Dim]:
+    """Yield what has this size: a symbol, a sum of two, a neighbour, a multiple, a part.
+
+    The batch is not added to other sizes, but multiplied.
+    """
+    every = {dims.quoted(name): size for name, size in sizes.items()}
+    lengths = {dims.quoted(name): size for name, size in sizes.items() if name != batch}
+    yield from (name for name, size in lengths.items() if size == target)
+    pairs = list(itertools.combinations(lengths, 2))
+    yield from (f"{one} + {two}" for one, two in pairs if lengths[one] + lengths[two] == target)
+    yield from (f"{name} + 1" for name, size in lengths.items() if size + 1 == target)
+    yield from (f"{name} - 1" for name, size in lengths.items() if size - 1 == target)
+    for one, two in itertools.permutations(lengths, 2):
+        if lengths[one] - lengths[two] == target:
             yield f"{one} - {two}"
-    yield from (f"{name} + 1" for name, size in sizes.items() if size + 1 == target)
-    yield from (f"{name} - 1" for name, size in sizes.items() if size - 1 == target)
-    yield from (f"{one} * {two}" for one, two in pairs if sizes[one] * sizes[two] == target)
-    for name, size in sizes.items():
+    for one, two in itertools.combinations(every, 2):
+        if every[one] * every[two] == target:
+            yield f"{one} * {two}"
+    for name, size in every.items():
         if size > 1 and target % size == 0 and 1 < target // size <= MULTIPLES:
             yield f"{target // size} * {name}"
-        yield from (f"{name} // {by}" for by in (2, 4, 8) if target > 1 and size // by == target)
-    yield target
+        yield from (f"{name} // {by}" for by in (2, 4) if target > 1 and size // by == target)
 
 
 def _size(dim: Dim, sizes: Mapping[str, int]) -> int | None:

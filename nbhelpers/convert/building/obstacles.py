@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from nbhelpers.errors import ConversionError
 
+RANDOM = (
+    "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+    "RandomUniformLike",
+)  # fmt: skip
+"""Ops that draw numbers at random."""
+
 NAMED = 10
 """How many nodes an error names; a table has them all."""
 
