@@ -19,6 +19,7 @@ from nbhelpers.onnxgraph.editing.rename import rename, rename_nodes
 from nbhelpers.onnxgraph.editing.replace import remove, replace
 from nbhelpers.onnxgraph.editing.weights import set_weight, weight_sizes
 from nbhelpers.onnxgraph.files import check, load, save
+from nbhelpers.onnxgraph.given import use_examples
 from nbhelpers.onnxgraph.interface import inputs, opset, outputs
 from nbhelpers.onnxgraph.looking.cost import Cost, cost
 from nbhelpers.onnxgraph.looking.excerpt import Excerpt, excerpt
@@ -76,5 +77,6 @@ __all__ = [
     "set_weight",
     "simplify",
     "tensor_names",
+    "use_examples",
     "weight_sizes",
 ]

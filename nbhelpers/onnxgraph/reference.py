@@ -8,6 +8,7 @@ import onnx
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import given, interface
 from nbhelpers.onnxgraph.attempts import EVEN_SIZES, Run, first_run, runs, special
+from nbhelpers.onnxgraph.drawing import is_float
 from nbhelpers.onnxgraph.examples import (
     Feeds,
     first_symbols,
@@ -16,7 +17,7 @@ from nbhelpers.onnxgraph.examples import (
     shapes,
 )
 from nbhelpers.onnxgraph.extent import check_extent
-from nbhelpers.onnxgraph.roles import roles
+from nbhelpers.onnxgraph.roles import roles, summed_at_once
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.spec import TensorSpec
 
@@ -85,7 +86,7 @@ def special_runs(
 ) -> list[tuple[str, Feeds, Feeds]]:
     """Return runs like the first one, with special values among the floats, and what they are.
 
-    None where the user gave the inputs, or an output would not be finite.
+    None where the user gave the inputs, an output would not be finite, or all are summed at once.
 
     Args:
         model: what is run.
@@ -94,6 +95,9 @@ def special_runs(
     """
     specs = interface.inputs(model)
     if given.feeds(specs):
+        return []
+    summed = summed_at_once(model)
+    if all(spec.name in summed for spec in specs if is_float(spec.dtype)):
         return []
     return special(_taking(runner, model), specs, found[0], roles=roles(model))
 

@@ -151,12 +151,9 @@ class _Search:
             for name, number in itertools.product(dims.names(dim), sorted(numbers - {size})):
                 if name not in free:
                     continue
-                fits = [
-                    each
-                    for each in range(1, max(MULTIPLES, number) + 1)
-                    if _size(dim, {**sizes, name: each}) == number
-                ]
-                yield from ((name, each) for each in fits[:1])
+                tried = [number] if dim == name else range(1, MULTIPLES + 1)
+                fits = (each for each in tried if _size(dim, {**sizes, name: each}) == number)
+                yield from ((name, each) for each in itertools.islice(fits, 1))
 
 
 def _terms(target: int, sizes: Mapping[str, int], batch: str | None) -> Iterator[Dim]:

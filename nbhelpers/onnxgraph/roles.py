@@ -226,3 +226,35 @@ def _uses(
                     new = [output for output in node.output if output not in seen]
                 waiting += new
                 seen.update(new)
+
+
+SUMMING = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+SCALING = {"Add", "BatchNormalization", "Div", "Mul", "Sub"}
+
+
+def summed_at_once(model: onnx.ModelProto) -> set[str]:
+    """Return the inputs whose values go into weighted sums only, scaled at most before.
+
+    A network shows nothing of single special values that it adds to others right away.
+    """
+    users = _users(model.graph)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    outputs = {value.name for value in model.graph.output}
+
+    def only_summed(name: str) -> bool:
+        waiting, seen = [name], {name}
+        while waiting:
+            tensor = waiting.pop()
+            if tensor in outputs or tensor not in users:
+                return False
+            for node, _ in users[tensor]:
+                scales = node.op_type in SCALING and weights & set(node.input)
+                if node.op_type in MOVING or scales:
+                    new = [output for output in node.output if output and output not in seen]
+                    waiting += new
+                    seen.update(new)
+                elif node.op_type not in SUMMING:
+                    return False
+        return True
+
+    return {value.name for value in interface.fed(model.graph) if only_summed(value.name)}

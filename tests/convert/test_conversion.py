@@ -60,7 +60,7 @@ def test_a_file_is_converted_as_its_model_is_and_none_of_it_is_kept(tmp_path):
     assert made.graph_def == convert.onnx2tf(model, None).graph_def
 
 
-@pytest.mark.parametrize("moment", ["prepare", "reference_runs"])
+@pytest.mark.parametrize("moment", ["prepare", "verified"])
 def test_a_file_that_is_written_to_meanwhile_is_refused(moment, tmp_path, monkeypatch):
     model = parse("g (float[N, 300] x) => (float[N, 400] y) { y = MatMul(x, w) }")
     model.graph.initializer.append(onnx.numpy_helper.from_array(seeded(300, 400), "w"))
