@@ -18,14 +18,11 @@ def titles(made):
 
 def test_the_referee_is_named():
     made = convert.onnx2tf(parse("g (float[n, 3] x) => (float[n, 3] y) { y = Tanh(x) }"), None)
-    assert titles(made)[:2] == [
-        "tf2 against onnxruntime, batch 1",
-        "tf2 against onnxruntime, batch 3",
-    ]
+    assert all(" against onnxruntime, " in title for title in titles(made))
     assert "against onnxruntime, batch 3" in repr(made)
     double = parse("g (double[n, 3] x) => (double[n, 3] y) { y = Erf(x) }")
     made = convert.onnx2tf(double, None)
-    assert made.proven and titles(made)[0] == f"tf2 against {REFERENCE}, batch 1"
+    assert made.proven and titles(made)[0].endswith(f" against {REFERENCE}, batch 1")
 
 
 def test_a_wrong_referee_refuses_nothing():
@@ -41,8 +38,9 @@ def test_a_wrong_referee_refuses_nothing():
 def test_a_right_referee_catches_what_is_wrong(body, shift, monkeypatch):
     real = conversion.run_conversion
 
-    def wrong(*arguments):
-        return {name: value + value.dtype.type(shift) for name, value in real(*arguments).items()}
+    def wrong(*arguments, **options):
+        seen = real(*arguments, **options)
+        return {name: value + value.dtype.type(shift) for name, value in seen.items()}
 
     monkeypatch.setattr(conversion, "run_conversion", wrong)
     model = parse(f"g (float[n, 3] x) => (float[n, 3] y) {{ {body} }}")
@@ -112,10 +110,8 @@ def test_a_size_that_was_stated_is_used():
 
 
 def test_ties_and_zeros_are_looked_at(monkeypatch):
-    real = conversion.run_conversion
-
-    def half_up(made, feeds):
-        return {"y": np.floor(feeds["x"] + np.float32(0.5))} if "x" in feeds else real(made, feeds)
+    def half_up(made, feeds, where=None):
+        return {"y": np.floor(feeds["x"] + np.float32(0.5))}
 
     model = parse("g (float[n, 30] x) => (float[n, 30] y) { y = Round(x) }")
     assert convert.onnx2tf(model, None).proven
@@ -125,20 +121,18 @@ def test_ties_and_zeros_are_looked_at(monkeypatch):
 
 
 def test_nan_and_infinity_are_looked_at_where_the_model_says_what_they_give(monkeypatch):
-    real = conversion.run_conversion
     text = """g (float[n, 30] x) => (float[n, 30] y) <float zero = {0}> {
         none = IsNaN(x) without = Where(none, zero, x) y = Tanh(without)
     }"""
     made = convert.onnx2tf(parse(text), None)
     assert titles(made)[-1].endswith("NaN and infinity")
 
-    def leaking(made, feeds):
+    def leaking(made, feeds, where=None):
         return {"y": np.tanh(feeds["x"])}
 
     monkeypatch.setattr(conversion, "run_conversion", leaking)
     with pytest.raises(ParityError, match="NaN and infinity: 1 of 1 tensors differ"):
         convert.onnx2tf(parse(text), None)
-    monkeypatch.setattr(conversion, "run_conversion", real)
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,7 @@ class Judge:
         for name, feeds, expected in special_runs(self._model, found, runner=self._runner):
             yield Round(name, feeds, expected, special=True)
 
-    def report(
-        self, round_: Round, seen: Mapping[str, np.ndarray], *, title: str
-    ) -> Report | None:
+    def report(self, round_: Round, seen: Mapping[str, np.ndarray], *, title: str) -> Report | None:
         """Return how what was seen compares; None where referees differ over special values.
 
         Where it differs from what onnxruntime gives, others are asked: one that agrees is the
