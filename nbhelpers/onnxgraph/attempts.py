@@ -112,16 +112,16 @@ class Search:
             GraphError: nothing that was tried is taken.
         """
         others = [(1, 0)]
-        if other_symbols(self.specs):
+        if symbols := self._symbols():
             others = _apart((*ODD_SIZES, *EVEN_SIZES)) if odd else _equal(EVEN_SIZES)
         rows = _first_axes(batch, apart)
         try:
             return self._among(batch, [(row, *other) for row in rows for other in others])
         except GraphError as refusal:
             found = (
-                self._related(batch, others)
-                or self._among_others(batch, ONE)
-                or self._among_others(batch, self._long(odd))
+                self._without_roles(batch, others)
+                or self._related(batch, others)
+                or self._among_others(batch, (*ONE, *self._long(odd)) if symbols else ())
             )
             if found is None:
                 raise GraphError(f"{refusal} {self._advice()}") from refusal.__cause__
@@ -137,6 +137,14 @@ class Search:
             relations=self.relations,
             roles=self.roles,
         )
+
+    def _without_roles(self, batch: int, others: Iterable[tuple[int, int]]) -> Run | None:
+        """Return a run in which no role is heeded, None if there is none: one may be misread."""
+        roles, self.roles = self.roles, NONE
+        found = self._among_others(batch, others) if roles else None
+        if found is None:
+            self.roles = roles
+        return found
 
     def _related(self, batch: int, others: Iterable[tuple[int, int]]) -> Run | None:
         """Return a run in which sizes depend on each other, None if that does not help."""
@@ -167,8 +175,6 @@ class Search:
 
     def _among_others(self, batch: int, others: Iterable[tuple[int, int]]) -> Run | None:
         """Return a run at one of more sizes, None if none is taken."""
-        if not other_symbols(self.specs):
-            return None
         try:
             return self._among(batch, [(None, *other) for other in others])
         except GraphError:
@@ -178,11 +184,14 @@ class Search:
         return _apart((*LONG_ODD, *LONG_EVEN)) if odd else _equal(LONG_EVEN)
 
     def _advice(self) -> str:
+        """Return what was tried, and what the user can do."""
+        sizes = ", ".join(map(str, sorted({1, *EVEN_SIZES, *ODD_SIZES, *LONG_EVEN})))
         names = ", ".join(f"{spec.name!r}: array" for spec in self.specs)
-        tried = "the sizes " + ", ".join(map(str, sorted({*EVEN_SIZES, *ODD_SIZES, *LONG_EVEN})))
-        tried = f"{tried}, and sizes that depend on each other" if self._symbols() else "one size"
+        tried = (
+            f"the sizes {sizes}, sizes that depend on each other, and " if self._symbols() else ""
+        )
         return (
-            f"Tried were {tried}, with the integers -1 to 8. Give inputs that the model takes: "
+            f"Tried were {tried}the integers -1 to 8. Give inputs that the model takes: "
             f"examples={{{names}}}."
         )
 

@@ -9,7 +9,6 @@ from torch import fx
 
 from nbhelpers import parity
 from nbhelpers.errors import ConversionError, GraphError, ModelError, ParityError
-from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.comparing.bisection import first_difference
 from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Recorded
 from nbhelpers.onnxgraph.examples import Feeds
@@ -32,7 +31,7 @@ def references(model: onnx.ModelProto, examples: Iterable[Mapping[str, np.ndarra
     """
     given = [{name: np.asarray(value) for name, value in feeds.items()} for feeds in examples]
     if not given:
-        return _seeded(model)
+        return reference_runs(model)
     runner, runs = Runner(model), []
     for feeds in given:
         expected = runner.run(feeds)
@@ -40,18 +39,6 @@ def references(model: onnx.ModelProto, examples: Iterable[Mapping[str, np.ndarra
         batch = next((value.shape[0] for value in ordered.values() if value.ndim), 1)
         runs.append((batch, ordered, expected))
     return runs
-
-
-def _seeded(model: onnx.ModelProto) -> Runs:
-    try:
-        return reference_runs(model)
-    except GraphError as error:
-        if not str(error).startswith("No example input"):
-            raise
-        name = next((spec.name for spec in interface.inputs(model)), "x")
-        raise GraphError(
-            f"{error} Give inputs that it takes: examples=[{{{name!r}: array, …}}]."
-        ) from error
 
 
 @stage("comparing with onnxruntime")
