@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from nbhelpers.convert.graphs.frozen import LIMIT
 from nbhelpers.convert.toonnx import tables
 from nbhelpers.convert.toonnx.parts import named
 from nbhelpers.convert.toonnx.updates import writers
-from nbhelpers.errors import GraphError
+from nbhelpers.errors import GraphError, first_line
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -19,12 +20,25 @@ def frozen(function: Any, title: str) -> tuple["GraphDef", list[Any], list[Any]]
         title: how messages call it.
 
     Raises:
-        GraphError: it writes variables; the nodes are named.
+        GraphError: it writes variables, whose nodes are named; it is too large; or TensorFlow
+            cannot freeze it.
     """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     _check_reads_only(function.graph.as_graph_def(), title)
-    constant = convert_variables_to_constants_v2(function, lower_control_flow=False)
+    size = sum(
+        variable.shape.num_elements() * variable.dtype.size for variable in function.variables
+    )
+    if size >= LIMIT:
+        raise GraphError(
+            f"{title} has {size / 2**30:.1f} GB of weights, and a graph of TensorFlow holds less "
+            "than 2 GB. Save it as several signatures, each with some of the layers, and convert "
+            "these."
+        )
+    try:
+        constant = convert_variables_to_constants_v2(function, lower_control_flow=False)
+    except Exception as error:
+        raise GraphError(f"{title} cannot be frozen: {first_line(error)}") from error
     graph_def = constant.graph.as_graph_def(add_shapes=True)
     handles = {inner.op.name: outer for outer, inner in function.graph.captures}
     tables.captured(graph_def, handles, constant.graph)

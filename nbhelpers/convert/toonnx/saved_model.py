@@ -56,15 +56,13 @@ def _signature(saved: SavedModel, signature: str) -> "GraphDef":
     tf = compat.tensorflow()
     try:
         loaded = tf.saved_model.load(str(saved.path), tags=list(saved.tags))
-        function = loaded.signatures[signature]
-        graph_def, fed, made = concrete.frozen(function, f"The signature {signature!r}")
-    except GraphError:
-        raise
+        function = loaded.signatures[signature]  # whose variables live as long as what was loaded
     except Exception as error:
         raise GraphError(
             f"The variables of {saved.path} cannot be read: {first_line(error)}. Copy the whole "
             "folder again, variables/ too."
         ) from error
+    graph_def, fed, made = concrete.frozen(function, f"The signature {signature!r}")
     named = saved.signatures[signature]
     keys = zip(function._arg_keywords, fed, strict=True)
     _rename(graph_def, {tensor.op.name: maker(named.inputs[key]) for key, tensor in keys})
@@ -141,8 +139,8 @@ def _frozen(saved: SavedModel, nodes: list[str]) -> "GraphDef":
             )
     except Exception as error:
         raise GraphError(
-            f"The variables of {saved.path} cannot be read: {first_line(error)}. Copy the whole "
-            "folder again, variables/ too."
+            f"The variables of {saved.path} cannot be read: {first_line(error)}. Choose a "
+            "signature; if that does not help, copy the whole folder again, variables/ too."
         ) from error
 
 

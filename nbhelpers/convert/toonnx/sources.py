@@ -116,6 +116,9 @@ def _from_saved_model(folder: Path, asked: Asked) -> Source:
         return _source(title, graph_def, asked, inputs, outputs, restore=restore)
     chosen = {**(_chosen(asked.inputs, inputs) or {}), **(_chosen(asked.outputs, outputs) or {})}
     kept = {*inputs.values(), *outputs.values(), *chosen.values()}
+    if name is None:  # the signature that has them, if one does
+        every = saved.signatures.items()
+        name = next((each for each, its in every if kept <= set(its.tensors)), None)
     return _source(title, saved_model.frozen(saved, kept, name), asked, inputs, outputs)
 
 

@@ -51,6 +51,30 @@ def test_a_graph_as_text_takes_its_values_from_a_checkpoint(trained, tmp_path):
     compare({"scores": golden["scores"]}, seen(made, {"pictures": golden["images"]})).check()
 
 
+def test_open_graph_takes_text_and_a_checkpoint_by_any_name(trained, tmp_path):
+    folder, _ = trained("tf1.4")
+    view = convert.open_graph(folder)
+    for name in ("model.ckpt-3", "model.ckpt-3.meta", "model.ckpt-3.index"):
+        assert convert.open_graph(folder / name).graph_def == view.graph_def
+    v1.train.write_graph(view.graph_def, str(tmp_path), "graph.pbtxt")
+    text = convert.open_graph(tmp_path / "graph.pbtxt")
+    assert [each.name for each in text.inputs()] == [each.name for each in view.inputs()]
+
+
+def test_masked_sequences_that_are_loops_of_tensorflow_2():
+    import keras
+
+    keras.utils.set_random_seed(0)
+    sequence = keras.Input((5, 3), name="sequence")
+    hidden = keras.layers.Bidirectional(keras.layers.LSTM(4))(keras.layers.Masking()(sequence))
+    model = keras.Model(sequence, keras.layers.Dense(2)(hidden))
+    made = convert.tf2onnx(model, None)
+    x = seeded(3, 5, 3)
+    x[1, 2:] = 0
+    expected = {made.outputs[0].name: model(x, training=False).numpy()}
+    compare(expected, seen(made, {"sequence": x})).check()
+
+
 @pytest.mark.parametrize("runtime", ["tf1.4", "tf1.15"])
 def test_a_saved_model_of_tensorflow_1_by_its_signatures(trained, runtime):
     folder, golden = trained(runtime)

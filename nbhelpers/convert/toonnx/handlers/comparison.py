@@ -62,8 +62,10 @@ def _equal_texts(write: Writer) -> str:
 @handler("Greater", "Less", "GreaterEqual", "LessEqual")
 def order(write: Writer) -> str:
     """Greater or Less, and for the others: or equal, which NaN is not."""
-    dtype = INT32 if write.dtype() in SMALL else write.dtype()
-    one, other = (write.cast(each, dtype) for each in write.inputs)
+    dtype, (one, other) = write.dtype(), write.inputs
+    if dtype in {INT32, *SMALL}:  # tf2onnx makes int64 of a loop's counter afterwards
+        dtype = INT64
+        one, other = (write.add("Cast", each, to=INT64) for each in (one, other))
     if not write.op.endswith("Equal"):
         return write.add(write.op, one, other)
     if write.opset >= 12:
