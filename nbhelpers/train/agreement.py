@@ -20,7 +20,8 @@ from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.progress import stage
 from nbhelpers.train.activations import record_activations
 from nbhelpers.train.forward import as_array
-from nbhelpers.train.sizes import Run, Runs
+from nbhelpers.train.runs import Run
+from nbhelpers.train.sizes import Runs
 
 RANDOM = (
     "RandomNormal",

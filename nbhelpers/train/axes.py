@@ -8,7 +8,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from nbhelpers.spec import TensorSpec, dim_size
-from nbhelpers.train.sizes import Run, Runs, all_symbols
+from nbhelpers.train.runs import Run, all_symbols
+from nbhelpers.train.sizes import Runs
 
 Axes = dict[int, str]
 

@@ -25,7 +25,8 @@ from nbhelpers.train.agreement import check_agreement
 from nbhelpers.train.arguments import Input, given_inputs
 from nbhelpers.train.axes import Axes, following, symbolic_axes
 from nbhelpers.train.forward import check_count
-from nbhelpers.train.sizes import Runs, run_at_sizes, with_one_batch, with_sums
+from nbhelpers.train.relations import with_one_batch, with_sums
+from nbhelpers.train.sizes import Runs, run_at_sizes
 from nbhelpers.train.structure import output_names as default_names
 from nbhelpers.train.tracing import Untraceable, trace
 

@@ -16,15 +16,9 @@ from nbhelpers.spec import TensorSpec
 from nbhelpers.train.arguments import Given
 from nbhelpers.train.forward import as_array, check_count, run_torch
 from nbhelpers.train.picture import fitting, photograph
-from nbhelpers.train.sizes import (
-    Run,
-    Runs,
-    all_symbols,
-    batch_symbol,
-    run_at,
-    run_at_sizes,
-    with_sums,
-)
+from nbhelpers.train.relations import with_sums
+from nbhelpers.train.runs import Run, all_symbols, batch_symbol, run_at
+from nbhelpers.train.sizes import Runs, run_at_sizes
 
 BATCH = "batch"
 """What a fixed batch is called while it is free."""

@@ -6,22 +6,17 @@ them. What it gives there tells which axes of the outputs follow a symbol, and t
 with it.
 """
 
-import contextlib
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nbhelpers.errors import ModelError
-from nbhelpers.onnxgraph.examples import LARGEST, first_symbols
-from nbhelpers.spec import TensorSpec, dim_symbols
+from nbhelpers.onnxgraph.examples import first_symbols
+from nbhelpers.spec import dim_symbols
 from nbhelpers.train.arguments import Given
-from nbhelpers.train.forward import tensors
-
-Sizes = Mapping[str, int]
+from nbhelpers.train.runs import Run, Sizes, batch_symbol, given_sizes, input_symbols, run_at
 
 MORE = 2
 """How many further sizes of each symbol are run."""
@@ -39,21 +34,6 @@ _CHEAP = 2**20
 """So many input values make no run long: then a symbol of few rows is tried at `_MANY`, too."""
 
 _MANY = 33
-
-_INTEGERS = (((0, 2), False), ((1, 3), False), ((1, 3), True))
-"""The least integer and the one behind the greatest, and whether those with bounds are sorted.
-
-Some inputs take no zero, and packed sequences may want the longest one first.
-"""
-
-
-@dataclass(frozen=True)
-class Run:
-    """The module at one size of each symbol: what it was given, and what it returned."""
-
-    sizes: Sizes
-    arguments: Mapping[str, Tensor] = field(repr=False)
-    outputs: Mapping[str, Tensor] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -108,7 +88,7 @@ def run_at_sizes(
     wanted = sizes or {}
     further = {
         symbol: _further(module, inputs, first, symbol, number, wanted.get(symbol))
-        for number, symbol in enumerate(_symbols(inputs))
+        for number, symbol in enumerate(input_symbols(inputs))
         if batch or symbol != batch_symbol(inputs)
     }
     return Runs(first, further, frozenset(wanted))
@@ -129,10 +109,10 @@ def first_run(
     Raises:
         ModelError: it takes none, or `sizes` or bounds name an unknown symbol.
     """
-    known = _symbols(inputs)
+    known = input_symbols(inputs)
     _check_symbols(inputs, known, sizes or {})
     firsts = set(first_symbols([each.spec for each in inputs]))
-    stated = _given_sizes(inputs) | {symbol: each[0] for symbol, each in (sizes or {}).items()}
+    stated = given_sizes(inputs) | {symbol: each[0] for symbol, each in (sizes or {}).items()}
     refusal: ModelError | None = None
     usual = ((batch, 3 * batch, 32), (batch, batch, 32), (2, 2, 32))
     others = (*(_FURTHER if set(known) - firsts else ()), *(_MORE_ROWS if firsts else ()))
@@ -141,119 +121,6 @@ def first_run(
         tried |= {symbol: batch for symbol in known[:1] if symbol in firsts}
         try:
             return run_at(module, inputs, tried | stated)
-        except ModelError as error:
-            refusal = refusal or error
-    raise refusal or ModelError("There are no inputs.")
-
-
-def with_sums(module: nn.Module, inputs: Sequence[Given]) -> list[Given]:
-    """Return the inputs with a symbol written as the sum of two others, where it must be that.
-
-    A decoder's mask is as long as past and new tokens together, and a symbol of its own promises
-    what the module does not take.
-    """
-    others = [each for each in _symbols(inputs) if each != batch_symbol(inputs)]
-    apart = {symbol: 32 * 2**place for place, symbol in enumerate(_symbols(inputs))}
-    if len(others) < 3 or _takes(module, inputs, apart):
-        return list(inputs)
-    for whole in others:
-        for terms in itertools.combinations([each for each in others if each != whole], 2):
-            summed = [_renamed(each, whole, "+".join(terms)) for each in inputs]
-            if _takes(module, summed, apart):
-                return summed
-    return list(inputs)
-
-
-def _takes(module: nn.Module, inputs: Sequence[Given], sizes: Sizes) -> bool:
-    try:
-        return bool(run_at(module, inputs, {**sizes, **_given_sizes(inputs)}))
-    except ModelError:
-        return False
-
-
-def _renamed(each: Given, symbol: str, dim: str) -> Given:
-    shape = tuple(dim if old == symbol else old for old in each.spec.shape)
-    return replace(each, spec=replace(each.spec, shape=shape))
-
-
-def batch_symbol(inputs: Sequence[Given]) -> str | None:
-    """Return the symbol of the batch: the first one that is a first dim."""
-    return next(iter(first_symbols([each.spec for each in inputs])), None)
-
-
-def with_one_batch(module: nn.Module, inputs: Sequence[Given]) -> list[Given]:
-    """Return the inputs with the symbol of the batch at those only that hold it.
-
-    Tensors say their sizes. Where their first axes differ, those are the batch's that can be
-    longer while the others stay.
-
-    Raises:
-        ModelError: which these are cannot be told.
-    """
-    lengths = {
-        each.spec.name: len(each.value)
-        for each in inputs
-        if each.value is not None and each.spec.shape and isinstance(each.spec.shape[0], str)
-    }
-    if len(set(lengths.values())) < 2:
-        return list(inputs)
-    found = []
-    for length in dict.fromkeys(lengths.values()):
-        others = {name for name, size in lengths.items() if size != length}
-        some = [_fixed(each) if each.spec.name in others else each for each in inputs]
-        with contextlib.suppress(ModelError):
-            run_at(
-                module, some, {**_given_sizes(some), **dict.fromkeys(_symbols(some), length + 1)}
-            )
-            found.append(some)
-    if len(found) == 1:
-        return found[0]
-    seen = ", ".join(f"{name!r} {size}" for name, size in lengths.items())
-    raise ModelError(
-        f"The first axes of the inputs have other sizes ({seen}), and which of them is the batch "
-        "cannot be told from running the module. Give a TensorSpec for each input, with the "
-        "symbols where sizes are free, or use dynamic_batch=False."
-    )
-
-
-def _fixed(each: Given) -> Given:
-    assert each.value is not None
-    return replace(each, spec=replace(each.spec, shape=tuple(each.value.shape)))
-
-
-def _symbols(inputs: Sequence[Given]) -> list[str]:
-    return all_symbols([each.spec for each in inputs])
-
-
-def all_symbols(specs: Sequence[TensorSpec]) -> list[str]:
-    """Return the symbols of the shapes, the batch first."""
-    every = [symbol for spec in specs for dim in spec.shape for symbol in dim_symbols(dim)]
-    firsts = [symbol for dim in first_symbols(specs) for symbol in dim_symbols(dim)]
-    return list(dict.fromkeys([*firsts, *every]))
-
-
-def run_at(module: nn.Module, inputs: Sequence[Given], sizes: Sizes, *, seed: int = 0) -> Run:
-    """Run the module at these sizes.
-
-    Raises:
-        ModelError: it does not run, or an input would be too large.
-    """
-    refusal: ModelError | None = None
-    whole = any("int" in each.spec.dtype for each in inputs if each.value is None)
-    for integers, falling in _INTEGERS if whole else _INTEGERS[:1]:
-        arguments = {
-            each.spec.name: _argument(each, sizes, integers, seed + number)
-            for number, each in enumerate(inputs)
-        }
-        if falling:
-            arguments |= {
-                each.spec.name: arguments[each.spec.name].sort(0, descending=True).values
-                for each in inputs
-                if each.value is None and each.spec.bounds and each.spec.shape
-            }
-        try:
-            placed = {each.place: arguments[each.spec.name] for each in inputs}
-            return Run(sizes, arguments, tensors(module, placed))
         except ModelError as error:
             refusal = refusal or error
     raise refusal or ModelError("There are no inputs.")
@@ -306,38 +173,6 @@ def _candidates(size: int, number: int) -> Iterator[int]:
 def _cheap(inputs: Sequence[Given], sizes: Sizes) -> bool:
     shapes = [each.spec.sized(sizes).concrete(1) for each in inputs]
     return sum(map(math.prod, shapes)) <= _CHEAP
-
-
-def _given_sizes(inputs: Sequence[Given]) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for each in inputs:
-        if each.value is not None:
-            for dim, size in zip(each.spec.shape, each.value.shape, strict=True):
-                if isinstance(dim, str):
-                    sizes.setdefault(dim, size)
-    return sizes
-
-
-def _argument(each: Given, sizes: Sizes, integers: tuple[int, int], seed: int) -> Tensor:
-    spec = each.spec.sized(sizes)
-    shape = spec.concrete(1)
-    if each.value is not None:
-        return _resized(each.value, shape)
-    if math.prod(shape) > LARGEST:
-        raise ModelError(
-            f"The input {spec.name!r} of the shape {shape} is too large for an example input; "
-            "check its sizes."
-        )
-    return torch.from_numpy(spec.random(1, seed=seed, integers=integers))
-
-
-def _resized(value: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return the tensor with its axes repeated or cut to the shape."""
-    for axis, size in enumerate(shape):
-        if value.shape[axis] not in (size, 0):
-            rows = torch.arange(size, device=value.device) % value.shape[axis]
-            value = value.index_select(axis, rows)
-    return value
 
 
 def _check_symbols(
