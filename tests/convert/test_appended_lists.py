@@ -87,6 +87,44 @@ def test_two_lists_one_after_the_other_in_every_order():
         compare(onnxgraph.run_onnx(made, fed), seen, tolerance=1e-5).check()
 
 
+PIECES = parse(
+    """g (float[N, 3] x) => (float[M, 3] y) {
+        start = SequenceEmpty()
+        whole = Shape(x)
+        zero = Constant<value_int = 0>()
+        k = Gather(whole, zero)
+        s = Loop(k, on, start) <body = b
+            (int64 i, bool c, seq(float[A, 3]) before) => (bool d, seq(float[A, 3]) after) {
+                d = Identity(c)
+                row = Gather(x, i)
+                positive = Greater(row, none)
+                wide = Unsqueeze(row, first)
+                kept = Compress<axis = 0>(x, positive)
+                part = Mul(kept, wide)
+                after = SequenceInsert(before, part)
+        }>
+        y = ConcatFromSequence<axis = 0>(s)
+    }""",
+    on=np.array(True),
+    none=np.float32(0),
+    first=np.array([0]),
+)
+"""A list of pieces of different sizes, as detectors make one for each image."""
+
+
+@pytest.mark.parametrize("target", ["tf1.4", "tf1.13", "tf1.15", "tf2"])
+def test_pieces_of_different_sizes(target, legacy, tmp_path):
+    fed = [{"x": seeded(n, 3, seed=n)} for n in (3, 5, 8)]
+    made = convert.onnx2tf(PIECES, None, target=target, verify=False)
+    if target == "tf2":
+        results = [convert.run_conversion(made, each) for each in fed]
+    else:
+        (results,) = measure_legacy.run(target, [(made, fed)], tmp_path)
+    assert not isinstance(results, str), results
+    for each, seen in zip(fed, results, strict=True):
+        compare(onnxgraph.run_onnx(PIECES, each), seen, tolerance=1e-5).check()
+
+
 @pytest.mark.parametrize("target", ["tf1.4", "tf1.13", "tf1.15"])
 def test_lists_grow_on_the_old_runtimes(target, legacy, tmp_path):
     models = [model(use) for use in USES.values()]

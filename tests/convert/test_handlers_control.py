@@ -354,7 +354,7 @@ REFUSED = {
     "sequence through unknown steps": (
         'empty = SequenceEmpty() made = Loop (trips, "", empty) < body = b '
         "(int64 i, bool on, seq(float[N, 3]) before) => (bool off, seq(float[N, 3]) after) "
-        "{ off = Identity(on) after = SequenceInsert(before, x) } > "
+        "{ off = Identity(on) after = SequenceInsert(before, x, i) } > "
         "y = ConcatFromSequence<axis = 0>(made)",
         r"\(Loop\) carries a sequence",
     ),

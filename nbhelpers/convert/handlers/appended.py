@@ -2,19 +2,36 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import onnx
 import tensorflow as tf
 
+from nbhelpers.convert.handlers.loops import Steps
+
+Part: TypeAlias = list[tf.Tensor] | Steps | tf.Tensor
+"""Tensors of a sequence: one by one, of the steps of a loop, or stacked along the first axis."""
+
 
 @dataclass(frozen=True)
 class Stacked:
-    """A sequence whose length is known only while the graph runs: tensors of one shape.
+    """A sequence whose length is known only while the graph runs, in parts.
 
-    `stack` has them along its first axis.
+    Its tensors are of one shape, unless they are concatenated along their first axes.
     """
 
-    stack: tf.Tensor
+    parts: tuple[Part, ...]
+
+    @property
+    def stack(self) -> tf.Tensor:
+        """The tensors along a new first axis."""
+        stacks = [_stack(part) for part in self.parts]
+        return tf.concat(stacks, 0) if len(stacks) > 1 else stacks[0]
+
+    @property
+    def length(self) -> tf.Tensor:
+        """The number of tensors."""
+        return tf.add_n([tf.cast(_count(part), tf.int64) for part in self.parts])
 
     def at(self, position: tf.Tensor) -> tf.Tensor:
         """Return the tensor at a position, which may count from the end."""
@@ -22,39 +39,63 @@ class Stacked:
 
     def without(self, position: tf.Tensor) -> "Stacked":
         """Return the sequence without the tensor at a position."""
-        place = self._from_begin(position)
-        return Stacked(tf.concat([self.stack[:place], self.stack[place + 1 :]], 0))
+        stack, place = self.stack, self._from_begin(position)
+        return Stacked((stack[:place], stack[place + 1 :]))
 
-    def appended(self, element: tf.Tensor) -> "Stacked":
-        """Return the sequence with one more tensor at its end."""
-        return Stacked(tf.concat([self.stack, tf.expand_dims(element, 0)], 0))
+    def followed_by(self, part: Part) -> "Stacked":
+        """Return the sequence with more tensors at its end."""
+        return Stacked((*self.parts, part))
 
     def along(self, axis: int, *, new: bool) -> tf.Tensor:
         """Return the tensors concatenated along an axis, or stacked along a new one."""
-        rank = self.stack.shape.rank
+        if axis == 0 and not new:
+            rows = [_rows(part) for part in self.parts]
+            return tf.concat(rows, 0) if len(rows) > 1 else rows[0]
+        stack = self.stack
+        rank = stack.shape.rank
         axis %= rank if new else rank - 1
         order = [*range(1, axis + 1), 0, *range(axis + 1, rank)]
-        moved = tf.transpose(self.stack, order) if axis else self.stack
-        if new:
-            return moved
-        sizes = tf.shape(moved)
-        merged = sizes[axis : axis + 1] * sizes[axis + 1 : axis + 2]
-        result = tf.reshape(moved, tf.concat([sizes[:axis], merged, sizes[axis + 2 :]], 0))
-        known = self.stack.shape.as_list()[1:]
-        known[axis] = None
-        result.set_shape(known)
-        return result
+        moved = tf.transpose(stack, order) if axis else stack
+        return moved if new else _merged(moved, axis)
 
     def _from_begin(self, position: tf.Tensor) -> tf.Tensor:
         place = tf.cast(tf.reshape(position, []), tf.int32)
-        return tf.compat.v1.where(place < 0, place + tf.shape(self.stack)[0], place)
+        return tf.compat.v1.where(place < 0, place + tf.cast(self.length, tf.int32), place)
 
 
-def joined(before: "list[tf.Tensor] | Stacked", stack: tf.Tensor) -> Stacked:
-    """Return a sequence with more tensors, which are stacked, at its end."""
+def joined(before: list[tf.Tensor] | Stacked, steps: Steps) -> Stacked:
+    """Return a sequence with what the steps of a loop append to it."""
     if isinstance(before, Stacked):
-        return Stacked(tf.concat([before.stack, stack], 0))
-    return Stacked(tf.concat([tf.stack(before), stack], 0) if before else stack)
+        return before.followed_by(steps)
+    return Stacked((before, steps) if before else (steps,))
+
+
+def _stack(part: Part) -> tf.Tensor:
+    if isinstance(part, Steps):
+        return part.stacked()
+    return tf.stack(part) if isinstance(part, list) else part
+
+
+def _count(part: Part) -> tf.Tensor:
+    if isinstance(part, Steps):
+        return part.count
+    return tf.constant(len(part)) if isinstance(part, list) else tf.shape(part)[0]
+
+
+def _rows(part: Part) -> tf.Tensor:
+    if isinstance(part, Steps):
+        return part.concatenated()
+    return tf.concat(part, 0) if isinstance(part, list) else _merged(part, 0)
+
+
+def _merged(data: tf.Tensor, axis: int) -> tf.Tensor:
+    """Return data with an axis and the next one as one axis."""
+    sizes = tf.shape(data)
+    merged = sizes[axis : axis + 1] * sizes[axis + 1 : axis + 2]
+    result = tf.reshape(data, tf.concat([sizes[:axis], merged, sizes[axis + 2 :]], 0))
+    known = data.shape.as_list()
+    result.set_shape([*known[:axis], None, *known[axis + 2 :]])
+    return result
 
 
 def with_elements_as_outputs(body: onnx.GraphProto, places: list[int]) -> onnx.GraphProto | None:

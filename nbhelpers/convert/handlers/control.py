@@ -60,8 +60,7 @@ def loop(
     """Run the body `trips` times, or as long as the condition holds."""
     body = node.attrs["body"]
     known = constant(trips)
-    begins = True if condition is None else constant(condition)
-    endless = condition is None or (begins is not None and bool(np.all(begins)) and _always(body))
+    endless = _endless(condition, body)
     if trips is None and endless:
         raise refusal(node, "has no trip count and no condition that could end it. Give it one.")
     if trips is not None and condition is None and not _always(body):
@@ -76,6 +75,20 @@ def loop(
         return _unrolled(node, int(np.max(known)), carried)
     if holds_sequence:
         return _appending(node, trips, condition, carried)
+    return _looped(node, trips, condition, carried)
+
+
+def _looped(
+    node: Node,
+    trips: tf.Tensor | None,
+    condition: tf.Tensor | None,
+    carried: Sequence,
+    *,
+    lists: int = 0,
+) -> list:
+    """Run the body in a loop of TensorFlow; the last so many outputs make `lists`."""
+    body = node.attrs["body"]
+    endless = _endless(condition, body)
     if trips is not None:
         trips = tf.reshape(trips, [])
     checked = [] if endless else [tf.reshape(condition, [])]
@@ -101,6 +114,7 @@ def loop(
         size=tf.cast(tf.maximum(trips, 0), tf.int32) if endless else None,
         shapes=[shape for _, shape in kinds],
         outputs=outputs,
+        apart=lists,
     )
     return last[len(checked) :] + stacks
 
@@ -120,11 +134,11 @@ def _appending(
         )
     plain = replace(node, attrs={**node.attrs, "body": body})
     tensors = [value for index, value in enumerate(carried) if index not in places]
-    results = loop(plain, trips, condition, *tensors)
-    stacks = results[len(results) - len(places) :]
-    del results[len(results) - len(places) :]
-    for place, stack in zip(places, stacks, strict=True):
-        results.insert(place, joined(carried[place], stack))
+    results = _looped(plain, trips, condition, tensors, lists=len(places))
+    split = len(results) - len(places)
+    results, lists = results[:split], results[split:]
+    for place, steps in zip(places, lists, strict=True):
+        results.insert(place, joined(carried[place], steps))
     return results
 
 
@@ -136,6 +150,14 @@ def _unrolled(node: Node, trips: int, carried: Sequence) -> list:
         values = results[: len(carried)]
         outputs.append(results[len(carried) :])
     return values + [tf.stack(each) for each in zip(*outputs, strict=True)]
+
+
+def _endless(condition: tf.Tensor | None, body: onnx.GraphProto) -> bool:
+    """Whether no condition ends the loop."""
+    if condition is None:
+        return True
+    begins = constant(condition)
+    return begins is not None and bool(np.all(begins)) and _always(body)
 
 
 def _always(body: onnx.GraphProto) -> bool:

@@ -1,6 +1,7 @@
 """Loops over steps: written out where they are few and known, loops of TensorFlow 1 elsewhere."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import tensorflow as tf
@@ -114,7 +115,8 @@ def while_true(
     places: Sequence[Callable[[tf.Tensor], tf.Tensor]] = (),
     shapes: Sequence[tf.TensorShape] | None = None,
     outputs: Sequence[Kind] | None = None,
-) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    apart: int = 0,
+) -> tuple[list[tf.Tensor], list]:
     """Loop while `proceed`; return the last states and the outputs of all steps, stacked.
 
     Args:
@@ -125,6 +127,7 @@ def while_true(
         places: for each output, step → where it is written; by step if left out.
         shapes: of the states, where they change from step to step.
         outputs: types and shapes of a step's outputs; found by a trial of the body if left out.
+        apart: the last so many outputs are returned as `Steps` instead.
     """
     if shapes is None:
         shapes = [state.shape for state in states]
@@ -139,6 +142,7 @@ def while_true(
             dynamic_size=size is None,
             element_shape=shape,
             infer_shape=False,  # it would ask every element for one shape by a newer attribute
+            clear_after_read=not apart,
         )
         for dtype, shape in outputs
     ]
@@ -163,8 +167,9 @@ def while_true(
         ],
         return_same_structure=True,
     )
-    stacks = [_stacked(array, steps, *kind) for array, kind in zip(arrays, outputs, strict=True)]
-    return list(last), stacks
+    made = [Steps(array, steps, *kind) for array, kind in zip(arrays, outputs, strict=True)]
+    split = len(made) - apart
+    return list(last), [each.stacked() for each in made[:split]] + made[split:]
 
 
 def trial(body: Round, states: Sequence[Kind]) -> tuple[list[Kind], list[Kind]]:
@@ -189,17 +194,35 @@ def array_of(sequence: tf.Tensor, length: tf.Tensor) -> tf.TensorArray:
     return array.unstack(sequence)
 
 
-def _stacked(
-    array: tf.TensorArray, steps: tf.Tensor, dtype: tf.DType, shape: tf.TensorShape
-) -> tf.Tensor:
-    """Return the elements along a new first axis, none at all too.
+@dataclass(frozen=True)
+class Steps:
+    """What the steps of a loop gave, one tensor each, in an array; `shape` is that of one."""
 
-    An array without elements knows just the sizes that were known before; the others are zero.
-    """
-    if shape.is_fully_defined():
-        stack = array.stack()
-    else:
-        nothing = [0, *[size or 0 for size in shape.as_list()]]
-        stack = tf.compat.v1.cond(steps > 0, array.stack, lambda: tf.zeros(nothing, dtype))
-    stack.set_shape([None, *shape.as_list()])
-    return stack
+    array: tf.TensorArray
+    count: tf.Tensor
+    dtype: tf.DType
+    shape: tf.TensorShape
+
+    def stacked(self) -> tf.Tensor:
+        """Return the elements along a new first axis, none at all too.
+
+        An array without elements knows just the sizes that were known before; the others are zero.
+        """
+        if self.shape.is_fully_defined():
+            stack = self.array.stack()
+        else:
+            stack = self._unless_empty(self.array.stack, [0, *self._least()])
+        stack.set_shape([None, *self.shape.as_list()])
+        return stack
+
+    def concatenated(self) -> tf.Tensor:
+        """Return the elements one after the other; their first axes may be of different sizes."""
+        rows = self._unless_empty(self.array.concat, [0, *self._least()[1:]])
+        rows.set_shape([None, *self.shape.as_list()[1:]])
+        return rows
+
+    def _least(self) -> list[int]:
+        return [size or 0 for size in self.shape.as_list()]
+
+    def _unless_empty(self, read: Callable[[], tf.Tensor], shape: list[int]) -> tf.Tensor:
+        return tf.compat.v1.cond(self.count > 0, read, lambda: tf.zeros(shape, self.dtype))

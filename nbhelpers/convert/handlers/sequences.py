@@ -34,7 +34,7 @@ def sequence_insert(
     if isinstance(sequence, Stacked):
         if position is not None:
             raise _unknown_length(node)
-        return [sequence.appended(element)]
+        return [sequence.followed_by([element])]
     place = len(sequence) if position is None else _place(node, position, len(sequence), 1)
     return [[*sequence[:place], element, *sequence[place:]]]
 
@@ -66,7 +66,7 @@ def sequence_at(node: Node, sequence: list | Stacked, position: tf.Tensor) -> li
 def sequence_length(node: Node, sequence: list | Stacked) -> list:
     """Count the tensors."""
     if isinstance(sequence, Stacked):
-        return [tf.shape(sequence.stack, tf.int64)[0]]
+        return [sequence.length]
     return [tf.constant(len(sequence), tf.int64)]
 
 
