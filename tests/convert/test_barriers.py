@@ -7,6 +7,7 @@ import pytest
 
 from nbhelpers import convert, onnxgraph
 from nbhelpers.convert.building.build import build
+from nbhelpers.convert.comparing import processors
 from nbhelpers.convert.optimising import optimise
 from nbhelpers.convert.optimising.barriers import with_barriers
 from tests.convert.models import parse, seeded
@@ -111,6 +112,12 @@ def by_tensorflow(graph_def, feeds, outputs):
             return session.run(outputs, {f"{name}:0": value for name, value in feeds.items()})
 
 
+def by_processor(onednn, made, feeds):
+    """Run a converted graph as processors do that TensorFlow uses with oneDNN, or without it."""
+    held = processors.OtherProcessor(made.graph, made.outputs.values(), onednn)
+    return list(held.run({f"{name}:0": value for name, value in feeds.items()}).values())
+
+
 def ran_on(target, made, feeds, legacy, folder):
     """Run a converted graph on its target's own runtime, as anybody would."""
     names = list(made.outputs.values())
@@ -174,7 +181,8 @@ def test_the_optimiser_changes_nothing_in_chains_of_ops():
     plain = build(model)
     feeds = {spec.name: ROWS for spec in onnxgraph.inputs(model)}
     made = convert.onnx2tf(model, None, verify=False)
-    expected = convert.run_tf(plain.graph_def, feeds, fetch=plain.outputs.values())
+    names = plain.outputs.values()
+    expected = convert.run_tf(plain.graph_def, feeds, fetch=names, optimised=False)
     seen = by_tensorflow(made.graph_def, feeds, list(made.outputs.values()))
     for text, want, got in zip(patterns, expected.values(), seen, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-5, err_msg=text)
@@ -183,21 +191,39 @@ def test_the_optimiser_changes_nothing_in_chains_of_ops():
 ELSEWHERE = {"maximum of Reciprocal", "minimum of Reciprocal", "largest of constants"}
 """What TensorFlow 1.13 alone takes for equal, and what must not get a barrier."""
 
+WITH_ONEDNN = {"twice, or itself", "a tenth of it, or itself", "itself, or a sum with itself"}
+"""What TensorFlow 2 takes for a LeakyRelu where it uses oneDNN."""
+
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_each_of_them_is_needed(monkeypatch):
+@pytest.mark.parametrize("onednn", [False, True])
+def test_every_processor_computes_what_onnxruntime_does(onednn):
+    model = model_of(PATTERNS.values())
+    made = convert.onnx2tf(model, None, verify=False)
+    feeds = {spec.name: ROWS for spec in onnxgraph.inputs(model)}
+    seen = by_processor(onednn, made, feeds)
+    for title, want, got in zip(
+        PATTERNS, onnxgraph.run_onnx(model, feeds).values(), seen, strict=True
+    ):
+        rows = slice(rows_of(title))
+        np.testing.assert_allclose(got[rows], want[rows], rtol=1e-6, err_msg=title)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("onednn", [False, True])
+def test_each_of_them_is_needed(onednn, monkeypatch):
     model = model_of(PATTERNS.values())
     feeds = {spec.name: ROWS for spec in onnxgraph.inputs(model)}
     expected = onnxgraph.run_onnx(model, feeds)
     monkeypatch.setattr(optimise, "with_barriers", lambda graph: graph)
     made = convert.onnx2tf(model, None, verify=False)
-    seen = by_tensorflow(made.graph_def, feeds, list(made.outputs.values()))
+    seen = by_processor(onednn, made, feeds)
     same = set()
     for title, want, got in zip(PATTERNS, expected.values(), seen, strict=True):
         rows = slice(rows_of(title))
         if np.allclose(got[rows], want[rows], rtol=1e-6, equal_nan=True):
             same.add(title)
-    assert same == ELSEWHERE
+    assert same == (ELSEWHERE if onednn else ELSEWHERE | WITH_ONEDNN)
 
 
 @pytest.mark.parametrize("target", ["tf2", "tf1.15", "tf1.13", "tf1.4"])
