@@ -359,10 +359,13 @@ def test_a_norm_of_zero_divides_nothing():
 def test_examples_stand_in_where_seeded_inputs_do_not_fit(tmp_path):
     body = "t = Reshape(x, shape) y = MatMul(t, m)"
     model = graph(body, "(float[N, 6] x, int64[2] shape)", "(float[p, 4] y)", m=random(3, 4))
-    with pytest.raises(GraphError, match=r"No example input .* examples=\{'x': array\}\."):
+    with pytest.raises(
+        GraphError, match=r"No example input .* examples=\{'x': array, 'shape': array\}\."
+    ):
         import_onnx(model, simplify=False)
     given = [{"shape": np.array([2 * n, 3]), "x": random(n, 6)} for n in (2, 3)]
     assert import_onnx(model, simplify=False, examples=given).squared_error < 1e-10
+    assert import_onnx(model, simplify=False, examples=given[0]).squared_error < 1e-10
     with pytest.raises(UnknownName, match="no input named 'y'"):
         import_onnx(model, simplify=False, examples=[{"y": given[0]["x"]}])
     model = graph("y = Gather(m, i)", "(int64[N] i)", "(float[N, 4] y)", m=random(3, 4))

@@ -93,7 +93,7 @@ def import_onnx(
     *,
     simplify: bool = True,
     tolerance: float = parity.TOLERANCE,
-    examples: Iterable[Mapping[str, np.ndarray]] = (),
+    examples: Mapping[str, np.ndarray] | Iterable[Mapping[str, np.ndarray]] = (),
 ) -> Imported:
     """Return a PyTorch module that computes what an ONNX model computes, and trains.
 
@@ -117,7 +117,7 @@ def import_onnx(
     source = read(model)
     simpler, changes = prepared(source, simplify=simplify)
     module, weights = build(simpler, plan(simpler).check())
-    examples = tuple(examples)
+    examples = (examples,) if isinstance(examples, Mapping) else tuple(examples)
     runs = references(source, examples)
     reports, error = verified(simpler, module, runs, tolerance=tolerance)
     return Imported(
