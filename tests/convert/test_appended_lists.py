@@ -139,7 +139,7 @@ def test_a_list_that_is_not_just_appended_to_is_refused_and_a_known_number_of_st
     use = "y = ConcatFromSequence<axis = 0>(s)"
     made = model(use, append="SequenceInsert(before, shifted, first)")
     made.graph.initializer.append(parse("g () => () {}", first=np.array(0)).graph.initializer[0])
-    with pytest.raises(ConversionError, match=r"does not just append to it.*Fix the trip count"):
+    with pytest.raises(ConversionError, match=r"does not just append to it.*Make the trip count"):
         convert.onnx2tf(made, None)
     del made.graph.input[1]
     made.graph.initializer.append(parse("g () => () {}", k=np.array(4)).graph.initializer[0])

@@ -213,11 +213,8 @@ class _Builder:
     def _unknown(self, node: onnx.NodeProto) -> Obstacle:
         domain = _domain(node)
         why = "has no TensorFlow counterpart here"
-        help_ = "replace it by ONNX's own ops before the conversion"
-        if node.op_type in self.table.get(domain, {}):
-            why += f" as opset {self.opset} defines it"
-            help_ = "convert the model to another opset, or export it with one"
-        elif domain:
+        help_ = "replace it by other ops of ONNX with onnxgraph.replace, or cut the model around it"
+        if domain:
             help_ = "add its definition to the model as a function, or export without it"
         op = ".".join(filter(None, [domain, node.op_type]))
         return Obstacle(label(node), op, self.opsets.get(domain, 1), why, help_)
@@ -255,12 +252,13 @@ def _results(handler: Any, node: onnx.NodeProto, tensors: "Tensors") -> list:
     except Exception as error:  # whatever a handler raises, the node is to blame
         said = first_line(error).partition(" for '{{node")[0]  # what follows is TensorFlow's node
         why = f"cannot be converted: {type(error).__name__}: {said}"
-        help_ = "run the model in onnxruntime to see whether the node fits its inputs"
+        help_ = "run the model with onnxgraph.run_onnx to see whether the node fits its inputs"
         if strange := [name for name in node.input if _has_no_rank(tensors, name)]:
             why = f"takes {strange[0]!r}, whose number of axes is known only while the model runs"
             help_ = (
                 "it comes out of a Squeeze without axes, or of an If whose branches differ in it "
-                "(torch writes both for squeeze()): give the axes, or export with fixed sizes"
+                "(torch writes both for squeeze()): give the Squeeze its axes, or fix the sizes of "
+                "the inputs with onnxgraph.fix_dims"
             )
         obstacle = Obstacle(label(node), node.op_type, handler.SINCE_VERSION, why, help_)
         raise Refused([obstacle]) from error

@@ -55,4 +55,6 @@ class Refused(ConversionError):
 def parted(reason: str) -> tuple[str, str]:
     """Return the two halves of a handler's reason: why it refuses, and what would help."""
     why, help_ = [*re.split(r"[;.]\s+", reason, maxsplit=1), ""][:2]
-    return why.rstrip("."), help_ or "change the node, or the program that wrote it."
+    return why.rstrip("."), help_ or (
+        "correct the node with onnxgraph.set_attributes, or the program that wrote it."
+    )

@@ -160,7 +160,7 @@ def shrink(node: Node, data: tf.Tensor) -> tf.Tensor:
         raise refusal(
             node,
             "moves 64-bit integers by a float, which cannot hold them; cast them to int32 or to a "
-            "float before.",
+            "float before, and back afterwards.",
         )
     limit, bias = node.attrs.get("lambd", 0.5), node.attrs.get("bias", 0.0)
     values = data if data.dtype.is_floating else tf.cast(data, tf.float64)

@@ -41,7 +41,10 @@ def constant_of_shape(node: Node, shape: tf.Tensor) -> tf.Tensor:
     given = node.attrs.get("value")
     value = np.float32(0) if given is None else onnx.numpy_helper.to_array(given).reshape(())
     if shape.shape[0] is None:
-        raise refusal(node, "fills a shape of unknown length; fix that length in the model.")
+        raise refusal(
+            node,
+            "fills a shape of unknown length; fix that length (onnxgraph.fix_dims for an input).",
+        )
     sizes = all_elements(shape, shape.shape[0])
     if all(isinstance(size, int) for size in sizes) and np.prod(sizes) <= LARGEST:
         return tf.constant(np.full(sizes, value))

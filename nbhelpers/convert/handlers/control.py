@@ -41,7 +41,7 @@ def if_(node: Node, condition: tf.Tensor) -> list:
             raise refusal(
                 node,
                 "gives sequences of different lengths in its branches, and TensorFlow must know "
-                "the length. Fix the condition or return tensors.",
+                "the length. Make the condition a constant, or return tensors.",
             )
         return values
 
@@ -62,7 +62,9 @@ def loop(
     known = constant(trips)
     endless = _endless(condition, body)
     if trips is None and endless:
-        raise refusal(node, "has no trip count and no condition that could end it. Give it one.")
+        raise refusal(
+            node, "has no trip count and no condition that could end it. Give it one of them."
+        )
     if trips is not None and condition is None and not _always(body):
         raise refusal(
             node,
@@ -129,8 +131,8 @@ def _appending(
         raise refusal(
             node,
             "carries a sequence through steps whose number is not known, and does not just append "
-            "to it; TensorFlow must know the sequence's length. Fix the trip count, or give the "
-            "steps' results as scan outputs.",
+            "to it; TensorFlow must know the sequence's length. Make the trip count a "
+            "constant, or give the steps' results as scan outputs.",
         )
     plain = replace(node, attrs={**node.attrs, "body": body})
     tensors = [value for index, value in enumerate(carried) if index not in places]

@@ -78,7 +78,7 @@ def kernel_sizes(node: Node, weights: Value) -> list[int]:
         raise refusal(
             node,
             "takes weights whose size is not known; TensorFlow needs it in the graph. Give the "
-            "input that holds the weights a fixed shape.",
+            "input that holds the weights a fixed shape, with onnxgraph.fix_dims.",
         )
     return [int(size) for size in kernel]
 

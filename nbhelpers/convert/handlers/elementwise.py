@@ -274,7 +274,7 @@ def dropout(
         raise refusal(
             node,
             "drops numbers at random (training_mode); a frozen graph computes the same every time. "
-            "Export the model in evaluation mode.",
+            "Export the model in evaluation mode: training_mode false, is_test 1 before opset 7.",
         )
     outputs = [tf.identity(data)]
     if node.wants(1):

@@ -92,7 +92,10 @@ def gather_nd(node: Node, data: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     batch = int(node.attrs.get("batch_dims", 0))
     depth = indices.shape[-1]
     if depth is None:
-        raise refusal(node, "has indices of unknown length; fix their last size in the model.")
+        raise refusal(
+            node,
+            "has indices of unknown length; fix their last size (onnxgraph.fix_dims for an input).",
+        )
     sizes = sizes_of(data, indices.dtype)
     places = nd_in_range(indices, sizes[batch : batch + depth])
     if batch:

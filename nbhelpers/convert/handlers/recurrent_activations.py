@@ -20,18 +20,20 @@ _NUMBERS: dict[str, list[float | None]] = {
 """The defaults of alpha, and of beta, for those that take them; None where runtimes disagree."""
 
 _FUNCTIONS: dict[str, Callable[..., tf.Tensor]] = {
-    "relu": tf.nn.relu,
-    "tanh": tf.tanh,
-    "sigmoid": tf.sigmoid,
-    "softsign": tf.nn.softsign,
-    "softplus": tf.nn.softplus,
-    "affine": lambda x, alpha, beta: alpha * x + beta,
-    "leakyrelu": lambda x, alpha: tf.compat.v1.where(x < 0, alpha * x, x),
-    "thresholdedrelu": lambda x, alpha: tf.compat.v1.where(x > alpha, x, tf.zeros_like(x)),
-    "scaledtanh": lambda x, alpha, beta: alpha * tf.tanh(beta * x),
-    "hardsigmoid": lambda x, alpha, beta: tf.minimum(tf.nn.relu(alpha * x + beta), 1),
-    "elu": lambda x, alpha: tf.nn.elu(x) if alpha == 1 else _elu(x, alpha),
+    "Relu": tf.nn.relu,
+    "Tanh": tf.tanh,
+    "Sigmoid": tf.sigmoid,
+    "Softsign": tf.nn.softsign,
+    "Softplus": tf.nn.softplus,
+    "Affine": lambda x, alpha, beta: alpha * x + beta,
+    "LeakyRelu": lambda x, alpha: tf.compat.v1.where(x < 0, alpha * x, x),
+    "ThresholdedRelu": lambda x, alpha: tf.compat.v1.where(x > alpha, x, tf.zeros_like(x)),
+    "ScaledTanh": lambda x, alpha, beta: alpha * tf.tanh(beta * x),
+    "HardSigmoid": lambda x, alpha, beta: tf.minimum(tf.nn.relu(alpha * x + beta), 1),
+    "Elu": lambda x, alpha: tf.nn.elu(x) if alpha == 1 else _elu(x, alpha),
 }
+
+_BY_LOWER_NAME = {name.lower(): function for name, function in _FUNCTIONS.items()}
 
 
 def activations(
@@ -61,10 +63,12 @@ def activations(
 
 
 def _activation(node: Node, name: str, alphas: list[float], betas: list[float]) -> Activation:
-    function = _FUNCTIONS.get(name.lower())
+    function = _BY_LOWER_NAME.get(name.lower())
     if function is None:
         raise refusal(
-            node, f"has the activation {name!r}, which ONNX does not define for it; use another."
+            node,
+            f"has the activation {name!r}, which ONNX does not define for it; use another of "
+            f"{', '.join(_FUNCTIONS)}.",
         )
     numbers = [
         given.pop(0) if given else default

@@ -123,9 +123,11 @@ def reduce(node: Node, data: tf.Tensor, axes: tf.Tensor | None = None) -> tf.Ten
         raise refusal(
             node,
             "computes its axes while it runs, and even how many they are, so that the rank of the "
-            "result is not known. Set keepdims, or simplify the model.",
+            "result is not known. Set keepdims to 1, or give the axes a fixed length.",
         )
     chosen = tf.cast(axes, tf.int32)
+    if count is None:  # perhaps some twice, which TensorFlow does not take
+        chosen = tf.unique(tf.math.floormod(chosen, rank))[0]
     if count is None and not nothing:
         none = tf.cast(tf.equal(tf.size(chosen), 0), tf.int32)
         chosen = tf.concat([chosen, tf.range(rank * none)], 0)

@@ -152,7 +152,7 @@ def _marked(node: Node, axes: tf.Tensor, rank: int) -> tf.Tensor:
         raise refusal(
             node,
             "computes its axes while it runs, and even how many they are; TensorFlow needs them "
-            "in the graph. Simplify the model so that they become a constant.",
+            "in the graph. Give the axes a fixed length, or make them a constant.",
         )
     named = tf.one_hot(tf.math.floormod(tf.cast(axes, tf.int32), rank), rank, dtype=tf.int32)
     return tf.reduce_sum(named, 0)

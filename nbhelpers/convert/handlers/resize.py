@@ -70,7 +70,7 @@ def _resize(node: Node, data: tf.Tensor, wish: _Wish, coordinates: str, rounding
         raise refusal(
             node,
             "interpolates integers, for which onnxruntime and ONNX round differently. Cast them to "
-            "float before, and round afterwards as it shall be.",
+            "float before; round and cast back afterwards.",
         )
     data = data if dtype in (tf.float32, tf.float64) else tf.cast(data, tf.float32)
     by_op = mode != "cubic" and not antialias

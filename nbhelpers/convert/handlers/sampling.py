@@ -63,7 +63,10 @@ def affine_grid(node: Node, theta: tf.Tensor, size: tf.Tensor) -> list[tf.Tensor
     """Return the grid that maps an image by an affine matrix, for GridSample."""
     rank = size.shape[0] - 2 if size.shape[0] else theta.shape[1]
     if rank is None:
-        raise refusal(node, "takes a size of unknown length; fix that length in the model.")
+        raise refusal(
+            node,
+            "takes a size of unknown length; fix that length (onnxgraph.fix_dims for an input).",
+        )
     counts = elements(size) or [size[i] for i in range(2 + rank)]
     spatial = [n if isinstance(n, int) else tf.cast(n, tf.int32) for n in counts[2:]]
     lines = []

@@ -35,7 +35,9 @@ def scatter_nd(node: Node, data: tf.Tensor, indices: tf.Tensor, updates: tf.Tens
     depth = indices.shape[-1]
     if not depth:
         raise refusal(
-            node, "has indices of unknown length or of none; fix their last size in the model."
+            node,
+            "has indices of unknown length or of none; fix their last size (onnxgraph.fix_dims for "
+            "an input).",
         )
     sizes = sizes_of(data, indices.dtype)
     places = nd_in_range(indices, sizes[:depth])

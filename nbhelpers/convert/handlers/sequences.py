@@ -166,6 +166,6 @@ def _size(node: Node, data: tf.Tensor, axis: int) -> int:
         raise refusal(
             node,
             f"splits axis {axis}, whose size is not known, into parts; TensorFlow must know their "
-            "number. Fix that dim of the model's inputs.",
+            "number. Fix that dim of the model's inputs with onnxgraph.fix_dims.",
         )
     return int(data.shape[axis])

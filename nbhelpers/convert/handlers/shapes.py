@@ -52,7 +52,11 @@ def expand(node: Node, data: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     """Broadcast to a shape, in both directions: a one in it leaves the data's size."""
     count = shape.shape[0]
     if count is None:
-        raise refusal(node, "expands to a shape of unknown length; fix that length in the model.")
+        raise refusal(
+            node,
+            "expands to a shape of unknown length; fix that length (onnxgraph.fix_dims for an "
+            "input).",
+        )
     rank = max(data.shape.rank, count)
     wanted: list[Size] = [1] * (rank - count) + all_elements(shape, count)
     known = [1] * (rank - data.shape.rank) + data.shape.as_list()

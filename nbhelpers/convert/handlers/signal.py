@@ -120,7 +120,9 @@ def _transform(
     parts = data.shape[-1]
     if parts is None:
         raise refusal(
-            node, "does not say whether its input is real or complex; fix its last dim to 1 or 2."
+            node,
+            "does not say whether its input is real or complex; fix its last dim to 1 or 2 "
+            "(onnxgraph.fix_dims for an input).",
         )
     if data.shape[-2] is not None and (length is None or isinstance(length, int)):
         size = max(data.shape[-2], length or 0)

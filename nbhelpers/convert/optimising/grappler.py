@@ -60,7 +60,8 @@ def run(
 def _sentence(what: str) -> str:
     return (
         f"TensorFlow's graph optimiser {what}. It ran in a process of its own, and nothing was "
-        "written; simplify the ONNX model first, or cut it in two to find what it stumbles over."
+        "written. Cut the model in two to find what it stumbles over: with onnxgraph.cut, or with "
+        "inputs= and outputs= of tf2onnx."
     )
 
 

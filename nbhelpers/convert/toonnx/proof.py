@@ -14,7 +14,7 @@ from nbhelpers.convert.toonnx.interface import Interface
 from nbhelpers.convert.toonnx.sources import Source
 from nbhelpers.convert.toonnx.texts import Texts
 from nbhelpers.errors import ConversionError, GraphError, ParityError
-from nbhelpers.onnxgraph import attempts, examples
+from nbhelpers.onnxgraph import attempts, examples, given
 from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.onnxgraph.sessions import ReferenceSession
@@ -111,7 +111,12 @@ def _special(
     *,
     tolerance: float,
 ) -> Iterator[Report]:
-    """Yield the reports for inputs with special values, as far as TensorFlow takes them."""
+    """Yield the reports for inputs with special values, as far as TensorFlow takes them.
+
+    None where the user gave the inputs.
+    """
+    if given.feeds(interface.specs.values()):
+        return
     batch, feeds, _ = run
     for kind, special in special_values.drawn(feeds, reference.source.graph_def):
         try:
@@ -155,6 +160,8 @@ def _seen(runner: Runner, feeds: Feeds, batch: int, interface: Interface) -> Fee
 def _runs(reference: Reference, interface: Interface) -> list[attempts.Run]:
     """Return (batch, inputs, TensorFlow's outputs): two sizes of what is dynamic, odd ones too."""
     specs = tuple(interface.specs.values())
+    if own := given.feeds(specs):
+        return [(_rows(feeds, specs), feeds, reference.run(feeds)) for feeds in own]
     batches = BATCHES if examples.has_dynamic_batch(specs) else _fixed_batch(specs)
     refusal: GraphError | None = None
     for strange in (True, False):
@@ -165,16 +172,27 @@ def _runs(reference: Reference, interface: Interface) -> list[attempts.Run]:
             except GraphError as error:
                 refusal = refusal or error
     assert refusal is not None
+    names = ", ".join(f"{spec.name!r}: array" for spec in specs)
     raise GraphError(
-        f"TensorFlow itself does not run the graph: {refusal.__cause__} Choose sizes that it takes "
-        "with batch= and shapes=."
+        f"TensorFlow itself does not run the graph: {refusal.__cause__} Give inputs that it takes, "
+        f"examples={{{names}}}, or sizes, with batch= and shapes=."
     ) from refusal
 
 
 def _drawn(reference: Reference, texts: Texts, batches: tuple[int, ...]) -> list[attempts.Run]:
     """Return the runs, with texts in place of the integers that are drawn for them."""
-    found = attempts.runs(lambda drawn: reference.run(texts.feeds(drawn)), texts.specs, batches)
+    found = attempts.runs(
+        lambda drawn: reference.run(texts.feeds(drawn)),
+        texts.specs,
+        batches,
+        relations=given.relations(texts.specs),
+    )
     return [(batch, texts.feeds(drawn), outputs) for batch, drawn, outputs in found]
+
+
+def _rows(feeds: Feeds, specs: tuple[TensorSpec, ...]) -> int:
+    """Return the size of the batch: that of the first input that has one."""
+    return next((feeds[spec.name].shape[0] for spec in specs if spec.shape), 1)
 
 
 def _fixed_batch(specs: tuple[TensorSpec, ...]) -> tuple[int, ...]:

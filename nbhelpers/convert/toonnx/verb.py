@@ -23,6 +23,7 @@ from nbhelpers.convert.toonnx.tidying import tidied
 from nbhelpers.convert.toonnx.writing import OPSETS, written
 from nbhelpers.errors import ConversionError
 from nbhelpers.onnxgraph.examples import Feeds
+from nbhelpers.onnxgraph.given import Examples, Symbols, use_examples
 from nbhelpers.parity import TOLERANCE, Report
 from nbhelpers.progress import stage
 from nbhelpers.spec import TensorSpec
@@ -94,6 +95,8 @@ def tf2onnx(
     tags: str | Sequence[str] = ("serve",),
     verify: bool = True,
     tolerance: float = TOLERANCE,
+    examples: Examples | None = None,
+    symbols: Symbols | None = None,
 ) -> OnnxConversion:
     """Convert a TensorFlow model to ONNX, and compare with TensorFlow before anything is written.
 
@@ -118,6 +121,9 @@ def tf2onnx(
         tags: of a SavedModel's graph; a text is one tag.
         verify: compare with TensorFlow on seeded inputs; without it the result says UNPROVEN.
         tolerance: largest difference allowed, as a share of the largest reference value.
+        examples: inputs to compare on, as the ONNX model takes them: arrays by name, a list of
+            such, or the path of an .npz; drawn if left out (see `onnxgraph.use_examples`).
+        symbols: sizes of symbolic dims in drawn inputs, such as {"total": "past + length"}.
 
     Raises:
         GraphError: the source cannot be read, or does not say what goes in and out.
@@ -148,7 +154,8 @@ def tf2onnx(
     runs: list[tuple[Feeds, Feeds]] = []
     if verify:
         reference = proof.Reference(frozen, interface, fixed)
-        reports, runs = proof.compared(model, reference, interface, tolerance=tolerance)
+        with use_examples(examples, symbols=symbols):
+            reports, runs = proof.compared(model, reference, interface, tolerance=tolerance)
     model = stated(model, interface, runs)
     left = {name: tensor for name, tensor in tensors.items() if tensor in frozen.view.tensors}
     return OnnxConversion(
