@@ -192,7 +192,8 @@ class Search:
         )
         return (
             f"Tried were {tried}the integers -1 to 8. Give inputs that the model takes: "
-            f"examples={{{names}}}."
+            f"examples={{{names}}}. For a verb without `examples=`, write it inside "
+            f"`with onnxgraph.use_examples({{{names}}}):`."
         )
 
     def _symbols(self) -> bool:

@@ -7,7 +7,7 @@ from onnx import helper
 
 from nbhelpers import parity
 from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph import given, interface
 from nbhelpers.onnxgraph.editing.proof import same
 from nbhelpers.onnxgraph.examples import feeds, has_dynamic_batch
 from nbhelpers.onnxgraph.run import Runner
@@ -28,11 +28,13 @@ def proven(
     specs, names = interface.inputs(before), [value.name for value in before.graph.output]
     reference, runner = ReferenceEvaluator(before), Runner(after)
     reports = []
-    for batch in batches if has_dynamic_batch(specs) else (1,):
-        given = feeds(specs, batch=batch)
-        expected = dict(zip(names, reference.run(None, given), strict=True))
-        seen = runner.run(given)
-        title = f"batch {batch}, by ONNX's reference"
+    sizes = tuple(batches) if has_dynamic_batch(specs) else (1,)
+    drawn = {f"batch {batch}": feeds(specs, batch=batch) for batch in sizes}
+    own = {f"example {number}": each for number, each in enumerate(given.feeds(specs), start=1)}
+    for title, fed in (own or drawn).items():
+        expected = dict(zip(names, reference.run(None, fed), strict=True))
+        seen = runner.run(fed)
+        title = f"{title}, by ONNX's reference"
         report = parity.compare(expected, seen, tolerance=tolerance, title=title)
         reports.append(report.check())
     return tuple(reports)

@@ -17,6 +17,7 @@ from nbhelpers.onnxgraph.editing.edited import Edited
 from nbhelpers.onnxgraph.functions import inline_functions
 from nbhelpers.onnxgraph.reference import batch_inputs
 from nbhelpers.onnxgraph.sizing.batch_axes import Way, question, sizes, stated, ways
+from nbhelpers.onnxgraph.sizing.batch_examples import NoExample
 from nbhelpers.onnxgraph.sizing.batch_labels import labelled
 from nbhelpers.onnxgraph.sizing.batch_obstacles import Obstacle, obstacles, refusal
 from nbhelpers.onnxgraph.sizing.batch_proof import Differs, held_batch, prove
@@ -75,7 +76,8 @@ def make_batch_dynamic(
 
     Raises:
         GraphError: rows would influence each other or nodes need the fixed size (all of them are
-            named, each with the reason), or it is not certain which inputs carry the batch.
+            named, each with the reason), it is not certain which inputs carry the batch, or no
+            example input is known that the model takes.
         UnknownName: `axes` names something that is no input.
     """
     model = dense_model(model)
@@ -170,6 +172,8 @@ def _opened(model: onnx.ModelProto, way: Way, symbol: str, *, leading: bool = Fa
             raise Differs(f"all rows would share the input {work.shared[0]!r}")
         result = finished(labelled(model, result, work, symbol))
         reports = prove(model, result, way.axes, way.batch)
+    except NoExample:
+        raise
     except GraphError as difference:
         raise _Failed(model, result, work, difference) from difference
     if not way.batch and not work.changes:

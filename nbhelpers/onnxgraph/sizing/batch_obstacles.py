@@ -17,7 +17,8 @@ from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.run import Runner, tensor_names
-from nbhelpers.onnxgraph.sizing.batch_proof import TOLERANCE, Differs, example, join, parts_of
+from nbhelpers.onnxgraph.sizing.batch_examples import run_apart
+from nbhelpers.onnxgraph.sizing.batch_proof import TOLERANCE, Differs, join
 from nbhelpers.onnxgraph.sizing.batch_shapes import rows_axis
 from nbhelpers.onnxgraph.sizing.batch_work import Work
 from nbhelpers.onnxgraph.sizing.draft import named
@@ -86,8 +87,8 @@ def _obstacles_at(
     nodes = [node for node in result.graph.node if not work.knows(node.output[0])]
     judged = {name for node in nodes for name in node.output if name in shared and name}
     try:
-        feeds = example(model, work.axes, rows)
-        parts = parts_of(Runner(model, fetch=judged), feeds, work.axes, work.batch)
+        runner = Runner(model, fetch=judged)
+        ((_, feeds, parts),) = run_apart(model, runner, work.axes, work.batch, [rows])
     except GraphError:
         return []
     found: list[Obstacle] = []

@@ -6,9 +6,9 @@ import onnx
 from nbhelpers import parity
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import examples, interface
-from nbhelpers.onnxgraph.attempts import ODD_SIZES
 from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner
+from nbhelpers.onnxgraph.sizing.batch_examples import NoExample, example, run_apart
 from nbhelpers.onnxgraph.sizing.batch_shapes import Axes
 
 BATCHES = (1, 2, 3, 5)
@@ -37,6 +37,7 @@ def prove(
 
     Raises:
         Differs: a row is not what the original gives for it, or the model does not run.
+        NoExample: nothing is known that the original takes.
     """
     reports = []
     try:
@@ -45,11 +46,10 @@ def prove(
             known = reference_runs(model, batches=BATCHES)
             runs = [(rows, expected, after.run(feeds)) for rows, feeds, expected in known]
         else:
-            before = Runner(model)
-            runs = []
             # One more than the batch, so that no run of the original holds all of the rows.
-            for number, rows in enumerate(sorted({*BATCHES, batch, batch + 1})):
-                feeds, parts = _run_apart(model, before, axes, rows, batch, odd=number % 2 == 1)
+            sizes = sorted({*BATCHES, batch, batch + 1})
+            runs = []
+            for rows, feeds, parts in run_apart(model, Runner(model), axes, batch, sizes):
                 seen = after.run(feeds)
                 runs.append((rows, _whole(parts, seen, rows, batch), seen))
         for rows, expected, seen in runs:
@@ -61,7 +61,7 @@ def prove(
                     f"at batch {rows} the output {bad.name!r} differs: {bad.status} {bad.note}"
                 )
             reports.append(report)
-    except Differs:
+    except (Differs, NoExample):
         raise
     except GraphError as error:
         raise Differs(str(error)) from error
@@ -85,30 +85,6 @@ def _check_labels(result: onnx.ModelProto, axes: Axes, rows: int, seen: examples
             raise Differs(f"the output {spec} has the shape {shape} at batch {rows}")
 
 
-def _run_apart(
-    model: onnx.ModelProto,
-    runner: Runner,
-    axes: Axes,
-    rows: int,
-    batch: int,
-    *,
-    odd: bool,
-) -> tuple[examples.Feeds, list[examples.Feeds]]:
-    """Return inputs, and what the original gives for them; symbols get an odd size if it takes it.
-
-    Raises:
-        GraphError: the original does not run.
-    """
-    if odd and examples.other_symbols(interface.inputs(model)):
-        feeds = example(model, axes, rows, other=ODD_SIZES[0])
-        try:
-            return feeds, parts_of(runner, feeds, axes, batch)
-        except GraphError:
-            pass  # it takes even sizes only, as one that halves them does
-    feeds = example(model, axes, rows)
-    return feeds, parts_of(runner, feeds, axes, batch)
-
-
 def held_batch(model: onnx.ModelProto, axes: Axes) -> int:
     """Return the only batch that a model takes whose batch has a symbol; 0 if there are several."""
     runner, taken = Runner(model), []
@@ -119,41 +95,6 @@ def held_batch(model: onnx.ModelProto, axes: Axes) -> int:
             continue
         taken.append(rows)
     return taken[0] if len(taken) == 1 else 0
-
-
-def example(
-    model: onnx.ModelProto,
-    axes: Axes,
-    rows: int,
-    *,
-    other: int = examples.USUAL,
-) -> examples.Feeds:
-    """Return inputs with `rows` rows; inputs without a batch are as the model states them, other
-    symbols being `other`.
-    """
-    made = examples.feeds(interface.inputs(model), batch=1, other=other)
-    for number, spec in enumerate(interface.inputs(model)):
-        if spec.name in axes:
-            shape = list(made[spec.name].shape)
-            shape[axes[spec.name]] = rows
-            wide = type(spec)(spec.name, spec.dtype, tuple(shape))
-            made[spec.name] = wide.random(rows, seed=number)
-    return made
-
-
-def parts_of(runner: Runner, feeds: examples.Feeds, axes: Axes, batch: int) -> list[examples.Feeds]:
-    """Return what the original gives for the rows, `batch` at a time (the last row repeated)."""
-    rows = next(feeds[name].shape[axis] for name, axis in axes.items())
-    order = np.arange(-(-rows // batch) * batch).clip(max=rows - 1).reshape(-1, batch)
-    return [
-        runner.run(
-            {
-                name: value.take(some, axis=axes[name]) if name in axes else value
-                for name, value in feeds.items()
-            }
-        )
-        for some in order
-    ]
 
 
 def join(parts: list[np.ndarray], seen: np.ndarray, rows: int, batch: int) -> np.ndarray:

@@ -7,6 +7,7 @@ or may do so, is named.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+import numpy as np
 import onnx
 
 from nbhelpers.errors import GraphError, ParityError, unknown_name
@@ -15,6 +16,7 @@ from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.proof import same
 from nbhelpers.onnxgraph.examples import feeds
 from nbhelpers.onnxgraph.functions import inline_functions
+from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.onnxgraph.sizing.batch_shapes import forget_shapes
 from nbhelpers.onnxgraph.sizing.dims_fixed import set_dim
@@ -171,14 +173,15 @@ def _relabelled(model: onnx.ModelProto, followed: Followed) -> onnx.ModelProto:
 def _check_runs(
     model: onnx.ModelProto, result: onnx.ModelProto, axes: Mapping[str, Mapping[int, str]]
 ) -> None:
-    runner = Runner(result)
+    """Run the result on what the model takes, repeated along the axes that became symbolic."""
+    runner, known = Runner(result), reference_runs(model)[0][1]
     for times in TIMES:
-        given = {}
-        for spec in interface.inputs(model):
-            shape = tuple(_sizes(model, axes, times)[spec.name])
-            given[spec.name] = type(spec)(spec.name, spec.dtype, shape).random(1)
+        feeds = dict(known)
+        for name, chosen in axes.items():
+            counts = [times if axis in chosen else 1 for axis in range(known[name].ndim)]
+            feeds[name] = np.tile(known[name], counts)
         try:
-            runner.run(given)
+            runner.run(feeds)
         except GraphError as error:
             raise GraphError(
                 f"The dims cannot be made symbolic: at {times} times the size, {error} Export the "

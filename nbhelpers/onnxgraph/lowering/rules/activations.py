@@ -14,6 +14,8 @@ WHOLE = frozenset(
     for name in ["INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"]
 )
 
+HALVES = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+
 
 def along_axis(site: Site) -> None:
     """Softmax, LogSoftmax, Hardmax: before 13 they flattened all dims from `axis` on into one."""
@@ -60,8 +62,12 @@ def celu(site: Site) -> None:
 
 
 def celu_of_other_floats(site: Site) -> None:
-    """Up to 27 Celu took float32 alone."""
-    keep(site) if site.dtype() == onnx.TensorProto.FLOAT else celu(site)
+    """Up to 27 Celu took float32 alone: halves are computed in it, and rounded once."""
+    if site.dtype() in HALVES:
+        wide = site.cast(site.input(0), onnx.TensorProto.FLOAT)
+        curve = site.op("Celu", wide, **site.attributes())
+        return site.give("Cast", curve, to=site.dtype())
+    return keep(site) if site.dtype() == onnx.TensorProto.FLOAT else celu(site)
 
 
 def thresholded(site: Site) -> None:
