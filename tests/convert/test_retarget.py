@@ -187,13 +187,28 @@ CASES = {
 }
 
 
+DILATED = np.zeros([3, 3, 3, 2, 3], np.float32)
+DILATED[::2, ::2, ::2] = 1
+
+WRITTEN_OUT = {
+    "Conv3D": lambda tf, a: tf.nn.conv3d(
+        a,
+        tf.constant(DILATED),
+        [1] * 5,
+        "VALID",
+    )
+}
+"""The same in ops that TensorFlow 2 runs on every processor: zeros between the dilated weights."""
+
+
 def test_every_rule_has_a_case():
     assert set(CASES) == set(RULES)
 
 
-def case(op):
+def case(op, *, written_out=False):
     """Return the graph of a rule's case, and what to feed."""
     make, shapes = CASES[op]
+    make = WRITTEN_OUT.get(op, make) if written_out else make
     names = "ab"[: len(shapes)]
     kind = convert.tensorflow().float32
     graph_def = graph_of(make, **dict(zip(names, [(kind, shape) for shape in shapes], strict=True)))
@@ -223,7 +238,8 @@ def seen(legacy, tmp_path_factory):
 
 @pytest.mark.parametrize("op", CASES)
 def test_a_rule_computes_the_same_on_the_real_runtimes(op, legacy, seen):
-    expected = convert.run_tf(*case(op))
+    # As it is written: TensorFlow 2's optimiser takes Max(Sqrt(x)) for Sqrt(Max(x)), NaN or not.
+    expected = convert.run_tf(*case(op, written_out=True), optimised=False)
     for runtime in legacy:
         (result,) = seen[op, runtime.name]
         compare(expected, result).check()
