@@ -86,7 +86,8 @@ def offered(
         for name, value in (fixed or {}).items():
             tensor = source.fixed[name]
             places[tensor] = _constant(name, view.tensor(tensor), value)
-        results = _imported(source, places)
+        asked = {"batch": batch, "shapes": shapes, "fixed": fixed}
+        results = _imported(source, places, {name: a for name, a in asked.items() if a})
         ranks = {n: each.shape.rank for n, each in zip(source.outputs, results, strict=True)}
         turned |= _turned(nchw, ranks, source.inputs)
         ends = {}
@@ -168,7 +169,7 @@ def _turned(
     return names & set(ranks)
 
 
-def _imported(source: Source, places: Mapping[str, Any]) -> list[Any]:
+def _imported(source: Source, places: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Any]:
     tf = compat.tensorflow()
     outputs = [*source.outputs.values()]
     try:
@@ -176,10 +177,10 @@ def _imported(source: Source, places: Mapping[str, Any]) -> list[Any]:
             source.graph_def, input_map=places, return_elements=outputs, name=PREFIX
         )
     except (ValueError, KeyError, TypeError, tf.errors.OpError) as error:
-        raise GraphError(
-            f"The graph does not work with these inputs: {first_line(error)}. Check batch=, "
-            "shapes= and fixed=."
-        ) from error
+        chosen = " and ".join(f"{name}={value!r}" for name, value in asked.items())
+        advice = f"Leave out or change {chosen}." if chosen else "Choose other inputs=."
+        said = first_line(error)
+        raise GraphError(f"The graph does not work with these inputs: {said}. {advice}") from error
 
 
 def _constant(name: str, info: TensorInfo, value: Any) -> Any:

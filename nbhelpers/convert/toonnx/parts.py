@@ -90,7 +90,7 @@ def check_known(graph_def: "GraphDef") -> None:
     if strange:
         raise ConversionError(
             f"TensorFlow {tf.__version__} does not know {named(strange)}. Cut the graph behind "
-            "them: give the tensors that they make as inputs, or choose earlier outputs."
+            "them: give tensors as inputs that later nodes make, or choose earlier outputs."
         )
 
 

@@ -175,7 +175,7 @@ def _runs(reference: Reference, interface: Interface) -> list[attempts.Run]:
     names = ", ".join(f"{spec.name!r}: array" for spec in specs)
     raise GraphError(
         f"TensorFlow itself does not run the graph: {refusal.__cause__} Give inputs that it takes, "
-        f"examples={{{names}}}, or sizes, with batch= and shapes=."
+        f"examples={{{names}}}, or sizes, with batch=, shapes= and symbols=."
     ) from refusal
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
 
+_SAVERS = {"saver_filename"}
+"""What TensorFlow 2 feeds when it reads variables."""
+
+
 def frozen(saved: SavedModel, tensors: Iterable[str], signature: str | None = None) -> "GraphDef":
     """Return a SavedModel's graph with its functions inlined and its weights as constants.
 
@@ -80,8 +84,12 @@ def _rename(graph_def: "GraphDef", names: Mapping[str, str]) -> None:
 
 
 def _add_ends(graph_def: "GraphDef", tensors: Mapping[str, Any]) -> None:
-    """Add nodes that give tensors under the SavedModel's names, such as "call:1", in place."""
-    for name in dict.fromkeys(map(maker, tensors)):
+    """Add nodes that give tensors under the SavedModel's names, such as "call:1", in place.
+
+    What TensorFlow 1 wrote has these names already.
+    """
+    missing = {name: tensor for name, tensor in tensors.items() if tensor.name != name}
+    for name in dict.fromkeys(map(maker, missing)):
         found = {int(t.partition(":")[2] or 0): o for t, o in tensors.items() if maker(t) == name}
         some = next(iter(found.values()))
         sources = [found.get(number, some) for number in range(max(found) + 1)]
@@ -115,9 +123,11 @@ def ends(
     if not choice and not needed:
         return {}, {}, None
     if not known:
+        feedable = {n.name for n in saved.graph_def.node if n.op.startswith("Placeholder")}
+        named = ", or name the tensors with inputs= and outputs=" if feedable - _SAVERS else ""
         raise GraphError(
             f"{saved.path} has no signature, so it does not say what goes in and out. Save it with "
-            "signatures=, or name the tensors with inputs= and outputs=."
+            f"signatures={named}."
         )
     if not choice:
         raise GraphError(
