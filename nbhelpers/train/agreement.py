@@ -34,6 +34,10 @@ RANDOM = (
 """Ops whose values nobody promises."""
 
 
+class WrongFile(ModelError):
+    """What torch wrote in this opset is wrong at any size; in another it may be right."""
+
+
 @stage("comparing with torch")
 def check_agreement(
     module: nn.Module,
@@ -54,7 +58,8 @@ def check_agreement(
         warnings: what torch warned of while tracing.
 
     Raises:
-        ModelError: the file gives something else than torch.
+        WrongFile: the file is not valid, or gives something else than torch at the traced sizes.
+        ModelError: it does so at other sizes.
     """
     drawn = sorted(set(RANDOM) & set(op_histogram(model)))
     if drawn:
@@ -67,10 +72,9 @@ def check_agreement(
         _check_valid(who, model)
         return (f"The file was not compared with torch, since it could not be run: {error}",)
     if said:
-        raise ModelError(
+        raise WrongFile(
             f"The file that torch wrote of {who} does not compute what {who} does, even at the "
-            f"sizes it was traced with: {said}. {_warned(warnings)}Choose another OPSET, since an "
-            "older one may lack the op that is meant, or rewrite that part of forward."
+            f"sizes it was traced with: {said}. {_warned(warnings).rstrip()}"
         )
     for symbol, further in runs.further.items():
         for run in further:
@@ -85,9 +89,8 @@ def _check_valid(who: str, model: onnx.ModelProto) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelError(
-            f"The file that torch wrote of {who} is not valid ONNX ({first_line(error)}). Choose "
-            "another OPSET, or rewrite that part of forward."
+        raise WrongFile(
+            f"The file that torch wrote of {who} is not valid ONNX ({first_line(error)})."
         ) from error
 
 

@@ -5,10 +5,9 @@ frozen as it fell; torch warns about those it notices, and the warnings are kept
 with a size is found by running the file at other sizes, and refused.
 """
 
-import contextlib
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,11 +16,11 @@ import onnx
 import torch
 from torch import nn
 
-from nbhelpers.errors import ModelError
+from nbhelpers.errors import GraphError, ModelError
 from nbhelpers.onnxgraph import files, interface
 from nbhelpers.progress import stage
 from nbhelpers.spec import TensorSpec
-from nbhelpers.train.agreement import check_agreement
+from nbhelpers.train.agreement import WrongFile, check_agreement
 from nbhelpers.train.arguments import Input, given_inputs
 from nbhelpers.train.axes import Axes, following, symbolic_axes
 from nbhelpers.train.forward import check_count
@@ -160,22 +159,38 @@ def _write(
     handle, temporary = tempfile.mkstemp(suffix=".onnx", prefix=".export-", dir=path.parent)
     os.close(handle)
     try:
-        notes = _traced(module, runs, temporary, places, names, axes, opset)
-        model = files.load(temporary)
-        written = interface.opset(model)
-        if written != opset:
-            raise ModelError(
-                f"Opset {opset} was asked for, but torch wrote {written}; ask for {written}."
+
+        def compared(other: int) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+            notes = trace(
+                module,
+                runs.first.arguments,
+                temporary,
+                places=places,
+                output_names=names,
+                axes=axes,
+                opset=other,
             )
-        _keep_interface(model, specs, axes, names)
-        notes += check_agreement(module, temporary, model, runs, outputs, notes)
+            model = files.load(temporary)
+            written = interface.opset(model)
+            if written != other:
+                raise ModelError(
+                    f"Opset {other} was asked for, but torch wrote {written}; ask for {written}."
+                )
+            _keep_interface(model, specs, axes, names)
+            said = check_agreement(module, temporary, model, runs, outputs, notes)
+            return model, notes + said
+
+        try:
+            model, notes = compared(opset)
+        except (Untraceable, WrongFile) as error:
+            raise type(error)(f"{error} {_advice(error, compared, opset)}") from error
         files.save(model, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
     return Export(
         path,
         opset,
-        written,
+        interface.opset(model),
         interface.inputs(model),
         interface.outputs(model),
         len(model.graph.node),
@@ -184,38 +199,21 @@ def _write(
     )
 
 
-def _traced(
-    module: nn.Module,
-    runs: Runs,
-    path: str,
-    places: Sequence[str],
-    names: Sequence[str],
-    axes: Mapping[str, Axes],
-    opset: int,
-) -> tuple[str, ...]:
-    """Trace the module, and return what torch warned of.
-
-    Raises:
-        Untraceable: torch cannot; the sentence names an opset for which it can, if there is one.
-    """
-
-    def traced(other: int) -> tuple[str, ...]:
-        feeds = runs.first.arguments
-        return trace(module, feeds, path, places=places, output_names=names, axes=axes, opset=other)
-
-    try:
-        return traced(opset)
-    except Untraceable as error:
-        others = [*range(opset + 1, OPSETS[-1] + 1), *range(opset - 1, OPSETS[0] - 1, -1)]
-        advice = "Rewrite that part of forward with plain tensor operations"
-        exporter = isinstance(error.__cause__, torch.onnx.errors.OnnxExporterError)
-        advice += "; no other opset has what it needs." if exporter else "."
-        for other in others if exporter else ():
-            with contextlib.suppress(Untraceable):
-                traced(other)
-                advice = f"OPSET={other} has what it needs."
-                break
-        raise Untraceable(f"{error} {advice}") from error
+def _advice(error: ModelError, compared: Callable[[int], object], opset: int) -> str:
+    """Return what to do where one opset fails: another one that was tried, or to rewrite it."""
+    advice = "Rewrite that part of forward with plain tensor operations"
+    exporter = isinstance(error.__cause__, torch.onnx.errors.OnnxExporterError)
+    if not exporter and isinstance(error, Untraceable):
+        return f"{advice}."
+    for other in (*range(opset + 1, OPSETS[-1] + 1), *range(opset - 1, OPSETS[0] - 1, -1)):
+        try:
+            compared(other)
+        except (Untraceable, WrongFile, GraphError):
+            continue
+        except ModelError:
+            pass  # it is wrong in a way that no opset mends, which is said there
+        return f"OPSET={other} has what it needs."
+    return f"{advice}; no other opset has what it needs."
 
 
 def _keep_interface(

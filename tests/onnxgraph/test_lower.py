@@ -223,7 +223,7 @@ def test_types_that_came_later_are_refused_or_computed_in_wider_ones(graph):
     assert op_histogram(result.model) == {"Cast": 3, "Add": 1}
     assert np.array_equal(run_onnx(result.model, {"x": x})["y"], x + x)
     half = graph("g (bfloat16[n] x) => (bfloat16[n] y) { y = Add(x, x) }", opset=13)
-    with pytest.raises(GraphError, match=r"tensor\(bfloat16\).*convert the model to float32 first"):
+    with pytest.raises(GraphError, match=r"tensor\(bfloat16\).*export it in float32"):
         lower_opset(half, 12)
 
 

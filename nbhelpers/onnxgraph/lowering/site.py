@@ -76,7 +76,8 @@ class Site:
         if value is None:
             raise Obstacle(
                 f"its {what} ({self.input(position)!r}) must be constant, not computed while the "
-                "model runs; simplify the model first, or export it with fixed sizes"
+                "model runs; fold it with onnxgraph.simplify first, and where it is computed from "
+                "a symbolic size, give that one with onnxgraph.fix_dims before"
             )
         return value
 
@@ -109,7 +110,7 @@ class Site:
         if found is None:
             raise Obstacle(
                 f"the size of axis {axis} of {self.input(position)!r} must be fixed, but is "
-                "symbolic; export the model with a fixed size there"
+                "symbolic; give its symbol a size with onnxgraph.fix_dims"
             )
         return found
 

@@ -132,7 +132,7 @@ def _help(kind: str) -> str:
     if kind != f"tensor({elem})":
         return f"keep {elem} in plain tensors"
     if elem in ("bfloat16", "float16", "double"):
-        return "convert the model to float32 first"
+        return "export it in float32, as after module.float()"
     if elem.startswith("float") or elem in ("int4", "uint4", "int2", "uint2"):
         return "start from the model before it was quantised"
     return "cast it to a type that the older op takes"

@@ -8,6 +8,7 @@ import onnx
 
 from nbhelpers.errors import ConversionError
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.comparing.wiring import reads
 from nbhelpers.train.importing.nodes import Call, call_for
 
 NAMED = 10
@@ -99,26 +100,42 @@ def plan(model: onnx.ModelProto) -> Plan:
             try:
                 call = call_for(node, weights, numbers, opset)
             except ConversionError as error:
-                refusal = (str(error), "change the node, or the program that wrote it")
+                refusal = str(error)
             else:
                 calls.append((node, call))
                 numbers.update(node.output if call.is_numbers else ())
         if refusal:
-            obstacles.append(Obstacle(_called(node.name, node.output), node.op_type, *refusal))
+            name = _called(node.name, node.output)
+            obstacles.append(Obstacle(name, node.op_type, refusal, _help(model.graph, node)))
     return Plan(tuple(calls), tuple(obstacles))
 
 
-def _refusal(node: onnx.NodeProto) -> tuple[str, str] | tuple[()]:
-    """Return why a node is refused whatever its inputs, and what helps."""
+def _refusal(node: onnx.NodeProto) -> str:
+    """Return why a node is refused whatever its inputs, "" if it is not."""
     if node.domain not in ("", "ai.onnx"):
-        why = f"belongs to the operator set {node.domain!r}, whose ops only its own runtime knows"
-        return why, "export the model with ONNX's own operators"
+        return f"belongs to the operator set {node.domain!r}, whose ops only its own runtime knows"
     if node.op_type in CONTROL:
-        why = "is control flow, which PyTorch's graphs of modules do not have"
-        return why, "export the branch or the loop that is wanted by itself"
+        return "is control flow, which PyTorch's graphs of modules do not have"
     if node.op_type in QUANTISED:
-        return "computes with quantised numbers", "give the model from before its quantisation"
-    return ()
+        return "computes with quantised numbers"
+    return ""
+
+
+def _help(graph: onnx.GraphProto, node: onnx.NodeProto) -> str:
+    """Return which part of the graph can be imported without a node, as a call."""
+    if node.op_type in QUANTISED:
+        return "give the model from before its quantisation"
+    made = {name for each in graph.node for name in each.output}
+    before = [name for name in dict.fromkeys(reads(node)) if name in made]
+    if before:
+        return f"import the part before it, onnxgraph.cut(model, outputs={before})"
+    if node.domain not in ("", "ai.onnx"):  # without a type, nothing can begin behind it
+        return "export the model with ONNX's own operators"
+    others = {name for each in graph.node if each is not node for name in reads(each)}
+    behind = [name for name in (*node.output, *(v.name for v in graph.input)) if name in others]
+    if not others.intersection(node.output):
+        return "nothing but the node leads to the output"
+    return f"import the part behind it, onnxgraph.cut(model, inputs={behind})"
 
 
 def _called(name: str, outputs: Sequence[str]) -> str:

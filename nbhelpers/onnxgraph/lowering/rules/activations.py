@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from nbhelpers.onnxgraph.anatomy import graphs
 from nbhelpers.onnxgraph.lowering.site import Obstacle, Site
 from nbhelpers.onnxgraph.lowering.widened import keep
 
@@ -110,7 +111,10 @@ def dropout_to_attribute(site: Site) -> None:
     """Up to 11 the ratio was an attribute, and a Dropout in a file never dropped anything."""
     training = site.constant(2) if site.input(2) else np.array(False)
     if training is None or training.any():
-        raise Obstacle("its training_mode is on, or decided while the model runs; turn it off")
+        raise Obstacle(
+            "its training_mode is on, or decided while the model runs; export the model after "
+            "module.eval(), or take the node out with onnxgraph.remove"
+        )
     ratio = site.constant(1)
     share = None if ratio is None else float(ratio.ravel()[0])
     if site.output(1):
@@ -121,9 +125,14 @@ def dropout_to_attribute(site: Site) -> None:
 
 def dropout_without_mask(site: Site) -> None:
     """Up to 9 the mask had the type of the data; one that nobody reads is left out."""
-    if site.output(1):
-        raise Obstacle("its mask is read, which has another type before opset 10; remove Dropout")
-    keep(site)
+    graph, mask = site.scope.graph, site.output(1)
+    read = {name for each in graphs(graph) for node in each.node for name in node.input}
+    if mask and mask in read | {value.name for value in graph.output}:
+        raise Obstacle(
+            "its mask is read, which has another type before opset 10; cut off what needs it with "
+            "onnxgraph.cut"
+        )
+    site.give("Dropout", site.input(0), place=0, **site.attributes())
 
 
 RULES = {

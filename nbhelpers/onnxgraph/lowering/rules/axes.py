@@ -22,7 +22,10 @@ def reduction(site: Site) -> None:
     elif site.node.op_type in ELEMENTWISE:
         site.give("Identity", site.input(0))
     else:
-        raise Obstacle("it reduces over no axis; remove the node")
+        raise Obstacle(
+            "it reduces over no axis, which the older op cannot say; put there what it makes of a "
+            "single value with onnxgraph.replace, as Abs for ReduceL1"
+        )
 
 
 def squeeze(site: Site) -> None:

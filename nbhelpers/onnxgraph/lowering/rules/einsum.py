@@ -29,9 +29,14 @@ def _parse(site: Site) -> tuple[list[str], str]:
     left, arrow, output = equation.partition("->")
     inputs = left.split(",")
     if "..." in equation:
-        raise Obstacle("its equation has an ellipsis; write the dims out")
+        raise Obstacle(
+            "its equation has an ellipsis; write a letter for each dim that it stands for"
+        )
     if any(len(set(dims)) < len(dims) for dims in (*inputs, output)):
-        raise Obstacle("its equation names a dim twice, which is a diagonal; take it before")
+        raise Obstacle(
+            "its equation names a dim twice, which is a diagonal; write two letters, and an "
+            "identity matrix as one more operand, as in ij,ij->i for ii->i"
+        )
     if not arrow:
         counts = Counter("".join(inputs))
         output = "".join(sorted(letter for letter, count in counts.items() if count == 1))

@@ -91,7 +91,7 @@ def enlarging(site: Site) -> None:
 def upsample(site: Site) -> None:
     """Resize (10): it was called Upsample, and only enlarged."""
     if site.known(1, "scales").min() < 1:
-        raise Obstacle("it makes smaller, which Upsample cannot; stop at opset 11")
+        raise Obstacle("it makes smaller, which Upsample cannot; stop at opset 10")
     site.give("Upsample", *site.node.input, **site.attributes())
 
 

@@ -128,7 +128,7 @@ def range_by_counting(site: Site) -> None:
     if known is not None:
         return site.give("Constant", value=numpy_helper.from_array(known))
     if site.dtype() not in (onnx.TensorProto.INT64, onnx.TensorProto.INT32):
-        raise Obstacle("it is no range of integers; use one, and cast it")
+        raise Obstacle("it is no range of integers; make it of int64, with a Cast behind it")
     step = int(site.known(2, "step"))
     start, limit = (site.cast(site.input(i), onnx.TensorProto.INT64) for i in (0, 1))
     past = np.array(step - 1 if step > 0 else step + 1, np.int64)
