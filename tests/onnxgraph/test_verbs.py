@@ -428,7 +428,7 @@ def test_models_that_do_not_fit_are_not_joined(chain, graph):
     for model, feeds, words in [
         (second("float16[n, 6] x"), {"x": "y"}, "it is float32, and float16 is wanted"),
         (second("float[n, 7] x"), {"x": "y"}, r"shape \(batch, 6\), and \(n, 7\) is wanted"),
-        (second("float[1, 6] x"), {"x": "y"}, "make the second take any size"),
+        (second("float[1, 6] x"), {"x": "y"}, "if the second can take any size"),
         (second("float[n] x"), {"x": "y"}, "Put a Reshape between"),
         (second("float[n, 6] x", opset=12), {"x": "y"}, r"ai.onnx 13, the second in 12"),
         (second("float[n, 6] a, float[n, 6] x", "y2 = Add(a, x)"), {"a": "y"}, "'x', and it is"),

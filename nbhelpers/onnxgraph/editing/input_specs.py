@@ -9,6 +9,7 @@ import onnx
 from nbhelpers import parity
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.comparing.wiring import reads
 from nbhelpers.onnxgraph.editing.edit import free_name
 from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
 from nbhelpers.onnxgraph.editing.rewire import move_readers
@@ -37,8 +38,8 @@ def set_inputs(
 
     Raises:
         UnknownName: there is no such input.
-        GraphError: the rank is another, the graph does not fit the new shape (the node is named),
-            or its rows would influence each other.
+        GraphError: the rank is another and not only a Reshape reads the input, the graph does not
+            fit the new shape (the node is named), or its rows would influence each other.
         Refusal: a text has not that form.
     """
     copy, changes, touched, shaped = copied(model), [], [], []
@@ -53,7 +54,7 @@ def set_inputs(
         dims = interface.dims(value)
         kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
         if dims != spec.shape:
-            _check_rank(spec, dims)
+            _check_rank(copy, spec, dims)
             changes.append(f"input {spec.name!r}: shape {_words(dims)} → {_words(spec.shape)}")
             shaped.append(spec.name)
         if kind != was:
@@ -122,11 +123,15 @@ def _cast(copy: onnx.ModelProto, name: str, kind: int) -> str:
     return label
 
 
-def _check_rank(spec: TensorSpec, dims: tuple | None) -> None:
-    if dims is not None and len(dims) != len(spec.shape):
+def _check_rank(copy: onnx.ModelProto, spec: TensorSpec, dims: tuple | None) -> None:
+    """Check that the rank stays, unless nothing but a Reshape reads the input."""
+    readers = {node.op_type for node in copy.graph.node if spec.name in reads(node)}
+    if dims is not None and len(dims) != len(spec.shape) and readers != {"Reshape"}:
+        target = [dim if isinstance(dim, int) else -1 for dim in dims]
         raise GraphError(
             f"The input {spec.name!r} has {len(dims)} dims, {_words(dims)}, but {spec} has "
-            f"{len(spec.shape)}; put a Reshape behind it with insert_after instead."
+            f"{len(spec.shape)}; put a Reshape behind it first: "
+            f"insert_after(model, {spec.name!r}, 'Reshape', others=[np.array({target})])."
         )
 
 

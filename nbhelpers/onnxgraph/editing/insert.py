@@ -46,15 +46,15 @@ def insert_after(
     """
     copy = copied(model)
     tensor = _tensor(copy, place)
-    graph, maker = home(copy, tensor)
+    graph, maker = home(copy, tensor) if place == tensor else locate(copy, place)
     made = free_name(copy.graph, name or f"{tensor}_{op.split('.')[-1]}")
     source, result = tensor, made
     if any(value.name == tensor for value in graph.output):
         source, result = free_name(copy.graph, f"{tensor}_before_{op.split('.')[-1]}"), tensor
         if maker is None:
             raise GraphError(
-                f"{tensor!r} is an output of the graph without being computed in it; put an "
-                "Identity there first."
+                f"{tensor!r} is an output of the graph without being computed in it, and must keep "
+                "its value; take it off the outputs first: cut(model, outputs=[…])."
             )
         rename_output(graph, maker, tensor, source)
         move_readers(graph, source, tensor)

@@ -69,22 +69,37 @@ def _sizes(feeds: Mapping[str, str], gives: Values, takes: Values) -> dict[str, 
         kinds = [value.type.tensor_type.elem_type for value in (gives[each], takes[name])]
         if kinds[0] != kinds[1]:
             seen, wanted = map(interface.dtype, kinds)
-            raise GraphError(f"{pair}: it is {seen}, and {wanted} is wanted. Put a Cast between.")
+            raise GraphError(
+                f"{pair}: it is {seen}, and {wanted} is wanted. Put a Cast between: "
+                f"insert_after(first, {each!r}, 'Cast', attributes={{'to': {kinds[1]}}})."
+            )
         given, taken = interface.dims(gives[each]), interface.dims(takes[name])
         if given is None or taken is None:
             continue
         words = f"it has the shape {_words(given)}, and {_words(taken)} is wanted"
         if len(given) != len(taken):
-            raise GraphError(f"{pair}: {words}. Put a Reshape between.")
-        for one, two in zip(given, taken, strict=True):
+            target = [dim if isinstance(dim, int) else -1 for dim in taken]
+            raise GraphError(
+                f"{pair}: {words}. Put a Reshape between: insert_after(first, {each!r}, 'Reshape', "
+                f"others=[np.array({target})]), if that is what it means."
+            )
+        for axis, (one, two) in enumerate(zip(given, taken, strict=True)):
             if isinstance(two, int) and one != two:
-                hint = "" if isinstance(one, int) else ", or make the second take any size"
-                raise GraphError(f"{pair}: {words}. Change one of the models{hint}.")
+                raise GraphError(f"{pair}: {words}. {_help(name, axis, one, two)}")
             if isinstance(two, str) and one is not None and sizes.setdefault(two, one) != one:
                 raise GraphError(
                     f"{pair}: {words}, but {two!r} of the second model is {sizes[two]!r} already."
                 )
     return {symbol: size for symbol, size in sizes.items() if symbol != size}
+
+
+def _help(name: str, axis: int, one: Dim | None, two: int) -> str:
+    """Return how a size of the first model and a fixed one of the second can be made to fit."""
+    verb = "make_batch_dynamic(second)"
+    if axis:
+        verb = f"free_dims(second, {{{name!r}: {{{axis}: 'size'}}}})"
+    fixed = f"fix_dims(first, {{{one!r}: {two}}}), or " if isinstance(one, str) else ""
+    return f"Use {fixed}{verb}, if the second can take any size there."
 
 
 def _words(shape: Iterable[Dim | None]) -> str:
@@ -100,7 +115,7 @@ def _check_opsets(first: onnx.ModelProto, second: onnx.ModelProto) -> None:
         if two.get(domain, one[domain]) != one[domain]:
             raise GraphError(
                 f"The first model is written in {domain or 'ai.onnx'} {one[domain]}, the second in "
-                f"{two[domain]}; bring them to one opset first."
+                f"{two[domain]}; bring both to the lower one first, with lower_opset."
             )
 
 
@@ -115,7 +130,7 @@ def _check_interface(
         if name in own:
             raise GraphError(
                 f"Both models have an input or output {name!r}, and it is not joined; rename it in "
-                "one of them, or feed it."
+                f"one of them, as with rename(second, {{{name!r}: {name + '_2'!r}}}), or feed it."
             )
 
 
@@ -152,7 +167,7 @@ def _make_names_free(
     if clash:
         raise GraphError(
             f"{clash!r} is an input or output of the second model and an inner tensor of the "
-            "first; rename one of them."
+            f"first; rename one of them, as with rename(second, {{{clash!r}: {clash + '_2'!r}}})."
         )
     rename_tensors(follower, names)
     for graph in graphs(follower.graph):

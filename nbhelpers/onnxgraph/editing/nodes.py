@@ -76,7 +76,8 @@ def home(model: onnx.ModelProto, tensor: str) -> tuple[onnx.GraphProto, onnx.Nod
     if len(found) > 1:
         where = ", ".join(repr(graph.name) for graph, _ in found)
         raise GraphError(
-            f"{tensor!r} may mean {len(found)} tensors, in the graphs {where}; rename one of them."
+            f"{tensor!r} may mean {len(found)} tensors, in the graphs {where}; name the "
+            "node that writes the one that is meant, if it has a name of its own."
         )
     return found[0]
 

@@ -146,7 +146,8 @@ def _bypass(
     if any(name != node.output[0] for name in used):
         raise GraphError(
             f"{titled(node)} writes {', '.join(map(repr, used))}, all of which are read; only a "
-            "node with one output in use can be removed. Replace it, or cut the graph there."
+            "node with one output in use can be removed. Begin behind it with "
+            f"cut(model, inputs={used}), or put another node there with replace."
         )
     target = node.output[0]
     remove_node(graph, node)
@@ -162,7 +163,7 @@ def _bypass(
     if node.op_type == "Identity":
         raise GraphError(
             f"{titled(node)} cannot be removed: it gives {source!r}, an input, a weight or an "
-            f"output itself, the name {target!r}. Rename the output, or cut it off."
+            f"output itself, the name {target!r}. Cut that output off: cut(model, outputs=[…])."
         )
     label = free_name(copy.graph, f"{target}_Identity")
     graph.node.append(onnx.helper.make_node("Identity", [source], [target], name=label))

@@ -185,5 +185,5 @@ def _check_runs(
         except GraphError as error:
             raise GraphError(
                 f"The dims cannot be made symbolic: at {times} times the size, {error} Export the "
-                "model with these dims dynamic."
+                "model with these dims dynamic, or leave out those that must stay."
             ) from error
