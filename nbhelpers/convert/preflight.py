@@ -153,7 +153,11 @@ def _unwritable(built: Built, model: onnx.ModelProto, target: str) -> list[Obsta
         name = origin(tensorflow_node, built.origins)
         op = nodes[name].op_type if name in nodes else "input"
         since = next((each for each in newer if tensorflow_node not in left[each]), "")
-        help_ = f"convert for {since} or newer" if since else "change the node before"
+        help_ = (
+            f"convert for {since} or newer"
+            if since
+            else "replace the node by others with onnxgraph.replace"
+        )
         why = f"cannot be written for {target}: {problem}"
         found.setdefault(name, Obstacle(name, op, opset, why, help_))
     return list(found.values())

@@ -118,7 +118,7 @@ def traced(
     for tensor in names.values():
         if tensor.partition(":")[0] not in held.nodes:
             raise unknown_name("TensorFlow tensor", tensor, held.nodes)
-    inputs = [name for name in source.names if name not in source.wiring.makers]
+    inputs = [name for name in source.names if name not in {*source.wiring.makers, *names}]
     found = _by_name(source.names, inputs, held)
     own = getattr(graph, "tensors", {})  # a conversion knows what it made
     file = "/".join(Path(graph).parts[-2:]) if isinstance(graph, str | Path) else ""
@@ -175,7 +175,8 @@ def _by_name(names: Iterable[str], inputs: list[str], held: Runtime) -> dict[str
     if len(lost) > len(rest):
         raise GraphError(
             f"The graph has no placeholder for the inputs {', '.join(map(repr, lost))}; check that "
-            "it was made from this ONNX model, or say which tensor is which (tensors=)."
+            "it was made from this ONNX model, or say which tensor is which: "
+            f"traced(graph, model, tensors={{{lost[0]!r}: 'name:0'}})."
         )
     return found | dict(zip(lost, rest, strict=False))
 

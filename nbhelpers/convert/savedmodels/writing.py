@@ -5,6 +5,7 @@ constants in the graph; for TensorFlow 2 large ones may be variables (`variables
 TensorFlow Serving wants it in a folder whose name is a version number (`export_dir/1`).
 """
 
+import itertools
 import json
 import keyword
 from collections.abc import Mapping, Sequence
@@ -176,12 +177,12 @@ def signature_text(view: GraphView, signature: Signature) -> str:
 
 def _check_callable(name: str, signature: Signature) -> None:
     """Check that the inputs can be arguments in Python, to which TensorFlow 2 makes them."""
-    for key, tensor in signature.inputs.items():
+    for key in signature.inputs:
         if keyword.iskeyword(key) or key == "self":
             raise GraphError(
                 f"The signature {name!r} has an input {key!r}: TensorFlow 2 makes an argument of a "
                 "Python function of it, and Python allows none of that name. Choose another: "
-                f"inputs={{{key + '_'!r}: {tensor!r}}}."
+                f"inputs={_with_new_key(signature.inputs, key)}."
             )
     arguments: dict[str, str] = {}
     for key in signature.inputs:
@@ -189,10 +190,18 @@ def _check_callable(name: str, signature: Signature) -> None:
         if argument in arguments:
             raise GraphError(
                 f"The signature {name!r} has the inputs {arguments[argument]!r} and {key!r}: "
-                f"TensorFlow 2 makes the argument {argument!r} of both. Choose a name for one of "
-                "them that differs in its letters or digits."
+                f"TensorFlow 2 makes the argument {argument!r} of both. Choose another name: "
+                f"inputs={_with_new_key(signature.inputs, key)}."
             )
         arguments[argument] = key
+
+
+def _with_new_key(inputs: Mapping[str, str], key: str) -> dict[str, str]:
+    """Return the inputs with a name in the place of one, of which no other argument is made."""
+    taken = {_argument(each) for each in inputs if each != key}
+    longer = (key + "_" * count for count in itertools.count(1))
+    new = next(name for name in longer if _argument(name) not in taken)
+    return {new if each == key else each: tensor for each, tensor in inputs.items()}
 
 
 def _argument(key: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import onnx
 
+from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.anatomy import graphs
 from nbhelpers.onnxgraph.comparing.wiring import reads
@@ -39,8 +40,12 @@ def renew_notes(
     if not stale:
         return
     said = _notes(before.graph)
-    was, now = _inferred_without(before, stale), _inferred_without(after, stale)
-    moved = any(
+    now = _inferred_without(after, stale)
+    try:
+        was = _inferred_without(before, stale)
+    except GraphError:  # the edit mends what did not fit, so no size of the old is trusted
+        was = None
+    moved = was is None or any(
         interface.dims(was[name]) != interface.dims(now[name])
         for name in stale & set(was) & set(now)
     )
