@@ -220,8 +220,8 @@ def _batched_scan(node: Node, lengths: tf.Tensor | None, *inputs: tf.Tensor) -> 
     if lengths is not None:
         raise refusal(
             node,
-            "has lengths for its sequences, which only opset 8 knew; convert the model to opset 9 "
-            "or later.",
+            "has lengths for its sequences, which only opset 8 knew; leave them out, where all "
+            "sequences are whole.",
         )
     count = node.attrs["num_scan_inputs"]
     ways = node.attrs.get("directions", [0] * count)
