@@ -22,9 +22,6 @@ def ours(verify):
     compat.load()
     from nbhelpers.convert import handlers  # noqa: F401 (onnx-tf's come with its backend, too)
 
-    if verify:
-        import onnxruntime  # noqa: F401 (which a conversion loads when it compares)
-
     return lambda model, out: convert.onnx2tf(model, f"{out}.pb", target="tf2", verify=verify)
 
 

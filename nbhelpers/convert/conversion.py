@@ -171,9 +171,7 @@ def onnx2tf(
         check_examples_fit(model)
         if pb_path is not None:  # before the work, too
             _check_size(weights_size(model))
-        if verify:
-            session_process.start()  # it comes up while the graph is built
-        conversion = _pipeline(model, target)
+        conversion = _pipeline(model, target, verify=verify)
         if verify:
             conversion = verified(conversion, model, tolerance=tolerance)
     if pb_path is None:
@@ -217,7 +215,6 @@ def verified(
         ParityError: they differ; the message names the first ONNX tensor that does.
         GraphError: TensorFlow cannot compute the graph, with oneDNN or without.
     """
-    grappler.rest()
     judge = Judge(model, tolerance=tolerance)
     reports: list[Report] = []
     here = processors.words(processors.onednn())
@@ -225,7 +222,9 @@ def verified(
         others = processors.others(conversion.graph, conversion.outputs.values())
         for other in others:
             stack.callback(other.close)
-        for each, where in itertools.product(judge.rounds(batches), (None, *others)):
+        # One after the other, the referee first: each takes memory for the weights.
+        rounds = judge.rounds(batches)
+        for where, each in itertools.product((None, *others), rounds):
             memory.give_back()  # of the run before
             title = f"{conversion.target} {where.title if where else here}"
             seen = run_conversion(conversion, each.feeds, where=where)
@@ -252,10 +251,12 @@ def run_conversion(
     return {name: results[tensor] for name, tensor in conversion.outputs.items()}
 
 
-def _pipeline(model: onnx.ModelProto, target: str) -> Conversion:
+def _pipeline(model: onnx.ModelProto, target: str, *, verify: bool) -> Conversion:
     compat.load()
     steps: list[Step] = []
     grappler.start()
+    if verify:
+        session_process.start()
     ready = prepare(model)
     built = _timed(steps, "build", lambda: _build(ready, target))
     memory.give_back()

@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from nbhelpers.errors import GraphError
+from nbhelpers.onnxgraph.session_worker import Place
 
 _FOLDER = "basepath"
 
@@ -115,6 +116,31 @@ def values(tensor: onnx.TensorProto) -> np.ndarray:
     if is_unread(tensor):
         return _read(tensor).view(dtype).reshape(tuple(tensor.dims))
     return np.memmap(path, dtype, "r", offset, tuple(tensor.dims))
+
+
+def unread_place(tensor: onnx.TensorProto) -> Place | None:
+    """Return where a weight lies that was left in the model's own file, None for others.
+
+    Whoever reads it there asks `check_unchanged` afterwards.
+    """
+    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    whole_bytes = nbytes(tensor) == math.prod(tensor.dims) * dtype.itemsize
+    if not is_unread(tensor) or not whole_bytes:
+        return None
+    path, offset, _ = place(tensor)
+    return str(path), offset, dtype, tuple(tensor.dims)
+
+
+def check_unchanged(model: onnx.ModelProto) -> None:
+    """Check that the model's own file, where weights were left in it, is the one that was read.
+
+    Raises:
+        GraphError: it is not.
+    """
+    unread = filter(is_unread, model.graph.initializer)
+    for path, state in {(place(each)[0], _known_state(each)) for each in unread}:
+        if not path.exists() or _state(path) != state:
+            raise _changed(path)
 
 
 def folder_of(model: onnx.ModelProto) -> str:
@@ -235,12 +261,20 @@ def _read(tensor: onnx.TensorProto) -> np.ndarray:
         found = np.fromfile(path, np.uint8, length, offset=offset)
     except OSError:
         found = np.empty(0, np.uint8)
-    if len(found) < length or _state(path) not in (e.value for e in tensor.external_data):
-        raise GraphError(
-            f"{path} was changed or removed while the model was being read; begin again, and let "
-            "nothing write to the file meanwhile."
-        )
+    if len(found) < length or _state(path) != _known_state(tensor):
+        raise _changed(path)
     return found
+
+
+def _changed(path: Path) -> GraphError:
+    return GraphError(
+        f"{path} was changed or removed while the model was being read; begin again, and let "
+        "nothing write to the file meanwhile."
+    )
+
+
+def _known_state(tensor: onnx.TensorProto) -> str:
+    return next(entry.value for entry in tensor.external_data if entry.key == _STATE)
 
 
 def _state(path: Path) -> str:

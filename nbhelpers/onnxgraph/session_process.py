@@ -58,6 +58,12 @@ def close(number: int) -> None:
     _closed.append(number)
 
 
+def free() -> None:
+    """Let the worker give back the memory of models that are no longer needed."""
+    if _closed:
+        ask({"do": "nothing"}, timeout=60)
+
+
 def ask(request: dict[str, Any], *, timeout: float) -> tuple[int, Answer]:
     """Send a request; return which process answered it, and the answer."""
     with _lock:

@@ -5,12 +5,14 @@ is opened once under a number, and run as often as wanted, by onnxruntime or by 
 evaluator.
 """
 
+import contextlib
 import ctypes
+import math
 import os
 import pickle
 import sys
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 
@@ -20,11 +22,16 @@ LARGE = 2**18
 ALIGNED = 64
 """Each of them begins at a multiple of this."""
 
+Place: TypeAlias = tuple[str, int, np.dtype, tuple[int, ...]]
+"""Where a weight lies: the file, the byte at which it begins, its dtype and its shape."""
+
 
 def main() -> None:
     """Answer what comes in, until nothing more comes."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what native code prints is no answer
+    with contextlib.suppress(ImportError):  # which is raised again where it is needed
+        import onnxruntime  # noqa: F401 (it comes up before the first request)
     opened: dict[int, Any] = {}
     while (request := receive(sys.stdin.buffer)) is not None:
         for number in request["closed"]:
@@ -40,6 +47,8 @@ def main() -> None:
 
 
 def _done(request: Mapping[str, Any], opened: dict[int, Any]) -> list[np.ndarray] | None:
+    if request["do"] == "nothing":
+        return None
     number = request["number"]
     if request["do"] == "open":
         opened[number] = (_Reference if request["reference"] else _Session)(request)
@@ -64,7 +73,7 @@ class _Session:
             options.add_session_config_entry(name, value)
         weights = request["weights"]
         self._weights = [
-            onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(value, code)
+            onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(_values(value), code)
             for _, code, value in weights
         ]
         options.add_external_initializers([name for name, *_ in weights], self._weights)
@@ -80,6 +89,14 @@ class _Session:
 
     def run(self, fetch: list[str], feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         return self._session.run(fetch, dict(feeds), self._quiet)
+
+
+def _values(weight: np.ndarray | Place) -> np.ndarray:
+    """Return a weight that was sent, or that lies in a file."""
+    if isinstance(weight, np.ndarray):
+        return weight
+    path, offset, dtype, shape = weight
+    return np.fromfile(path, dtype, math.prod(shape), offset=offset).reshape(shape)
 
 
 class _Reference:

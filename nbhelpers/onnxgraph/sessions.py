@@ -87,7 +87,11 @@ class Session:
         return self._asked(doing, {"do": "run", "fetch": fetch, "feeds": dict(feeds)})
 
     def _open(self) -> None:
-        self._asked("does not load the model", {"do": "open", **self._request()})
+        try:
+            self._asked("does not load the model", {"do": "open", **self._request()})
+        finally:
+            if isinstance(self._model, onnx.ModelProto):
+                external.check_unchanged(self._model)  # whose weights the process has read itself
 
     def _request(self) -> dict[str, Any]:
         """Return what the worker needs to open the model."""
@@ -110,7 +114,10 @@ class Session:
         config[_FOLDER_OPTION] = str(external.folder_of(model))
         if self._few_runs or weights_size(model) > HUGE:  # copies in other orders are faster, later
             config["session.disable_prepacking"] = "1"
-        values = [(each.name, each.data_type, external.values(each)) for each in weights]
+        values = [
+            (each.name, each.data_type, external.unread_place(each) or external.values(each))
+            for each in weights
+        ]
         return request | {"content": hollow.SerializeToString(), "weights": values}
 
     def _asked(self, doing: str, request: dict[str, Any]) -> Any:

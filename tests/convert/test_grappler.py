@@ -20,7 +20,7 @@ def worker(monkeypatch, tmp_path):
         script = tmp_path / "worker.py"
         script.write_text(f"import os, signal, sys, time\n{body}\n")
         replacement = native.Worker(onednn=False, script=script)
-        monkeypatch.setattr(grappler, "_worker", replacement)
+        monkeypatch.setattr(grappler, "worker", replacement)
 
     return write
 
@@ -36,12 +36,12 @@ def worker(monkeypatch, tmp_path):
 def test_a_crash_is_reported_and_the_next_conversion_works(
     worker, body, words, network, tmp_path, monkeypatch
 ):
-    own = grappler._worker
+    own = grappler.worker
     worker(body)
     with pytest.raises(ConversionError, match=rf"graph optimiser {words}.*nothing was written"):
         convert.onnx2tf(network, tmp_path / "net.pb")
     assert not (tmp_path / "net.pb").exists()
-    monkeypatch.setattr(grappler, "_worker", own)
+    monkeypatch.setattr(grappler, "worker", own)
     assert convert.onnx2tf(network, tmp_path / "net.pb").proven
 
 
@@ -85,7 +85,7 @@ def test_one_process_serves_all_and_is_replaced_when_it_is_gone(network):
 
 
 def test_the_first_worker_gives_way_to_the_comparison_and_the_next_is_kept(network, monkeypatch):
-    monkeypatch.setattr(grappler, "_worker", native.Worker(onednn=False))
+    monkeypatch.setattr(grappler, "worker", native.Worker(onednn=False))
     first = grappler.start()
     assert convert.onnx2tf(network, None).proven
     assert first.poll() is not None

@@ -1,12 +1,12 @@
 """A graph against the referees of an ONNX model: on which inputs, by whom, with which tolerance."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 
-from nbhelpers.onnxgraph import referees
+from nbhelpers.onnxgraph import referees, session_process
 from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.reference import reference_runs, special_runs
@@ -29,26 +29,28 @@ class Judge:
     """Compares what a graph gives with what referees say of the model it was made of."""
 
     def __init__(self, model: onnx.ModelProto, *, tolerance: float) -> None:
-        """Open the model once.
-
-        Raises:
-            GraphError: no referee runs it.
-        """
+        """Take the model."""
         self._model, self._tolerance = model, tolerance
-        self._runner = Runner(model, few_runs=True)
+        self._referee = ReferenceSession.title
         self._precisions = precisions(model)
 
-    def rounds(self, batches: tuple[int, ...]) -> Iterator[Round]:
-        """Yield inputs and expected outputs: usual ones, then special values.
+    def rounds(self, batches: tuple[int, ...]) -> list[Round]:
+        """Return inputs and expected outputs: usual ones, then special values.
+
+        The model is open in the meantime only: the graph needs the memory, which is freed.
 
         Raises:
-            GraphError: no inputs are taken.
+            GraphError: no referee runs the model, or no inputs are taken.
         """
-        found = reference_runs(self._model, batches=batches, runner=self._runner)
-        for batch, feeds, expected in found:
-            yield Round(f"batch {batch}", feeds, expected)
-        for name, feeds, expected in special_runs(self._model, found, runner=self._runner):
-            yield Round(name, feeds, expected, special=True)
+        runner = Runner(self._model, few_runs=True)
+        found = reference_runs(self._model, batches=batches, runner=runner)
+        rounds = [Round(f"batch {batch}", feeds, expected) for batch, feeds, expected in found]
+        special = special_runs(self._model, found, runner=runner)
+        rounds += [Round(*each, special=True) for each in special]
+        self._referee = runner.referee
+        del runner
+        session_process.free()
+        return rounds
 
     def report(self, round_: Round, seen: Mapping[str, np.ndarray], *, title: str) -> Report | None:
         """Return how what was seen compares; None where referees differ over special values.
@@ -62,8 +64,8 @@ class Judge:
             title: who computed that.
         """
         name = f"{title} against {{}}, {round_.name}"
-        first = self._compared(round_.expected, seen, name.format(self._runner.referee))
-        if first.ok or self._runner.referee == ReferenceSession.title:
+        first = self._compared(round_.expected, seen, name.format(self._referee))
+        if first.ok or self._referee == ReferenceSession.title:
             return first
         agreed = False
         for referee, expected in referees.others(self._model, round_.feeds):

@@ -13,9 +13,10 @@ import numpy as np
 from nbhelpers.convert import compat, native
 from nbhelpers.convert.graphs.frozen import FrozenGraph
 from nbhelpers.convert.graphs.run import TIMEOUT
+from nbhelpers.convert.optimising import grappler
 from nbhelpers.errors import GraphError, first_line
 
-_workers: dict[bool, native.Worker] = {}
+_with_onednn = native.Worker(onednn=True)
 
 
 def onednn() -> bool:
@@ -32,9 +33,20 @@ def words(switch: bool) -> str:
 
 
 def others(graph: FrozenGraph, outputs: Iterable[str]) -> "list[OtherProcessor]":
-    """Return the graph on the processors of the other kind, if TensorFlow knows two here."""
+    """Return the graph on the processors of the other kind, if TensorFlow knows two here.
+
+    Grappler's process gives way, unless it serves them.
+    """
     outputs = list(outputs)
-    return [OtherProcessor(graph, outputs, s) for s in native.SWITCHES if s != onednn()]
+    switches = [switch for switch in native.SWITCHES if switch != onednn()]
+    if False not in switches:
+        grappler.rest()
+    return [OtherProcessor(graph, outputs, switch) for switch in switches]
+
+
+def _worker(switch: bool) -> native.Worker:
+    """Return the process with this switch; Grappler's is without oneDNN, and serves both."""
+    return _with_onednn if switch else grappler.worker
 
 
 class OtherProcessor:
@@ -44,7 +56,7 @@ class OtherProcessor:
         """Start the worker, which comes up while other work is done."""
         self.title = words(switch)
         self._graph, self._outputs, self._held = graph, list(outputs), False
-        self._worker = _workers.setdefault(switch, native.Worker(onednn=switch))
+        self._worker = _worker(switch)
         self._worker.start()
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,7 +1,8 @@
 """Grappler, TensorFlow's graph optimiser, in a process of its own: a crash there ends nothing here.
 
-Only the first of these processes gives way to a comparison, which needs its memory. oneDNN is off
-there, so that a graph's bytes do not depend on the processor.
+oneDNN is off there, so that a graph's bytes do not depend on the processor. A comparison that needs
+TensorFlow without oneDNN beside this process's own is computed there, too. To another comparison
+the first of these processes gives way, because it needs the memory.
 """
 
 import subprocess
@@ -19,20 +20,20 @@ TIMEOUT = 600.0
 
 _DEVICE = "/job:localhost/replica:0/task:0/device:CPU:0"
 
-_worker = native.Worker(onednn=False)
+worker = native.Worker(onednn=False)
 
 
 def start() -> subprocess.Popen:
     """Start the process, if it is not there; it comes up while other work is done."""
-    return _worker.start()
+    return worker.start()
 
 
 def rest() -> None:
     """End the first worker: who converts one model needs its memory, and who converts many waits
     only once for another.
     """
-    if _worker.started == 1:
-        _worker.end()
+    if worker.started == 1:
+        worker.end()
 
 
 def run(
@@ -50,7 +51,7 @@ def run(
     from tensorflow.core.framework import graph_pb2
 
     request = b"optimise", _config(passes), _meta_graph(graph_def, outputs)
-    state, content = _worker.ask(*request, timeout=TIMEOUT if timeout is None else timeout)
+    state, content = worker.ask(*request, timeout=TIMEOUT if timeout is None else timeout)
     if state == "ok":
         return graph_pb2.GraphDef.FromString(content)
     said = content.decode(errors="replace").strip().rstrip(".")
