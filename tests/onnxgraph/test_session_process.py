@@ -162,3 +162,24 @@ def test_products_with_8_bit_weights_are_exact_on_every_processor(depth):
     )
     seen = onnxgraph.run_onnx(product, {"a": a})["y"]
     np.testing.assert_array_equal(seen, a.astype(np.int32) @ b.astype(np.int32))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="memory is read from /proc")
+def test_a_model_that_is_no_longer_needed_is_freed_at_once(values):
+    weight = values(2000, 2000)
+    node = helper.make_node("MatMul", ["a", "w"], ["y"])
+    kind = TensorProto.FLOAT, ("n", 2000)
+    given = {"w": (TensorProto.FLOAT, weight.shape, weight.ravel())}
+    runner = Runner(model(node, inputs={"a": kind}, outputs={"y": kind}, **given))
+    runner.run({"a": values(1, 2000)})
+    held = resident(session_process.start().pid)
+    del runner
+    session_process.free()
+    assert resident(session_process.start().pid) < held - weight.nbytes / 2
+
+
+def resident(pid):
+    """Return the bytes of memory of a process that are its own, or shared in memory only."""
+    with open(f"/proc/{pid}/status") as status:
+        lines = [line.split() for line in status if line.startswith(("RssAnon", "RssShmem"))]
+    return 1000 * sum(int(size) for _, size, _ in lines)
