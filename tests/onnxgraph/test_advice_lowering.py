@@ -173,3 +173,19 @@ def test_a_range_is_made_of_integers(graph):
 def test_what_only_newer_opsets_take_is_exported_in_float32(graph, values):
     model = graph("g (bfloat16[n, 3] x) => (bfloat16[n, 3] y) { y = Add(x, x) }")
     refused(model, 12, r"bfloat16.* export it in float32, as after module\.float\(\)")
+
+
+@pytest.mark.parametrize(
+    ("body", "target", "words"),
+    [("Softmax<axis = 0>(a)", 11, "the rank of 'a'"), ("CastLike(x, a)", 14, "the type of 'a'")],
+)
+def test_what_a_foreign_node_gives_is_noted(values, body, target, words):
+    opsets = '"" : 15, "com.microsoft" : 1'
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 7, opset_import: [{opsets}]> g (float[n, 3] x) => (float[n, 3] y) {{
+        a = com.microsoft.QuickGelu(x) y = {body} }}"""
+    )
+    said = refused(model, target, f"{words} is not known; note it with")
+    call = re.search(r"model\.graph\.value_info\.append\(.*\)", said).group()
+    eval(call, {"model": model, "onnx": onnx, "dtype": onnx.TensorProto.FLOAT, "shape": ["n", 3]})
+    check(model, target, model, values(2, 3))

@@ -24,6 +24,12 @@ class Obstacle(Exception):
     """Why a node cannot be lowered, and what would help."""
 
 
+def note_for(name: str) -> str:
+    """Return how the type of a tensor is noted in a model."""
+    note = f"onnx.helper.make_tensor_value_info({name!r}, dtype, shape)"
+    return f"note it with model.graph.value_info.append({note})"
+
+
 @dataclass(frozen=True)
 class Site:
     """One node; `made` are the nodes that replace it, `notes` what is to be said about it."""
@@ -93,7 +99,8 @@ class Site:
         """
         shape = self.scope.shape(self.input(position))
         if shape is None:
-            raise Obstacle(f"the rank of {self.input(position)!r} is not known; infer the shapes")
+            name = self.input(position)
+            raise Obstacle(f"the rank of {name!r} is not known; {note_for(name)}")
         return shape
 
     def rank(self, position: int = 0) -> int:

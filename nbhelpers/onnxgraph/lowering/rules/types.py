@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from nbhelpers.onnxgraph.lowering.rules.activations import WHOLE
-from nbhelpers.onnxgraph.lowering.site import Obstacle, Site
+from nbhelpers.onnxgraph.lowering.site import Obstacle, Site, note_for
 from nbhelpers.onnxgraph.lowering.widened import keep
 
 SMALL = (TensorProto.INT8, TensorProto.INT16, TensorProto.UINT8, TensorProto.UINT16)
@@ -135,7 +135,8 @@ def cast_like(site: Site) -> None:
     """CastLike (15): a Cast to the type of the second input."""
     dtype = site.dtype(1)
     if not dtype:
-        raise Obstacle(f"the type of {site.input(1)!r} is not known; infer the types first")
+        name = site.input(1)
+        raise Obstacle(f"the type of {name!r} is not known; {note_for(name)}")
     site.give("Cast", site.input(0), to=dtype)
 
 
