@@ -117,6 +117,8 @@ def excluded(name, model):
         return "training or gradient op"
     if domains:
         return "other domain"
+    if name == "light_squeezenet":
+        return "logits of 9.5e9, where rounding alone moves the softmax from 0.001 to 0.125"
     if ops & {"ImageDecoder"}:
         return "image decoding"
     if ops & RANDOM or ("Dropout" in ops and "training" in name and "zero" not in name):
