@@ -18,6 +18,8 @@ TF_TESTS := tests/core tests/convert tests/ui
 NOTEBOOKS = $(wildcard notebooks/*.ipynb)
 # Two processes share the tests; whoever picks another number, or none (-n 0, for --pdb), does so in PYTEST_ARGS.
 PYTEST := -m pytest -n 2 --dist worksteal
+# Idle OpenMP threads of one process sleep, so that those of the other have the processor.
+SHARING := OMP_WAIT_POLICY=PASSIVE
 # Whoever picks tests by name may pick none of one part: pytest's exit status 5 is no failure then.
 NO_TESTS_STATUS = $(if $(strip $(PYTEST_ARGS)),5,0)
 OPTABLES := nbhelpers/convert/optables
@@ -84,9 +86,9 @@ test: browser ## all tests, the legacy runtimes and the clients included (choose
 	@$(SETUP) th tf kernels dev legacy clients
 	@status=0; \
 	echo "== tests of the kernel train"; \
-	$(TH)/python $(PYTEST) $(TH_TESTS) $(PYTEST_ARGS) || [ $$? = $(NO_TESTS_STATUS) ] || status=1; \
+	$(SHARING) $(TH)/python $(PYTEST) $(TH_TESTS) $(PYTEST_ARGS) || [ $$? = $(NO_TESTS_STATUS) ] || status=1; \
 	echo "== tests of the kernel convert"; \
-	$(TF)/python $(PYTEST) $(TF_TESTS) $(PYTEST_ARGS) || [ $$? = $(NO_TESTS_STATUS) ] || status=1; \
+	$(SHARING) $(TF)/python $(PYTEST) $(TF_TESTS) $(PYTEST_ARGS) || [ $$? = $(NO_TESTS_STATUS) ] || status=1; \
 	exit $$status
 
 check: ## lint, format, types, import contracts, spelling, notebooks without outputs and well-formed
