@@ -95,6 +95,14 @@ def inverted(write: Writer) -> str:
     )
 
 
+@handler("BroadcastArgs")
+def broadcast_shape(write: Writer) -> str:
+    """The shape of two tensors broadcast: that of one of them expanded to the other."""
+    one, other = (write.cast(each, INT64) for each in write.inputs)
+    shape = write.add("Shape", write.add("Expand", write.add("ConstantOfShape", one), other))
+    return write.add("Cast", shape, to=write.dtype())
+
+
 @handler("ResizeArea")
 def by_area(write: Writer) -> None:
     """ONNX resizes by areas from opset 18 on only, and by others than TensorFlow."""
