@@ -77,14 +77,22 @@ class TensorSpec:
         Raises:
             KeyError: a symbol is not among the sizes.
         """
-        shape = tuple(dim_size(dim, sizes) for dim in self.shape)
         least, most = self.bounds or (0, 0)
-        bounds = (dim_size(least, sizes), dim_size(most, sizes)) if self.bounds else None
-        return TensorSpec(self.name, self.dtype, shape, bounds)
+        bounds = (dims.size(least, sizes), dims.size(most, sizes)) if self.bounds else None
+        return TensorSpec(self.name, self.dtype, self.shape_at(sizes), bounds)
+
+    def shape_at(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Return the shape with a size for each symbol.
+
+        Raises:
+            KeyError: a symbol is not among the sizes.
+            GraphError: a size is negative.
+        """
+        return tuple(dims.size(dim, sizes) for dim in self.shape)
 
     def concrete(self, batch: int) -> tuple[int, ...]:
         """Return the shape with every symbol set to `batch`."""
-        return tuple(dim_size(dim, dict.fromkeys(dim_symbols(dim), batch)) for dim in self.shape)
+        return tuple(dims.size(dim, dict.fromkeys(dims.names(dim), batch)) for dim in self.shape)
 
     def random(self, batch: int, *, seed: int = 0, integers: tuple[int, int] = FEW) -> np.ndarray:
         """Return a seeded example: normal for floats, 0 or 1 for booleans.
@@ -95,8 +103,8 @@ class TensorSpec:
             integers: the least, and the one behind the greatest, where the spec has no bounds.
         """
         if self.bounds is not None:
-            every = [*dim_symbols(self.bounds[0]), *dim_symbols(self.bounds[1])]
-            least, most = (dim_size(each, dict.fromkeys(every, batch)) for each in self.bounds)
+            every = [*dims.names(self.bounds[0]), *dims.names(self.bounds[1])]
+            least, most = (dims.size(each, dict.fromkeys(every, batch)) for each in self.bounds)
             integers = least, most + 1
         generator = np.random.default_rng(seed)
         shape = self.concrete(batch)
@@ -109,21 +117,6 @@ class TensorSpec:
         """Return the form that `parse` reads."""
         bounds = "[{}..{}]".format(*self.bounds) if self.bounds else ""
         return f"{self.name}:{self.dtype}{bounds}:{','.join(map(str, self.shape))}"
-
-
-def dim_symbols(dim: Dim) -> tuple[str, ...]:
-    """Return the symbols of a dim: none of a size, itself, or those that it is computed from."""
-    return dims.names(dim)
-
-
-def dim_size(dim: Dim, sizes: Mapping[str, int]) -> int:
-    """Return the size of a dim, given those of its symbols.
-
-    Raises:
-        KeyError: a symbol is not among the sizes.
-        GraphError: it is negative.
-    """
-    return dims.size(dim, sizes)
 
 
 def parse_specs(texts: str | Iterable[str]) -> tuple[TensorSpec, ...]:

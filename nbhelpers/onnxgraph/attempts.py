@@ -13,8 +13,8 @@ from nbhelpers.onnxgraph.examples import (
     NONE,
     Feeds,
     drawn,
-    feeds,
     other_symbols,
+    symbol_sizes,
 )
 from nbhelpers.onnxgraph.roles import Role
 from nbhelpers.spec import FEW, TensorSpec
@@ -321,18 +321,11 @@ def first_run(
     for integers, (rows, other, step) in itertools.product(ranges, tuple(sizes)):
         for floats in ("normal", "uniform", "equal"):
             try:
-                given = feeds(
-                    specs,
-                    batch=batch,
-                    other=other,
-                    step=step,
-                    rows=rows,
-                    seed=seed,
-                    integers=integers,
-                    relations=relations,
-                    style=Style(floats=floats),
-                    roles=roles,
+                chosen = symbol_sizes(
+                    specs, batch=batch, other=other, step=step, rows=rows, relations=relations
                 )
+                style = Style(floats=floats, integers=integers)
+                given = drawn(specs, chosen, seed=seed, style=style, roles=roles)
                 found = batch, given, run(given)
             except GraphError as error:
                 refusal = refusal or error

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +11,7 @@ from nbhelpers import dims
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.drawing import PLAIN, Style, draw
 from nbhelpers.onnxgraph.roles import Role
-from nbhelpers.spec import FEW, Dim, TensorSpec
+from nbhelpers.spec import Dim, TensorSpec
 
 USUAL = 32
 """The size of a symbolic dim that is not the batch, where nothing else is known."""
@@ -26,39 +25,14 @@ NONE: Mapping[str, Any] = MappingProxyType({})
 """No relations, or no roles."""
 
 
-def feeds(
-    specs: Iterable[TensorSpec],
-    *,
-    batch: int,
-    other: int = USUAL,
-    step: int = 0,
-    rows: int | None = None,
-    seed: int = 0,
-    integers: tuple[int, int] = FEW,
-    relations: Mapping[str, Dim] = NONE,
-    style: Style = PLAIN,
-    roles: Mapping[str, Role] = NONE,
-) -> Feeds:
-    """Return seeded arrays for the inputs.
-
-    Args:
-        specs: the inputs.
-        batch: the size of the batch.
-        other: the size of the first symbol that is not that of a first axis.
-        step: by how much each further symbol of that kind is larger.
-        rows: the size of first axes whose symbol is not the batch's; left out, `batch`.
-        seed: of the random values.
-        integers: the least integer, and the one behind the greatest.
-        relations: symbol to what it is computed from ("total" to "past + length").
-        style: how values are drawn that have no role.
-        roles: input name to what the model does with its values.
+def feeds(specs: Iterable[TensorSpec], *, batch: int, other: int = USUAL, seed: int = 0) -> Feeds:
+    """Return seeded arrays for the inputs, at the sizes that `symbol_sizes` gives.
 
     Raises:
-        GraphError: an array would be too large, or a relation gives no size.
+        GraphError: an array would be too large.
     """
     specs = tuple(specs)
-    sizes = symbol_sizes(specs, batch=batch, other=other, step=step, rows=rows, relations=relations)
-    return drawn(specs, sizes, seed=seed, style=replace(style, integers=integers), roles=roles)
+    return drawn(specs, symbol_sizes(specs, batch=batch, other=other), seed=seed)
 
 
 def drawn(
@@ -69,14 +43,21 @@ def drawn(
     style: Style = PLAIN,
     roles: Mapping[str, Role] = NONE,
 ) -> Feeds:
-    """Return seeded arrays for inputs whose symbols have these sizes; see `feeds`.
+    """Return seeded arrays for inputs whose symbols have these sizes.
+
+    Args:
+        specs: the inputs.
+        sizes: symbol to size.
+        seed: of the random values.
+        style: how values are drawn that have no role.
+        roles: input name to what the model does with its values.
 
     Raises:
         GraphError: an array would be too large.
     """
     made = {}
     for number, spec in enumerate(specs):
-        shape = tuple(dims.size(dim, sizes) for dim in spec.shape)
+        shape = spec.shape_at(sizes)
         if math.prod(shape) > LARGEST:
             raise GraphError(
                 f"The input {spec.name!r} of the shape {shape} is too large for an example input; "
@@ -92,21 +73,6 @@ def drawn(
     return made
 
 
-def shapes(
-    specs: Iterable[TensorSpec],
-    *,
-    batch: int,
-    other: int = USUAL,
-    step: int = 0,
-    rows: int | None = None,
-    relations: Mapping[str, Dim] = NONE,
-) -> list[tuple[int, ...]]:
-    """Return the shapes of the inputs; see `feeds` for the arguments."""
-    specs = tuple(specs)
-    sizes = symbol_sizes(specs, batch=batch, other=other, step=step, rows=rows, relations=relations)
-    return [tuple(dims.size(dim, sizes) for dim in spec.shape) for spec in specs]
-
-
 def symbol_sizes(
     specs: Iterable[TensorSpec],
     *,
@@ -116,7 +82,15 @@ def symbol_sizes(
     rows: int | None = None,
     relations: Mapping[str, Dim] = NONE,
 ) -> dict[str, int]:
-    """Return the size of each symbol; see `feeds` for the arguments.
+    """Return the size of each symbol.
+
+    Args:
+        specs: the inputs.
+        batch: the size of the batch.
+        other: the size of the first symbol that is not that of a first axis.
+        step: by how much each further symbol of that kind is larger.
+        rows: the size of first axes whose symbol is not the batch's; left out, `batch`.
+        relations: symbol to what it is computed from ("total" to "past + length").
 
     Raises:
         GraphError: a relation gives no size.

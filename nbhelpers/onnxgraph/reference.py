@@ -14,7 +14,7 @@ from nbhelpers.onnxgraph.examples import (
     first_symbols,
     has_dynamic_batch,
     other_symbols,
-    shapes,
+    symbol_sizes,
 )
 from nbhelpers.onnxgraph.extent import check_extent
 from nbhelpers.onnxgraph.roles import roles, summed_at_once
@@ -194,6 +194,5 @@ def check_examples_fit(
     if any(value.type.WhichOneof("value") != "tensor_type" for value in model.graph.input):
         return
     specs = tuple(interface.inputs(model) if specs is None else specs)
-    names = [spec.name for spec in specs]
-    sizes = shapes(specs, batch=batch, rows=rows, relations=given.relations(specs))
-    check_extent(model, dict(zip(names, sizes, strict=True)))
+    sizes = symbol_sizes(specs, batch=batch, rows=rows, relations=given.relations(specs))
+    check_extent(model, {each.name: each.shape_at(sizes) for each in specs})

@@ -7,7 +7,8 @@ as the symbol in each of them is the symbol's.
 import itertools
 from collections.abc import Mapping, Sequence
 
-from nbhelpers.spec import TensorSpec, dim_size
+from nbhelpers import dims
+from nbhelpers.spec import TensorSpec
 from nbhelpers.train.runs import Run, all_symbols
 from nbhelpers.train.sizes import Runs
 
@@ -44,9 +45,9 @@ def following(runs: Runs, specs: Sequence[TensorSpec], names: Mapping[str, str])
 
 def _labels(specs: Sequence[TensorSpec]) -> list[str]:
     known = all_symbols(specs)
-    dims = [dim for spec in specs for dim in spec.shape if isinstance(dim, str)]
+    written = [dim for spec in specs for dim in spec.shape if isinstance(dim, str)]
     sums = [f"{one}+{two}" for one, two in itertools.combinations(known, 2)]
-    return list(dict.fromkeys([*known, *dims, *sums]))
+    return list(dict.fromkeys([*known, *written, *sums]))
 
 
 def _label(
@@ -56,7 +57,7 @@ def _label(
     seen = [run.outputs[place].shape[axis] for run in runs]
     if len(set(seen)) == 1:
         return None
-    fits = (label for label in labels if [dim_size(label, run.sizes) for run in runs] == seen)
+    fits = (label for label in labels if [dims.size(label, run.sizes) for run in runs] == seen)
     return next(fits, f"{name}_dim{axis}")
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from nbhelpers import dims
 from nbhelpers.errors import ModelError
 from nbhelpers.onnxgraph.examples import LARGEST, first_symbols
-from nbhelpers.spec import TensorSpec, dim_symbols
+from nbhelpers.spec import TensorSpec
 from nbhelpers.train.arguments import Given
 from nbhelpers.train.forward import tensors
 
@@ -65,8 +66,8 @@ def input_symbols(inputs: Sequence[Given]) -> list[str]:
 
 def all_symbols(specs: Sequence[TensorSpec]) -> list[str]:
     """Return the symbols of the shapes, the batch first."""
-    every = [symbol for spec in specs for dim in spec.shape for symbol in dim_symbols(dim)]
-    firsts = [symbol for dim in first_symbols(specs) for symbol in dim_symbols(dim)]
+    every = [symbol for spec in specs for dim in spec.shape for symbol in dims.names(dim)]
+    firsts = [symbol for dim in first_symbols(specs) for symbol in dims.names(dim)]
     return list(dict.fromkeys([*firsts, *every]))
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from nbhelpers import dims
 from nbhelpers.errors import ModelError
 from nbhelpers.onnxgraph.examples import first_symbols
-from nbhelpers.spec import dim_symbols
 from nbhelpers.train.arguments import Given
 from nbhelpers.train.runs import Run, Sizes, batch_symbol, given_sizes, input_symbols, run_at
 
@@ -186,7 +186,7 @@ def _check_symbols(
             )
     for each in inputs:
         for end in each.spec.bounds or ():
-            for symbol in dim_symbols(end):
+            for symbol in dims.names(end):
                 if symbol not in known:
                     raise ModelError(
                         f"The bounds of the input {each.spec} name {symbol!r}, which is in no "

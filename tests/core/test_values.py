@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbhelpers import kernel
+from nbhelpers import dims, kernel
 from nbhelpers.errors import (
     HandoffError,
     ParityError,
@@ -21,7 +21,7 @@ from nbhelpers.errors import (
 from nbhelpers.files import describe, new_folder, write_text
 from nbhelpers.golden import Case, load_golden, save_golden
 from nbhelpers.parity import compare
-from nbhelpers.spec import TensorSpec, dim_symbols, parse_axes, parse_specs
+from nbhelpers.spec import TensorSpec, parse_axes, parse_specs
 
 # -- specs -------------------------------------------------------------------------------------
 
@@ -68,8 +68,8 @@ def test_a_dim_may_be_a_sum_and_integers_may_have_bounds():
     mask = TensorSpec.parse("mask:int64:batch,past+new+1")
     assert mask.sized({"batch": 2, "past": 5, "new": 3}).shape == (2, 9)
     assert mask.concrete(4) == (4, 9)
-    assert dim_symbols("past_sequence_length + 1") == ("past_sequence_length",)
-    assert dim_symbols("floor(time/2)") == ("time",) and dim_symbols(3) == ()
+    assert dims.names("past_sequence_length + 1") == ("past_sequence_length",)
+    assert dims.names("floor(time/2)") == ("time",) and dims.names(3) == ()
     lengths = TensorSpec.parse("lengths:int64[1..time]:batch")
     assert TensorSpec.parse(str(lengths)) == lengths == TensorSpec.from_json(lengths.to_json())
     assert lengths.sized({"batch": 2, "time": 9}).bounds == (1, 9)
@@ -292,7 +292,7 @@ def test_a_kernel_that_does_not_exist_is_refused():
 
 def test_versions_are_found_without_importing():
     code = (
-        "import sys; from nbhelpers import kernel; print(sorted(kernel.versions()), "
+        "import sys; from nbhelpers import dims, kernel; print(sorted(kernel.versions()), "
         "[m for m in ('torch', 'tensorflow', 'onnx') if m in sys.modules])"
     )
     done = subprocess.run(
