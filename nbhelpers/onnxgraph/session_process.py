@@ -1,26 +1,16 @@
-"""The process that runs ONNX models: a crash there ends nothing here.
+"""The process that runs ONNX models: a crash there ends nothing here."""
 
-It serves until this one ends, and is replaced if it crashes or hangs.
-"""
-
-import atexit
 import contextlib
 import os
-import signal
 import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from nbhelpers.onnxgraph.session_worker import receive, send
+from nbhelpers.worker_process import Ended, WorkerProcess
 
-_WORKER = Path(__file__).with_name("session_worker.py")
-
-_lock = threading.Lock()
-_process: tuple[int, subprocess.Popen] | None = None
-"""The process that started it, and the worker."""
+_worker = WorkerProcess(Path(__file__).with_name("session_worker.py"))
 
 _closed: list[int] = []
 """Numbers of models that are no longer needed; the next request tells the worker."""
@@ -35,22 +25,7 @@ class Answer(NamedTuple):
 
 def start() -> subprocess.Popen:
     """Start the process, if it is not there; it comes up while other work is done."""
-    global _process
-    if _process is None or _process[0] != os.getpid() or _process[1].poll() is not None:
-        # -P keeps the folder of the worker, whose modules have common names, off the module path.
-        command = [sys.executable, "-P", str(_WORKER)]
-        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-        worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere)
-        _process = os.getpid(), worker
-        atexit.register(_end, os.getpid(), worker)
-    return _process[1]
-
-
-def _end(owner: int, worker: subprocess.Popen) -> None:
-    """Let the worker end with the process that started it."""
-    if os.getpid() == owner:
-        with contextlib.suppress(BrokenPipeError), worker:  # which closes its pipes
-            worker.kill()
+    return _worker.start()
 
 
 def close(number: int) -> None:
@@ -66,42 +41,24 @@ def free() -> None:
 
 def ask(request: dict[str, Any], *, timeout: float) -> tuple[int, Answer]:
     """Send a request; return which process answered it, and the answer."""
-    with _lock:
-        worker = start()
+    pid = 0
+
+    def talk(process: subprocess.Popen) -> Answer | None:
+        nonlocal pid
+        pid = process.pid
+        assert process.stdin is not None
+        assert process.stdout is not None
         closed = [_closed.pop() for _ in range(len(_closed))]
-        return worker.pid, _asked(worker, request | {"closed": closed}, timeout)
-
-
-def _asked(worker: subprocess.Popen, request: dict[str, Any], timeout: float) -> Answer:
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    hung = threading.Event()
-
-    def give_up() -> None:
-        hung.set()
-        worker.kill()
-
-    timer = threading.Timer(timeout, give_up)
-    timer.daemon = True
-    timer.start()
-    try:
         with _aside() as aside:
-            send(worker.stdin, request, aside=aside)
-            answer = receive(worker.stdout)
-        if answer is not None:
-            return Answer(*answer)
-        code = worker.wait()
-    except BrokenPipeError:  # it went away while it was being written to
-        code = worker.wait()
-    except BaseException:  # interrupted: its answer would be taken for that to the next request
-        worker.kill()
-        worker.wait()
-        raise
-    finally:
-        timer.cancel()
-    if hung.is_set():
-        return Answer("hung", None)
-    return Answer("crashed", signal.Signals(-code).name if code < 0 else f"status {code}")
+            send(process.stdin, request | {"closed": closed}, aside=aside)
+            answer = receive(process.stdout)
+        return None if answer is None else Answer(*answer)
+
+    try:
+        answer = _worker.exchange(talk, timeout=timeout)
+    except Ended as end:
+        answer = Answer("crashed", end.crash) if end.crash else Answer("hung", None)
+    return pid, answer
 
 
 @contextlib.contextmanager
