@@ -7,9 +7,22 @@ script can catch one type; the subclass says which part of the work refused.
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 1_900
+"""Characters of a message; the middle of a longer one is left out, where the names are listed."""
+
+_TAIL = 500
+"""How much of its end stays: what to do is said there."""
+
 
 class Refusal(ValueError):
-    """The work was refused because going on would give something wrong or half-made."""
+    """The work was refused because going on would give something wrong or half-made.
+
+    The message is shortened to what a person reads, and holds only what every terminal can show.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        """Take the message."""
+        super().__init__(*(_shown(each) if isinstance(each, str) else each for each in arguments))
 
 
 class WrongKernel(Refusal):
@@ -62,6 +75,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     else:
         hint = f"None of the {len(choices)} names is close."
     return UnknownName(f"There is no {kind} named {name!r}. {hint}")
+
+
+def _shown(text: str) -> str:
+    """Return a text without lone surrogates, which no terminal can show, and without its middle."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST - _TAIL]} … {text[-_TAIL:]}"
 
 
 _WHERE = ("Graph execution error", "Detected at node", "<stack traces", "Node: ", 'File "')

@@ -3,20 +3,29 @@
 Nothing here knows what a stage is; `record` and `handoff` are built on it.
 """
 
+import ctypes
+import errno
+import glob
 import hashlib
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+
+from filelock import FileLock, Timeout
 
 from nbhelpers.errors import HandoffError
 
 _DIGESTS: dict[tuple[int, ...], str] = {}
+
+_NEW, _OLD, _LOCK = "new", "old", "lock"
+"""What the folder beside one that is being written holds: both folders, and who writes."""
 
 
 def check_name(file: str) -> str:
@@ -84,33 +93,105 @@ def keep_edited(path: Path, wrong: str) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file by renaming, so that it is never seen half-written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a name to write a file to, which takes the place of `path` if all goes well.
+
+    Its content is on the disk before it has the name, and the name is on the disk in the end: not
+    even a power cut leaves half a file.
+    """
+    temporary = path.with_name(f".{path.name[:50]}.{os.getpid()}.part")
+    try:
+        yield temporary
+        flush(temporary)
         os.replace(temporary, path)
+        flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def flush(*paths: Path) -> None:
+    """Wait until files, or the names in folders, are on the disk."""
+    for path in paths:
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):  # it cannot flush
+                raise
+        finally:
+            os.close(opened)
 
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder to fill; it takes the place of `folder`, as a whole, if all goes well.
 
-    What stood there before stays until then, and comes back if its place cannot be taken.
+    What stood there before stays until then. A process that is killed leaves the old folder or the
+    new one; what else it leaves goes when the folder is written again.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    new, old = beside / "new", beside / "old"
+    recover(folder)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name[:50]}.", dir=folder.parent))
+    new, old = _pair(beside, folder)
+    lock = FileLock(beside / _LOCK, timeout=0)
     try:
-        new.mkdir()
+        with suppress(OSError):  # without locks, what a killed process left stays there
+            lock.acquire()
+        new.mkdir(parents=True)
         yield new
-        if folder.exists():
-            os.replace(folder, old)
+        flush(*(path for path in new.rglob("*") if not path.is_symlink()), new)
+        _put(new, folder, old)
+    finally:
+        lock.release()
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def recover(folder: Path) -> None:
+    """Bring a folder back whose writer was killed, and remove what the writer left."""
+    for beside in folder.parent.glob(f".{glob.escape(folder.name[:50])}.*"):
+        _, old = _pair(beside, folder)
+        if not (beside / _LOCK).is_file():
+            continue
+        with suppress(OSError, Timeout), FileLock(beside / _LOCK, timeout=0):
+            if old.is_dir() and not folder.exists():
+                os.replace(old, folder)
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def _pair(beside: Path, folder: Path) -> tuple[Path, Path]:
+    """Return where the new folder is filled, and where the old one may have to wait."""
+    return beside / _NEW / folder.name, beside / _OLD / folder.name
+
+
+def _put(new: Path, folder: Path, old: Path) -> None:
+    """Move a whole folder into the place of another."""
+    if not folder.exists():
+        os.replace(new, folder)
+    elif not _exchange(new, folder):
+        old.parent.mkdir()
+        os.replace(folder, old)
         try:
             os.replace(new, folder)
         except OSError:
-            if old.exists():
-                os.replace(old, folder)
+            os.replace(old, folder)
             raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    flush(folder.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step, where the system and the file system can.
+
+    Source: renameat2(2) of Linux, renamex_np(2) of macOS; both know this as flag 2.
+    """
+    names, here = (os.fsencode(one), os.fsencode(other)), -100  # AT_FDCWD, for relative paths
+    with suppress(AttributeError, OSError, TypeError):  # Windows, or an old C library
+        library = ctypes.CDLL(None)
+        if sys.platform == "darwin":
+            return library.renamex_np(*names, 2) == 0
+        return library.renameat2(here, names[0], here, names[1], 2) == 0
+    return False

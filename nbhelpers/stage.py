@@ -20,26 +20,13 @@ from filelock import FileLock, Timeout
 
 from nbhelpers import kernel
 from nbhelpers.errors import HandoffError
-from nbhelpers.files import check_name, describe, keep_edited, problem
+from nbhelpers.files import check_name, describe, flush, keep_edited, problem
 from nbhelpers.parity import Report
 from nbhelpers.record import NOTEBOOKS, RECORD, STAGES, Record
+from nbhelpers.system_errors import NAMELESS, unwritable
 
 LOCK = ".lock"
 _TEMPORARY = ".stage-"
-
-_REASONS = {
-    errno.ENOSPC: "the disk is full; free some space",
-    errno.EDQUOT: "your disk quota is used up; free some space",
-    errno.EACCES: "you may not write there; choose another folder or change its rights",
-    errno.EPERM: "you may not write there; choose another folder or change its rights",
-    errno.EROFS: "the file system is read-only; choose another folder",
-    errno.ENOTDIR: "a part of the path is a file; choose another folder",
-    errno.EISDIR: "there is a folder where a file must go; move it away",
-    errno.EEXIST: "there is a file of that name; choose another NAME",
-    errno.ENAMETOOLONG: "its name is too long; choose another NAME",
-    errno.ENOENT: "it was removed meanwhile; make it again",
-}
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StageWriter:
@@ -152,10 +139,12 @@ def _prepare(
     half, whole = (writer.folder.parent / "half.json", writer.folder.parent / "whole.json")
     half.write_text(record.without_stage(stage, touched).text(), encoding="utf-8")
     whole.write_text(record.with_stage(stage, entry).text(), encoding="utf-8")
+    flush(half, whole, *(writer.folder / file for file in entry["files"]))
 
     def commit() -> None:
         # From here until the last line the stage is not done, so that a kill leaves no half-truth.
         os.replace(half, folder / RECORD)
+        flush(folder)
         for file, wrong in record.changed(stage).items():
             keep_edited(folder / file, wrong)
         for file in entry["files"]:
@@ -163,7 +152,9 @@ def _prepare(
         for file in touched:
             if file not in entry["files"] and record.owner(file) in (None, stage):
                 _remove(folder, file)
+        flush(folder, *{parent for file in entry["files"] for parent in _above(folder, file)})
         os.replace(whole, folder / RECORD)
+        flush(folder)
 
     return commit
 
@@ -202,11 +193,15 @@ def _check_place(folder: Path, file: str, stage: str, record: Record) -> None:
 
 def _remove(folder: Path, file: str) -> None:
     """Remove a file of an earlier run, and its folders if that leaves them empty."""
-    path = folder / file
-    path.unlink(missing_ok=True)
-    for parent in path.relative_to(folder).parents[:-1]:
+    (folder / file).unlink(missing_ok=True)
+    for parent in _above(folder, file):
         with contextlib.suppress(OSError):  # not empty
-            (folder / parent).rmdir()
+            parent.rmdir()
+
+
+def _above(folder: Path, file: str) -> list[Path]:
+    """Return the folders of a file below the handoff's own, the innermost first."""
+    return [folder / parent for parent in Path(file).parents[:-1]]
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -222,7 +217,7 @@ def _remove_leftovers(folder: Path) -> None:
 def explained(folder: Path, state: str, *, body: bool = False) -> Iterator[None]:
     """Turn an error of the file system into a sentence that ends with `state`.
 
-    In the `body` of a stage only errors about `folder`, or about a full disk, are meant.
+    In the `body` of a stage only errors about `folder`, or of a write that fails, are meant.
 
     Raises:
         HandoffError: the folder cannot be written.
@@ -232,9 +227,10 @@ def explained(folder: Path, state: str, *, body: bool = False) -> Iterator[None]
     except OSError as error:
         name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
         inside = bool(name) and folder.absolute() in Path(name).absolute().parents
-        reason = _REASONS.get(error.errno or 0)
+        reason = unwritable(error)
         gone = error.errno == errno.ENOENT and folder.exists()
-        if reason is None or gone or (body and not inside and error.errno not in _FULL):
+        nameless = error.errno in NAMELESS and not name
+        if not reason or gone or (body and not inside and not nameless):
             raise
         raise HandoffError(
             f"The handoff folder {folder} cannot be written: {reason} and run the notebook again. "

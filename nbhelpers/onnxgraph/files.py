@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from onnx import external_data_helper
 
 from nbhelpers.errors import GraphError
+from nbhelpers.files import flush, replacing
 from nbhelpers.onnxgraph import external, unread
 from nbhelpers.onnxgraph.light import LIGHT
 from nbhelpers.onnxgraph.validity import check, messages
@@ -146,13 +147,9 @@ def save(model: onnx.ModelProto, path: str | Path) -> Path:
 
 
 def _replace(model: onnx.ModelProto, path: Path) -> None:
-    """Write the message to a temporary file, which then takes the place of `path`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    """Write the message in the place of `path`."""
+    with replacing(path) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _replace_both(model: onnx.ModelProto, path: Path, data: Path) -> None:
@@ -165,18 +162,25 @@ def _replace_both(model: onnx.ModelProto, path: Path, data: Path) -> None:
     if path.exists() and not (usual.exists() and filecmp.cmp(data, usual, shallow=False)):
         names = (usual.with_name(f"{usual.name}.new{number}") for number in itertools.count(1))
         own = next(name for name in names if not name.exists())
-        os.replace(data, own)
+        _put(data, own)
         external.move(model, usual.name, own.name)
         _replace(model, path)
         usual.unlink(missing_ok=True)
         shutil.copyfile(own, data)  # ONNX refuses weights in a file that has a second name
         external.move(model, own.name, usual.name)
-    os.replace(data, usual)
+    _put(data, usual)
     _replace(model, path)
     read = external.files_beside(model, path.parent)
     for spare in path.parent.glob(f"{glob.escape(usual.name)}.new*"):
         if spare.resolve() not in read:
             spare.unlink()
+
+
+def _put(data: Path, place: Path) -> None:
+    """Give a whole file of weights its name."""
+    flush(data)
+    os.replace(data, place)
+    flush(place.parent)
 
 
 def lowest_ir_version(model: onnx.ModelProto) -> int:

@@ -3,7 +3,6 @@
 The bytes are those that protobuf writes; the values of a weight go from its array to the file.
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from nbhelpers.errors import GraphError
+from nbhelpers.files import replacing
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -44,26 +44,21 @@ def write_graph(graph_def: "GraphDef", weights: Mapping[str, np.ndarray], path: 
             getattr(rest, part.name).CopyFrom(value)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            for node in graph_def.node:
-                if node.name in weights:
-                    pieces = _constant(node, weights[node.name])
-                else:
-                    pieces = [node.SerializeToString(deterministic=True)]
-                for piece in _part(_GRAPH_NODE, pieces):
-                    file.write(piece)
-            file.write(rest.SerializeToString(deterministic=True))
-            size = file.tell()
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        for node in graph_def.node:
+            if node.name in weights:
+                pieces = _constant(node, weights[node.name])
+            else:
+                pieces = [node.SerializeToString(deterministic=True)]
+            for piece in _part(_GRAPH_NODE, pieces):
+                file.write(piece)
+        file.write(rest.SerializeToString(deterministic=True))
+        size = file.tell()
         if size >= 2**31:
             raise GraphError(
                 f"The frozen graph has {size / 2**30:.1f} GiB and protobuf allows 2; a SavedModel "
                 "with variables is the form for a model of this size."
             )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

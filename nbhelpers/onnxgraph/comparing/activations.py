@@ -4,7 +4,6 @@ Written in the kernel train (`nbhelpers.train.record_activations`), read in both
 """
 
 import json
-import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nbhelpers.errors import GraphError
+from nbhelpers.files import replacing
 from nbhelpers.onnxgraph.comparing.sources import Recorded
 
 _ABOUT = "about"
@@ -28,18 +28,14 @@ def save_activations(recorded: Recorded, path: str | Path, *, made_for: str = ""
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {f"input/{name}": value for name, value in recorded.feeds.items()}
+    about = json.dumps({"title": recorded.title, "made_for": made_for}).encode()
+    arrays = {_ABOUT: np.frombuffer(about, np.uint8)}
+    arrays |= {f"input/{name}": value for name, value in recorded.feeds.items()}
     inner = [name for name in recorded.names if name not in recorded.feeds]
     for name, value in recorded.tensors(inner, {}).items():
         arrays[f"tensor/{name}"] = np.asarray(value, order="C")
-    about = json.dumps({"title": recorded.title, "made_for": made_for}).encode()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **{_ABOUT: np.frombuffer(about, np.uint8)}, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
     return path
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from nbhelpers import kernel, onnxgraph, parity
 from nbhelpers.errors import ConversionError, ModelError, first_line
-from nbhelpers.files import describe, new_folder, problem
+from nbhelpers.files import describe, new_folder, problem, recover
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.reference import reference_runs
@@ -90,6 +90,7 @@ def load_imported(folder: str | Path) -> Imported:
         ModelError: the folder is not one, or a file of it is missing or was changed.
     """
     folder = Path(folder)
+    recover(folder)
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         written_with = about["versions"].get("onnx2pytorch")
