@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.graphs.order import check_nodes, maker
+from nbhelpers.convert.graphs.order import check_nodes, full, maker
 from nbhelpers.convert.graphs.writing import write_graph
 from nbhelpers.errors import GraphError, first_line, unknown_name
 from nbhelpers.spec import UNKNOWN_RANK, TensorSpec
@@ -140,10 +140,10 @@ class GraphView:
         Raises:
             UnknownName: there is none; the closest names are given.
         """
-        full = name if ":" in name else f"{name}:0"
-        if full not in self.tensors:
+        tensor = full(name)
+        if tensor not in self.tensors:
             raise unknown_name("TensorFlow tensor", name, self.tensors)
-        return self.tensors[full]
+        return self.tensors[tensor]
 
     def inputs(self) -> tuple[TensorInfo, ...]:
         """Return the placeholders."""

@@ -1,13 +1,15 @@
-"""The order of a GraphDef's nodes: each behind its inputs, if there is one at all."""
+"""The nodes of a GraphDef: which there are, how they name each other, and an order of them."""
 
 import heapq
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nbhelpers.errors import GraphError
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 
 def in_order(graph_def: "GraphDef") -> "GraphDef":
@@ -51,8 +53,7 @@ def check_nodes(graph_def: "GraphDef") -> None:
         GraphError: as `in_order`; or a constant has another type than its value.
     """
     _ordered(graph_def)
-    inner = (node for function in graph_def.library.function for node in function.node_def)
-    for node in (*graph_def.node, *inner):
+    for node in every_node(graph_def):
         if node.op == "Const" and node.attr["dtype"].type != node.attr["value"].tensor.dtype:
             raise GraphError(
                 f"The constant {node.name!r} has another type than its value; the file was changed "
@@ -103,6 +104,18 @@ def _sources(graph_def: "GraphDef") -> dict[str, set[str]]:
     return sources
 
 
+def every_node(graph_def: "GraphDef") -> Iterator["NodeDef"]:
+    """Yield the nodes of a graph, then those inside its functions."""
+    yield from graph_def.node
+    for function in graph_def.library.function:
+        yield from function.node_def
+
+
 def maker(reference: str) -> str:
     """Return the node that an input reference ("name", "name:1", "^name") names."""
     return reference.partition(":")[0].removeprefix("^")
+
+
+def full(reference: str) -> str:
+    """Return a tensor's name with its number ("x:0" for "x"); "^x", no tensor, stays."""
+    return reference if ":" in reference or reference.startswith("^") else f"{reference}:0"

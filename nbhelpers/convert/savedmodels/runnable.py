@@ -8,7 +8,7 @@ has none in a graph from a file, and is refused.
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from nbhelpers.convert.graphs.order import maker
+from nbhelpers.convert.graphs.order import full, maker
 from nbhelpers.convert.savedmodels.reading import Signature
 from nbhelpers.errors import GraphError
 
@@ -46,7 +46,7 @@ def initialisers(
     functions = {each.signature.name: each for each in graph_def.library.function}
     found: dict[str, None] = {}
     for name, signature in signatures.items():
-        given = {_full(tensor) for tensor in signature.inputs.values()}
+        given = {full(tensor) for tensor in signature.inputs.values()}
         kept = [maker(tensor) for tensor in signature.outputs.values()]
         for node in _reached(nodes, signature.outputs.values(), given):
             _check_fed(node, nodes, name)
@@ -73,7 +73,7 @@ def _reached(
     nodes: Mapping[str, "NodeDef"], ends: Collection[str], given: Collection[str] = ()
 ) -> Iterator["NodeDef"]:
     """Yield the nodes that compute the ends, up to the tensors that are given."""
-    waiting = [_full(tensor) for tensor in ends]
+    waiting = [full(tensor) for tensor in ends]
     # Whoever waits for a placeholder that is fed waits for the feed.
     makers = map(maker, given)
     seen = {*given, *(name for name in makers if name in nodes and nodes[name].op == "Placeholder")}
@@ -87,7 +87,7 @@ def _reached(
             continue
         seen.add(node.name)
         yield node
-        waiting += map(_full, node.input)
+        waiting += map(full, node.input)
 
 
 def _check_fed(node: "NodeDef", nodes: Mapping[str, "NodeDef"], signature: str) -> None:
@@ -197,12 +197,8 @@ def _cut(node: "NodeDef", nodes: Mapping[str, "NodeDef"]) -> str:
     readers = [each.name for each in nodes.values() if node.name in map(maker, each.input)]
     making = readers if handle and readers else [node.name]
     read = sorted(
-        {_full(ref) for each in nodes.values() for ref in each.input if maker(ref) in making}
+        {full(ref) for each in nodes.values() for ref in each.input if maker(ref) in making}
     )
     fed = [tensor for tensor in read if tensor[0] != "^"] or [f"{making[0]}:0"]
     names = ["x"] if len(fed) == 1 else [f"x{place}" for place in range(len(fed))]
     return f"Let the client give what it makes: inputs={dict(zip(names, fed, strict=True))}."
-
-
-def _full(tensor: str) -> str:
-    return tensor if ":" in tensor or tensor.startswith("^") else f"{tensor}:0"

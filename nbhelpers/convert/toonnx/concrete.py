@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from nbhelpers.convert.graphs.frozen import LIMIT
+from nbhelpers.convert.graphs.order import every_node
 from nbhelpers.convert.toonnx import tables
 from nbhelpers.convert.toonnx.parts import named
 from nbhelpers.convert.toonnx.updates import writers
@@ -48,8 +49,7 @@ def frozen(function: Any, title: str) -> tuple["GraphDef", list[Any], list[Any]]
 
 def _check_reads_only(graph_def: "GraphDef", title: str) -> None:
     """Check that nothing is written, here or in the functions that are called."""
-    inner = (node for function in graph_def.library.function for node in function.node_def)
-    found = writers([*graph_def.node, *inner])
+    found = writers(every_node(graph_def))
     if found:
         raise GraphError(
             f"{title} writes variables when it is called, at {named(found)}, and an ONNX model "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.graphdef import import_graph
-from nbhelpers.convert.graphs.order import maker
+from nbhelpers.convert.graphs.order import every_node, full, maker
 from nbhelpers.errors import ConversionError, GraphError, Refusal, unknown_name
 
 if TYPE_CHECKING:
@@ -23,11 +23,6 @@ SHAPES = "_output_shapes"
 
 _NAMED = 10
 """How many nodes a message names."""
-
-
-def full(tensor: str) -> str:
-    """Return the name of a tensor with its number: "x:0" for "x"."""
-    return tensor if ":" in tensor else f"{tensor}:0"
 
 
 def cut(
@@ -81,10 +76,9 @@ def check_known(graph_def: "GraphDef") -> None:
     from tensorflow.python.framework import op_def_registry
 
     functions = {function.signature.name for function in graph_def.library.function}
-    inner = (node for function in graph_def.library.function for node in function.node_def)
     strange = [
         node
-        for node in (*graph_def.node, *inner)
+        for node in every_node(graph_def)
         if node.op not in functions and op_def_registry.get(node.op) is None
     ]
     if strange:

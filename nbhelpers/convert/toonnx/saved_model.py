@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.graphs.order import check_nodes, maker
+from nbhelpers.convert.graphs.order import check_nodes, every_node, maker
 from nbhelpers.convert.optimising.optimise import inline
 from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel
 from nbhelpers.convert.toonnx import concrete
@@ -156,7 +156,6 @@ def _frozen(saved: SavedModel, nodes: list[str]) -> "GraphDef":
 
 def _call_in_place(graph_def: "GraphDef") -> None:
     """Keep conditions and loops of TensorFlow 2 as they are, for tf2onnx knows those better."""
-    inner = (node for function in graph_def.library.function for node in function.node_def)
-    for node in (*graph_def.node, *inner):
+    for node in every_node(graph_def):
         node.attr.pop("_lower_using_switch_merge", None)
         node.attr.pop(SHAPES, None)

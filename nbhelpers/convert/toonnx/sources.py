@@ -15,11 +15,12 @@ import numpy as np
 from nbhelpers.convert import compat
 from nbhelpers.convert.conversion import Conversion
 from nbhelpers.convert.graphs.graphdef import GraphView, load_graph_def
+from nbhelpers.convert.graphs.order import full
 from nbhelpers.convert.savedmodels.reading import read_saved_model
 from nbhelpers.convert.toonnx import checkpoint as checkpoints
 from nbhelpers.convert.toonnx import keras_model, saved_model
 from nbhelpers.convert.toonnx.constants import variables
-from nbhelpers.convert.toonnx.parts import check_known, cut, full
+from nbhelpers.convert.toonnx.parts import check_known, cut
 from nbhelpers.convert.toonnx.switches import decided
 from nbhelpers.convert.toonnx.tables import with_filled_tables
 from nbhelpers.convert.toonnx.updates import check_reads_only

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nbhelpers.convert.graphs.order import every_node
 from nbhelpers.onnxgraph.examples import Feeds
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ Draw = Callable[[np.ndarray, int], np.ndarray]
 
 def drawn(feeds: Feeds, graph_def: "GraphDef") -> Iterable[tuple[str, Feeds]]:
     """Yield inputs with special values, and what they have, that show what ops make of them."""
-    inner = (node for function in graph_def.library.function for node in function.node_def)
-    ops = {node.op for node in (*graph_def.node, *inner)}
+    ops = {node.op for node in every_node(graph_def)}
     kinds: list[tuple[str, re.Pattern, Draw]] = [
         ("ties and integers out of range", _STEPS, _stepped),
         ("infinities", _CHOOSING, _infinite),

@@ -7,7 +7,7 @@ but the TensorFlow that wrote it could import.
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from nbhelpers.convert.graphs.order import maker
+from nbhelpers.convert.graphs.order import full, maker
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -57,9 +57,8 @@ def _value(
     seen: set[str] = set()
     while reference not in seen:
         seen.add(reference)
-        full = reference if ":" in reference else f"{reference}:0"
-        if full in known:
-            return known[full] != turned
+        if (tensor := full(reference)) in known:
+            return known[tensor] != turned
         node = nodes.get(maker(reference))
         if node is None:
             return None
@@ -93,8 +92,7 @@ def _dead(nodes: Mapping[str, "NodeDef"], tensors: set[str]) -> set[str]:
 
 
 def _is_dead(reference: str, dead: Collection[str]) -> bool:
-    tensor = reference if ":" in reference else f"{reference}:0"
-    return maker(reference) in dead or (not reference.startswith("^") and tensor in dead)
+    return maker(reference) in dead or full(reference) in dead
 
 
 def _alive(node: "NodeDef", dead: Collection[str]) -> list[str]:

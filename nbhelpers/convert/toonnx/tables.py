@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.graphs.order import maker
+from nbhelpers.convert.graphs.order import full, maker
 from nbhelpers.convert.toonnx.names import plain
 from nbhelpers.errors import GraphError
 
@@ -59,11 +59,7 @@ def captured(graph_def: "GraphDef", handles: Mapping[str, Any], graph: Any) -> N
     _wait_for_tables(graph_def)
     for node in list(graph_def.node):
         if node.op in _FINDS:
-            _state_shape(graph_def, node, graph.get_tensor_by_name(_full(node.input[1])).shape)
-
-
-def _full(reference: str) -> str:
-    return reference if ":" in reference else f"{reference}:0"
+            _state_shape(graph_def, node, graph.get_tensor_by_name(full(node.input[1])).shape)
 
 
 def _state_shape(graph_def: "GraphDef", find: "NodeDef", shape: Any) -> None:
