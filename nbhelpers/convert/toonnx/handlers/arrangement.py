@@ -88,11 +88,7 @@ def inverted(write: Writer) -> str:
     (x,) = write.inputs
     size = write.add("Shape", x)
     places = write.add_many("TopK", x, size, count=2, largest=0)[1]
-    return (
-        write.cast(places, write.dtype())
-        if write.dtype() == INT64
-        else write.add("Cast", places, to=write.dtype())
-    )
+    return write.cast(places, write.dtype())
 
 
 @handler("BroadcastArgs")

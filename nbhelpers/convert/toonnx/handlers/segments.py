@@ -17,11 +17,9 @@ def unsorted(write: Writer) -> str:
     data, places, count = write.inputs
     dtype = write.dtype(0)
     places, count = write.cast(places, INT64), write.cast(count, INT64)
-    one, zero = write.constant(1, INT64), write.constant([0], INT64)
-    places = write.add("Where", write.add("Less", places, zero), count, places)
-    result = write.theirs_for(write.op, [data, places, write.add("Add", count, one)], dtype)
-    end = write.add("Reshape", count, write.constant([1], INT64))
-    result = write.add("Slice", result, zero, end, zero)
+    negative = write.add("Less", places, write.constant(0, INT64))
+    places = write.add("Where", negative, count, places)
+    result = _without_last(write, write.op, data, places, count, dtype)
     if write.op.endswith(("Sum", "Prod")):
         return result
     kind = onnx.helper.tensor_dtype_to_np_dtype(dtype)
@@ -60,11 +58,16 @@ def _number(write: Writer, places: str) -> str:
 def _counts(write: Writer, places: str, count: str) -> str:
     """Return how many rows each segment has."""
     ones = write.add("Expand", write.constant(1, INT64), write.add("Shape", places))
+    return _without_last(write, "UnsortedSegmentSum", ones, places, count, INT64)
+
+
+def _without_last(write: Writer, op: str, data: str, places: str, count: str, dtype: int) -> str:
+    """Return the segments as tf2onnx writes them, without those of the number `count`."""
     more = write.add("Add", count, write.constant(1, INT64))
-    counts = write.theirs_for("UnsortedSegmentSum", [ones, places, more], INT64)
+    result = write.theirs_for(op, [data, places, more], dtype)
     end = write.add("Reshape", count, write.constant([1], INT64))
     zero = write.constant([0], INT64)
-    return write.add("Slice", counts, zero, end, zero)
+    return write.add("Slice", result, zero, end, zero)
 
 
 def _filled(write: Writer, result: str, counts: str, value: float) -> str:

@@ -64,12 +64,10 @@ def xlogy(write: Writer) -> str:
 @handler("IsFinite", "IsInf")
 def finite(write: Writer) -> str:
     """Whether |x| is below infinity, or above every number; NaN is neither."""
-    (x,) = write.inputs
-    kind = np.finfo(onnx.helper.tensor_dtype_to_np_dtype(write.dtype()))
-    size = write.add("Abs", x)
+    (x,), dtype = write.inputs, write.dtype()
     if write.op == "IsInf":
-        return write.add("Greater", size, write.constant(kind.max, write.dtype()))
-    return write.add("Less", size, write.constant(math.inf, write.dtype()))
+        return _infinite(write, x, dtype)
+    return write.add("Less", write.add("Abs", x), write.constant(math.inf, dtype))
 
 
 @handler("Atan2")

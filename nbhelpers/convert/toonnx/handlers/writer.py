@@ -122,10 +122,10 @@ class Writer:
         """
         self._convert(self._node)
 
-    def theirs_for(self, op: str, inputs: list[str], dtype: int, **attributes: Any) -> str:
+    def theirs_for(self, op: str, inputs: list[str], dtype: int) -> str:
         """Add another TensorFlow op, as tf2onnx writes it."""
         node = self._graph.make_node(
-            op, inputs, attr=attributes, dtypes=[dtype], shapes=[None], infer_shape_dtype=False
+            op, inputs, dtypes=[dtype], shapes=[None], infer_shape_dtype=False
         )
         held = self._graph.make_node("Identity", list(node.output), dtypes=[dtype], shapes=[None])
         self._convert(node)
