@@ -1,6 +1,7 @@
 """An ONNX model against TensorFlow's own outputs, before anything is written."""
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -86,19 +87,26 @@ def compared(
         ParityError: the model computes something else, or TensorFlow something random.
         ConversionError: onnxruntime does not run the model.
     """
-    reports, runs = [], _runs(reference, interface)
+    runs = _runs(reference, interface)
     try:
         runner = Runner(model)
     except GraphError as error:
         raise ConversionError(f"{error} Nothing was written.") from error
-    for batch, feeds, expected in runs:
-        title = f"{runner.referee} against TensorFlow, batch {batch}"
-        seen = _seen(runner, feeds, batch, interface)
-        reports.append(compare(expected, seen, tolerance=tolerance, title=title))
-    reports += _special(model, runner, reference, interface, runs[-1], tolerance=tolerance)
-    for report in reports:
+    usual = (
+        compare(
+            expected,
+            _seen(runner, feeds, batch, interface),
+            tolerance=tolerance,
+            title=f"{runner.referee} against TensorFlow, batch {batch}",
+        )
+        for batch, feeds, expected in runs
+    )
+    special = _special(model, runner, reference, interface, runs[-1], tolerance=tolerance)
+    reports = []
+    for report in itertools.chain(usual, special):
         if not report.ok:
             raise ParityError(_explained(report, reference.source))
+        reports.append(report)
     return tuple(reports), [(feeds, expected) for _, feeds, expected in runs]
 
 
@@ -123,29 +131,27 @@ def _special(
             expected = reference.run(special)
         except GraphError:
             continue
-
-        def against(seen: Feeds, title: str, kind: str = kind, wanted: Feeds = expected) -> Report:
-            title = f"{title} against TensorFlow, batch {batch}, {kind}"
-            return compare(wanted, _where_told(wanted, seen), tolerance=tolerance, title=title)
-
-        report = against(_seen(runner, special, batch, interface), runner.referee)
+        title = f"against TensorFlow, batch {batch}, {kind}"
+        seen = _seen(runner, special, batch, interface)
+        report = _compared_numbers(expected, seen, tolerance, f"{runner.referee} {title}")
         with contextlib.suppress(GraphError):  # it may lack an op
             if not report.ok:
                 session = ReferenceSession(model)
-                values = session.run(list(expected), special)
-                second = against(dict(zip(expected, values, strict=True)), session.title)
+                seen = dict(zip(expected, session.run(list(expected), special), strict=True))
+                second = _compared_numbers(expected, seen, tolerance, f"{session.title} {title}")
                 report = second if second.ok else report
         yield report
 
 
-def _where_told(expected: Feeds, seen: Feeds) -> Feeds:
-    """Return what was seen, and NaN wherever that is expected: it promises nothing."""
-    return {
+def _compared_numbers(expected: Feeds, seen: Feeds, tolerance: float, title: str) -> Report:
+    """Compare with NaN put wherever it is expected: TensorFlow promises nothing there."""
+    seen = {
         name: np.where(np.isnan(expected[name]), expected[name], value)
         if value.dtype.kind == "f" and value.shape == expected[name].shape
         else value
         for name, value in seen.items()
     }
+    return compare(expected, seen, tolerance=tolerance, title=title)
 
 
 def _seen(runner: Runner, feeds: Feeds, batch: int, interface: Interface) -> Feeds:

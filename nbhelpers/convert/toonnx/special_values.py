@@ -54,24 +54,22 @@ def _stepped(array: np.ndarray, number: int) -> np.ndarray:
 
 
 def _infinite(array: np.ndarray, number: int) -> np.ndarray:
-    return _sprinkled(array, number, (np.inf, -np.inf), first=-np.inf)
+    return _sprinkled(array, number, (np.inf, -np.inf))
 
 
 def _with_nan(array: np.ndarray, number: int) -> np.ndarray:
-    return _sprinkled(array, number, (np.nan,), first=np.nan)
+    return _sprinkled(array, number, (np.nan,))
 
 
-def _sprinkled(
-    array: np.ndarray, number: int, values: tuple[float, ...], *, first: float
-) -> np.ndarray:
-    """Put values in every third place and one all along the first row; the last row stays."""
+def _sprinkled(array: np.ndarray, number: int, values: tuple[float, ...]) -> np.ndarray:
+    """Put values in every third place, the last one all along the first row; the last row stays."""
     if array.dtype.kind != "f":
         return array
     changed = array.copy()
     places = changed.reshape(-1)[number % 3 :: 3]
     places[:] = np.resize(values, places.shape)
     if array.ndim > 1 and len(array) > 1:
-        changed[0], changed[-1] = first, array[-1]
+        changed[0], changed[-1] = values[-1], array[-1]
     return changed
 
 

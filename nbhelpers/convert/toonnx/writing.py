@@ -3,7 +3,7 @@
 import contextlib
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from nbhelpers.convert.toonnx.interface import Interface
 from nbhelpers.convert.toonnx.names import plain
 from nbhelpers.convert.toonnx.older_terms import in_older_terms
 from nbhelpers.convert.toonnx.passes import optimizers
-from nbhelpers.convert.toonnx.tables import tables
+from nbhelpers.convert.toonnx.tables import Table, tables
 from nbhelpers.errors import ConversionError, first_line
 from nbhelpers.onnxgraph.anatomy import graphs
 
@@ -65,19 +65,21 @@ def written(interface: Interface, opset: int) -> onnx.ModelProto:
     for node in ready.node:
         node.device = ""
     ready = without_dropout(ready)
-    tables(ready)
+    held = tables(ready)
     try:
-        return _written(ready, interface, opset)
+        return _written(ready, held, interface, opset)
     except _Unable as error:
-        advice = _hint(error.ops) or _newer(ready, interface, opset) or CUT
+        advice = _hint(error.ops) or _newer(ready, held, interface, opset) or CUT
         raise ConversionError(f"{error} {advice} Nothing was written.") from error
 
 
-def _written(graph_def: "GraphDef", interface: Interface, opset: int) -> onnx.ModelProto:
+def _written(
+    graph_def: "GraphDef", held: Mapping[str, Table], interface: Interface, opset: int
+) -> onnx.ModelProto:
     ready = in_older_terms(graph_def, _known(opset))
     with _listening() as failures:
         try:
-            model = _converted(ready, interface, opset)
+            model = _converted(ready, held, interface, opset)
         except Exception as error:
             said = first_line(error)
             ops = {node.op for node in ready.node}
@@ -86,18 +88,22 @@ def _written(graph_def: "GraphDef", interface: Interface, opset: int) -> onnx.Mo
     return model
 
 
-def _newer(graph_def: "GraphDef", interface: Interface, opset: int) -> str:
+def _newer(
+    graph_def: "GraphDef", held: Mapping[str, Table], interface: Interface, opset: int
+) -> str:
     """Return the advice to take the first newer opset at which the whole graph can be written."""
     if {node.op for node in graph_def.node} - _known(OPSETS[-1]) - set(RULES):
         return ""
     for newer in range(opset + 1, OPSETS.stop):
         with contextlib.suppress(_Unable):
-            _written(graph_def, interface, newer)
+            _written(graph_def, held, interface, newer)
             return f"opset={newer} has what they need."
     return ""
 
 
-def _converted(graph_def: "GraphDef", interface: Interface, opset: int) -> onnx.ModelProto:
+def _converted(
+    graph_def: "GraphDef", held: Mapping[str, Table], interface: Interface, opset: int
+) -> onnx.ModelProto:
     tf = compat.tensorflow()
     from tf2onnx import optimizer, tfonnx, utils
 
@@ -111,7 +117,7 @@ def _converted(graph_def: "GraphDef", interface: Interface, opset: int) -> onnx.
             continue_on_error=True,  # so that it finds everything that it lacks
             input_names=[t for t in interface.inputs.values() if t.partition(":")[0] in here],
             output_names=[*interface.outputs.values()],
-            custom_op_handlers=handlers.own(opset, tables(graph_def)),
+            custom_op_handlers=handlers.own(opset, held),
             extra_opset=[onnx.helper.make_opsetid(handlers.ML, handlers.ML_OPSET)],
         )
         return optimizer.optimize_graph(made, optimizers=optimizers()).make_model("")
