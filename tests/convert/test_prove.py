@@ -95,6 +95,7 @@ def test_the_script_alone_says_ok(received):
     assert re.search(
         r"ok    graph/tf2/frozen.pb .* batch3 .*labels identical, accuracy of scores 1.0000", text
     )
+    assert "runs agree; every sealed file is unchanged." in text
 
 
 def test_a_changed_file_is_named_before_anything_is_loaded(received):
@@ -111,21 +112,19 @@ def test_a_changed_file_is_named_before_anything_is_loaded(received):
 
 
 def test_wrong_numbers_fail(received):
-    (received / "SHA256SUMS").unlink()
     with np.load(received / "golden.npz") as arrays:
         golden = {name: arrays[name] for name in arrays.files}
     golden["batch3/output/scores"] = golden["batch3/output/scores"] * np.float32(1.001)
     np.savez(received / "golden.npz", **golden)
-    status, text = verify(received, "--only", "graph/tf2/frozen.pb")
+    status, text = verify(received, "--unsealed", "--only", "graph/tf2/frozen.pb")
     assert status == 1
     assert "FAIL  graph/tf2/frozen.pb  batch3" in text
     assert "ok    graph/tf2/frozen.pb  batch1" in text
 
 
 def test_an_artefact_that_does_not_load_fails_and_says_why(received):
-    (received / "SHA256SUMS").unlink()
     (received / "graph/tf2/frozen.pb").write_bytes(b"not a graph")
-    status, text = verify(received, "--json", "rows.json")
+    status, text = verify(received, "--unsealed", "--json", "rows.json")
     assert status == 1
     assert "FAIL  graph/tf2/frozen.pb" in text
     rows = json.loads((received / "rows.json").read_text())["rows"]
@@ -151,11 +150,11 @@ def test_an_error_without_words_is_a_row_and_sessions_are_closed(folder, monkeyp
 
 
 def test_names_that_the_terminal_lacks_and_a_place_that_cannot_be_written(received):
-    (received / "SHA256SUMS").unlink()
     with np.load(received / "golden.npz") as arrays:
         golden = {f"gro\xdf {name}": arrays[name] for name in arrays.files}
     np.savez(received / "golden.npz", **golden)
-    done = run(received, "verify", "--only", "graph/tf2/frozen.pb", "--json", "nowhere/rows.json")
+    options = ("--unsealed", "--only", "graph/tf2/frozen.pb", "--json", "nowhere/rows.json")
+    done = run(received, "verify", *options)
     assert done.returncode == 1
     assert r"gro\xdf batch3" in done.stdout and "2 of 2 runs agree" in done.stdout
     last = done.stderr.splitlines()[-1]
@@ -163,9 +162,8 @@ def test_names_that_the_terminal_lacks_and_a_place_that_cannot_be_written(receiv
 
 
 def test_files_that_cannot_be_read_are_named_in_one_sentence(received, folder):
-    (received / "SHA256SUMS").unlink()
     (received / "golden.npz").unlink()
-    done = run(received, "verify")
+    done = run(received, "verify", "--unsealed")
     assert done.returncode == 1
     assert re.match(r"golden.npz cannot be read: .*\. Get the folder again\.\n$", done.stderr)
     (received / "predict.py").write_text(prove.predict_script(folder[1], {}))

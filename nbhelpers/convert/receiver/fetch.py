@@ -189,7 +189,7 @@ def _version_1_api(tf):
 
 
 def _answer(graph, request):
-    with np.load(request["feeds"]) as stored:
+    with np.load(request["feeds"], allow_pickle=False) as stored:
         feeds = dict(zip(request["fed"], unpacked(stored)))
     if "piece" in request:
         graph_def, inputs = graph.piece(request["fetch"], feeds)

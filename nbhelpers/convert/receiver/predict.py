@@ -10,13 +10,31 @@ From file to pixels it takes the steps that are usual for ImageNet models. Wheth
 trained with them, its makers know: ask. What --check shows is that they are the same here.
 """
 
-from __future__ import print_function
+import sys
+
+if __name__ == "__main__":
+    # No module comes from this folder: a numpy.py beside this script must not run.
+    PLACES, sys.path[:] = list(sys.path), []
+    import os  # Python has loaded it before, so that nothing is searched for
+
+    def _real(path):
+        return os.path.normcase(os.path.realpath(path)) + os.sep
+
+    def _may_be_searched(place, here):
+        """Whether a place is neither a folder, nor around it, nor in it, environments apart."""
+        own = _real(sys.prefix)
+        environment = own.startswith(here) and place.startswith(own) and place != here
+        return environment or not (place.startswith(here) or place == _real(here + os.pardir))
+
+    HERES = {_real(os.path.dirname(path)) for path in (__file__, os.path.realpath(__file__))}
+    for PLACE in PLACES:
+        if all(_may_be_searched(_real(PLACE), here) for here in HERES):
+            sys.path.append(PLACE)
 
 import argparse
 import io
 import json
 import os
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -27,6 +45,8 @@ try:
     from PIL import Image
 except ImportError:
     sys.exit("Pillow is needed to read a picture: pip install Pillow.")
+
+FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -39,7 +59,10 @@ def preprocess(path):
     """Return the pixels, with ImageNet's usual steps: RGB, resized, centre crop, mean/std, NCHW."""
     steps = MANIFEST["preprocessing"]
     try:
-        image = Image.open(path).convert("RGB")
+        opened = Image.open(path)
+        if opened.format not in FORMATS:  # Pillow runs a program to read some of the others
+            raise ValueError("it is of format %s" % opened.format)
+        image = opened.convert("RGB")
     except Exception as error:  # noqa: BLE001 - Pillow raises anything for a broken file
         sys.exit("%s cannot be read as a picture: %s; give a JPEG or PNG." % (path, error))
     scale = float(steps["resize"]) / min(image.size)
@@ -97,7 +120,7 @@ def main():
         print("  %s: %s" % (name, ", ".join("class %d (%.3f)" % (i, scores[i]) for i in best)))
     if not options.check:
         return 0
-    with np.load(os.path.join(HERE, "golden.npz")) as golden:
+    with np.load(os.path.join(HERE, "golden.npz"), allow_pickle=False) as golden:
         (key,) = [key for key in golden.files if key.startswith("picture/input/")]
         same = np.array_equal(golden[key], images)
         worst = max(

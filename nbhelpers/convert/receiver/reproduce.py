@@ -7,12 +7,30 @@ Exit status 1 if what was judged still differs, 0 if it agrees now, 2 if it cann
 Needs numpy, and TensorFlow (1.4 or later) or onnxruntime, whichever the judged graph is for.
 """
 
-from __future__ import print_function
+import sys
+
+if __name__ == "__main__":
+    # No module comes from this folder: a numpy.py beside this script must not run.
+    PLACES, sys.path[:] = list(sys.path), []
+    import os  # Python has loaded it before, so that nothing is searched for
+
+    def _real(path):
+        return os.path.normcase(os.path.realpath(path)) + os.sep
+
+    def _may_be_searched(place, here):
+        """Whether a place is neither a folder, nor around it, nor in it, environments apart."""
+        own = _real(sys.prefix)
+        environment = own.startswith(here) and place.startswith(own) and place != here
+        return environment or not (place.startswith(here) or place == _real(here + os.pardir))
+
+    HERES = {_real(os.path.dirname(path)) for path in (__file__, os.path.realpath(__file__))}
+    for PLACE in PLACES:
+        if all(_may_be_searched(_real(PLACE), here) for here in HERES):
+            sys.path.append(PLACE)
 
 import io
 import json
 import os
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -95,7 +113,7 @@ def main():
     """Run every piece, print a line for each, and return the exit status."""
     with open(os.path.join(HERE, "case.json")) as file:
         case = json.load(file)
-    with np.load(os.path.join(HERE, "tensors.npz")) as stored:
+    with np.load(os.path.join(HERE, "tensors.npz"), allow_pickle=False) as stored:
         arrays = dict(stored)
     print("%s: tensor %s, made by %s" % (case["title"], case["output"], ", ".join(case["nodes"])))
     good, words = verdict(arrays["expected"], arrays["seen"], case["tolerance"])

@@ -4,12 +4,32 @@
     python verify.py                   everything; exit status 0 only if all of it agrees
     python verify.py --only graph/tf1.4/frozen.pb
     python verify.py --json result.json
+    python verify.py --unsealed        without asking SHA256SUMS whether a file was changed
 
 Needs numpy and TensorFlow (1.4 or later, 2.x too) on Python 3.6 or later, and nothing else. The
 inputs and the outputs that PyTorch gave for them are in golden.npz beside this file.
 """
 
-from __future__ import print_function
+import sys
+
+if __name__ == "__main__":
+    # No module comes from this folder: a numpy.py beside this script must not run.
+    PLACES, sys.path[:] = list(sys.path), []
+    import os  # Python has loaded it before, so that nothing is searched for
+
+    def _real(path):
+        return os.path.normcase(os.path.realpath(path)) + os.sep
+
+    def _may_be_searched(place, here):
+        """Whether a place is neither a folder, nor around it, nor in it, environments apart."""
+        own = _real(sys.prefix)
+        environment = own.startswith(here) and place.startswith(own) and place != here
+        return environment or not (place.startswith(here) or place == _real(here + os.pardir))
+
+    HERES = {_real(os.path.dirname(path)) for path in (__file__, os.path.realpath(__file__))}
+    for PLACE in PLACES:
+        if all(_may_be_searched(_real(PLACE), here) for here in HERES):
+            sys.path.append(PLACE)
 
 import argparse
 import contextlib
@@ -17,8 +37,9 @@ import hashlib
 import io
 import json
 import os
-import sys
+import re
 import time
+import unicodedata
 
 # TensorFlow's start-up messages would hide the table.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -35,33 +56,117 @@ MANIFEST = json.loads("""{}""")  # filled in when this script is put into a fold
 # {"name", "tolerance",
 #  "artefacts": [{"path", "kind", "oldest", "inputs", "outputs", "signature", "tags"}]}
 
+SUMS = "SHA256SUMS"
+LINE = re.compile(r"([0-9a-f]{64})  ([^\r\n]+)\r?\n\Z")
+SEALED = ("exported.onnx", "prepared.onnx", "golden.npz", "predict.py", "report.html", "verify.py")
+"""Files that SHA256SUMS lists wherever they exist, as it does what is in graph/ and artefacts."""
+
+
+class Unsealed(Exception):
+    """There is no SHA256SUMS, or it is none."""
+
+
+def read_sums():
+    """Return name -> sha256, as SHA256SUMS lists them; raises Unsealed."""
+    path = os.path.join(HERE, SUMS)
+    if os.path.islink(path) or not os.path.isfile(path):
+        raise Unsealed("SHA256SUMS is missing")
+    sums, known = {}, set()  # type: dict, set
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            found = LINE.match(os.fsdecode(line))
+            if not found or not is_plain(found.group(2)):
+                raise Unsealed("line %d of SHA256SUMS is no sum and name of a file here" % number)
+            digest, name = found.groups()
+            if name.lower() in known:
+                raise Unsealed("SHA256SUMS lists %s twice" % printable(name))
+            known.add(name.lower())
+            sums[name] = digest
+    return sums
+
+
+def is_plain(name):
+    """Return whether a name is that of a file below this folder, and shows as what it is."""
+    parts = name.split("/")
+    hidden = any(unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp") for each in name)
+    return not (hidden or "\\" in name or ":" in parts[0] or {"", ".", ".."} & set(parts))
+
 
 def check_sums():
-    """Return the files whose sha256 is not the one in SHA256SUMS (None if there is none)."""
-    path = os.path.join(HERE, "SHA256SUMS")
-    if not os.path.exists(path):
-        return None
-    wrong = []
-    with open(path, "rb") as sums:
-        for line in sums:
-            expected, _, name = os.fsdecode(line).rstrip("\r\n").partition("  ")
-            if not os.path.exists(os.path.join(HERE, name)):
-                wrong.append("%s is missing" % name)
-                continue
-            digest = hashlib.sha256()
-            with open(os.path.join(HERE, name), "rb") as file:
-                for block in iter(lambda: file.read(1 << 20), b""):
-                    digest.update(block)
-            if digest.hexdigest() != expected:
-                wrong.append("%s was changed" % name)
-    return wrong
+    """Return (what is not as it was sealed, what is not sealed), in words; raises Unsealed."""
+    sums = read_sums()
+    entries = {"frozen": "", "savedmodel": "/saved_model.pb"}
+    needed = {each["path"] + entries[each["kind"]] for each in MANIFEST["artefacts"]}
+    needed |= {"golden.npz", "verify.py"}
+    wrong = ["%s has no line in SHA256SUMS" % name for name in sorted(needed - set(sums))]
+    found = ((name, problem(name, digest)) for name, digest in sorted(sums.items()))
+    wrong += ["%s %s" % (printable(name), words) for name, words in found if words]
+    more = [name for name in files_here() if name not in sums and name not in needed]
+    inside = ("graph/", *(each["path"] + "/" for each in MANIFEST["artefacts"]))
+    added = [name for name in more if name in SEALED or name.startswith(inside)]
+    wrong += ["%s has no line in SHA256SUMS" % printable(name) for name in added]
+    return wrong, grouped([name for name in more if name not in added], sums)
+
+
+def problem(name, digest):
+    """Return what is wrong with a sealed file, in words that follow its name, or ""."""
+    path = HERE
+    for part in name.split("/"):
+        path = os.path.join(path, part)
+        if os.path.islink(path):
+            return "is behind a link (cp -rL copies a folder without links)"
+    if not os.path.isfile(path):
+        return "is missing"
+    seen = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                seen.update(block)
+    except OSError as error:
+        return "cannot be read (%s)" % error.strerror
+    return "" if seen.hexdigest() == digest else "was changed"
+
+
+def files_here():
+    """Return the names of all files below this folder, and of links to folders."""
+    names = []
+    for place, folders, files in os.walk(HERE):
+        links = [each for each in folders if os.path.islink(os.path.join(place, each))]
+        paths = (os.path.join(place, each) for each in files + links)
+        names += [os.path.relpath(path, HERE).replace(os.sep, "/") for path in paths]
+    return sorted(set(names) - {SUMS, ".lock"})
+
+
+def grouped(names, sums):
+    """Return names in words; a folder without any sealed file counts as one."""
+    sealed = {name.partition("/")[0] for name in sums}
+    counts = {}  # type: dict
+    for name in names:
+        top, slash, _ = name.partition("/")
+        shown = top + "/" if slash and top not in sealed else name
+        counts[shown] = counts.get(shown, 0) + 1
+    return [
+        printable(name) + (" (files: %d)" % count if name.endswith("/") else "")
+        for name, count in sorted(counts.items())
+    ]
+
+
+def listed(words, most=20):
+    """Return a list in one line that is not too long."""
+    more = ["and %d more" % (len(words) - most)] if len(words) > most else []
+    return "; ".join(words[:most] + more)
+
+
+def printable(text):
+    """Return a text whose characters can do nothing to a terminal."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def load_cases():
     """Return [(case name, inputs, outputs, labels)], each a dict of arrays by ONNX name."""
     cases = []
     by_name = {}  # type: dict
-    with np.load(os.path.join(HERE, "golden.npz")) as arrays:
+    with np.load(os.path.join(HERE, "golden.npz"), allow_pickle=False) as arrays:
         for key in arrays.files:
             case, kind, name = key.split("/", 2)
             if case not in by_name:
@@ -94,7 +199,7 @@ def said(error):
     where = ("Graph execution error", "Detected at node", "<stack traces", "Node: ", 'File "')
     lines = [line.strip() for line in str(error).splitlines()]
     lines = [line for line in lines if line and not line.startswith(where)]
-    return (lines or [type(error).__name__])[0][:300].rstrip(".")
+    return printable((lines or [type(error).__name__])[0][:300].rstrip("."))
 
 
 @contextlib.contextmanager
@@ -272,7 +377,8 @@ def show(version, rows):
                 detail += ", labels %s" % ("identical" if row["labels_agree"] else "DIFFER")
             for name, share in sorted(row["accuracy"].items()):
                 detail += ", accuracy of %s %.4f" % (name, share)
-        print("  %s  %-*s  %-9s  %s" % (words, width, row["shown"], row["case"], detail))
+        case = printable(row["case"])
+        print("  %s  %-*s  %-9s  %s" % (words, width, row["shown"], case, detail))
 
 
 def main():
@@ -280,16 +386,24 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", action="append", help="path of an artefact, as in the table")
     parser.add_argument("--json", help="also write the rows to this file")
+    parser.add_argument("--unsealed", action="store_true", help="do not look at SHA256SUMS")
     options = parser.parse_args()
     known = [artefact["path"] for artefact in MANIFEST["artefacts"]]
     for path in options.only or ():
         if path not in known:
             parser.error("there is no artefact %s; there are: %s" % (path, ", ".join(known)))
-    wrong = check_sums()
-    if wrong is None:
-        print("SHA256SUMS is missing: whether a file was changed on the way cannot be said.")
-    elif wrong:
-        print("The folder is not as it was sealed: %s." % "; ".join(wrong))
+    try:
+        wrong, more = ([], []) if options.unsealed else check_sums()
+    except Unsealed as error:
+        print(
+            "%s: nobody can say whether a file was changed on the way. Get the folder again, or "
+            "leave that out with --unsealed." % error
+        )
+        return 1
+    if more:
+        print("Not sealed, and so not checked: %s." % listed(more))
+    if wrong:
+        print("The folder is not as it was sealed: %s." % listed(wrong))
         return 1
     version, rows = verify(options.only)
     try:
@@ -304,8 +418,12 @@ def main():
         return unwritten or 1
     show(version, rows)
     bad = sum(not row["ok"] for row in rows)
-    sums = "" if wrong is None else "; every file is as it was sealed"
-    print("%d of %d runs agree%s." % (len(rows) - bad, len(rows), sums))
+    sums = (
+        "whether a file was changed, nobody asked"
+        if options.unsealed
+        else "every sealed file is unchanged"
+    )
+    print("%d of %d runs agree; %s." % (len(rows) - bad, len(rows), sums))
     return unwritten or (1 if bad else 0)
 
 
