@@ -36,13 +36,13 @@ HANDOFF_OPTIONS = $(call option,MODEL,--model) $(call option,CHECKPOINT,--checkp
 
 # A typing mistake in a name would hand off another model than was meant.
 VARIABLES := MODEL CHECKPOINT NAME TARGETS INPUTS OUTPUTS SIZES OPSET PYTHON SETUP TH TF PYTEST_ARGS LAB_ARGS BENCH_ARGS BROWSERS \
-	MINUTES CAMPAIGN_ARGS
+	MINUTES CAMPAIGN_ARGS CASES FUZZ_ARGS
 GIVEN = $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v)))
 UNKNOWN = $(filter-out $(VARIABLES),$(GIVEN))
 check_variables = $(if $(strip $(UNKNOWN)),$(error There is no variable $(strip $(UNKNOWN)); \
 	make handoff takes $(wordlist 1,8,$(VARIABLES))))
 
-.PHONY: help setup legacy clients dev handoff lab exercises browser test check bench architectures coverage campaign verbs optables clean distclean
+.PHONY: help setup legacy clients dev handoff lab exercises browser test check bench architectures coverage campaign fuzz verbs optables clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -120,6 +120,11 @@ MINUTES ?= 10
 campaign: ## random models through the whole product for MINUTES=: writes benchmarks/campaign/ (CAMPAIGN_ARGS=--seed 7)
 	@$(SETUP) th tf kernels dev legacy
 	@$(TF)/python benchmarks/campaign --minutes $(MINUTES) --write $(CAMPAIGN_ARGS)
+
+CASES ?= 1000
+fuzz: ## CASES= damaged files through every verb that reads files: findings in build/fuzz (FUZZ_ARGS="--seed 7 --write")
+	@$(SETUP) th tf kernels dev
+	@$(TF)/python benchmarks/fuzz --cases $(CASES) $(FUZZ_ARGS)
 
 verbs: ## every ONNX verb on a file of 500 MB, beside others: writes benchmarks/verbs/README.md
 	@$(SETUP) th peers

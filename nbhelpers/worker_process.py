@@ -29,9 +29,16 @@ class Ended(Exception):
 class WorkerProcess:
     """A script in a process of its own, whose standard input and output carry what is asked."""
 
-    def __init__(self, script: Path, *, variables: Mapping[str, str] | None = None) -> None:
-        """Take the script, and environment variables to set; nothing is started yet."""
+    def __init__(
+        self,
+        script: Path,
+        *,
+        variables: Mapping[str, str] | None = None,
+        python: Path | str = sys.executable,
+    ) -> None:
+        """Take the script, environment variables to set, and who runs it; nothing is started."""
         self.started = 0
+        self._python = str(python)
         self._script, self._variables = script, dict(variables or {})
         self._lock = threading.Lock()
         self._owner, self._process = 0, None  # type: int, subprocess.Popen | None
@@ -41,7 +48,7 @@ class WorkerProcess:
         process = self._process
         if process is None or self._owner != os.getpid() or process.poll() is not None:
             # -P keeps the folder of the script, whose modules have common names, off the path.
-            command = [sys.executable, "-P", str(self._script)]
+            command = [self._python, "-P", str(self._script)]
             pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
             environment = {**os.environ, **self._variables}
             process = subprocess.Popen(

@@ -1,0 +1,26 @@
+"""Faults on purpose, one for each verdict, to see that the harness sees them (`--planted`)."""
+
+import ctypes
+import random
+from pathlib import Path
+
+import numpy as np
+from verdicts import Wrong
+
+from nbhelpers.errors import GraphError
+
+
+def call(name: str, path: Path, rng: random.Random) -> None:
+    """Do what the name says, whatever the file is."""
+    if name == "planted foreign":
+        raise KeyError("x")
+    if name == "planted long":
+        raise GraphError("x" * 2000)
+    if name == "planted wrong":
+        raise Wrong("x")
+    if name == "planted dead":
+        ctypes.string_at(0)
+    if name == "planted memory":
+        np.ones(2**33)
+    while name == "planted hang":
+        pass

@@ -1,0 +1,98 @@
+"""The driver: each case in the worker of its environment, which is replaced when a case ends it."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from cases import drawn
+from entries import Entry
+from record import Seen
+
+from nbhelpers.checkup import environment_python
+from nbhelpers.worker_process import Ended, WorkerProcess
+
+HERE = Path(__file__).resolve().parent
+
+START = 120
+"""Seconds more for the first case of a worker, which waits for the frameworks."""
+
+_QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": str(HERE.parents[1]),
+}
+
+
+class Hunt:
+    """Runs cases, each of at most `limit` seconds; its files are in a folder below `folder`."""
+
+    def __init__(self, folder: Path, *, seed: int, limit: float) -> None:
+        """Prepare the workers; they are started when they are first needed."""
+        self.folder, self.seed, self.limit = folder, seed, limit
+        self._workers: dict[str, WorkerProcess] = {}
+
+    def case(self, number: int, entries: tuple[Entry, ...]) -> Seen:
+        """Run one case and return what was seen; its files are left in the folder of `Seen`."""
+        entry = drawn(self.seed, number, entries)
+        home = self.folder / entry.environment
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        request = {"seed": self.seed, "number": number, "entry": entry.name, "folder": str(home)}
+        answer = self._asked(entry, {**request, "limit": self.limit}, home)
+        return Seen(number=number, entry=entry.name, folder=home, **answer)
+
+    def _asked(self, entry: Entry, request: dict, home: Path) -> dict:
+        worker = self._worker(entry.environment)
+        pid = 0
+
+        def talk(process: subprocess.Popen) -> dict | None:
+            nonlocal pid
+            pid = process.pid
+            process.stdin.write((json.dumps(request) + "\n").encode())
+            process.stdin.flush()
+            line = process.stdout.readline()
+            return json.loads(line) if line else None
+
+        try:
+            return worker.exchange(talk, timeout=self.limit + START)
+        except Ended as end:
+            _end_group(pid)
+            return _ended(home, end)
+
+    def _worker(self, environment: str) -> WorkerProcess:
+        if environment not in self._workers:
+            python = environment_python(environment)
+            script = HERE / "worker.py"
+            printed = {"NBHELPERS_FUZZ_PRINTED": str(self.folder / f"{environment}.txt")}
+            self._workers[environment] = WorkerProcess(
+                script, variables=_QUIET | printed, python=python
+            )
+        return self._workers[environment]
+
+
+def _end_group(pid: int) -> None:
+    """End what a worker has started, such as the process of a session that hangs."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _ended(home: Path, end: Ended) -> dict:
+    """Return the verdict on a case that ended the worker, from what it has left."""
+    about = home / "about.json"
+    made = json.loads(about.read_text()) if about.is_file() else {"model": "", "damage": ""}
+    said = home.with_suffix(".txt").read_text(errors="replace")
+    if not made["model"]:
+        raise SystemExit(f"The worker of {home.name} ended before it made the case:\n{said}")
+    frames = re.findall(r'File "\S*?/(nbhelpers/\S+)", line (\d+) in (\S+)', said)
+    place = "{}:{} {}".format(*frames[0]) if frames else ""
+    stopped = end.crash is None or "Timeout (" in said
+    memory = re.search("bad_alloc|Cannot allocate memory|out of memory", said)
+    verdict = "memory" if memory else "hang" if stopped else "dead"
+    kind = "" if stopped else str(end.crash)
+    return {"verdict": verdict, "kind": kind, "place": place, "words": said[:2000], **made}

@@ -1,0 +1,43 @@
+"""What a call of a verb came to: right, refused, or one of the ways in which it must not end."""
+
+import traceback
+from pathlib import Path
+
+from nbhelpers.errors import Refusal
+
+LONGEST = 2000
+"""Characters that a message may have."""
+
+GOOD = ("right", "refused")
+BAD = ("foreign", "long", "wrong", "dead", "hang", "memory")
+
+
+class Wrong(Exception):
+    """A verb gave a result that does not agree with what it was given."""
+
+
+def judged(error: BaseException | None) -> tuple[str, str, str, str]:
+    """Return the verdict on a call, the type of what was raised, where, and its words."""
+    if error is None:
+        return "right", "", "", ""
+    words, kind = str(error), type(error).__name__
+    if isinstance(error, Refusal):
+        verdict = "refused" if 0 < len(words) < LONGEST else "long"
+    else:
+        verdict = {"Wrong": "wrong", "MemoryError": "memory"}.get(kind, "foreign")
+        verdict = "memory" if "bad_alloc" in words else verdict
+    return verdict, kind, _place(error), words
+
+
+def _place(error: BaseException) -> str:
+    """Return the last line of this package in a traceback, and the last line of all."""
+    frames = traceback.extract_tb(error.__traceback__)[-2000:]
+    own = [frame for frame in frames if "/nbhelpers/" in frame.filename]
+    found = dict.fromkeys(_line(frame) for frame in (*own[-1:], *frames[-1:]))
+    return " → ".join(found)
+
+
+def _line(frame: traceback.FrameSummary) -> str:
+    parts = Path(frame.filename).parts
+    start = parts.index("nbhelpers") if "nbhelpers" in parts else -2
+    return f"{'/'.join(parts[start:])}:{frame.lineno} {frame.name}"

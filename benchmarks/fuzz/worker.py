@@ -1,0 +1,79 @@
+"""A process that makes and runs cases: one line of JSON each way (`hunt.py`).
+
+A request has the seed, the number and the name of the entry point. The files of the case and what
+native code prints go into the folder that it names; memory is limited, and time by the other side.
+"""
+
+import faulthandler
+import importlib
+import json
+import os
+import resource
+import sys
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE)]
+warnings.filterwarnings("ignore")
+
+from cases import made
+from entries import ENTRIES, PLANTED
+from verdicts import judged
+
+ROOM = 4 << 30
+"""Bytes of address space that a case may add to what the verbs took when they were imported."""
+
+
+def main() -> None:
+    """Answer what comes in, until nothing more comes."""
+    os.setsid()  # so that what it starts ends with it
+    answers = os.fdopen(os.dup(1), "w")
+    printed = os.open(os.environ["NBHELPERS_FUZZ_PRINTED"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
+    entries = {entry.name: entry for entry in (*ENTRIES, *PLANTED)}
+    modules: dict[str, ModuleType] = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        entry = entries[request["entry"]]
+        if entry.module not in modules:
+            modules[entry.module] = _imported(entry.module)
+        case, rng = made(request["seed"], request["number"], entry)
+        answer = _run(modules[entry.module], entry.name, case, rng, request)
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def _imported(name: str) -> ModuleType:
+    """Import what calls verbs; then limit the memory of this process and of those it starts."""
+    unlimited = resource.RLIM_INFINITY
+    resource.setrlimit(resource.RLIMIT_AS, (unlimited, unlimited))
+    module = importlib.import_module(name)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, unlimited))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return module
+
+
+def _run(module, name, case, rng, request) -> dict:
+    os.chdir(request["folder"])
+    path = case.write(Path()).absolute()
+    Path("about.json").write_text(json.dumps({"model": case.model, "damage": case.damage}))
+    os.ftruncate(2, 0)
+    faulthandler.enable(file=2, all_threads=False)
+    faulthandler.dump_traceback_later(request["limit"], exit=True, file=2)
+    error = None
+    try:
+        module.call(name, path, rng)
+    except BaseException as caught:
+        error = caught
+    faulthandler.cancel_dump_traceback_later()
+    verdict, kind, place, words = judged(error)
+    answer = {"verdict": verdict, "kind": kind, "place": place, "words": words[:3000]}
+    return {**answer, "model": case.model, "damage": case.damage}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""The fuzz harness sees every kind of planted fault, and runs a case again by its number."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def fuzz(*arguments):
+    command = [sys.executable, "benchmarks/fuzz", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+
+
+def test_every_kind_of_planted_fault_is_seen_and_written(tmp_path):
+    done = fuzz("--planted", "--cases", 20, "--limit", 2, "--findings", tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    for verdict in ("foreign", "long", "wrong", "dead", "memory", "hang"):
+        (folder,) = tmp_path.glob(f"planted_{verdict}_{verdict}_*")
+        assert (folder / "model.onnx").is_file()
+        assert f"planted {verdict}: {verdict}" in (folder / "seen.txt").read_text()
+    assert "calls_planted.py" in done.stdout
+    number = folder.name.rpartition("_")[2]
+    again = fuzz("--planted", "--case", number, "--limit", 2, "--findings", tmp_path)
+    assert "verdict='hang'" in again.stdout
+    assert (tmp_path / number / "model.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
