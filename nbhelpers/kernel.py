@@ -21,6 +21,11 @@ KERNELS = {
 ENVIRONMENTS = {"train": "th", "convert": "tf"}
 """Kernel name to the name of its conda or venv environment."""
 
+VARIABLES = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Environment variables of a kernel. OpenMP threads that spin while they wait take the processor
+from the thread that they wait for, if other programs run: a training then never ends.
+"""
+
 _DISTRIBUTIONS = {"onnx_tf": "onnx-tf"}
 _TOUCHING = ("onnxsim",)
 

@@ -1,17 +1,21 @@
 """Stages that take long say so, where somebody looks: in JupyterLab, or on a terminal.
 
 The line comes after two seconds and goes with the stage. Nothing is shown in a run that nobody
-watches (papermill, a script in a pipe), and nothing is ever left behind.
+watches (papermill, a script in a pipe), and nothing is ever left behind. `make handoff` watches:
+its kernels write the stage into the file that `NBHELPERS_PROGRESS` names.
 """
 
+import contextlib
 import contextvars
 import html
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from nbhelpers.kernel import in_jupyterlab
@@ -21,6 +25,9 @@ AFTER = 2.0
 
 EVERY = 0.5
 """Seconds between two looks."""
+
+FILE = "NBHELPERS_PROGRESS"
+"""The variable that names a file for the stage; a watcher sets it for the process it watches."""
 
 
 @dataclass
@@ -74,8 +81,14 @@ def stage(title: str, total: int | None = None) -> Iterator[Stage]:
 class View(Protocol):
     """Where the line is shown."""
 
-    def show(self, text: str, share: float | None) -> None:
-        """Show the line, for the first time or again; `share` is how much is done, 0 to 1."""
+    def show(self, words: str, seconds: float, share: float | None) -> None:
+        """Show the line, for the first time or again.
+
+        Args:
+            words: the stages, and how far they are.
+            seconds: how long it has taken.
+            share: how much is done, 0 to 1; None if that is not known.
+        """
 
     def clear(self) -> None:
         """Take the line away, if there is one."""
@@ -87,13 +100,15 @@ def _tick(view: View, stop: threading.Event, begin: float) -> None:
         stages = list(_stack)
         words = " · ".join(map(str, stages))
         counted = [each.done / each.total for each in stages if each.total]
-        view.show(f"{words} · {time.monotonic() - begin:.0f} s", counted[-1] if counted else None)
+        view.show(words, time.monotonic() - begin, counted[-1] if counted else None)
         pause = EVERY
     view.clear()
 
 
 def _view() -> View | None:
     """Return where somebody looks, if anybody does."""
+    if os.environ.get(FILE):
+        return _File(Path(os.environ[FILE]))
     if in_jupyterlab() and "IPython" in sys.modules:
         return _Cell()
     stream = sys.stderr
@@ -106,11 +121,11 @@ class _Cell:
     def __init__(self) -> None:
         self._handle: Any = None
 
-    def show(self, text: str, share: float | None) -> None:
+    def show(self, words: str, seconds: float, share: float | None) -> None:
         from IPython.display import HTML, display
 
         value = "" if share is None else f' value="{share:.3f}"'
-        label = html.escape(text)
+        label = html.escape(_line(words, seconds))
         bar = HTML(f"<label><progress{value}></progress> {label}</label>")
         if self._handle is None:
             self._handle = display(bar, display_id=True)
@@ -131,12 +146,31 @@ class _Line:
         self._stream = stream
         self._shown = False
 
-    def show(self, text: str, share: float | None) -> None:
+    def show(self, words: str, seconds: float, share: float | None) -> None:
         self._shown = True
-        self._stream.write(f"\r\x1b[K{text}")
+        self._stream.write(f"\r\x1b[K{_line(words, seconds)}")
         self._stream.flush()
 
     def clear(self) -> None:
         if self._shown:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
+
+
+class _File:
+    """A file that another process reads; a run must not end because it cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def show(self, words: str, seconds: float, share: float | None) -> None:
+        with contextlib.suppress(OSError):
+            self._path.write_text(words, encoding="utf-8")
+
+    def clear(self) -> None:
+        with contextlib.suppress(OSError):
+            self._path.write_text("", encoding="utf-8")
+
+
+def _line(words: str, seconds: float) -> str:
+    return f"{words} · {seconds:.0f} s"

@@ -19,6 +19,9 @@ from .report import SetupError, say
 from .stamps import is_ready
 
 DISPLAY = {"train": "train (torch)", "convert": "convert (TensorFlow)"}
+# Idle OpenMP threads sleep, so that those of other programs have the processor. It must be set
+# before PyTorch is loaded; `nbhelpers.kernel` has the same for kernels that `make handoff` starts.
+VARIABLES = {"OMP_WAIT_POLICY": "PASSIVE"}
 LOG = ENVS / "kernels.log"
 
 
@@ -60,9 +63,11 @@ def in_conda_environment() -> bool:
 
 
 def _register(kernel: str, python: Path, prefix: Path) -> None:
-    if _registered(kernel, prefix) != (str(python), DISPLAY[kernel]):
+    if _registered(kernel, prefix) != (str(python), DISPLAY[kernel], VARIABLES):
         command = [str(python), "-m", "ipykernel", "install", "--prefix", str(prefix)]
         command += ["--name", kernel, "--display-name", DISPLAY[kernel]]
+        for name, value in VARIABLES.items():
+            command += ["--env", name, value]
         failed = (
             f"{kernel}: the kernel could not be registered with {python}, what it said is above; "
             "that interpreter must have ipykernel, as the pin files give it."
@@ -71,12 +76,12 @@ def _register(kernel: str, python: Path, prefix: Path) -> None:
     say(f"{kernel}: ready (a kernel of {prefix})")
 
 
-def _registered(kernel: str, prefix: Path) -> tuple[str, str] | None:
-    """The interpreter and the display name of a kernelspec; None when none can be read."""
+def _registered(kernel: str, prefix: Path) -> tuple[str, str, dict[str, str]] | None:
+    """Interpreter, display name and variables of a kernelspec; None when none can be read."""
     path = prefix / "share" / "jupyter" / "kernels" / kernel / "kernel.json"
     try:
         spec = json.loads(path.read_text(encoding="utf-8"))
-        return spec["argv"][0], spec["display_name"]
+        return spec["argv"][0], spec["display_name"], spec.get("env", {})
     except (OSError, ValueError, LookupError, TypeError):
         return None
 

@@ -4,23 +4,25 @@ The 1,797 images of 8×8 grey values are enlarged and given three channels; ever
 out. The same recipe gives the same weights, and the second run reads them from `.cache/`.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from nbhelpers.progress import stage
+from nbhelpers import places
 from nbhelpers.train.determinism import deterministic
-
-CACHE = Path(__file__).resolve().parents[2] / ".cache"
-"""Where trained weights are kept: beside the package, git-ignored."""
+from nbhelpers.train.epochs import Training
 
 
 @dataclass(frozen=True)
@@ -70,17 +72,16 @@ def load_digits(recipe: Recipe = Recipe()) -> tuple[Digits, Digits]:
     return Digits(images[~held], digits[~held]), Digits(images[held], digits[held])
 
 
-def train(module: nn.Module, recipe: Recipe = Recipe()) -> nn.Module:
+def train(module: nn.Module, recipe: Recipe = Recipe(), *, keep: Path | None = None) -> nn.Module:
     """Train a module with the heads "digit" and "pair" in place, and return it in eval mode.
 
     Adam under a one-cycle learning rate, on images that are shifted by up to `shift` pixels. The
     recipe's seed draws every random number; torch's own generator and settings are as before
-    afterwards.
+    afterwards. With the file `keep`, a training that was cut off goes on from its last whole epoch.
     """
     training, _ = load_digits(recipe)
     images, digits = torch.from_numpy(training.images), torch.from_numpy(training.digits)
-    epochs = stage("training on digits", recipe.epochs)
-    with deterministic(threads=recipe.threads), epochs as trained:
+    with deterministic(threads=recipe.threads):
         generator = torch.Generator().manual_seed(recipe.seed)
         optimiser = torch.optim.AdamW(
             module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -88,8 +89,8 @@ def train(module: nn.Module, recipe: Recipe = Recipe()) -> nn.Module:
         steps = recipe.epochs * -(-len(digits) // recipe.batch)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, steps)
         module.train()
-        for epoch in range(recipe.epochs):
-            trained.reached(epoch)
+        state = Training(module, optimiser, schedule, generator, recipe.key)
+        for _ in state.epochs(recipe.epochs, title="training on digits", file=keep):
             for some in torch.randperm(len(digits), generator=generator).split(recipe.batch):
                 loss = _loss(module, _shifted(images[some], recipe.shift, generator), digits[some])
                 optimiser.zero_grad()
@@ -108,25 +109,58 @@ def train_or_load(
     """Give the module its trained weights, training it only if no file of this recipe is cached.
 
     Returns:
-        the safetensors file that holds the weights.
+        the safetensors file that holds the weights. It is not there if it cannot be written, which
+        a warning says; the module has its weights all the same.
     """
-    folder = Path(cache) if cache is not None else CACHE
+    folder = Path(cache) if cache is not None else places.cache()
     path = folder / f"{type(module).__name__.lower()}-digits-{recipe.key}.safetensors"
-    if not path.is_file():
-        train(module, recipe)
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            save_file(
-                {name: value.contiguous() for name, value in module.state_dict().items()}, temporary
-            )
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    weights = _read(path, module)
+    if weights is None:
+        kept = path.with_suffix(".epochs")
+        train(module, recipe, keep=kept)
+        weights = {name: value.contiguous() for name, value in module.state_dict().items()}
+        if _written(weights, path):
+            kept.unlink(missing_ok=True)
     # Loaded in both cases, so that the first run and the second go the same way.
-    module.load_state_dict(load_file(path))
+    module.load_state_dict(weights)
     module.eval()
     return path
+
+
+def _read(path: Path, module: nn.Module) -> dict[str, torch.Tensor] | None:
+    """Return cached weights; None, with a warning unless there are none, if they do not fit."""
+    if not path.is_file():
+        return None
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError):
+        weights = {}
+    if _shapes(weights) == _shapes(module.state_dict()):
+        return weights
+    warnings.warn(f"{path} is damaged or of another model; it is made again.", stacklevel=3)
+    return None
+
+
+def _written(weights: dict[str, torch.Tensor], path: Path) -> bool:
+    """Write weights by renaming; whether that was possible."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(weights, temporary)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        warnings.warn(
+            f"The weights are not kept: {path} cannot be written ({error}).", stacklevel=3
+        )
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return True
+
+
+def _shapes(weights: Mapping[str, torch.Tensor]) -> dict[str, tuple]:
+    return {name: (value.dtype, value.shape) for name, value in weights.items()}
 
 
 def _loss(module: nn.Module, images: torch.Tensor, digits: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,18 @@
-"""How far the run is: one line for each notebook, with a live count of cells on a terminal."""
+"""How far the run is: one line for each notebook, with a live count of cells on a terminal.
 
+Where no terminal is, the parts of a long stage (the epochs of a training) have a line each.
+"""
+
+import re
+import time
 from typing import TextIO
 
 from nbhelpers.workbook.plan import Notebook, Settings
+
+_EVERY = 5.0
+"""Seconds between two lines about a stage, where no terminal is."""
+
+_COUNTED = re.compile(r" \d+/\d+")
 
 
 class Progress:
@@ -14,6 +24,7 @@ class Progress:
         self._live = stream.isatty()
         self._head = ""
         self._total = 0
+        self._said_at = 0.0
         self.reached = 0
 
     def begun(self, settings: Settings) -> None:
@@ -33,7 +44,15 @@ class Progress:
         """Say that code cell `number` of `total` begins."""
         self.reached, self._total = number, total
         if self._live:
-            self._say(f"cell {number} of {total}", last=False)
+            self._say(self._cell, last=False)
+
+    def stage(self, words: str) -> None:
+        """Say what the cell is doing, such as "training on digits: epoch 3/10", or nothing ("")."""
+        if self._live:
+            self._say(f"{self._cell} · {words}" if words else self._cell, last=False)
+        elif _COUNTED.search(words) and time.monotonic() - self._said_at >= _EVERY:
+            self._said_at = time.monotonic()
+            self._say(words, last=True)
 
     def done(self, seconds: float) -> None:
         """Say that the notebook has ended well."""
@@ -51,6 +70,10 @@ class Progress:
     def said(self, sentence: str) -> None:
         """Say something about the notebook that comes next."""
         self._stream.write(f"{sentence}\n")
+
+    @property
+    def _cell(self) -> str:
+        return f"cell {self.reached} of {self._total}"
 
     def _say(self, text: str, *, last: bool) -> None:
         line = f"{self._head} {text}"

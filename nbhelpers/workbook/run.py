@@ -16,18 +16,20 @@ from typing import Any
 
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
+from nbhelpers import kernel
+from nbhelpers import progress as stages
 from nbhelpers.errors import Refusal
 from nbhelpers.handoff import Handoff, explained, locked, write_text
 from nbhelpers.workbook.fresh import KEY, changed_by_hand, fingerprint, is_fresh
 from nbhelpers.workbook.plan import ROOT, Notebook, Settings, find_notebooks
 from nbhelpers.workbook.progress import Progress
+from nbhelpers.workbook.watching import Stuck, Watch, WatchedClient
 
 CELL_TIMEOUT = 900
-"""Seconds after which a single cell is given up."""
+"""Seconds after which a cell is given up in which nothing moves (see `patience`)."""
 
 KERNEL_TIMEOUT = 180
 """Seconds in which a kernel must have started."""
@@ -92,17 +94,21 @@ def run_notebook(
         output = Path(folder) / copy.name
         finished = False
         try:
-            _execute(notebook, settings, output, cell_timeout, progress.cell)
+            watch = Watch(Path(folder) / "stage", limit=cell_timeout, on_stage=progress.stage)
+            _execute(notebook, settings, output, watch, progress.cell)
             Handoff(settings.folder).require(notebook.stage)
             finished = True
         except PapermillExecutionError as error:
             said = f"{error.ename}: {_first_line(error.evalue)}"
             raise NotebookFailed(_stopped(notebook, copy, error.exec_count, said)) from error
-        except CellTimeoutError as error:
+        except Stuck as error:
             said = (
-                f"it took longer than {cell_timeout} s; run it again while the machine has less "
-                "to do, or by hand in JupyterLab, where no cell is given up"
+                f"{error}: no output, no other stage, and it computed nothing or all that time; "
+                "run it by hand in JupyterLab, where no cell is given up, to see what it waits for"
             )
+            raise NotebookFailed(_stopped(notebook, copy, progress.reached, said)) from error
+        except CellTimeoutError as error:
+            said = f"the kernel did not say that the cell has ended ({_first_line(str(error))})"
             raise NotebookFailed(_stopped(notebook, copy, progress.reached, said)) from error
         except (DeadKernelError, RuntimeError) as error:
             said = f"{_first_line(str(error))} (was there enough memory?)"
@@ -120,7 +126,7 @@ def _execute(
     notebook: Notebook,
     settings: Settings,
     output: Path,
-    cell_timeout: int,
+    watch: Watch,
     on_cell: Callable[[int, int], None],
 ) -> None:
     papermill_engines.register(_ENGINE, _CountingEngine)
@@ -134,9 +140,9 @@ def _execute(
                 cwd=notebook.path.parent,
                 progress_bar=False,
                 start_timeout=KERNEL_TIMEOUT,
-                execution_timeout=cell_timeout,
+                watch=watch,
                 on_cell=on_cell,
-                process={"env": _environment(settings), "stderr": log},
+                process={"env": _environment(settings, watch), "stderr": log},
             )
         except RuntimeError as error:
             log.seek(0)
@@ -145,7 +151,7 @@ def _execute(
 
 
 class _CountingEngine(NBClientEngine):
-    """papermill's own engine, which also says which cell it is at and where the kernel logs."""
+    """papermill's own engine, which also says which cell it is at, and is watched."""
 
     @classmethod
     def execute_managed_notebook(
@@ -156,7 +162,7 @@ class _CountingEngine(NBClientEngine):
         on_cell: Callable[[int, int], None],
         process: dict[str, Any],
         start_timeout: int,
-        execution_timeout: int,
+        watch: Watch,
         **_: Any,
     ) -> Any:
         total = sum(cell.cell_type == "code" for cell in nb_man.nb.cells)
@@ -166,26 +172,34 @@ class _CountingEngine(NBClientEngine):
         def cell_start(cell: Any, cell_index: int | None = None, **options: Any) -> None:
             nonlocal seen
             seen += cell.cell_type == "code"
+            watch.moved()
             on_cell(seen, total)
             start(cell, cell_index, **options)
 
         nb_man.cell_start = cell_start
-        client = PapermillNotebookClient(
+        client = WatchedClient(
             nb_man,
+            watch=watch,
             kernel_name=kernel_name,
             startup_timeout=start_timeout,
-            timeout=execution_timeout,
             iopub_timeout=60,  # a busy machine is not a broken kernel
         )
         return client.execute(**process)
 
 
-def _environment(settings: Settings) -> dict[str, str]:
-    """Return the variables for a kernel: it finds this package and the person's own model."""
+def _environment(settings: Settings, watch: Watch) -> dict[str, str]:
+    """Return the variables for a kernel: it finds this package and the person's own model, says in
+    which stage it is, and leaves the processor to others while it waits.
+    """
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     if not settings.model.startswith("nbhelpers."):
         paths.insert(0, str(Path.cwd()))
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return {
+        **kernel.VARIABLES,
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        stages.FILE: str(watch.file),
+    }
 
 
 def _as_record(output: Path, notebook: Notebook, mark: str) -> str:

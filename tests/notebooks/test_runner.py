@@ -10,9 +10,7 @@ from nbhelpers.errors import HandoffError, Refusal
 from nbhelpers.handoff import NOTEBOOKS, Handoff, locked
 from nbhelpers.workbook import NotebookFailed, Settings, run
 from nbhelpers.workbook.__main__ import main
-from nbhelpers.workbook.plan import find_notebooks
 from nbhelpers.workbook.progress import Progress
-from nbhelpers.workbook.run import run_notebook
 from nbhelpers.workbook.summary import summary
 
 
@@ -147,16 +145,6 @@ def test_a_second_run_on_the_same_handoff_is_refused(settings, tmp_path, capsys)
 def test_a_notebook_that_records_nothing_has_not_done_its_stage(settings):
     with pytest.raises(HandoffError, match=r"stage 'export' is missing"):
         run(settings(cells={"export": "1 + 1"}))
-
-
-def test_a_cell_that_never_ends_is_given_up(settings, tmp_path):
-    chosen = settings(cells={"export": "import time\ntime.sleep(600)"}).checked()
-    first = find_notebooks(chosen.notebooks)[0]
-    chosen.folder.mkdir(parents=True)
-    copy = chosen.folder / "01.ipynb"
-    with pytest.raises(NotebookFailed, match=r"stopped at cell \[4\]: it took longer than 2 s"):
-        run_notebook(first, chosen, copy, progress=Progress(io.StringIO()), cell_timeout=2)
-    assert copy.exists()
 
 
 def test_a_kernel_that_dies_is_one_sentence(settings):

@@ -32,7 +32,9 @@ if asked[:2] == ["-m", "ipykernel"]:
     name, prefix = asked[asked.index("--name") + 1], asked[asked.index("--prefix") + 1]
     folder = pathlib.Path(prefix, "share", "jupyter", "kernels", name)
     folder.mkdir(parents=True, exist_ok=True)
-    spec = dict(argv=[__file__, "-m", "ipykernel_launcher"], display_name=asked[-1])
+    title, env = asked[asked.index("--display-name") + 1], asked[asked.index("--env") + 1:][:2]
+    spec = dict(argv=[__file__, "-m", "ipykernel_launcher"], display_name=title)
+    spec.update(env=dict([env]))
     folder.joinpath("kernel.json").write_text(json.dumps(spec))
 mood = MOOD.read_text() if MOOD.exists() else ""
 if "pip" in asked and mood == "fail":

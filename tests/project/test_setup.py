@@ -1,5 +1,6 @@
 """`environments/setup.py`: done once, redone when cut off, and clear about what is missing."""
 
+import json
 import re
 import shutil
 import signal
@@ -9,6 +10,8 @@ import types
 
 import pytest
 from envsetup import interpreters, kernelspecs, venvs
+
+from nbhelpers.kernel import VARIABLES
 
 
 def wait_for(path, seconds=30):
@@ -270,6 +273,21 @@ def test_with_conda_the_kernels_go_into_the_environment_that_runs_this(conda_env
         assert f'"{conda_envs / name / "bin" / "python"}"' in spec.read_text()
     linked = [line for line in checkout.calls if "--no-build-isolation --editable" in line]
     assert len(linked) == 2
+
+
+def test_idle_threads_of_a_kernel_sleep_and_a_kernelspec_without_that_is_written_again(
+    conda_envs, checkout
+):
+    assert kernelspecs.VARIABLES == VARIABLES
+    path = conda_envs / "th" / "share" / "jupyter" / "kernels" / "train" / "kernel.json"
+    kernelspecs.register_conda(None)
+    written = path.read_text()
+    assert json.loads(written)["env"] == {"OMP_WAIT_POLICY": "PASSIVE"}
+    older = json.loads(written)
+    del older["env"]
+    path.write_text(json.dumps(older))
+    kernelspecs.register_conda(None)
+    assert path.read_text() == written
 
 
 def test_with_conda_a_tf_elsewhere_is_found_in_its_list(conda_envs, tmp_path, monkeypatch):

@@ -1,0 +1,111 @@
+"""A training that is kept epoch by epoch: cut off, it goes on from its last whole epoch.
+
+Weights, optimiser, learning rate and random numbers are kept together, so that it ends with the
+same weights as a training that was never cut off, bit for bit.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nbhelpers.progress import stage
+
+_DIGEST = 64
+"""Characters of the sha256 that a file begins with; what follows is torch's."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that changes while a module is trained; `recipe` is a text that says how it is done."""
+
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    generator: torch.Generator
+    recipe: str
+
+    def epochs(self, count: int, *, title: str, file: Path | None = None) -> Iterator[int]:
+        """Yield the epochs that are still to be done, from 0 on, and keep the state after each.
+
+        A file of another training, or one that is damaged, is left out with a warning.
+
+        Args:
+            count: how many there are.
+            title: what is trained, for those who watch.
+            file: where the state is kept; nowhere if it is None.
+        """
+        start = self._digest()
+        first = self._resumed(file, start) if file else 0
+        with stage(f"{title}: epoch", count) as shown:
+            for epoch in range(first, count):
+                shown.reached(epoch + 1)
+                yield epoch
+                if file:
+                    file = self._kept(file, start, epoch + 1)
+
+    def _resumed(self, file: Path, start: str) -> int:
+        """Go back to the state in the file; return how many epochs were done then."""
+        if not file.is_file():
+            return 0
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            return _left_out(file, f"cannot be read ({error.strerror})")
+        digest, payload = content[:_DIGEST], content[_DIGEST:]
+        if hashlib.sha256(payload).hexdigest().encode() != digest:
+            return _left_out(file, "is damaged or cut short")
+        state = torch.load(io.BytesIO(payload), weights_only=True)
+        if state["start"] != start:
+            return _left_out(file, "belongs to another training")
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.generator.set_state(state["generator"])
+        return state["done"]
+
+    def _kept(self, file: Path, start: str, done: int) -> Path | None:
+        """Write the state by renaming; return the file, None if it cannot be written."""
+        state: dict[str, Any] = {"start": start, "done": done}
+        state |= {name: part.state_dict() for name, part in self._parts().items()}
+        state["generator"] = self.generator.get_state()
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        temporary = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as stream:
+                stream.write(hashlib.sha256(buffer.getbuffer()).hexdigest().encode())
+                stream.write(buffer.getbuffer())
+            os.replace(temporary, file)
+        except OSError as error:
+            said = f"The epochs are not kept: {file} cannot be written ({error.strerror})."
+            warnings.warn(said, stacklevel=3)
+            return None
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        return file
+
+    def _parts(self) -> dict[str, Any]:
+        return {"module": self.module, "optimiser": self.optimiser, "schedule": self.schedule}
+
+    def _digest(self) -> str:
+        """Return the sha256 of what decides the outcome: the recipe and the weights of now."""
+        digest = hashlib.sha256(self.recipe.encode())
+        for name, value in self.module.state_dict().items():
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(value.detach().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def _left_out(file: Path, why: str) -> int:
+    warnings.warn(f"{file} {why}; the training begins with its first epoch.", stacklevel=4)
+    return 0

@@ -1,0 +1,67 @@
+"""A notebook that runs is watched: its stage is shown, and a cell in which nothing moves ends.
+
+papermill's client gives up a cell after a fixed time. This one asks each second whether the cell
+has printed something, reached another stage or computed, and gives up only when it has not.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nbclient.exceptions import CellTimeoutError
+from papermill.clientwrap import PapermillNotebookClient
+
+from nbhelpers.patience import Patience, usage
+
+
+class Stuck(CellTimeoutError):
+    """Nothing has moved in a cell for as long as its limit allows."""
+
+
+class Watch:
+    """What is known of the cell that runs: its stage, and how long nothing has moved."""
+
+    def __init__(self, file: Path, *, limit: float, on_stage: Callable[[str], None]) -> None:
+        """Watch the file that `progress` writes; a cell may take `limit` seconds without a move."""
+        self.file = file
+        self._limit, self._on_stage = limit, on_stage
+        self._patience, self._stage, self._moved = Patience(limit), "", True
+
+    def moved(self) -> None:
+        """Note that a cell began or printed something."""
+        self._moved = True
+
+    def look(self, pid: int) -> None:
+        """Look at the process of a kernel and at its stage.
+
+        Raises:
+            Stuck: nothing has moved for too long.
+        """
+        stage = self.file.read_text(encoding="utf-8") if self.file.exists() else ""
+        computed = usage(pid).seconds
+        if self._moved or stage != self._stage:
+            self._moved, self._stage = False, stage
+            self._patience.moved(computed)
+            self._on_stage(stage)
+        elif self._patience.is_over(computed):
+            raise Stuck(f"nothing has moved in it for {self._limit:g} s")
+
+
+class WatchedClient(PapermillNotebookClient):
+    """papermill's client, whose time limit of a cell is a second after which it is looked at."""
+
+    def __init__(self, nb_man: Any, *, watch: Watch, **options: Any) -> None:
+        """Take papermill's notebook manager and options."""
+        super().__init__(nb_man, timeout=1, **options)
+        self._watch = watch
+
+    def process_message(self, *arguments: Any, **options: Any) -> Any:
+        """Take a message of the kernel: an output, or that it begins or ends."""
+        self._watch.moved()
+        return super().process_message(*arguments, **options)
+
+    async def _async_handle_timeout(self, timeout: int, cell: Any = None) -> None:
+        assert self.km is not None
+        await asyncio.sleep(timeout / 2)  # a late reply to something else makes the next limit 0
+        self._watch.look(self.km.provisioner.pid)

@@ -1,0 +1,60 @@
+"""The limit of a process counts what the machine gave it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from nbhelpers import patience
+from nbhelpers.patience import Patience, usage
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that a test sets."""
+    now = [100.0]
+    monkeypatch.setattr(patience.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize(
+    ("passed", "computed", "over"),
+    [
+        (899, 899, False),
+        (900, 900, True),  # it had the machine for itself, and is not done
+        (900, 300, False),  # others had the machine
+        (2700, 900, True),
+        (900, 10, True),  # it waits for something that does not come
+        (20000, 899, True),  # in the end nothing is waited for
+    ],
+)
+def test_a_process_has_the_seconds_that_it_computes(clock, passed, computed, over):
+    waits = Patience(900)
+    clock[0] += passed
+    assert waits.is_over(computed) == over
+
+
+def test_a_sign_of_progress_begins_the_limit_anew(clock):
+    waits = Patience(900)
+    for _ in range(5):
+        clock[0] += 890
+        assert not waits.is_over(1)
+        waits.moved(1)
+    clock[0] += 900
+    assert waits.is_over(2)
+
+
+def test_what_a_process_started_is_counted_with_it_and_one_that_is_gone_is_nothing():
+    begin = "import subprocess, sys; held = bytearray(30_000_000); print(1, flush=True);"
+    inner = f"{begin} sys.stdin.read()"
+    outer = f"{begin} subprocess.run([sys.executable, '-c', {inner!r}])"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", outer], stdin=pipe, stdout=pipe) as process:
+        assert process.stdout.readline() and process.stdout.readline()
+        seen = usage(process.pid)
+        process.stdin.close()
+        process.wait()
+    assert seen.memory > 60_000_000 and seen.seconds > 0
+    assert usage(process.pid).memory == 0
+    assert usage(os.getpid()).seconds > 0
