@@ -1,4 +1,4 @@
-"""Files of a handoff: safe names, sha256, and writing that is never seen half-done.
+"""Files of a handoff: sha256, and writing that is never seen half-done.
 
 Nothing here knows what a stage is; `record` and `handoff` are built on it.
 """
@@ -16,32 +16,14 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from filelock import FileLock, Timeout
-
-from nbhelpers.errors import HandoffError
 
 _DIGESTS: dict[tuple[int, ...], str] = {}
 
 _NEW, _OLD, _LOCK = "new", "old", "lock"
 """What the folder beside one that is being written holds: both folders, and who writes."""
-
-
-def check_name(file: str) -> str:
-    """Return `file` if it names a place inside a handoff folder.
-
-    Raises:
-        HandoffError: it is empty, absolute, leads out of the folder, or hidden.
-    """
-    parts = PurePosixPath(file).parts
-    plain = bool(parts) and "/".join(parts) == file and "\\" not in file and ":" not in parts[0]
-    if not plain or file.startswith("/") or any(part.startswith(".") for part in parts):
-        raise HandoffError(
-            f"A file of a handoff is named by a relative path such as graph/tf2/frozen.pb, without "
-            f"'..' and hidden parts, but this is {file!r}."
-        )
-    return file
 
 
 def describe(path: Path) -> dict:

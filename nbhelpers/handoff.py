@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nbhelpers.errors import HandoffError, unknown_name
-from nbhelpers.files import check_name, describe, write_text
+from nbhelpers.files import describe, write_text
 from nbhelpers.golden import Case, load_golden
 from nbhelpers.record import NOTEBOOKS, RECORD, STAGES, Record, StageStatus, expected_owner
+from nbhelpers.safe_paths import check_links, check_name
 from nbhelpers.spec import TensorSpec
 from nbhelpers.stage import StageWriter, explained, locked, writing
 
@@ -103,6 +104,15 @@ class Handoff:
             known = [name for entry in record.stages.values() for name in entry["files"]]
             raise unknown_name(f"file in {self.folder}", file, known)
         self._read[file] = sha256
+        return self.folder / file
+
+    def unrecorded(self, file: str) -> Path:
+        """Return the path of a file or folder beside the stages' own, which no record checks.
+
+        Raises:
+            HandoffError: its name leads out of the folder, or a link does.
+        """
+        check_links(self.folder, check_name(file))
         return self.folder / file
 
     def golden(self) -> tuple[Case, ...]:

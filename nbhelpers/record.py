@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbhelpers.errors import HandoffError
-from nbhelpers.files import check_name, problem
+from nbhelpers.files import problem
+from nbhelpers.safe_paths import check_distinct, check_links, check_name, is_behind_link
 
 NOTEBOOKS = {
     "export": "01_export",
@@ -64,10 +65,14 @@ class Record:
         """Read the record as it is on disk now (an empty one if there is none).
 
         Raises:
-            HandoffError: it is not a record of this format, or was edited.
+            HandoffError: it is not a record of this format, was edited, or names files that no
+                folder may have; or the folder, or the record in it, is a link.
         """
         path = folder / RECORD
+        check_links(folder, RECORD)
         try:
+            if path.exists() and not path.is_file():
+                raise OSError("it is no file")
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return cls(folder, {"format": FORMAT, "name": folder.name, "stages": {}})
@@ -87,6 +92,10 @@ class Record:
                 f"{path} was edited since it was written (its seal does not fit its content); "
                 f"restore it, or delete the folder and run {NOTEBOOKS['export']} again."
             )
+        try:
+            check_distinct(map(check_name, _names(data)))
+        except HandoffError as error:
+            raise HandoffError(f"{path} is not used: {error}") from error
         return cls(folder, data)
 
     @property
@@ -116,10 +125,19 @@ class Record:
         recorded = self.stages.get(stage, {}).get("files", {})
         return {*recorded, *self._unfinished().get(stage, ())}
 
+    def names(self) -> list[str]:
+        """Return the names of all files that the record mentions."""
+        return _names(self.data)
+
     def changed(self, stage: str) -> dict[str, str]:
         """Return the files of `stage` that are not as recorded, each with what is wrong."""
         files = self.stages.get(stage, {}).get("files", {}).items()
-        found = {file: problem(self.folder / file, recorded) for file, recorded in files}
+        found = {
+            file: "lies behind a link"
+            if is_behind_link(self.folder, file)
+            else problem(self.folder / file, recorded)
+            for file, recorded in files
+        }
         return {file: wrong for file, wrong in found.items() if wrong}
 
     def owner(self, file: str) -> str | None:
@@ -192,17 +210,24 @@ def _seal(data: dict) -> str:
 
 
 def _well_formed(data: dict) -> bool:
-    """Whether the fields have their types and every file lies inside the folder."""
+    """Whether the fields have their types."""
     try:
-        for files in data.get("unfinished", {}).values():
-            list(map(check_name, files))
+        if not all(isinstance(name, str) for name in _names(data)):
+            return False
         for stage, entry in data["stages"].items():
-            list(map(check_name, (*entry["files"], *entry["reads"])))
             typed = all(isinstance(entry[key], kind) for key, kind in _ENTRY.items())
             if stage not in STAGES or not typed:
                 return False
             if not all({"sha256", "bytes"} == set(file) for file in entry["files"].values()):
                 return False
-    except (HandoffError, KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError):
         return False
     return True
+
+
+def _names(data: dict) -> list[str]:
+    """Return the names of all files that a record mentions, in order, each once."""
+    entries = data["stages"].values()
+    recorded = (name for entry in entries for name in (*entry["files"], *entry["reads"]))
+    begun = (name for files in data.get("unfinished", {}).values() for name in files)
+    return list(dict.fromkeys((*recorded, *begun)))

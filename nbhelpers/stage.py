@@ -13,16 +13,17 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from nbhelpers import kernel
 from nbhelpers.errors import HandoffError
-from nbhelpers.files import check_name, describe, flush, keep_edited, problem
+from nbhelpers.files import describe, flush, keep_edited
 from nbhelpers.parity import Report
 from nbhelpers.record import NOTEBOOKS, RECORD, STAGES, Record
+from nbhelpers.safe_paths import check_distinct, check_links, check_name
 from nbhelpers.system_errors import NAMELESS, unwritable
 
 LOCK = ".lock"
@@ -79,6 +80,7 @@ def writing(folder: Path, stage: str, read: Mapping[str, str]) -> Iterator[Stage
     unchanged = "What was there before is unchanged."
     with contextlib.ExitStack() as stack:
         with explained(folder, unchanged):
+            check_links(folder, LOCK)
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(folder / LOCK, f"Another run is writing {folder} now"))
             _remove_leftovers(folder)
@@ -131,11 +133,15 @@ def _prepare(
         },
     )
     before = record.stages.get(stage)
-    if before and _identity(before) == _identity(entry) and _intact(folder, before):
+    if before and _identity(before) == _identity(entry) and not record.changed(stage):
         return lambda: None  # the same work again: the record keeps saying when it was first done
-    for file in entry["files"]:
-        _check_place(folder, file, stage, record)
     touched = sorted(record.files_of(stage) | set(entry["files"]))
+    for file in touched:
+        check_links(folder, PurePosixPath(file).parent.as_posix())
+    for file in entry["files"]:
+        check_links(writer.folder, check_name(file))
+        _check_place(folder, file, stage, record)
+    check_distinct((*record.names(), *entry["files"]))
     half, whole = (writer.folder.parent / "half.json", writer.folder.parent / "whole.json")
     half.write_text(record.without_stage(stage, touched).text(), encoding="utf-8")
     whole.write_text(record.with_stage(stage, entry).text(), encoding="utf-8")
@@ -265,7 +271,3 @@ def _identity(entry: dict) -> dict:
     ]
     rest = {key: value for key, value in entry.items() if key not in ("done", "timings", "parity")}
     return {**rest, "parity": parity}
-
-
-def _intact(folder: Path, entry: dict) -> bool:
-    return not any(problem(folder / file, seen) for file, seen in entry["files"].items())

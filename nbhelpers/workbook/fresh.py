@@ -37,6 +37,8 @@ def is_fresh(notebook: Notebook, settings: Settings, executed: Path) -> bool:
     if notebook.stage == "export" and not settings.model.startswith("nbhelpers."):
         return False
     try:
+        if not executed.is_file():
+            return False
         metadata = json.loads(executed.read_text(encoding="utf-8"))["metadata"]
         Handoff(settings.folder).require(notebook.stage)
     except (OSError, ValueError, KeyError, HandoffError):

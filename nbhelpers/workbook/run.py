@@ -23,6 +23,7 @@ from nbhelpers import kernel
 from nbhelpers import progress as stages
 from nbhelpers.errors import Refusal
 from nbhelpers.handoff import Handoff, explained, locked, write_text
+from nbhelpers.safe_paths import check_links
 from nbhelpers.workbook.fresh import KEY, changed_by_hand, fingerprint, is_fresh
 from nbhelpers.workbook.plan import ROOT, Notebook, Settings, find_notebooks
 from nbhelpers.workbook.progress import Progress
@@ -60,6 +61,8 @@ def run(settings: Settings, *, progress: Progress | None = None, again: bool = F
     executed = settings.folder / "notebooks"
     with contextlib.ExitStack() as stack:
         with explained(settings.folder, "What was there before is unchanged."):
+            for place in ("notebooks", ".run.lock"):
+                check_links(settings.folder, place)
             executed.mkdir(parents=True, exist_ok=True)
             busy = f"Another `make handoff` works on {settings.folder}"
             stack.enter_context(locked(settings.folder / ".run.lock", busy))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from nbhelpers.convert.conversion import Conversion
 from nbhelpers.convert.savedmodels.reading import SavedModel
+from nbhelpers.errors import unknown_name
 
 OLDEST = {"tf1.4": [1, 4], "tf1.13": [1, 13], "tf1.15": [1, 15], "tf2": [2, 0]}
 """Target → the oldest TensorFlow version that must load it."""
@@ -80,7 +81,13 @@ def artefacts(
         saved_models: target → `signature_fact`. A signature counts if it takes the model's inputs
             and gives some of its outputs; one on inner tensors has no golden outputs to be held
             against.
+
+    Raises:
+        UnknownName: a record names a target that there is none of; paths are made of these names.
     """
+    for target in (*conversions, *saved_models):
+        if target not in OLDEST or target not in conversions:
+            raise unknown_name("target of the conversion", target, conversions.keys() & OLDEST)
     golden = {new: old for old, new in (renamed or {}).items()}
     found = []
     for target, fact in conversions.items():

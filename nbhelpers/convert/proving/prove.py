@@ -16,8 +16,12 @@ from pathlib import Path
 from nbhelpers import parity
 from nbhelpers.convert.proving import runtimes as rt
 from nbhelpers.convert.proving.artefacts import OLDEST, Artefact
-from nbhelpers.errors import ConversionError
+from nbhelpers.errors import ConversionError, HandoffError
 from nbhelpers.progress import stage
+from nbhelpers.safe_paths import check_distinct, check_links, check_name, is_data
+
+SCRIPTS = ("verify.py", "predict.py")
+"""The only programs that lie in a handoff."""
 
 TIMEOUT = 900
 """Seconds after which a runtime is given up."""
@@ -156,9 +160,20 @@ def copied(folder: str | Path, files: Iterable[str], elsewhere: str | Path, **sc
         files: what to copy, by names in the folder.
         elsewhere: an existing folder; the copy is made in it under the handoff's name.
         scripts: Python scripts to put beside them, name without `.py` → text.
+
+    Raises:
+        HandoffError: a name leads out of the folder, or a link does, or a file may be a program.
     """
     place = Path(elsewhere) / Path(folder).name
+    files = list(files)
+    check_distinct(files)
     for file in files:
+        check_links(Path(folder), check_name(file))
+        if not (is_data(file) or file in SCRIPTS):
+            raise HandoffError(
+                f"{Path(folder) / file} is none of the files that a handoff passes on (models, "
+                "arrays, pictures, text); remove it, and run the notebook that recorded it again."
+            )
         (place / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(folder) / file, place / file)
     for name, text in scripts.items():
