@@ -18,9 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from nbhelpers.kernel import ENVIRONMENTS
-
-ROOT = Path(__file__).resolve().parents[1]
-"""The checkout: the pins are in its `environments/`."""
+from nbhelpers.places import CHECKOUT
 
 LEGACY = {"tf1.4": "1.4.1", "tf1.13": "1.13.2", "tf1.15": "1.15.5"}
 """Legacy environment to its TensorFlow."""
@@ -66,7 +64,7 @@ class Installed:
     packages: Mapping[str, str]
 
 
-def findings(folder: str | Path = ROOT) -> tuple[Finding, ...]:
+def findings(folder: str | Path = CHECKOUT) -> tuple[Finding, ...]:
     """Return what there is of everything that the workbook needs, and of what it can use.
 
     Args:
@@ -100,7 +98,7 @@ def kernel_python(kernel: str) -> Path | None:
 
 def pins(environment: str) -> tuple[Requirement, ...]:
     """Return what `environments/<environment>.txt` pins for this kind of machine."""
-    text = (ROOT / "environments" / f"{environment}.txt").read_text(encoding="utf-8")
+    text = (CHECKOUT / "environments" / f"{environment}.txt").read_text(encoding="utf-8")
     lines = (line.strip() for line in text.splitlines())
     found = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
     return tuple(each for each in found if each.marker is None or each.marker.evaluate())
@@ -108,7 +106,7 @@ def pins(environment: str) -> tuple[Requirement, ...]:
 
 def environments_folder() -> Path:
     """Return where the environments are: `.envs` of the checkout, or $NBHELPERS_ENVS."""
-    return Path(os.environ.get("NBHELPERS_ENVS") or ROOT / ".envs")
+    return Path(os.environ.get("NBHELPERS_ENVS") or CHECKOUT / ".envs")
 
 
 def environment_python(name: str) -> Path:

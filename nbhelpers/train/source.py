@@ -14,16 +14,13 @@ from pathlib import Path
 from torch import nn
 
 from nbhelpers.errors import ModelError, unknown_name
+from nbhelpers.places import CHECKOUT
 from nbhelpers.spec import TensorSpec, parse_checkpoint, parse_sizes, parse_specs
 from nbhelpers.train.arguments import Given
 from nbhelpers.train.checkpoints.loading import load_checkpoint
 from nbhelpers.train.forward import check_count
 from nbhelpers.train.sizes import first_run
 from nbhelpers.train.structure import output_names
-
-ROOT = Path(__file__).resolve().parents[2]
-"""The folder that holds the package; a module of the user may lie there or in the current folder.
-"""
 
 
 @dataclass(frozen=True)
@@ -147,7 +144,7 @@ def _factory(where: str, name: str, model: str) -> Callable[[], object]:
 def _importable() -> Iterator[None]:
     """Let modules of the current folder and of the repository be found, inside only."""
     before = list(sys.path)
-    sys.path[:0] = [str(Path.cwd()), str(ROOT)]
+    sys.path[:0] = [str(Path.cwd()), str(CHECKOUT)]
     importlib.invalidate_caches()
     try:
         yield

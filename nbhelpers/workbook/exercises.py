@@ -15,9 +15,9 @@ from pathlib import Path
 
 from nbhelpers.errors import Refusal, first_line
 from nbhelpers.files import write_text
-from nbhelpers.workbook.plan import ROOT
+from nbhelpers.places import CHECKOUT
 
-NOTEBOOKS = ROOT / "notebooks"
+NOTEBOOKS = CHECKOUT / "notebooks"
 
 EXERCISES = NOTEBOOKS / "exercises"
 """Where the copies go: JupyterLab shows it, git ignores it, and `make clean` leaves it alone."""
@@ -25,8 +25,6 @@ EXERCISES = NOTEBOOKS / "exercises"
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
 _KEY = "nbhelpers"
-_UP = ('"../', '"../../')
-"""The copies lie one folder deeper than the notebooks."""
 
 
 def blanked(source: str, *, later: str = "") -> str:
@@ -74,8 +72,6 @@ def for_learners(book: dict, title: str) -> dict:
     for index, cell in enumerate(cells):
         tags = cell["metadata"].get("tags", [])
         source = "".join(cell["source"])
-        if "parameters" in tags:
-            source = source.replace(*_UP)
         if "solution" in tags:
             later = "\n".join(_code(cells[index + 1 :]))
             try:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
+from nbhelpers import places
 from nbhelpers.errors import Refusal, unknown_name
 from nbhelpers.handoff import NOTEBOOKS, check_handoff_name
 from nbhelpers.spec import parse_checkpoint, parse_sizes, parse_specs
 
-ROOT = Path(__file__).parents[2]
-"""The repository: the notebooks are in it, and handoffs go there unless another place is named."""
+ROOT = places.CHECKOUT
+"""The checkout: the notebooks are in it."""
 
 SAMPLE = "nbhelpers.train.samples:multitask_resnet18"
 TARGETS = ("tf1.4", "tf1.13", "tf1.15", "tf2")
