@@ -27,6 +27,9 @@ _OPERATORS: dict[type, Callable] = {
 _QUOTED = "_quoted_"
 """Begins the identifiers that are read for symbols in backticks."""
 
+_LONGEST = 500
+"""Characters of a computed dim; Python's parser takes its memory for a longer one."""
+
 _FUNCTIONS = {"floor": 1, "ceil": 1, "ceiling": 1, "max": 2, "min": 2}
 """Functions that exporters write, and how many sizes each takes."""
 
@@ -106,6 +109,8 @@ def _parsed(dim: str) -> ast.expr | None:
     if (text.isidentifier() and not text.startswith(_QUOTED)) or not re.search(
         r"[-+*/%(]|^_", text
     ):
+        return None
+    if len(text) > _LONGEST:
         return None
     try:
         tree = ast.parse(text, mode="eval").body

@@ -4,18 +4,20 @@ Stored as one `.npz` whose keys are `case/kind/name` (kind: input, output or lab
 receiver can read it with numpy alone. At least two cases differ in batch size.
 """
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from nbhelpers.arrays import ArrayFile, is_plausible
 from nbhelpers.errors import HandoffError
 from nbhelpers.texts import as_unicode, is_text
 
 Arrays = Mapping[str, np.ndarray]
+
+_KINDS = ("input", "output", "label")
+_WRONG, _ADVICE = "cannot be read as golden cases", "run the notebook 01_export"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def save_golden(path: str | Path, cases: Iterable[Case]) -> Path:
         HandoffError: two cases have the same name, a name holds a slash, or there are bytes that
             are no text.
     """
-    arrays: dict[str, np.ndarray] = {}
+    stored: dict[str, np.ndarray] = {}
     names: set[str] = set()
     for case in cases:
         if "/" in case.name or case.name in names:
@@ -49,15 +51,15 @@ def save_golden(path: str | Path, cases: Iterable[Case]) -> Path:
                 f"A golden case needs a name of its own without '/', not {case.name!r}."
             )
         names.add(case.name)
-        for kind, values in (
-            ("input", case.inputs),
-            ("output", case.outputs),
-            ("label", case.labels),
-        ):
+        for kind, values in zip(_KINDS, (case.inputs, case.outputs, case.labels), strict=True):
             for name, value in values.items():
-                arrays[f"{case.name}/{kind}/{name}"] = _stored(name, value)
+                stored[f"{case.name}/{kind}/{name}"] = _stored(name, value)
     with open(path, "wb") as file:  # numpy would add .npz to a temporary name
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, allow_pickle=False, **stored)
+    unpacked = sum(value.nbytes for value in stored.values())
+    if not is_plausible(unpacked + (1 << 20), Path(path).stat().st_size):  # zeros, mostly
+        with open(path, "wb") as file:
+            np.savez(file, allow_pickle=False, **stored)
     return Path(path)
 
 
@@ -77,20 +79,20 @@ def load_golden(path: str | Path) -> tuple[Case, ...]:
     """Read the cases back, in the order in which they were recorded.
 
     Raises:
-        HandoffError: the file is not a golden file, or is cut short.
+        HandoffError: the file is not a golden file, or is damaged.
     """
-    broken = (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
     cases: dict[str, dict[str, dict[str, np.ndarray]]] = {}
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for key in arrays.files:
-                case, kind, name = key.split("/", 2)
-                cases.setdefault(case, {}).setdefault(kind, {})[name] = arrays[key]
-    except broken as error:
-        raise HandoffError(
-            f"{path} cannot be read as golden cases ({error}). Run the notebook 01_export."
-        ) from error
-    return tuple(
-        Case(name, kinds.get("input", {}), kinds.get("output", {}), kinds.get("label", {}))
-        for name, kinds in cases.items()
-    )
+    with ArrayFile(path, _WRONG, error=HandoffError, advice=_ADVICE) as arrays:
+        for key in arrays:
+            case, kind, name = [*key.split("/", 2), "", ""][:3]
+            if not case or kind not in _KINDS or not name:
+                raise _no_golden(path, f"an array is named {key!r}, not case/input/name")
+            cases.setdefault(case, {each: {} for each in _KINDS})[kind][name] = arrays[key]
+    names = [[set(kinds["input"]), set(kinds["output"])] for kinds in cases.values()]
+    if not names or not all(names[0]) or any(each != names[0] for each in names):
+        raise _no_golden(path, "the same inputs and outputs were expected in every case")
+    return tuple(Case(name, *kinds.values()) for name, kinds in cases.items())
+
+
+def _no_golden(path: str | Path, why: str) -> HandoffError:
+    return HandoffError(f"{path} {_WRONG} ({why}); {_ADVICE}.")

@@ -8,9 +8,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from nbhelpers.entries import check_entry
 from nbhelpers.errors import HandoffError
 from nbhelpers.files import problem
+from nbhelpers.forms import check
+from nbhelpers.reading import read_json, reading
 from nbhelpers.safe_paths import check_distinct, check_links, check_name, is_behind_link
 
 NOTEBOOKS = {
@@ -27,15 +31,20 @@ STAGES = tuple(NOTEBOOKS)
 RECORD = "handoff.json"
 FORMAT = 1
 
-_ENTRY = {
-    "done": str,
-    "reads": dict,
-    "files": dict,
-    "versions": dict,
-    "parity": list,
-    "facts": dict,
-    "timings": dict,
-}
+
+class Facts(dict):
+    """What a stage recorded, by name; one that it did not record names the notebook to run."""
+
+    def __init__(self, stage: str, facts: dict) -> None:
+        """Take the facts, or the timings, of `stage`."""
+        super().__init__(facts)
+        self.stage = stage
+
+    def __missing__(self, name: str) -> Any:
+        raise HandoffError(
+            f"Stage '{self.stage}' recorded no {name!r}. Run the notebook {NOTEBOOKS[self.stage]} "
+            "again."
+        )
 
 
 @dataclass(frozen=True)
@@ -69,33 +78,29 @@ class Record:
                 folder may have; or the folder, or the record in it, is a link.
         """
         path = folder / RECORD
+        again = f"restore it, or delete the folder and run {NOTEBOOKS['export']} again"
         check_links(folder, RECORD)
         try:
-            if path.exists() and not path.is_file():
-                raise OSError("it is no file")
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path, "is not a handoff record", error=HandoffError, advice=again)
         except FileNotFoundError:
             return cls(folder, {"format": FORMAT, "name": folder.name, "stages": {}})
-        except (OSError, ValueError, RecursionError) as error:
-            raise HandoffError(
-                f"{path} is not a handoff record ({error}); restore it, or delete the folder and "
-                f"run {NOTEBOOKS['export']} again."
-            ) from error
         seen = data.get("format") if isinstance(data, dict) else data
-        if not isinstance(data, dict) or seen != FORMAT:
+        if not isinstance(data, dict) or type(seen) is not int or seen != FORMAT:
             raise HandoffError(
                 f"{path} was expected to have format {FORMAT}, but says {seen!r}; "
                 "use the version of nbhelpers that wrote it."
             )
-        if data.pop("seal", None) != _seal(data) or not _well_formed(data):
-            raise HandoffError(
-                f"{path} was edited since it was written (its seal does not fit its content); "
-                f"restore it, or delete the folder and run {NOTEBOOKS['export']} again."
-            )
+        with reading(path, "was edited since it was written", error=HandoffError, advice=again):
+            if data.pop("seal", None) != _seal(data):
+                raise ValueError("its seal does not fit its content")
+            _check(data)
         try:
             check_distinct(map(check_name, _names(data)))
         except HandoffError as error:
             raise HandoffError(f"{path} is not used: {error}") from error
+        for stage, entry in data["stages"].items():
+            entry["facts"] = Facts(stage, entry["facts"])
+            entry["timings"] = Facts(stage, entry["timings"])
         return cls(folder, data)
 
     @property
@@ -164,7 +169,7 @@ class Record:
             return StageStatus(stage, "changed", f"{file} {wrong}", here)
         for file, sha256 in entry["reads"].items():
             owner = self.owner(file)
-            if owner is None:
+            if owner is None or STAGES.index(owner) >= STAGES.index(stage):
                 return StageStatus(
                     stage, "stale", f"{file}, from which it was made, is missing", here
                 )
@@ -209,20 +214,18 @@ def _seal(data: dict) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _well_formed(data: dict) -> bool:
-    """Whether the fields have their types."""
-    try:
-        if not all(isinstance(name, str) for name in _names(data)):
-            return False
-        for stage, entry in data["stages"].items():
-            typed = all(isinstance(entry[key], kind) for key, kind in _ENTRY.items())
-            if stage not in STAGES or not typed:
-                return False
-            if not all({"sha256", "bytes"} == set(file) for file in entry["files"].values()):
-                return False
-    except (KeyError, TypeError, AttributeError):
-        return False
-    return True
+def _check(data: dict) -> None:
+    """Check that every value has its type.
+
+    Raises:
+        ValueError: one has another.
+    """
+    check(data, {"name": str, "stages": {str: object}, "unfinished?": {str: [str]}})
+    for stage in (*data["stages"], *data.get("unfinished", ())):
+        if stage not in STAGES:
+            raise ValueError(f"{stage!r} is no stage")
+    for stage, entry in data["stages"].items():
+        check_entry(stage, entry)
 
 
 def _names(data: dict) -> list[str]:

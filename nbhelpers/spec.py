@@ -4,9 +4,10 @@ A shape holds sizes (`int`) and symbolic dims (`str`, such as "batch"), as ONNX 
 "past+new" or "2*time" is computed from symbols and numbers (see `dims`).
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from nbhelpers.errors import Refusal
 
 UNKNOWN_RANK: tuple[Dim, ...] = ("...",)
 """The shape of a tensor of which not even the number of dims is known."""
+
+_DTYPES = r"bool|str|string|object|u?int\d+|b?float\d+\w*|complex\d+"
 
 FEW = (0, 2)
 """Integers that nearly every model takes: the least, and the one behind the greatest."""
@@ -62,9 +65,20 @@ class TensorSpec:
 
     @classmethod
     def from_json(cls, data: Mapping) -> "TensorSpec":
-        """Read what `to_json` wrote."""
-        bounds = tuple(data["bounds"]) if "bounds" in data else None
-        return cls(data["name"], data["dtype"], tuple(data["shape"]), bounds)
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: the dtype is none, no array can have the sizes, or there are not two bounds.
+        """
+        spec = cls(data["name"], data["dtype"], tuple(data["shape"]))
+        sizes = [dim for dim in spec.shape if isinstance(dim, int)]
+        sized = min(sizes, default=0) >= 0 and math.prod(map(abs, sizes)) < 2**60
+        if not sized or not re.fullmatch(_DTYPES, spec.dtype) or len(data.get("bounds", "12")) != 2:
+            raise ValueError(
+                f"{spec.name!r} was expected to have a dtype such as float32, the sizes of an "
+                f"array and two bounds, if any, but is {dict(data)}"
+            )
+        return replace(spec, bounds=tuple(data["bounds"])) if "bounds" in data else spec
 
     def to_json(self) -> dict:
         """Return the spec as plain JSON data."""

@@ -19,9 +19,11 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from nbhelpers import kernel
+from nbhelpers.entries import check_entry
 from nbhelpers.errors import HandoffError
 from nbhelpers.files import describe, flush, keep_edited
 from nbhelpers.parity import Report
+from nbhelpers.reading import parse_json, reason
 from nbhelpers.record import NOTEBOOKS, RECORD, STAGES, Record
 from nbhelpers.safe_paths import check_distinct, check_links, check_name
 from nbhelpers.system_errors import NAMELESS, unwritable
@@ -247,11 +249,14 @@ def explained(folder: Path, state: str, *, body: bool = False) -> Iterator[None]
 def _plain(stage: str, entry: dict) -> dict:
     """Return the entry as JSON gives it back."""
     try:
-        return json.loads(json.dumps(entry, default=_plain_value, allow_nan=False))
-    except (TypeError, ValueError) as error:
+        text = json.dumps(entry, default=_plain_value, allow_nan=False)
+        plain = parse_json(text.encode())
+        check_entry(stage, plain)
+        return plain
+    except (TypeError, ValueError, RecursionError) as error:
         raise HandoffError(
             f"What stage '{stage}' records must be text, finite numbers, lists and dicts "
-            f"({error}); use None for a number that is not there."
+            f"({reason(error)}); use None for a number that is not there."
         ) from error
 
 

@@ -5,7 +5,6 @@ use it themselves.
 """
 
 import contextlib
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from nbhelpers import dims
+from nbhelpers.arrays import ArrayFile
 from nbhelpers.dims import Dim
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph.examples import Feeds, all_symbols
@@ -36,6 +36,7 @@ class Given:
     symbols: Mapping[str, Dim] = field(default_factory=dict)
 
 
+_ADVICE = "write them with numpy.savez(path, **arrays), an array for each input"
 _NOTHING = Given()
 _given: ContextVar[Given] = ContextVar("given")
 
@@ -138,19 +139,13 @@ def _read(path: Path) -> list[dict[str, np.ndarray]]:
         GraphError: it cannot be read.
     """
     found: dict[str, dict[str, np.ndarray]] = {}
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for key in arrays.files:
-                case, inputs, name = key.partition("/input/")
-                if inputs:
-                    found.setdefault(case, {})[name] = arrays[key]
-                elif not any(kind in key for kind in ("/output/", "/label/")):
-                    found.setdefault("", {})[key] = arrays[key]
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise GraphError(
-            f"{path} cannot be read as examples ({error}); write them with "
-            "numpy.savez(path, **arrays), an array for each input."
-        ) from error
+    with ArrayFile(path, "cannot be read as examples", error=GraphError, advice=_ADVICE) as arrays:
+        for key in arrays:
+            case, inputs, name = key.partition("/input/")
+            if inputs:
+                found.setdefault(case, {})[name] = arrays[key]
+            elif not any(kind in key for kind in ("/output/", "/label/")):
+                found.setdefault("", {})[key] = arrays[key]
     return list(found.values())
 
 

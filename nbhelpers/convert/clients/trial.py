@@ -1,7 +1,7 @@
 """What a client made of an artefact: one `Trial` for each pair."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 AGREES = "agrees"
 DIFFERS = "DIFFERS"
@@ -58,10 +58,7 @@ def settled_trials(trials: Iterable[Trial], earlier: Mapping | None) -> tuple[Tr
         earlier: the record entry of stage "handoff", if there is one.
     """
     trials = tuple(trials)
-    known = [
-        Trial(**{**entry, "cases": tuple(entry["cases"])})
-        for entry in (earlier or {}).get("facts", {}).get("clients", [])
-    ]
+    known = list(map(_from_json, (earlier or {}).get("facts", {}).get("clients", [])))
     if [_said(trial) for trial in trials] != [_said(trial) for trial in known]:
         return trials
     times = (earlier or {})["timings"].get("client_latency_ms", {})
@@ -79,6 +76,12 @@ def told(trials: Iterable[Trial]) -> str:
     wrong = [trial.run for trial in tried if trial.state == DIFFERS]
     text += f" Failed: {'; '.join(failed)}." if failed else ""
     return text + (f" ANOTHER RESULT: {'; '.join(wrong)}." if wrong else "")
+
+
+def _from_json(entry: Mapping) -> Trial:
+    names = (field.name for field in fields(Trial))
+    known = {name: entry[name] for name in names if name in entry}
+    return Trial(**{**known, "cases": tuple(entry.get("cases", ()))})
 
 
 def _said(trial: Trial) -> Trial:

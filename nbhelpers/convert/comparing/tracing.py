@@ -4,7 +4,6 @@
 in one of the legacy runtimes, which computes in a process of its own.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,6 +13,7 @@ import onnx
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.building.naming import legal_names
+from nbhelpers.convert.comparing.twins import read_names
 from nbhelpers.convert.graphs.frozen import FrozenGraph, hollowed
 from nbhelpers.convert.graphs.graphdef import load_graph_def
 from nbhelpers.convert.proving.child import Child, Runtime
@@ -186,6 +186,5 @@ def _recorded(graph: "Graph", held: Runtime) -> dict[str, str]:
     beside = Path(graph).with_name("names.json") if isinstance(graph, str | Path) else None
     if beside is None or not beside.is_file():
         return {}
-    rows = json.loads(beside.read_text(encoding="utf-8"))
-    found = {row["onnx"]: row["tensorflow"] for row in rows}
+    found = read_names(beside)
     return {name: t for name, t in found.items() if t.partition(":")[0] in held.nodes}

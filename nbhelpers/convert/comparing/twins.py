@@ -5,8 +5,10 @@ moved last. In a graph of someone else's making, tensors are found by their valu
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +18,11 @@ from nbhelpers import onnxgraph, parity
 from nbhelpers.convert.building.naming import legal_names
 from nbhelpers.convert.graphs.graphdef import GraphView
 from nbhelpers.convert.graphs.run import run_view
+from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.comparing.layouts import layouts, to_onnx
 from nbhelpers.onnxgraph.comparing.scopes import module_path
 from nbhelpers.progress import stage
+from nbhelpers.reading import read_json, reading
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -103,6 +107,25 @@ def names_json(found: Iterable[Twin]) -> str:
         for t in found
     ]
     return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_names(path: Path) -> dict[str, str]:
+    """Return ONNX name → TensorFlow tensor, as `names_json` wrote it.
+
+    Raises:
+        GraphError: the file is damaged, or gives two tensors for one name.
+    """
+    wrong, again = "is not a map of names", "run the notebook 04_tensor_names again"
+    form = [dict.fromkeys(("torch", "onnx", "op", "tensorflow", "layout"), str)]
+    rows = read_json(path, wrong, error=GraphError, advice=again, form=form)
+    with reading(path, wrong, error=GraphError, advice=again):
+        found = {row["onnx"]: row["tensorflow"] for row in rows}
+        if len(found) < len(rows):
+            raise ValueError("an ONNX name is there twice")
+        for name, tensor in found.items():
+            if not re.fullmatch(r"[^:]+:\d{1,6}", tensor, re.ASCII):
+                raise ValueError(f"{name!r} has the twin {tensor!r}, not a tensor like 'name:0'")
+        return found
 
 
 def _match(

@@ -4,18 +4,21 @@ Written in the kernel train (`nbhelpers.train.record_activations`), read in both
 """
 
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from nbhelpers.arrays import ArrayFile
 from nbhelpers.errors import GraphError
 from nbhelpers.files import replacing
+from nbhelpers.forms import check
 from nbhelpers.onnxgraph.comparing.sources import Recorded
+from nbhelpers.reading import parse_json, reading
 
 _ABOUT = "about"
-_BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_WRONG = "does not hold activations recorded by PyTorch"
+_ADVICE = "record them again with nbhelpers.train.record_activations in the kernel train"
 
 
 def save_activations(recorded: Recorded, path: str | Path, *, made_for: str = "") -> Path:
@@ -50,23 +53,25 @@ def load_activations(path: str | Path, *, made_for: str = "") -> Recorded:
         GraphError: the file is missing, cut short or of another kind, or was made for another
             ONNX file.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            about = json.loads(arrays[_ABOUT].tobytes())
-            keys = [key.partition("/") for key in arrays.files]
-            feeds = {name: arrays[f"input/{name}"] for kind, _, name in keys if kind == "input"}
-        title, seen = about["title"], about["made_for"]
-    except _BROKEN as error:
-        raise GraphError(
-            f"{path} does not hold activations recorded by PyTorch ({error}); record them again "
-            "with nbhelpers.train.record_activations in the kernel train."
-        ) from error
+    with _opened(path) as arrays:
+        if _ABOUT not in arrays:
+            raise GraphError(f"{path} {_WRONG} (it lacks {_ABOUT!r}); {_ADVICE}.")
+        with reading(Path(path), _WRONG, error=GraphError, advice=_ADVICE):
+            about = parse_json(arrays[_ABOUT].tobytes())
+            check(about, {"title": str, "made_for": str})
+        keys = [key.partition("/") for key in arrays]
+        feeds = {name: arrays[f"input/{name}"] for kind, _, name in keys if kind == "input"}
+    title, seen = about["title"], about["made_for"]
     if made_for and seen != made_for:
         raise GraphError(
             f"{path} was recorded for another ONNX file (sha256 {seen[:12]}…, not "
             f"{made_for[:12]}…); record the activations again in the kernel train."
         )
     return Recorded(title, feeds, _Stored(path, [n for kind, _, n in keys if kind == "tensor"]))
+
+
+def _opened(path: str | Path) -> ArrayFile:
+    return ArrayFile(path, _WRONG, error=GraphError, advice=_ADVICE)
 
 
 class _Stored(Mapping[str, np.ndarray]):
@@ -78,11 +83,10 @@ class _Stored(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._names:
             raise KeyError(name)
-        try:
-            with np.load(self._path, allow_pickle=False) as arrays:
-                return arrays[f"tensor/{name}"]
-        except _BROKEN as error:
-            raise GraphError(f"{self._path} cannot be read any more ({error}).") from error
+        with _opened(self._path) as arrays:
+            if f"tensor/{name}" not in arrays:
+                raise GraphError(f"{self._path} was changed meanwhile; it lacks {name!r} now.")
+            return arrays[f"tensor/{name}"]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -8,19 +8,24 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import safetensors
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from nbhelpers import kernel, onnxgraph, parity
+from nbhelpers.arrays import ArrayFile
 from nbhelpers.errors import ConversionError, ModelError, first_line
 from nbhelpers.files import describe, new_folder, problem, recover
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.reference import reference_runs
+from nbhelpers.reading import read_json
+from nbhelpers.safe_paths import check_name
+from nbhelpers.train.checkpoints.reading import read_checkpoint
 from nbhelpers.train.importing.graph import build
 from nbhelpers.train.importing.imported import Imported
 from nbhelpers.train.importing.plan import plan
+
+_ADVICE = "save the imported model again"
 
 ABOUT = "imported.json"
 MODEL = "prepared.onnx"
@@ -91,23 +96,18 @@ def load_imported(folder: str | Path) -> Imported:
     """
     folder = Path(folder)
     recover(folder)
-    try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        written_with = about["versions"].get("onnx2pytorch")
-        wrong = {name: problem(folder / name, each) for name, each in about["files"].items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ModelError(
-            f"{folder} is not the folder of an imported model ({ABOUT} cannot be read); write one "
-            "with save_imported."
-        ) from error
+    about = _about(folder / ABOUT)
+    written_with = about["versions"].get("onnx2pytorch")
+    wrong = {name: problem(folder / name, each) for name, each in about["files"].items()}
     for name, why in wrong.items():
         if why:
             raise ModelError(f"{folder / name} {why}; save the imported model again.")
     model = onnxgraph.load(folder / MODEL)
     module, weights = build(model, plan(model).check())
+    weights_in_file = read_checkpoint(folder / WEIGHTS)[1]
     try:
-        module.load_state_dict(load_file(folder / WEIGHTS))
-    except (RuntimeError, safetensors.SafetensorError) as error:
+        module.load_state_dict(weights_in_file)
+    except RuntimeError as error:
         raise ModelError(
             f"The weights in {folder / WEIGHTS} do not fit the module that {MODEL} makes here "
             f"({kernel.version('onnx2pytorch')} of onnx2pytorch, written with "
@@ -120,6 +120,25 @@ def load_imported(folder: str | Path) -> Imported:
     )
 
 
+def _about(path: Path) -> dict:
+    """Return what the folder says of itself.
+
+    Raises:
+        ModelError: nothing of this kind.
+    """
+    wrong = "cannot be read, so this is not the folder of an imported model"
+    form = {"versions": {str: (str, None)}, "files": {str: {"sha256": str, "bytes": int}}}
+    try:
+        about = read_json(path, wrong, error=ModelError, advice=_ADVICE, form=form)
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{path.parent} is not the folder of an imported model; write one with save_imported."
+        ) from error
+    for name in about["files"]:
+        check_name(name)
+    return about
+
+
 def _numbered(examples: Iterable[Feeds]) -> Feeds:
     return {f"{at}/{name}": v for at, feeds in enumerate(examples) for name, v in feeds.items()}
 
@@ -127,9 +146,12 @@ def _numbered(examples: Iterable[Feeds]) -> Feeds:
 def _read_examples(path: Path, names: list[str]) -> tuple[Feeds, ...]:
     if not path.is_file():
         return ()
-    with np.load(path) as arrays:
-        count = len(arrays.files) // max(1, len(names))
-        return tuple({name: arrays[f"{at}/{name}"] for name in names} for at in range(count))
+    with ArrayFile(path, "cannot be read as examples", error=ModelError, advice=_ADVICE) as arrays:
+        count = len(arrays) // max(1, len(names))
+        wanted = [{name: f"{at}/{name}" for name in names} for at in range(count)]
+        if {key for each in wanted for key in each.values()} != set(arrays):
+            raise ModelError(f"{path} does not hold examples of {', '.join(names)}; {_ADVICE}.")
+        return tuple({name: arrays[key] for name, key in each.items()} for each in wanted)
 
 
 def _runs(imported: Imported) -> list[tuple[Feeds, Feeds]]:
