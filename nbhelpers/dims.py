@@ -82,9 +82,9 @@ def solved(relations: Mapping[str, Dim], sizes: Mapping[str, int]) -> dict[str, 
         GraphError: a relation goes in a circle, or gives no size.
     """
     known = {name: sizes[name] for name in sizes if name not in relations}
-    waiting = {name: str(dim) for name, dim in relations.items()}
+    waiting = dict(relations)
     while waiting:
-        ready = [name for name, dim in waiting.items() if dim.isdecimal() or _known(dim, known)]
+        ready = [name for name, dim in waiting.items() if known.keys() >= set(names(dim))]
         if not ready:
             first = next(iter(waiting))
             raise GraphError(
@@ -92,13 +92,8 @@ def solved(relations: Mapping[str, Dim], sizes: Mapping[str, int]) -> dict[str, 
                 "unknown, or depends on it."
             )
         for name in ready:
-            dim = waiting.pop(name)
-            known[name] = int(dim) if dim.isdecimal() else size(dim, known)
+            known[name] = size(waiting.pop(name), known)
     return known
-
-
-def _known(dim: Dim, sizes: Mapping[str, int]) -> bool:
-    return all(name in sizes for name in names(dim))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -101,8 +101,8 @@ def symbol_sizes(
     others = [name for name in other_symbols(specs) if name not in relations]
     sizes.update((name, other + number * step) for number, name in enumerate(others))
     used = {name: dim for name, dim in relations.items() if name in all_symbols(specs)}
-    extra = {name for dim in used.values() for name in dims.names(str(dim))} - set(sizes)
-    sizes.update((name, other) for name in extra if not name.isdecimal())
+    extra = {name for dim in used.values() for name in dims.names(dim)} - set(sizes)
+    sizes.update(dict.fromkeys(extra, other))
     return dims.solved(used, sizes)
 
 

@@ -150,23 +150,22 @@ def _read(path: Path) -> list[dict[str, np.ndarray]]:
 
 
 def _symbols(symbols: Symbols) -> dict[str, Dim]:
-    """Read "total=past+length time=16000", or check what was given as a dict.
+    """Read "total=past+length time=16000", or check a dict; texts of digits become numbers.
 
     Raises:
         GraphError: it has another form.
     """
     if isinstance(symbols, str):
-        pairs = [pair.partition("=") for pair in symbols.split()]
-        read: dict[str, Dim] = {name: text for name, _, text in pairs}
-    else:
-        read = dict(symbols)
-    for name, dim in read.items():
+        symbols = {name: text for name, _, text in (p.partition("=") for p in symbols.split())}
+    read: dict[str, Dim] = {}
+    for name, dim in symbols.items():
         number = isinstance(dim, int) or dim.isdecimal()
         if not name or not (number or dims.is_expression(dim) or str(dim).isidentifier()):
             raise GraphError(
                 f"A size is written name=number or name=sum, as in total=past+length or "
                 f"time=16000, but there is {name!r} = {dim!r}."
             )
+        read[name] = int(dim) if number else dim
         if number and int(dim) < 0:
             raise GraphError(f"The size {name} = {dim} is negative.")
     return read
