@@ -29,9 +29,10 @@ def proven(
     reference, runner = ReferenceEvaluator(before), Runner(after)
     reports = []
     sizes = tuple(batches) if has_dynamic_batch(specs) else (1,)
-    drawn = {f"batch {batch}": feeds(specs, batch=batch) for batch in sizes}
-    own = {f"example {number}": each for number, each in enumerate(given.feeds(specs), start=1)}
-    for title, fed in (own or drawn).items():
+    runs = {f"example {number}": each for number, each in enumerate(given.feeds(specs), start=1)}
+    if not runs:
+        runs = {f"batch {batch}": feeds(specs, batch=batch) for batch in sizes}
+    for title, fed in runs.items():
         expected = dict(zip(names, reference.run(None, fed), strict=True))
         seen = runner.run(fed)
         title = f"{title}, by ONNX's reference"

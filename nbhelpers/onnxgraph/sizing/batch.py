@@ -83,7 +83,7 @@ def make_batch_dynamic(
     model = dense_model(model)
     if not any(spec.shape for spec in interface.inputs(model)):
         raise GraphError("The model has no input with a batch: all its inputs are scalars.")
-    carriers = dict.fromkeys(batch_inputs(model), 0)
+    carriers = {} if axes is not None else dict.fromkeys(batch_inputs(model), 0)
     try:
         if axes is not None:
             return _opened(model, stated(model, axes), symbol)
@@ -91,7 +91,7 @@ def make_batch_dynamic(
             return _opened(model, Way(carriers, 0), symbol)
         return _searched(model, sizes(model), symbol)
     except _Failed as failed:
-        batch = held_batch(model, carriers) if carriers and axes is None else 0
+        batch = held_batch(model, carriers) if carriers else 0
         if not batch:
             raise failed.refusal from failed
     return _under_a_label(model, carriers, batch)
