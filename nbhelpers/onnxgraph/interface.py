@@ -62,6 +62,16 @@ def dims(value: onnx.ValueInfoProto) -> tuple[Dim | None, ...] | None:
     )
 
 
+def set_dim(value: onnx.ValueInfoProto, axis: int, dim: Dim | None) -> None:
+    """Set one dim of a value in place: to a size, to a symbol, or to nothing."""
+    proto = value.type.tensor_type.shape.dim[axis]
+    proto.Clear()
+    if isinstance(dim, int):
+        proto.dim_value = dim
+    elif dim:
+        proto.dim_param = dim
+
+
 def dtype(elem_type: int) -> str:
     """Return numpy's name of an ONNX element type ("string" for text)."""
     if elem_type == onnx.TensorProto.STRING:

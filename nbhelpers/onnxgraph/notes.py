@@ -4,6 +4,8 @@ Runtimes pay no heed to them; ONNX's inference believes them, or stops at them. 
 without any note tells which are wrong.
 """
 
+from collections.abc import Iterable
+
 import onnx
 from onnx import shape_inference
 
@@ -36,10 +38,7 @@ def without_stale_notes(model: onnx.ModelProto) -> onnx.ModelProto:
     A size contradicts another one, and the symbol of an input.
     """
     bare = _copied(model)
-    del bare.graph.value_info[:]
-    for value in bare.graph.output:
-        _forget_shape(value)
-    _forget_inside(bare)
+    forget(graphs(bare.graph))
     seen = shape_inference.infer_shapes(bare, data_prop=True).graph
     known = {value.name: value for value in (*seen.value_info, *seen.output)}
     symbols = _symbols(model)
@@ -51,7 +50,7 @@ def without_stale_notes(model: onnx.ModelProto) -> onnx.ModelProto:
     if not stale and not any(graph.value_info for graph in graphs(model.graph)[1:]):
         return model
     fresh = _copied(model)
-    _forget_inside(fresh)
+    forget(graphs(fresh.graph)[1:])
     kept = [value for value in model.graph.value_info if value.name not in stale]
     del fresh.graph.value_info[:]
     fresh.graph.value_info.extend(kept)
@@ -88,9 +87,9 @@ def _copied(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _forget_inside(model: onnx.ModelProto) -> None:
-    """Drop the notes inside branches and bodies, in place; their outputs keep their dtypes."""
-    for graph in graphs(model.graph)[1:]:
+def forget(of: Iterable[onnx.GraphProto]) -> None:
+    """Drop the notes of graphs, in place; their outputs keep their dtypes."""
+    for graph in of:
         del graph.value_info[:]
         for value in graph.output:
             _forget_shape(value)

@@ -18,6 +18,7 @@ from nbhelpers.onnxgraph.editing.edit import inferred
 from nbhelpers.onnxgraph.editing.observed import complete_outputs
 from nbhelpers.onnxgraph.editing.rewire import keep_notes
 from nbhelpers.onnxgraph.light import light
+from nbhelpers.onnxgraph.notes import forget
 from nbhelpers.spec import Dim
 
 Notes = Mapping[str, onnx.ValueInfoProto]
@@ -114,11 +115,7 @@ def _forget(graph: onnx.GraphProto, stale: set[str]) -> None:
 
 def _forget_inside(attribute: onnx.AttributeProto) -> None:
     inner = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
-    for graph in (each for one in inner for each in graphs(one)):
-        del graph.value_info[:]
-        for value in graph.output:
-            if value.type.HasField("tensor_type"):
-                value.type.tensor_type.ClearField("shape")
+    forget(each for one in inner for each in graphs(one))
 
 
 def _note(name: str, now: Notes, said: Notes, *, moved: bool) -> onnx.ValueInfoProto:

@@ -105,12 +105,7 @@ def set_batch_dim(model: onnx.ModelProto, axes: Axes, dim: int | str) -> None:
     """Set the dim of the batch of the inputs, in place, on a private copy."""
     for value in model.graph.input:
         if value.name in axes:
-            proto = value.type.tensor_type.shape.dim[axes[value.name]]
-            proto.Clear()
-            if isinstance(dim, int):
-                proto.dim_value = dim
-            else:
-                proto.dim_param = dim
+            interface.set_dim(value, axes[value.name], dim)
 
 
 def forget_shapes(model: onnx.ModelProto) -> None:

@@ -14,12 +14,11 @@ from nbhelpers.errors import GraphError, ParityError, unknown_name
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.proof import same
-from nbhelpers.onnxgraph.examples import feeds
+from nbhelpers.onnxgraph.examples import symbol_sizes
 from nbhelpers.onnxgraph.functions import inline_functions
 from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.onnxgraph.sizing.batch_shapes import forget_shapes
-from nbhelpers.onnxgraph.sizing.dims_fixed import set_dim
 from nbhelpers.onnxgraph.sizing.dims_followed import Followed
 from nbhelpers.onnxgraph.sizing.dims_rules import Obstacle, rewrite
 from nbhelpers.onnxgraph.sizing.draft import named
@@ -67,7 +66,7 @@ def free_dims(
         for axis, symbol in axes.get(value.name, {}).items():
             was = (interface.dims(value) or ())[axis]
             changes.append(f"input {value.name!r}, axis {axis}: {was} → {symbol!r}")
-            set_dim(value, axis, symbol)
+            interface.set_dim(value, axis, symbol)
     obstacles, doubts = rewrite(followed, guess=bool(references))
     if obstacles:
         listed = "; ".join(f"{named(node)} {why}" for node, why in obstacles)
@@ -147,13 +146,11 @@ def _sizes(
     as long.
     """
     specs = interface.inputs(model)
-    arrays = feeds(specs, batch=1)
+    sizes = symbol_sizes(specs, batch=1)
     return {
         spec.name: [
             size * (times if axis in axes.get(spec.name, {}) or isinstance(dim, str) else 1)
-            for axis, (size, dim) in enumerate(
-                zip(arrays[spec.name].shape, spec.shape, strict=True)
-            )
+            for axis, (size, dim) in enumerate(zip(spec.shape_at(sizes), spec.shape, strict=True))
         ]
         for spec in specs
     }
@@ -166,7 +163,7 @@ def _relabelled(model: onnx.ModelProto, followed: Followed) -> onnx.ModelProto:
         output.CopyFrom(original)
         for axis, follows in enumerate(followed.follows(output.name) or ()):
             if follows is not False and axis < len(output.type.tensor_type.shape.dim):
-                set_dim(output, axis, None)
+                interface.set_dim(output, axis, None)
     return edited(model, result, []).model
 
 

@@ -43,7 +43,7 @@ def fix_dims(model: onnx.ModelProto, sizes: Mapping[str, int]) -> Edited:
     for value in interface.fed(copy.graph):
         for axis, dim in enumerate(specs[value.name]):
             if dim in sizes:
-                set_dim(value, axis, sizes[str(dim)])
+                interface.set_dim(value, axis, sizes[str(dim)])
                 changes.append(f"input {value.name!r}, axis {axis}: {dim!r} → {sizes[str(dim)]}")
     _label_outputs(copy, sizes)
     result = edited(model, copy, changes)
@@ -84,14 +84,4 @@ def _label_outputs(model: onnx.ModelProto, sizes: Mapping[str, int]) -> None:
             if isinstance(dim, str):  # inference says it again, if it still holds
                 better = found.get(output.name) or ()
                 fixed = better[axis] if len(better) == len(said) else None
-                set_dim(output, axis, fixed or sizes.get(dim))
-
-
-def set_dim(value: onnx.ValueInfoProto, axis: int, dim: int | str | None) -> None:
-    """Set one dim of a value in place: to a size, to a symbol, or to nothing."""
-    proto = value.type.tensor_type.shape.dim[axis]
-    proto.Clear()
-    if isinstance(dim, int):
-        proto.dim_value = dim
-    elif dim:
-        proto.dim_param = dim
+                interface.set_dim(output, axis, fixed or sizes.get(dim))
