@@ -11,6 +11,7 @@ from onnx import shape_inference
 
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.light import light
 
 
 def infer(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -30,6 +31,11 @@ def infer(model: onnx.ModelProto) -> onnx.ModelProto:
         fresh = without_stale_notes(model)
         known = known if fresh is model else _strict(fresh)
     return known
+
+
+def inferred_graph(model: onnx.ModelProto) -> onnx.GraphProto:
+    """Return the graph of a light copy with what inference can say of it; no wrong note is left."""
+    return shape_inference.infer_shapes(without_stale_notes(light(model))).graph
 
 
 def without_stale_notes(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -221,9 +221,8 @@ def _uses(
             if (node.op_type, position) in READERS:
                 yield node, (node.op_type, position)
             elif node.op_type in MOVING and (position == 0 or node.op_type == "Concat"):
-                new = [output for output in node.output[:1] if output not in seen]
-                if node.op_type == "Split":
-                    new = [output for output in node.output if output not in seen]
+                outputs = node.output if node.op_type == "Split" else node.output[:1]
+                new = [output for output in outputs if output not in seen]
                 waiting += new
                 seen.update(new)
 

@@ -10,8 +10,7 @@ from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.nodes import node_name, titled
 from nbhelpers.onnxgraph.editing.proof import same
 from nbhelpers.onnxgraph.editing.rewire import move_readers
-from nbhelpers.onnxgraph.light import light
-from nbhelpers.onnxgraph.notes import without_stale_notes
+from nbhelpers.onnxgraph.notes import inferred_graph
 from nbhelpers.onnxgraph.repairs.evidence import unchanged
 
 _WIDE = (TensorProto.INT32, TensorProto.INT64, TensorProto.DOUBLE)
@@ -28,7 +27,7 @@ def remove_shape_casts(model: onnx.ModelProto) -> Edited:
     """
     after = onnx.ModelProto()
     after.CopyFrom(model)
-    inferred = onnx.shape_inference.infer_shapes(without_stale_notes(light(after))).graph
+    inferred = inferred_graph(after)
     values = (*inferred.value_info, *inferred.input, *inferred.output, *inferred.initializer)
     types = {value.name: _elem_type(value) for value in values}
     makers = {name: node for node in after.graph.node for name in node.output}

@@ -11,8 +11,7 @@ from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.editing.edit import free_name
 from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.nodes import titled
-from nbhelpers.onnxgraph.light import light
-from nbhelpers.onnxgraph.notes import without_stale_notes
+from nbhelpers.onnxgraph.notes import inferred_graph
 from nbhelpers.onnxgraph.repairs.evidence import complaint, unchanged
 
 
@@ -58,7 +57,7 @@ def repair_missing_flatten(model: onnx.ModelProto) -> Edited:
 
 def _unflat(model: onnx.ModelProto) -> tuple[int, tuple[interface.Dim | None, ...]] | None:
     """Return the first Gemm whose input is known to have more than two dims, and these."""
-    inferred = onnx.shape_inference.infer_shapes(without_stale_notes(light(model))).graph
+    inferred = inferred_graph(model)
     shapes = {v.name: interface.dims(v) for v in (*inferred.value_info, *inferred.input)}
     for place, node in enumerate(model.graph.node):
         shape = shapes.get(node.input[0]) if node.op_type == "Gemm" else None

@@ -16,8 +16,7 @@ from nbhelpers.onnxgraph.editing.edit import add_constant, constants, without_de
 from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.nodes import node_name, titled
 from nbhelpers.onnxgraph.editing.proof import same
-from nbhelpers.onnxgraph.light import light
-from nbhelpers.onnxgraph.notes import without_stale_notes
+from nbhelpers.onnxgraph.notes import inferred_graph
 from nbhelpers.onnxgraph.repairs.evidence import unchanged
 
 
@@ -64,7 +63,7 @@ class _Known:
     """What can be said of the shapes in a graph before it runs."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        inferred = onnx.shape_inference.infer_shapes(without_stale_notes(light(model))).graph
+        inferred = inferred_graph(model)
         values = (*inferred.value_info, *inferred.input, *inferred.output)
         self.dims = {value.name: interface.dims(value) for value in values}
         self.constants = constants(model.graph)
