@@ -82,6 +82,11 @@ def is_float(dtype: str) -> bool:
     return dtype.startswith(("float", "bfloat"))
 
 
+def is_integer(dtype: str) -> bool:
+    """Whether a dtype holds whole numbers; truth values and texts are none."""
+    return np.issubdtype(dtype, np.integer)
+
+
 def _by_role(
     role: Role,
     generator: np.random.Generator,

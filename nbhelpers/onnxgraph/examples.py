@@ -21,6 +21,9 @@ LARGEST = 2**28
 
 Feeds = dict[str, np.ndarray]
 
+Run = tuple[int, Feeds, Feeds]
+"""A size of the batch, the inputs and the outputs."""
+
 NONE: Mapping[str, Any] = MappingProxyType({})
 """No relations, or no roles."""
 

@@ -7,10 +7,11 @@ import onnx
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import given, interface
-from nbhelpers.onnxgraph.attempts import EVEN_SIZES, Run, first_run, runs, special
+from nbhelpers.onnxgraph.attempts import EVEN_SIZES, first_run, runs
 from nbhelpers.onnxgraph.drawing import is_float
 from nbhelpers.onnxgraph.examples import (
     Feeds,
+    Run,
     first_symbols,
     has_dynamic_batch,
     other_symbols,
@@ -19,6 +20,7 @@ from nbhelpers.onnxgraph.examples import (
 from nbhelpers.onnxgraph.extent import check_extent
 from nbhelpers.onnxgraph.roles import roles, summed_at_once
 from nbhelpers.onnxgraph.run import Runner
+from nbhelpers.onnxgraph.variations import special
 from nbhelpers.spec import TensorSpec
 
 _APART = ((2, 6), (6, 2))
@@ -160,17 +162,11 @@ def _takes_apart(
         runner = runner or Runner(model, few_runs=True)
     except GraphError:
         return False
+    run, relations, known = _taking(runner, model), given.relations(specs), roles(model)
     for batch, rows in _APART:
+        sizes = [(rows, other, 0) for other in others]
         try:
-            sizes = [(rows, other, 0) for other in others]
-            first_run(
-                _taking(runner, model),
-                specs,
-                batch,
-                sizes,
-                relations=given.relations(specs),
-                roles=roles(model),
-            )
+            first_run(run, specs, batch, sizes, relations=relations, roles=known)
             return True
         except GraphError:
             continue

@@ -115,7 +115,7 @@ def _special(
     runner: Runner,
     reference: Reference,
     interface: Interface,
-    run: attempts.Run,
+    run: examples.Run,
     *,
     tolerance: float,
 ) -> Iterator[Report]:
@@ -163,7 +163,7 @@ def _seen(runner: Runner, feeds: Feeds, batch: int, interface: Interface) -> Fee
         raise ConversionError(f"At batch {batch}: {said}.{hint} Nothing was written.") from error
 
 
-def _runs(reference: Reference, interface: Interface) -> list[attempts.Run]:
+def _runs(reference: Reference, interface: Interface) -> list[examples.Run]:
     """Return (batch, inputs, TensorFlow's outputs): two sizes of what is dynamic, odd ones too."""
     specs = tuple(interface.specs.values())
     if own := given.feeds(specs):
@@ -185,7 +185,7 @@ def _runs(reference: Reference, interface: Interface) -> list[attempts.Run]:
     ) from refusal
 
 
-def _drawn(reference: Reference, texts: Texts, batches: tuple[int, ...]) -> list[attempts.Run]:
+def _drawn(reference: Reference, texts: Texts, batches: tuple[int, ...]) -> list[examples.Run]:
     """Return the runs, with texts in place of the integers that are drawn for them."""
     found = attempts.runs(
         lambda drawn: reference.run(texts.feeds(drawn)),

@@ -7,7 +7,7 @@ import onnx
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import given, interface
-from nbhelpers.onnxgraph.attempts import ODD_SIZES
+from nbhelpers.onnxgraph.attempts import ODD_SIZES, NotTaken
 from nbhelpers.onnxgraph.examples import USUAL, Feeds, feeds, other_symbols
 from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner
@@ -79,7 +79,7 @@ def _searched(model: onnx.ModelProto, runner: Runner) -> list[Feeds]:
     try:
         found = [reference_runs(model, seed=seed, runner=runner)[0][1] for seed in _SEEDS]
     except GraphError as error:
-        said = str(error).partition(" Give inputs that the model takes")[0]
+        said = error.tried if isinstance(error, NotTaken) else str(error)
         raise NoExample(f"{said} {_advice(model)}") from error
     shapes = [[value.shape for value in each.values()] for each in found]
     return [each for each, shape in zip(found, shapes, strict=True) if shape == shapes[0]]
