@@ -5,11 +5,13 @@ what the user goes on with, so nothing of that stays; and each run begins at the
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from nbhelpers.train.snapshot import Snapshot
 
 
 @contextlib.contextmanager
@@ -22,7 +24,8 @@ def isolated(module: nn.Module) -> Iterator[nn.Module]:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[]))
-        stack.enter_context(_restored(module))
+        stack.callback(Snapshot(filter(_has_shapes, module.modules())).restore)
+        stack.enter_context(_modes_kept(module))
         stack.enter_context(_without_fused_attention())
         module.eval()
         stack.enter_context(torch.no_grad())
@@ -40,57 +43,16 @@ def _without_fused_attention() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _restored(module: nn.Module) -> Iterator[None]:
-    parts = list(module.modules())
-    modes = [(part, part.training) for part in parts if hasattr(part, "training")]
-    attributes = [vars(part) for part in parts if not isinstance(part, torch.jit.ScriptModule)]
-    tables = [*attributes, *_tables(attributes)]
-    contents = [(table, table.copy()) for table in tables]
-    values = [(tensor, tensor.detach().clone()) for tensor in _tensors(module, tables)]
+def _modes_kept(module: nn.Module) -> Iterator[None]:
+    modes = [(part, part.training) for part in module.modules() if hasattr(part, "training")]
     try:
         yield
     finally:
-        for table, before in contents:
-            _refill(table, before)
         for part, mode in modes:
             part.training = mode
-        for tensor, saved in values:
-            _reset(tensor, saved)
 
 
-def _tables(attributes: Iterable[dict[str, Any]]) -> list[Any]:
-    return [
-        value for each in attributes for value in each.values() if isinstance(value, dict | list)
-    ]
-
-
-def _tensors(module: nn.Module, tables: Iterable[Any]) -> list[Tensor]:
-    """Return what the module holds: parameters, buffers, and tensors that are plain attributes."""
-    found = [*module.parameters(), *module.buffers()]
-    for table in tables:
-        found += table.values() if isinstance(table, dict) else table
-    plain = {
-        id(each): each
-        for each in found
-        if isinstance(each, Tensor)
-        and each.layout == torch.strided
-        and not (each.is_meta or each.is_quantized or nn.parameter.is_lazy(each))
-    }
-    return list(plain.values())
-
-
-def _refill(table: Any, before: Any) -> None:
-    if isinstance(table, list):
-        table[:] = before
-        return
-    if list(map(id, table.values())) != list(map(id, before.values())) or [*table] != [*before]:
-        table.clear()
-        table.update(before)
-
-
-def _reset(tensor: Tensor, saved: Tensor) -> None:
-    now = tensor.detach()
-    if now.shape != saved.shape or now.dtype != saved.dtype:
-        tensor.data = saved
-    elif not ((now == saved) | ((now != now) & (saved != saved))).all():  # NaN is not itself
-        now.copy_(saved)
+def _has_shapes(part: nn.Module) -> bool:
+    """Whether no tensor of a part is lazy: the first run gives those their shapes for good."""
+    own = (*part.parameters(recurse=False), *part.buffers(recurse=False))
+    return not any(map(is_lazy, own))

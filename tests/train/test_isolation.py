@@ -118,3 +118,43 @@ def test_tied_weights_stay_tied(tmp_path):
     train.export_onnx(module, parse_specs("x:batch,3"), tmp_path / "m.onnx")
     assert module.two.weight is module.one.weight
     assert module.one.weight.requires_grad and module.one.weight.grad is None
+
+
+class Buffers(nn.Module):
+    """Counts in buffers of kinds that not every operation takes."""
+
+    def __init__(self):
+        super().__init__()
+        ones = torch.ones(3, dtype=torch.complex64)
+        self.register_buffer("complex", ones.clone())
+        self.register_buffer("negated", ones.conj().imag)
+        self.register_buffer("narrow", torch.ones(3).to(torch.float8_e4m3fn))
+        self.register_buffer("nothing", torch.tensor([float("nan"), -0.0, 1.0]))
+        self.register_buffer("expanded", torch.ones(1).expand(3))
+        self.names = {"a"}
+
+    def forward(self, x):
+        self.complex *= 2
+        self.nothing.zero_()
+        self.names.add("b")
+        return x + self.expanded
+
+
+def test_buffers_of_every_kind_are_put_back_bit_for_bit():
+    module = Buffers()
+    held = dict(module.named_buffers())
+    before = {name: repr(value.tolist()) for name, value in held.items()}
+    train.run_torch(module, {"x": np.ones((2, 3), np.float32)}, ["output"])
+    assert {name: repr(value.tolist()) for name, value in held.items()} == before
+    assert all(value is held[name] for name, value in module.named_buffers())
+    assert module.names == {"a"}
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules:UserWarning")
+def test_a_lazy_module_keeps_the_shapes_of_its_first_run():
+    module = nn.Sequential(nn.LazyLinear(3), nn.LazyBatchNorm1d())
+    rows = {"x": np.ones((2, 4), np.float32)}
+    one, two = (train.run_torch(module, rows, ["output"])["output"] for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert module[0].in_features == 4 and module[1].num_features == 3
+    assert module.training and module[1].training

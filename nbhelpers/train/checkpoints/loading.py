@@ -4,7 +4,8 @@ Whatever `load_state_dict(strict=True)` takes is taken, wherever it is in the fi
 sets of weights fit, the caller chooses.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from nbhelpers.train.checkpoints.finding import (
     without_wrappers,
 )
 from nbhelpers.train.checkpoints.reading import read_checkpoint
-from nbhelpers.train.checkpoints.snapshot import Snapshot, all_or_nothing
+from nbhelpers.train.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def load_checkpoint(module: nn.Module, path: str | Path, *, key: str = "") -> Ch
     found = list(find_weights(content))
     if not found:
         raise _no_weights(content, path)
-    with all_or_nothing(module) as before:
+    with _all_or_nothing(module) as before:
         trials = _Trials(module, before)
         weights = _chosen(trials.at(key, found) if key else trials.fitting(found), trials, path)
         notes = (*weights.notes, *_cast_note(module, weights.state))
@@ -68,6 +69,17 @@ def load_checkpoint(module: nn.Module, path: str | Path, *, key: str = "") -> Ch
             raise _misfit(weights, problems, module, path)
     place = (f"taken from {weights.place!r}",) if weights.place else ()
     return Checkpoint(path, kind, len(weights.state), (*place, *notes))
+
+
+@contextlib.contextmanager
+def _all_or_nothing(module: nn.Module) -> Iterator[Snapshot]:
+    """Give a snapshot of the module; bring it back where what is done inside raises."""
+    before = Snapshot(module.modules())
+    try:
+        yield before
+    except BaseException:
+        before.restore()
+        raise
 
 
 class _Trials:
