@@ -123,6 +123,26 @@ def test_parametrised_weights_load_from_old_and_new_files(tmp_path):
     assert torch.equal(other.eval().weight, spectral.eval().weight)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize(
+    "scripted", [torch.jit.script, lambda m: torch.jit.trace(m, torch.ones(2, 4))]
+)
+def test_scripted_and_traced_modules_load_as_strictly(scripted, tmp_path):
+    proper = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).eval()
+    x, state = torch.randn(5, 4), proper.state_dict()
+    module = scripted(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).eval())
+    old = {name: value for name, value in state.items() if "num_batches" not in name}
+    train.load_checkpoint(module, saved({"state_dict": old}, tmp_path))
+    assert torch.equal(module(x), proper(x))
+    wrong = {"1.weight": torch.zeros(3), "2.weight": torch.zeros(3)}
+    without = {name: value + 1 for name, value in state.items() if name != "0.bias"}
+    with pytest.raises(
+        ModelError, match=r"1 missing from the file: 0.bias; 1 unknown .* 2.weight\."
+    ):
+        train.load_checkpoint(module, saved(without | wrong, tmp_path))
+    assert torch.equal(module(x), proper(x))
+
+
 def test_lazy_modules_take_their_shapes_from_the_file(tmp_path):
     proper = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
     lazy = nn.Sequential(nn.LazyLinear(4), nn.LazyLinear(2))

@@ -27,22 +27,33 @@ def load(module: nn.Module, state: Mapping[str, Any]) -> list[str]:
         return problems
     without_memory = any(value.is_meta for value in own.values())
     keys = _Keys(own)
-    hook = module.register_load_state_dict_post_hook(keys)
     # A module on the meta device takes the file's own tensors; there is nothing to copy into.
     options: dict[str, Any] = {"assign": True} if without_memory else {}
     error: Exception | None = None
     try:
-        module.load_state_dict(
-            _cast(state, own) if without_memory else state, strict=True, **options
-        )
+        _strictly(module, _cast(state, own) if without_memory else state, keys, options)
     except Exception as raised:  # noqa: BLE001 - the module's own hooks may raise anything
         error = raised
-    finally:
-        hook.remove()
     if error is not None:
         return _said(error, keys, own, state)
     loaded = _tensors(module.state_dict())
     return [*_without_values(module), *_disagreeing(own, loaded, state)]
+
+
+def _strictly(
+    module: nn.Module, state: Mapping[str, Any], keys: "_Keys", options: Mapping[str, Any]
+) -> None:
+    """Load as `strict=True` does, with the hook; a script takes none, so it is called for it."""
+    if isinstance(module, torch.jit.ScriptModule):
+        keys(module, module.load_state_dict(state, strict=False, **options))
+        if keys.missing or keys.unknown:
+            raise KeyError(*keys.missing, *keys.unknown)
+        return
+    hook = module.register_load_state_dict_post_hook(keys)
+    try:
+        module.load_state_dict(state, strict=True, **options)
+    finally:
+        hook.remove()
 
 
 class _Keys:
