@@ -7,7 +7,6 @@ import functools
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from jupyter_core.paths import jupyter_path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from nbhelpers import processes
 from nbhelpers.kernel import ENVIRONMENTS
 from nbhelpers.places import CHECKOUT
 
@@ -130,15 +130,9 @@ def differences(environment: str, installed: Installed) -> list[str]:
 def ask(python: Path) -> Installed | None:
     """Return what a Python has installed; None if it does not run. Nothing is imported there."""
     try:
-        done = subprocess.run(
-            [str(python), "-I", "-c", _ASK],
-            capture_output=True,
-            text=True,
-            timeout=_LONGEST_ANSWER,
-            check=True,
-        )
-        answer = json.loads(done.stdout)
-    except (OSError, ValueError, subprocess.SubprocessError):
+        done = processes.run([python, "-I", "-c", _ASK], limit=_LONGEST_ANSWER)
+        answer = json.loads(done.last_line)
+    except (OSError, ValueError):
         return None
     found = answer["packages"].items()
     packages = {str(canonicalize_name(name)): version for name, version in found}

@@ -6,13 +6,14 @@ It comes up while other work is done, serves until this process ends, and is rep
 import atexit
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
+
+from nbhelpers.processes import Program
 
 Answer = TypeVar("Answer")
 
@@ -21,7 +22,7 @@ class Ended(Exception):
     """The process ended before it answered; `crash` says how, None if it was too slow."""
 
     def __init__(self, crash: str | None) -> None:
-        """Take the name of a signal, or a status."""
+        """Take what ended it: a signal or a status, and why if that is known."""
         super().__init__(crash or "it was too slow")
         self.crash = crash
 
@@ -41,29 +42,17 @@ class WorkerProcess:
         self._python = str(python)
         self._script, self._variables = script, dict(variables or {})
         self._lock = threading.Lock()
-        self._owner, self._process = 0, None  # type: int, subprocess.Popen | None
+        self._owner, self._program = 0, None  # type: int, Program | None
 
     def start(self) -> subprocess.Popen:
         """Start the process, if it is not there."""
-        process = self._process
-        if process is None or self._owner != os.getpid() or process.poll() is not None:
-            # -P keeps the folder of the script, whose modules have common names, off the path.
-            command = [self._python, "-P", str(self._script)]
-            pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-            environment = {**os.environ, **self._variables}
-            process = subprocess.Popen(
-                command, stdin=pipe, stdout=pipe, stderr=nowhere, env=environment
-            )
-            self._owner, self._process = os.getpid(), process
-            self.started += 1
-            atexit.register(_end, os.getpid(), process)
-        return process
+        return self._running().process
 
     def end(self) -> None:
         """End the process."""
         with self._lock:
-            if self._process is not None:
-                _end(self._owner, self._process)
+            if self._program is not None:
+                _end(self._owner, self._program)
 
     def exchange(
         self, talk: Callable[[subprocess.Popen], Answer | None], *, timeout: float
@@ -72,47 +61,47 @@ class WorkerProcess:
 
         Args:
             talk: sends the request to the process and returns its answer, None if it has gone.
-            timeout: seconds that it may take.
+            timeout: seconds that it may take on a machine that has nothing else to do.
 
         Raises:
             Ended: the process crashed, or was ended because it took longer.
         """
         with self._lock:
-            return _exchanged(self.start(), talk, timeout)
+            return _exchanged(self._running(), talk, timeout)
+
+    def _running(self) -> Program:
+        program = self._program
+        if program is None or self._owner != os.getpid() or program.process.poll() is not None:
+            # -P keeps the folder of the script, whose modules have common names, off the path.
+            command = [self._python, "-P", str(self._script)]
+            pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+            environment = {**os.environ, **self._variables}
+            program = Program(command, stdin=pipe, stdout=pipe, stderr=nowhere, env=environment)
+            self._owner, self._program = os.getpid(), program
+            self.started += 1
+            atexit.register(_end, os.getpid(), program)
+        return program
 
 
-def _end(owner: int, process: subprocess.Popen) -> None:
+def _end(owner: int, program: Program) -> None:
     """Let the process end with the one that started it."""
     if os.getpid() == owner:
-        with contextlib.suppress(BrokenPipeError), process:  # which closes its pipes
-            process.kill()
+        with contextlib.suppress(BrokenPipeError), program.process:  # which closes its pipes
+            program.end()
 
 
 def _exchanged(
-    process: subprocess.Popen, talk: Callable[[subprocess.Popen], Answer | None], timeout: float
+    program: Program, talk: Callable[[subprocess.Popen], Answer | None], timeout: float
 ) -> Answer:
-    hung = threading.Event()
-
-    def give_up() -> None:
-        hung.set()
-        process.kill()
-
-    timer = threading.Timer(timeout, give_up)
-    timer.daemon = True
-    timer.start()
     try:
-        answer = talk(process)
+        with program.watched(timeout):
+            answer = talk(program.process)
         if answer is not None:
             return answer
-        code = process.wait()
     except BrokenPipeError:  # it went away while it was being written to
-        code = process.wait()
+        pass
     except BaseException:  # interrupted: its answer would be taken for that to the next request
-        process.kill()
-        process.wait()
+        program.end()
         raise
-    finally:
-        timer.cancel()
-    if hung.is_set():
-        raise Ended(None)
-    raise Ended(signal.Signals(-code).name if code < 0 else f"status {code}")
+    program.process.wait()
+    raise Ended(None if program.late else program.crash)

@@ -12,7 +12,8 @@ from typing import Any
 from nbclient.exceptions import CellTimeoutError
 from papermill.clientwrap import PapermillNotebookClient
 
-from nbhelpers.patience import Patience, usage
+from nbhelpers.machine import usage
+from nbhelpers.patience import Patience
 
 
 class Stuck(CellTimeoutError):

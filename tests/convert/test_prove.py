@@ -176,9 +176,7 @@ def test_files_that_cannot_be_read_are_named_in_one_sentence(received, folder):
 def test_a_runtime_that_crashes_is_reported_with_its_last_words(folder):
     home, _ = folder
     runtime = runtimes.Runtime("tf2", runtimes.runtimes()[-1].python, "9.9")
-    with pytest.raises(
-        ConversionError, match=r"TensorFlow 9.9 ended with status 7 .*it said last: out of luck"
-    ):
+    with pytest.raises(ConversionError, match=r"TensorFlow 9.9 ended with status 7: out of luck\."):
         prove.prove(
             home,
             ["golden.npz"],
@@ -207,7 +205,8 @@ def test_an_environment_without_tensorflow_is_named(tmp_path, monkeypatch):
     (place / "python").chmod(0o755)
     monkeypatch.setenv("NBHELPERS_ENVS", str(tmp_path))
     with pytest.raises(
-        ValueError, match=r"expected to hold TensorFlow, but: no tensorflow here.*make legacy"
+        ValueError,
+        match=r"expected to hold .* it ended with status 1: no tensorflow here.*make legacy",
     ):
         runtimes.runtimes()
 

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from nbhelpers import patience
-from nbhelpers.patience import Patience, usage
+from nbhelpers.machine import usage
+from nbhelpers.patience import Patience
 
 
 @pytest.fixture
@@ -33,6 +34,13 @@ def test_a_process_has_the_seconds_that_it_computes(clock, passed, computed, ove
     waits = Patience(900)
     clock[0] += passed
     assert waits.is_over(computed) == over
+
+
+def test_one_that_computed_and_then_hangs_is_over_a_limit_later(clock):
+    waits = Patience(900)
+    for computed, over in ((400, False), (400, False), (400, False), (400, True)):
+        clock[0] += 400
+        assert waits.is_over(computed) == over
 
 
 def test_a_sign_of_progress_begins_the_limit_anew(clock):

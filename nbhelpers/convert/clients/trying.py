@@ -19,6 +19,7 @@ from nbhelpers.convert.clients.judging import judged
 from nbhelpers.convert.clients.request import MADE, request_for
 from nbhelpers.convert.clients.trial import ABSENT, Trial
 from nbhelpers.convert.proving.artefacts import Artefact
+from nbhelpers.convert.proving.needs import needed
 from nbhelpers.golden import load_golden
 from nbhelpers.progress import stage
 
@@ -113,26 +114,29 @@ def _tried(
     with tempfile.TemporaryDirectory(prefix="client-") as place:
         scratch = Path(place)
         request = request_for(artefact, folder, cases, scratch, threads=THREADS)
-        stopped = _converted(client, request, scratch, timeout)
+        needs = needed(folder / artefact.path)
+        stopped = _converted(client, request, scratch, timeout, needs)
         if not stopped:
             if client.converter:
                 request |= {"model": str(scratch / MADE), "kind": "made"}
             worker = [str(_python(client)), "-P", str(_WORKERS / "worker.py")]
-            stopped = _run([*worker, str(client.script)], request, scratch, timeout)
+            stopped = _run([*worker, str(client.script)], request, scratch, timeout, needs)
         return judged(client.name, artefact, cases, scratch, stopped, tolerance=tolerance)
 
 
-def _converted(client: Client, request: dict, scratch: Path, timeout: float) -> str:
+def _converted(client: Client, request: dict, scratch: Path, timeout: float, needs: int) -> str:
     """Let a client's converter make its file; return what went wrong, in words."""
     if not client.converter:
         return ""
     command = [sys.executable, "-P", str(_WORKERS / f"{client.converter}.py")]
-    stopped = _run(command, request, scratch, timeout)
+    stopped = _run(command, request, scratch, timeout, needs)
     return stopped and f"its converter {stopped}"
 
 
-def _run(command: list[str], request: dict, scratch: Path, timeout: float) -> str:
+def _run(command: list[str], request: dict, scratch: Path, timeout: float, needs: int) -> str:
     asked = scratch / "request.json"
     asked.write_text(json.dumps(request), encoding="utf-8")
     log = scratch / "log"
-    return process.ended([*command, str(asked)], log=log, timeout=timeout, threads=THREADS)
+    return process.ended(
+        [*command, str(asked)], log=log, timeout=timeout, threads=THREADS, needs=needs
+    )

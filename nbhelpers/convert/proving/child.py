@@ -15,9 +15,13 @@ from nbhelpers.convert.graphs.graphdef import load_graph_def, save_graph_def
 from nbhelpers.convert.proving import runtimes
 from nbhelpers.convert.receiver.fetch import packed, unpacked
 from nbhelpers.errors import GraphError, unknown_name
+from nbhelpers.processes import Program, last_line
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
+
+TIMEOUT = 900.0
+"""Seconds after which a request to a legacy TensorFlow is given up."""
 
 Feeds = Mapping[str, np.ndarray]
 
@@ -64,8 +68,8 @@ class Child:
         script = resources.files("nbhelpers.convert.receiver").joinpath("fetch.py")
         (folder / "fetch.py").write_text(script.read_text(encoding="utf-8"), encoding="utf-8")
         self._log = (folder / "log").open("w+")
-        self._process = subprocess.Popen(
-            [str(known[runtime].python), str(folder / "fetch.py"), str(Path(graph).absolute())],
+        self._program = Program(
+            [known[runtime].python, folder / "fetch.py", Path(graph).absolute()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -90,9 +94,9 @@ class Child:
         return load_graph_def(path), answer["inputs"]
 
     def __del__(self) -> None:
-        if hasattr(self, "_process"):
-            self._process.kill()
-            self._process.communicate()
+        if hasattr(self, "_program"):
+            self._program.end()
+            self._program.process.communicate()
             self._log.close()
 
     def _ask(self, feeds: Feeds, request: dict) -> dict:
@@ -100,25 +104,30 @@ class Child:
         with path.open("wb") as file:
             np.savez(file, **packed(feeds.values()))
         request |= {"feeds": str(path), "fed": list(feeds)}
-        assert self._process.stdin is not None  # a pipe was asked for
+        pipe = self._program.process.stdin
+        assert pipe is not None  # it was asked for
         try:
             with contextlib.suppress(OSError):  # it has ended; that there is no answer says so
-                self._process.stdin.write(json.dumps(request) + "\n")
-                self._process.stdin.flush()
+                pipe.write(json.dumps(request) + "\n")
+                pipe.flush()
             return self._answer()
         except KeyboardInterrupt:  # its answer would be taken for that to the next request
-            self._process.kill()
+            self._program.end()
             raise
 
     def _answer(self) -> dict:
-        assert self._process.stdout is not None  # a pipe was asked for
-        line = self._process.stdout.readline()
+        pipe = self._program.process.stdout
+        assert pipe is not None  # it was asked for
+        with self._program.watched(TIMEOUT):
+            line = pipe.readline()
         if not line:
             self._log.seek(0)
-            last = self._log.read().strip().rpartition("\n")[2] or "nothing"
+            last = last_line(self._log.read())
+            how = self._program.ending(last) or "ended without an answer"
+            said = "" if last in how else f"; it said last: {last}"
             raise GraphError(
-                f"{self.title} ended without an answer; it said last: {last}. Open "
-                "the graph again; if it ends again, this machine may lack memory for it."
+                f"{self.title} {how}{said}. Open the graph again; if it ends again, this machine "
+                "may lack memory for it."
             )
         answer = json.loads(line)
         if "error" in answer:

@@ -6,16 +6,16 @@ process of its own, just as a receiver will do.
 
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
-from nbhelpers import parity
+from nbhelpers import parity, processes
 from nbhelpers.convert.proving import runtimes as rt
 from nbhelpers.convert.proving.artefacts import OLDEST, Artefact
+from nbhelpers.convert.proving.needs import needed
 from nbhelpers.errors import ConversionError, HandoffError
 from nbhelpers.progress import stage
 from nbhelpers.safe_paths import check_distinct, check_links, check_name, is_data
@@ -183,24 +183,17 @@ def copied(folder: str | Path, files: Iterable[str], elsewhere: str | Path, **sc
 
 def _by_one(runtime: rt.Runtime, folder: Path) -> list[Proof]:
     answer = folder / "answer.json"
-    try:
-        done = subprocess.run(
-            [str(runtime.python), "verify.py", "--unsealed", "--json", str(answer)],
-            cwd=folder,
-            env=runtime.environment,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ConversionError(
-            f"{runtime} gave no answer in {TIMEOUT} s; it was stopped."
-        ) from error
+    done = processes.run(
+        [runtime.python, "verify.py", "--unsealed", "--json", answer],
+        limit=TIMEOUT,
+        cwd=folder,
+        env=runtime.environment,
+        needs=max((needed(path) for path in folder.rglob("*.pb")), default=0),
+    )
     if not answer.exists():
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["nothing"]
+        how, said = done.ending or "ended without an answer", done.last_line.rstrip(".")
         raise ConversionError(
-            f"{runtime} ended with status {done.returncode} and without an answer; it said last: "
-            f"{last[0]}"
+            f"{runtime} {how}." if said in how else f"{runtime} {how}; it said last: {said}."
         )
     rows = json.loads(answer.read_text(encoding="utf-8"))["rows"]
     answer.unlink()

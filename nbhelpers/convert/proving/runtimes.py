@@ -3,11 +3,11 @@
 import functools
 import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nbhelpers import processes
 from nbhelpers.checkup import environment_python
 from nbhelpers.convert import native
 from nbhelpers.errors import Refusal
@@ -71,19 +71,13 @@ def _version(python: Path) -> str:
         "    version = lambda name: pkg_resources.get_distribution(name).version\n"
         "print(json.dumps(version('tensorflow')))"
     )
-    done = subprocess.run(
-        [str(python), "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=clean_environment(),
-    )
-    if done.returncode:
+    done = processes.run([python, "-c", code], limit=120, env=clean_environment())
+    if done.ending:
         raise Refusal(
-            f"The runtime {python} was expected to hold TensorFlow, but: "
-            f"{done.stderr.strip()[-200:]}. Run `make legacy` to make it again."
+            f"The runtime {python} was expected to hold TensorFlow, but it {done.ending[-300:]}. "
+            "Run `make legacy` to make it again."
         )
-    return json.loads(done.stdout)
+    return json.loads(done.last_line)
 
 
 def clean_environment() -> dict[str, str]:

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import onnx
 from nbhelpers import kernel
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.files import load, save
+from nbhelpers.processes import Program
 
 ROUNDS = 8
 """So many rounds are done at the most."""
@@ -62,31 +62,21 @@ def _run(source: Path, target: Path, timeout: float) -> tuple[Round, ...]:
     command = [sys.executable, "-P", str(WORKER), str(source), str(target), str(ROUNDS)]
     complaints = source.with_name("complaints.txt")
     rounds: list[Round] = []
-    late = threading.Event()
-    with (
-        complaints.open("w", encoding="utf-8") as stderr,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
-    ):
-
-        def stop() -> None:
-            late.set()
-            process.kill()
-
-        timer = threading.Timer(timeout, stop)
-        timer.start()
+    with complaints.open("w", encoding="utf-8") as stderr:
+        program = Program(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
         try:
-            for line in process.stdout or ():
-                if line.startswith(_REPORT):
-                    before, folded, passed, changed = map(int, line[len(_REPORT) :].split())
-                    rounds.append(Round(before, folded, passed, bool(changed)))
-            process.wait()
+            with program.process as process, program.watched(timeout):
+                for line in process.stdout or ():
+                    if line.startswith(_REPORT):
+                        before, folded, passed, changed = map(int, line[len(_REPORT) :].split())
+                        rounds.append(Round(before, folded, passed, bool(changed)))
+                process.wait()
         finally:
-            timer.cancel()
-            process.kill()
-    if late.is_set():
+            program.end()
+    if program.late:
         raise GraphError(f"the simplifier was stopped after {timeout:g} seconds without a result.")
     if process.returncode < 0:
-        raise GraphError(f"the simplifier crashed (signal {-process.returncode}).")
+        raise GraphError(f"the simplifier crashed ({program.crash}).")
     if process.returncode or not target.is_file():
         said = complaints.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise GraphError(f"the simplifier failed: {(said or ['it said nothing'])[-1]}")

@@ -1,0 +1,141 @@
+"""Another program: its limit, its group, and in words how it ended and what it had used."""
+
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import psutil
+import pytest
+
+from nbhelpers import processes
+from nbhelpers.machine import free_memory, killed_for_memory
+from nbhelpers.worker_process import Ended, WorkerProcess
+
+HOLD = "import os, signal, sys, time; held = b'x' * 200_000_000; time.sleep(0.8);"
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def run(code, **options):
+    return processes.run([sys.executable, "-c", code], **{"limit": 60, **options})
+
+
+def test_a_program_that_ends_well_says_nothing_else():
+    done = run("print('one'); print('two'); print()")
+    assert (done.ending, done.last_line, done.output) == ("", "two", "one\ntwo\n\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "ending"),
+    [
+        ("import os; os.abort()", "crashed (SIGABRT)"),
+        ("raise SystemExit(3)", "ended with status 3: it said nothing"),
+        ("raise ValueError('no such op')", "ended with status 1: ValueError: no such op"),
+    ],
+)
+def test_how_it_ended_is_said(code, ending):
+    assert run(code).ending == ending
+
+
+def test_one_that_was_killed_for_memory_is_said_so_with_what_it_had_used():
+    done = run(HOLD + KILL)
+    assert done.ending == (
+        "crashed (SIGKILL: the system ended it, as it does when memory runs out; "
+        "it had used 0.2 GB of memory)"
+    )
+    assert 200_000_000 < done.peak < 400_000_000
+    said = run(HOLD + "raise MemoryError('no room')").ending
+    assert said == "ended with status 1: MemoryError: no room (it had used 0.2 GB of memory)"
+
+
+def test_where_linux_counts_it_there_is_no_doubt(monkeypatch):
+    counts = iter([4, 5])
+    monkeypatch.setattr(processes, "killed_for_memory", lambda: next(counts))
+    assert "ended it, because memory ran out; it had used" in run(HOLD + KILL).ending
+
+
+def test_at_its_limit_it_ends_with_all_that_it_had_started(tmp_path):
+    code = (
+        "import pathlib, subprocess, sys, time\n"
+        "other = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])\n"
+        "pathlib.Path(sys.argv[1]).write_text(str(other.pid))\n"
+        "time.sleep(99)"
+    )
+    done = processes.run([sys.executable, "-c", code, tmp_path / "pid"], limit=2)
+    assert done.ending == "gave no answer in 2 s"
+    assert _gone(int((tmp_path / "pid").read_text()))
+
+
+def test_what_it_left_behind_ends_too(tmp_path):
+    code = (
+        "import subprocess, sys\n"
+        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)']).pid)"
+    )
+    assert _gone(int(run(code).last_line))
+
+
+def test_an_interrupt_ends_it(monkeypatch):
+    started = []
+    plain = processes.Program.__init__
+
+    def begun(self, *arguments, **options):
+        plain(self, *arguments, **options)
+        started.append(self.process)
+        monkeypatch.setattr(self.process, "wait", interrupted)
+
+    def interrupted(*_):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes.Program, "__init__", begun)
+    with pytest.raises(KeyboardInterrupt):
+        run("import time; time.sleep(99)")
+    assert started[0].poll() is not None
+
+
+def test_a_worker_that_is_killed_says_why(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(f"{HOLD}\nsys.stdin.readline()\n{KILL}\n")
+    worker = WorkerProcess(script)
+
+    def talk(process):
+        time.sleep(1)
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+        return process.stdout.readline() or None
+
+    with pytest.raises(Ended, match=r"SIGKILL: the system ended it, .* it had used 0\.2 GB of"):
+        worker.exchange(talk, timeout=60)
+
+
+def test_what_needs_more_than_is_free_is_announced_before_it_runs():
+    with pytest.warns(UserWarning, match=r"needs about \d+\.\d GB of memory, and \d+\.\d are free"):
+        assert run("print(1)", needs=10 * free_memory()).ending == ""
+    with warnings.catch_warnings(action="error"):
+        run("print(1)", needs=1)
+    assert killed_for_memory() >= 0
+
+
+def test_two_heavy_programs_take_turns_and_light_ones_do_not_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "_lock_file", lambda: tmp_path / "heavy.lock")
+    heavy = int(0.8 * free_memory())
+    ended = []
+    with processes.turn(heavy, "one"):
+        waiting = threading.Thread(target=lambda: ended.append(run("print(1)", needs=heavy)))
+        waiting.start()
+        run("print(2)", needs=1)
+        assert not ended, "it waits for its turn"
+    waiting.join()
+    assert ended[0].last_line == "1"
+
+
+def _gone(pid: int) -> bool:
+    """Whether a process has ended, though its parent may not have asked how."""
+    try:
+        psutil.Process(pid).wait(10)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return not Path(f"/proc/{pid}").exists()
