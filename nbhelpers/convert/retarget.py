@@ -176,7 +176,7 @@ def _fit(
     if rule and (beyond or not _known(node, table) or _limited(node.op, table.target)):
         rewritten = rule(node, shapes)
         if rewritten is not None:
-            nodes = [_with_defaults(new) for new in rewritten]
+            nodes = _rewritten_again(rewritten, {node.op}, table, shapes)
             words = " + ".join(new.op for new in nodes if new.op != "Const")
             since = optables.first_with(node.op) or "a later TensorFlow"
             why = f"{table.target} does not know it as it is; {since} does"
@@ -194,6 +194,24 @@ def _fit(
             )
             notes.append((f"without {', '.join(dropped)}", reason))
     return nodes, notes
+
+
+def _rewritten_again(
+    nodes: list["NodeDef"], ops: Collection[str], table: OpTable, shapes: Shapes
+) -> list["NodeDef"]:
+    """Return the nodes that a rule wrote, those replaced that have a rule of their own.
+
+    What stands for one of the `ops` is meant as it is where it holds the same op again.
+    """
+    result = []
+    for node in map(_with_defaults, nodes):
+        rule = None if node.op in ops or not _limited(node.op, table.target) else RULES[node.op]
+        written = rule(node, shapes) if rule else None
+        if written is None:
+            result.append(node)
+        else:
+            result += _rewritten_again(written, {*ops, node.op}, table, shapes)
+    return result
 
 
 def _limited(op: str, target: str) -> bool:

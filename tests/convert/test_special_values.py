@@ -62,6 +62,17 @@ def unary(dtype):
     return model(nodes, feeds), [feeds]
 
 
+def in_a_row():
+    """Pairs of ops that the optimiser makes one op of: each must be written for the target."""
+    pairs = [("Tanh", "Relu"), ("Sqrt", "Neg"), ("Cos", "Abs"), ("Log", "Abs"), ("Sign", "Sqrt")]
+    feeds = {"x": NUMBERS.astype(np.float32)}
+    made = model([(op, "x", {}) for pair in pairs for op in pair], feeds)
+    for first, second in zip(made.graph.node[::2], made.graph.node[1::2], strict=True):
+        second.input[0] = first.output[0]
+    del made.graph.output[::2]
+    return made, [feeds]
+
+
 def binary(dtype, ops):
     """Every op of two inputs over all pairs."""
     with np.errstate(over="ignore"):
@@ -135,6 +146,7 @@ MODELS = {
     "unary": unary(np.float32),
     "unary, double": unary(np.float64),
     "unary, half": unary(np.float16),
+    "unary, in a row": in_a_row(),
     "binary": binary(np.float32, (*BINARY, *COMPARED)),
     "binary, double": binary(np.float64, (*BINARY[:-2], *COMPARED)),
     "binary, half": binary(np.float16, (*BINARY, *COMPARED)),

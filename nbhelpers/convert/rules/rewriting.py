@@ -33,8 +33,13 @@ class Shapes:
         return GraphView(self._graph.hollow)
 
     def of(self, reference: str) -> tuple[int | None, ...] | None:
-        """Return the shape with None for an unknown size, or None if the rank is unknown."""
-        return self._view.tensor(reference.lstrip("^")).shape
+        """Return the shape with None for an unknown size, or None if the rank is unknown.
+
+        It is unknown of what a rule has just written.
+        """
+        name = reference.lstrip("^")
+        tensor = self._view.tensors.get(name if ":" in name else f"{name}:0")
+        return tensor and tensor.shape
 
     def constant(self, reference: str) -> np.ndarray | None:
         """Return the value if a Const makes it."""
