@@ -16,8 +16,11 @@ from nbhelpers.convert.handlers.sizes import (
     vector,
 )
 
-FAR = 2**31 - 1
-"""Beyond every axis; where a slice begins or ends is clipped to it, and so fits in int32."""
+FAR = 2**31 - 2
+"""Beyond every axis; where a slice begins or ends is clipped to it, and so fits in int32.
+
+Not the largest int32: backwards, onnxruntime takes that for "to the first element".
+"""
 
 
 @register("Concat")

@@ -190,6 +190,22 @@ def test_other_ops_that_tf2onnx_writes_wrongly(build):
     agree(build, FLOATS[[0, 1, 1]], opset=13)
 
 
+@pytest.mark.parametrize("opset", [9, 13, 18])
+def test_what_is_empty_keeps_its_shape(opset):
+    """ONNX's Reshape takes a size of 0 for that of the input."""
+    agree(lambda x: tf.reshape(x[:, :0], [2, 0, 5]), FLOATS[:2], opset=opset)
+    agree(lambda x: tf.reshape(x[:, :0], [0, tf.shape(x)[0], 3]), FLOATS[:2], opset=opset)
+    agree(lambda x: tf.reshape(x[:, :0], [-1, 4]), FLOATS[:2], opset=opset)
+
+
+@pytest.mark.parametrize("end", [2**31 - 1, 2**31 - 2, 7, 0])
+def test_a_slice_backwards_ends_where_tensorflow_ends_it(end):
+    """onnxruntime takes the largest integer for "to the first place" there."""
+    agree(lambda x: x[:, 0:end:-1], FLOATS, opset=13)
+    agree(lambda x: x[:, -2:end:-1], FLOATS, opset=13)
+    agree(lambda x: x[:, 5::-2], FLOATS, opset=13)
+
+
 def test_a_sum_of_nothing_but_minus_infinity_is_that():
     rows = np.array([[-INF, -INF, -INF], [1000, 1000, 0], [-INF, 1, 2]], np.float32)
     for opset in (10, 13):

@@ -1,6 +1,7 @@
 """Tensors cut, joined and padded: where sizes are computed, and where places are named twice."""
 
 import numpy as np
+import onnx
 
 from nbhelpers.convert.toonnx.handlers.writer import (
     DOUBLE,
@@ -57,6 +58,21 @@ def stitched(write: Writer) -> str:
     zero = write.constant(0, write.dtype(count))
     whole = write.add("Expand", zero, write.add("Concat", number, sizes, axis=0))
     return write.add("ScatterND", whole, write.add("Reshape", places, column), values)
+
+
+@handler("Reshape")
+def reshaped(write: Writer) -> str | None:
+    """As tf2onnx has it, unless nothing is in it: ONNX takes a size of 0 for that of the input."""
+    sizes = write.value(1)
+    if 0 not in ((write.shape() or []) if sizes is None else sizes):
+        write.theirs()
+        return None
+    zero = np.zeros(1, onnx.helper.tensor_dtype_to_np_dtype(write.dtype()))
+    return write.add(
+        "ConstantOfShape",
+        write.cast(write.inputs[1], INT64),
+        value=onnx.numpy_helper.from_array(zero),
+    )
 
 
 @handler("Pad", "PadV2", "MirrorPad")

@@ -14,6 +14,7 @@ from nbhelpers.convert.toonnx.handlers.writer import (
 )
 
 _END = np.iinfo(np.int64).max
+_LARGEST = np.iinfo(np.int32).max
 
 
 @handler("ScatterNd")
@@ -63,9 +64,15 @@ def slice_of(write: Writer) -> str | None:
 
 @handler("StridedSlice")
 def strided_slice(write: Writer) -> None:
-    """As tf2onnx has it, which takes an end of 0 behind a negative begin for the last place."""
+    """As tf2onnx has it, which takes an end of 0 behind a negative begin for the last place.
+
+    Backwards, onnxruntime takes the largest integer for the first place.
+    """
     begin, end, step = (write.value(place) for place in (1, 2, 3))
     if begin is not None and end is not None and step is not None:
+        far = (step < 0) & (end >= _LARGEST)
+        if far.any():
+            write.replaced(2, write.constant(np.where(far, _LARGEST - 1, end), write.dtype(2)))
         masks = [write.attribute(f"{kind}_mask", 0) for kind in ("begin", "end", "shrink_axis")]
         free = np.array(
             [not any(mask >> place & 1 for mask in masks) for place in range(len(begin))]
