@@ -356,6 +356,12 @@ def test_a_norm_of_zero_divides_nothing():
     np.testing.assert_allclose(imported.run({"x": x})["y"], expected, rtol=1e-6)
 
 
+def test_the_sign_of_nan_is_nan():
+    imported = import_onnx(graph("y = Sign(x)", "(float[N] x)"), simplify=False)
+    x = np.array([np.nan, -2, 0, np.inf], np.float32)
+    np.testing.assert_array_equal(imported.run({"x": x})["y"], np.array([np.nan, -1, 0, 1]))
+
+
 def test_examples_stand_in_where_seeded_inputs_do_not_fit(tmp_path):
     body = "t = Reshape(x, shape) y = MatMul(t, m)"
     model = graph(body, "(float[N, 6] x, int64[2] shape)", "(float[p, 4] y)", m=random(3, 4))

@@ -151,6 +151,11 @@ def reduce(
     return _REDUCED[op](x, places or tuple(range(x.ndim)), bool(keepdims))
 
 
+def sign(x: Tensor) -> Tensor:
+    """Sign, which of NaN is NaN."""
+    return torch.where(torch.isnan(x), x, torch.sign(x))
+
+
 def lp_normalize(x: Tensor, *, axis: int = -1, p: int = 2) -> Tensor:
     """LpNormalization: divide by the norm along an axis, where that is not 0."""
     norm = torch.linalg.vector_norm(x, p, axis, keepdim=True)

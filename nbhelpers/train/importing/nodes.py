@@ -59,6 +59,7 @@ _PLAIN = {
     "Gemm": functions.gemm,
     "LpNormalization": functions.lp_normalize,
     "MatMul": torch.matmul,
+    "Sign": functions.sign,
     **dict.fromkeys(("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"), functions.reduce),
 }
 
