@@ -15,9 +15,6 @@ from values import feeds
 SHRINKING = 60
 """Seconds that a failure may be shrunk for."""
 
-SPECIAL = 0.15
-"""The share of special values in the floats of all runs but the first."""
-
 
 class Hunt:
     """Draws models and sends them through every route."""
@@ -74,7 +71,7 @@ class Hunt:
         """Return what goes wrong in a new way or, while shrinking, in the way `wanted`."""
         count = self.record.count if wanted is None else lambda *words: None
         model = sketch.model(check=False)
-        runs = feeds(sketch.inputs, values, special=SPECIAL)
+        runs = feeds(sketch.inputs, values)
         outputs = [t for t in sketch.tensors if t.name not in sketch.read]
         try:
             expected = self.referees.expected(model, runs, exact=all(t.exact for t in outputs))

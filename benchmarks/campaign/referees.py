@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+import stated
 from workers import Ended, Failed, Worker
 
 TOLERANCE = 1e-4
@@ -31,10 +32,14 @@ class NoReferee(Exception):
 
 @dataclass(frozen=True)
 class Expected:
-    """The outputs of each run by each referee that runs the model, and what rounding may move."""
+    """The outputs of each run by each referee that runs the model, and what rounding may move.
+
+    `excuses` are the stated differences that each run may show.
+    """
 
     by: dict[str, list[dict[str, np.ndarray]]]
     noise: list[dict[str, np.ndarray | float]]
+    excuses: list[list[stated.Stated]]
 
     def difference(self, number: int, outputs: dict[str, np.ndarray]) -> str:
         """Return how the outputs of a run differ from every referee, or ""."""
@@ -116,7 +121,16 @@ class Referees:
                 said.append(f"{name}: {error}")
         if not by:
             raise NoReferee("; ".join(said))
-        return Expected(by, self._noise(model, runs, by, exact))
+        return Expected(by, self._noise(model, runs, by, exact), self._excuses(model, runs))
+
+    def _excuses(self, model, runs):
+        if not stated.watched(model):
+            return [[] for _ in runs]
+        try:
+            seen = self.run(stated.showing(model), runs, by="onnxruntime")
+        except (Failed, Ended):
+            return [[] for _ in runs]
+        return [stated.excuses(model, run | each) for run, each in zip(runs, seen, strict=True)]
 
     def _noise(self, model, runs, by, exact):
         first = next(iter(by.values()))

@@ -1,7 +1,7 @@
 """The ways that a drawn model goes through the product, and what becomes of it on each.
 
-Each route yields (who, verdict, reason): the verdict is right, refused, wrong, or failed (anything
-else than a refusal stopped it).
+Each route yields (who, verdict, reason): the verdict is right, refused, stated (it differs as
+`stated.py` says), wrong, or failed (anything else than a refusal stopped it).
 """
 
 import contextlib
@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import onnx
 from referees import Expected, Referees
-from values import SIZES
+from values import RUNS
 from workers import Ended, Failed, Worker
 
 from nbhelpers import convert, onnxgraph
 from nbhelpers.errors import Refusal, first_line
 
-RIGHT, REFUSED, WRONG, FAILED = "right", "refused", "wrong", "failed"
+RIGHT, REFUSED, STATED, WRONG, FAILED = "right", "refused", "stated", "wrong", "failed"
 
 Outcome = tuple[str, str, str]
 
@@ -130,7 +130,7 @@ def _axes(model: onnx.ModelProto, symbol: str) -> dict[str, dict[int, str]]:
 
 def freed(model: onnx.ModelProto, symbol: str, verb: str) -> onnx.ModelProto:
     """Fix every symbol of a model, and let a verb make one of them symbolic again."""
-    sizes = SIZES[1]
+    sizes, _ = RUNS[1]
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
     for value in (*fixed.graph.input, *fixed.graph.output):
@@ -139,7 +139,8 @@ def freed(model: onnx.ModelProto, symbol: str, verb: str) -> onnx.ModelProto:
                 dim.dim_value = sizes[symbol]
     fixed = onnxgraph.infer_shapes(fixed)
     if verb == "make_batch_dynamic":
-        return onnxgraph.make_batch_dynamic(fixed).model
+        batch = {name: next(iter(axes)) for name, axes in _axes(model, symbol).items()}
+        return onnxgraph.make_batch_dynamic(fixed, axes=batch).model
     return onnxgraph.free_dims(fixed, _axes(model, symbol)).model
 
 
@@ -163,8 +164,12 @@ def judged(name: str, work, runs: list[dict], expected: Expected) -> Outcome:
         if said.startswith("refused "):
             return name, REFUSED, said.removeprefix("refused ")
         return name, FAILED, said
+    verdict = name, RIGHT, ""
     for number in range(len(runs)):
         seen = {key: np.asarray(value) for key, value in outputs[number].items()}
         if why := expected.difference(number, seen):
-            return name, WRONG, why
-    return name, RIGHT, ""
+            stated = [each for each in expected.excuses[number] if name.startswith(each.route)]
+            if not stated:
+                return name, WRONG, why
+            verdict = name, STATED, ", ".join(stated[0].ops)
+    return verdict

@@ -9,8 +9,18 @@ import numpy as np
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -0.5, -2.5, 41.0, 1e6, -1e6, 1e12)
 SPECIAL += (np.inf, -np.inf, np.nan)
 
-SIZES = ({"batch": 1, "time": 5}, {"batch": 3, "time": 7}, {"batch": 2, "time": 1})
-"""What every model is run at: sizes of its symbols."""
+FINITE = tuple(value for value in SPECIAL if np.isfinite(value))
+
+RUNS = (
+    ({"batch": 1, "time": 5}, ()),
+    ({"batch": 3, "time": 7}, FINITE),
+    ({"batch": 2, "time": 1}, FINITE),
+    ({"batch": 3, "time": 7}, SPECIAL),
+)
+"""What every model is run at: sizes of its symbols, and the special values among its floats."""
+
+SHARE = 0.15
+"""The share of special values in the floats of a run that has some."""
 
 
 def sized(shape, sizes):
@@ -19,7 +29,7 @@ def sized(shape, sizes):
 
 
 def drawn(dtype, shape, random, *, special):
-    """Return an array of a dtype and shape; `special` is the share of special values in floats."""
+    """Return an array of a dtype and shape; `special` values take a share of its floats."""
     dtype = np.dtype(dtype)
     if dtype.kind == "b":
         return random.integers(0, 2, shape).astype(dtype)
@@ -28,18 +38,16 @@ def drawn(dtype, shape, random, *, special):
     values = random.normal(size=shape) * random.choice((1, 3))
     halves = random.random(shape) < 0.25
     values = np.where(halves, np.round(values * 2) / 2, values)
-    chosen = random.random(shape) < special
+    if special:
+        values = np.where(random.random(shape) < SHARE, random.choice(special, shape), values)
     with np.errstate(over="ignore"):
-        return np.where(chosen, random.choice(SPECIAL, shape), values).astype(dtype)
+        return values.astype(dtype)
 
 
-def feeds(inputs, seed, *, special):
-    """Return the inputs of each run: one for each of `SIZES`, the first without special values."""
+def feeds(inputs, seed):
+    """Return the inputs of each of `RUNS`."""
     random = np.random.default_rng(seed)
-    runs = []
-    for number, sizes in enumerate(SIZES):
-        share = special if number else 0.0
-        runs.append(
-            {t.name: drawn(t.dtype, sized(t.shape, sizes), random, special=share) for t in inputs}
-        )
-    return runs
+    return [
+        {t.name: drawn(t.dtype, sized(t.shape, sizes), random, special=special) for t in inputs}
+        for sizes, special in RUNS
+    ]

@@ -14,7 +14,7 @@ from nbhelpers.checkup import environment_python
 from nbhelpers.convert.proving.runtimes import clean_environment
 
 HERE = Path(__file__).resolve().parent
-LIMIT = 60
+LIMIT = 240
 """Seconds that a model may take."""
 
 

@@ -147,6 +147,10 @@ def onnx2tf(
 ) -> Conversion:
     """Convert an ONNX model to a frozen graph for `target`, and compare before anything is written.
 
+    Not promised, as the kernels of the runtimes differ there: where NaN is in the order of ArgMax,
+    TopK, Hardmax and max pools; which other elements a NaN or +inf in a row of Softmax, or among
+    the channels of LRN, makes NaN too.
+
     Args:
         onnx_path: an `.onnx` file, or a model.
         pb_path: where to write the graph; None to keep it in memory.

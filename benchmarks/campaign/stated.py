@@ -1,0 +1,97 @@
+"""Where routes differ from ONNX on purpose: the ops, the values that show it, and the reason.
+
+A difference is excused only in a run in which such a value reaches such an op.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+EVERY = ""
+"""The beginning of the name of every route."""
+
+
+def nan(array: np.ndarray) -> bool:
+    """Whether there is a NaN."""
+    return bool(np.isnan(array).any())
+
+
+def nan_or_infinite(array: np.ndarray) -> bool:
+    """Whether there is a NaN or an infinity."""
+    return not np.isfinite(array).all()
+
+
+@dataclass(frozen=True)
+class Stated:
+    """Ops that differ where the first input `holds` some value, on routes named like `route`."""
+
+    ops: tuple[str, ...]
+    route: str
+    holds: Callable[[np.ndarray], bool]
+    why: str
+
+
+STATED = (
+    Stated(
+        ("Softmax", "LogSoftmax"),
+        "onnx2tf",
+        nan_or_infinite,
+        "A NaN or +inf makes a whole row NaN in ONNX. The kernels of TensorFlow 1.13, and of 2 "
+        "with oneDNN, make NaN of that element alone. Looking for such a value first would "
+        "lengthen every Softmax of every network.",
+    ),
+    Stated(
+        ("ArgMax", "ArgMin", "Hardmax", "TopK"),
+        EVERY,
+        nan,
+        "ONNX gives NaN no place in an order. onnxruntime, onnx's reference evaluator, torch and "
+        "TensorFlow each choose another one.",
+    ),
+    Stated(
+        ("MaxPool", "GlobalMaxPool"),
+        EVERY,
+        nan,
+        "ONNX does not say whether NaN is the largest number of a window. onnxruntime itself "
+        "keeps it or drops it, as the kernel and the place in the window have it.",
+    ),
+    Stated(
+        ("LRN",),
+        EVERY,
+        nan_or_infinite,
+        "The op of TensorFlow, and that of onnxruntime, sum over channels so that NaN and "
+        "infinity reach channels outside the window.",
+    ),
+)
+"""What is known and stays. `onnx2tf` tells its users what concerns them."""
+
+
+def watched(model: onnx.ModelProto) -> dict[str, list[Stated]]:
+    """Return the tensors that must be looked at: name → what a value in them would excuse."""
+    found: dict[str, list[Stated]] = {}
+    for node in model.graph.node:
+        for each in STATED:
+            if node.op_type in each.ops:
+                found.setdefault(node.input[0], []).append(each)
+    return found
+
+
+def showing(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with the watched tensors as further outputs."""
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    known = {value.name for value in (*model.graph.input, *model.graph.output)}
+    names = [name for name in watched(model) if name not in known]
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    return shown
+
+
+def excuses(model: onnx.ModelProto, tensors: dict[str, np.ndarray]) -> list[Stated]:
+    """Return what a run excuses, `tensors` being the watched ones of it."""
+    return [
+        each
+        for name, statements in watched(model).items()
+        for each in statements
+        if name in tensors and tensors[name].dtype.kind == "f" and each.holds(tensors[name])
+    ]
