@@ -39,7 +39,7 @@ class Shapes:
         """
         name = reference.lstrip("^")
         tensor = self._view.tensors.get(name if ":" in name else f"{name}:0")
-        return tensor and tensor.shape
+        return tensor.shape if tensor else None
 
     def constant(self, reference: str) -> np.ndarray | None:
         """Return the value if a Const makes it."""
