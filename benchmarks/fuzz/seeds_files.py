@@ -49,6 +49,7 @@ def handoffs() -> dict[str, Files]:
 def sealed() -> dict[str, Files]:
     """Return a folder of files with their SHA256SUMS."""
     files = {"golden.npz": golden()["golden"]["golden.npz"], "graph/tf2/frozen.pb": b"graph"}
+    files["verify.py"] = b"pass"
     lines = [f"{hashlib.sha256(each).hexdigest()}  {name}\n" for name, each in files.items()]
     files = {"SHA256SUMS": "".join(lines).encode()} | files
     return {"sealed": {f"model/{name}": content for name, content in files.items()}}

@@ -37,6 +37,7 @@ def main() -> None:
     modules: dict[str, ModuleType] = {}
     for line in sys.stdin:
         request = json.loads(line)
+        os.chdir(request["folder"])  # the last one is gone, and libraries look where they are
         entry = entries[request["entry"]]
         if entry.module not in modules:
             modules[entry.module] = _imported(entry.module)
@@ -58,7 +59,6 @@ def _imported(name: str) -> ModuleType:
 
 
 def _run(module, name, case, rng, request) -> dict:
-    os.chdir(request["folder"])
     path = case.write(Path()).absolute()
     Path("about.json").write_text(json.dumps({"model": case.model, "damage": case.damage}))
     os.ftruncate(2, 0)

@@ -34,6 +34,7 @@ from nbhelpers.convert.preflight import obstacles
 from nbhelpers.convert.retarget import Rewrite, retarget
 from nbhelpers.errors import ConversionError, GraphError, ParityError
 from nbhelpers.onnxgraph import external, session_process
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.given import Examples, Symbols, use_examples
 from nbhelpers.onnxgraph.light import weights_size
 from nbhelpers.onnxgraph.reference import check_examples_fit
@@ -134,6 +135,7 @@ class Conversion:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
+@checked
 @stage("converting")
 def onnx2tf(
     onnx_path: str | Path | onnx.ModelProto,

@@ -18,6 +18,7 @@ from nbhelpers.convert.building.build import Built, attempt, label, prepare
 from nbhelpers.convert.building.obstacles import RANDOM, Obstacle, Refused
 from nbhelpers.convert.retarget import origin, unwritable
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.comparing.wiring import reads
 from nbhelpers.onnxgraph.interface import fed as fed_inputs
 
@@ -77,6 +78,7 @@ class Preflight:
         return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
 
 
+@checked
 def preflight(model: onnx.ModelProto | str | Path, target: str = "tf2") -> Preflight:
     """Return what the conversion of a model for a target would stumble over.
 

@@ -1,7 +1,9 @@
 """Calls of a model's own functions, with the attributes of each call put into a body of its own."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
 
 import onnx
@@ -10,6 +12,36 @@ Key: TypeAlias = tuple[str, str, str]
 """Domain, name and overload of a function, or of the one that a node calls."""
 
 Attributes: TypeAlias = Mapping[str, onnx.AttributeProto]
+
+
+DEEPEST = 100
+"""How deep calls may stand in each other: ONNX's own limit."""
+
+LARGEST = 1_000_000
+"""Nodes of a model when its functions are written out; calls of calls of calls add up quickly."""
+
+
+def call_fault(model: onnx.ModelProto) -> str:
+    """Return what is wrong with the calls of a model's functions, or ""."""
+    bodies = {key(function): function for function in model.functions}
+    calls = {name: Counter(map(key, nodes_of(body))) for name, body in bodies.items()}
+    own = {name: [each for each in counts if each in bodies] for name, counts in calls.items()}
+    try:
+        order = [*TopologicalSorter(own).static_order()]
+    except CycleError as error:
+        names = ", ".join(repr(name[1]) for name in dict.fromkeys(error.args[1]))
+        return f"its functions call themselves without an end: {names}."
+    depths: dict[Key, int] = {}
+    sizes: dict[Key, int] = {}
+    for name in order:
+        depths[name] = 1 + max((depths[each] for each in own[name]), default=0)
+        sizes[name] = sum(count * sizes.get(each, 1) for each, count in calls[name].items())
+    if max(depths.values(), default=0) > DEEPEST:
+        return f"its functions call each other more than {DEEPEST} deep."
+    nodes = sum(sizes.get(key(node), 1) for node in nodes_of(model.graph))
+    if nodes > LARGEST:
+        return f"with its functions written out it has {nodes:.4g} nodes; {LARGEST} are the most."
+    return ""
 
 
 def key(of: onnx.FunctionProto | onnx.NodeProto) -> Key:

@@ -9,11 +9,13 @@ import onnx
 from nbhelpers import parity
 from nbhelpers.errors import GraphError
 from nbhelpers.golden import Case
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.examples import has_dynamic_batch
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.progress import stage
 
 
+@checked
 @stage("running the golden cases")
 def check_cases(
     model: onnx.ModelProto, cases: Iterable[Case], *, tolerance: float = parity.TOLERANCE
@@ -37,6 +39,7 @@ def check_cases(
     return tuple(reports)
 
 
+@checked
 def run_case(model: onnx.ModelProto, case: Case) -> dict[str, np.ndarray]:
     """Return the model's outputs for one case, a few rows at a time if its batch is fixed."""
     runner = Runner(model)

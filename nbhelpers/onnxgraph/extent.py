@@ -5,17 +5,15 @@ then ends the whole process instead of the run.
 """
 
 import math
-import os
 from collections.abc import Mapping
 
 import onnx
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.inference import InferenceFailed, infer_shapes
 from nbhelpers.onnxgraph.light import light
-
-SHARE = 4
-"""A tensor may take one part in so many of the machine's memory."""
+from nbhelpers.onnxgraph.memory import largest_tensor
 
 
 def check_extent(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -37,10 +35,10 @@ def check_extent(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) 
     for value in copy.graph.output:  # as they are for these inputs
         value.type.tensor_type.ClearField("shape")
     try:
-        inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
-    except onnx.shape_inference.InferenceError:
+        inferred = infer_shapes(copy, data_prop=True).graph
+    except InferenceFailed:
         return  # whoever runs the model says what is wrong with it
-    limit = _memory() // SHARE
+    limit = largest_tensor()
     for value in (*inferred.input, *inferred.value_info, *inferred.output):
         size = _bytes(value)
         if size > limit:
@@ -58,11 +56,3 @@ def _bytes(value: onnx.ValueInfoProto) -> int:
     if sizes is None or len(known) < len(sizes) or code == onnx.TensorProto.UNDEFINED:
         return 0
     return math.prod(known) * onnx.helper.tensor_dtype_to_np_dtype(code).itemsize
-
-
-def _memory() -> int:
-    """Return the bytes of this machine's memory (16 GiB where the system does not say)."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 2**34

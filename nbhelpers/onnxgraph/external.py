@@ -62,6 +62,18 @@ def keep(model: onnx.ModelProto, folder: Path, *, above: int) -> None:
             )
 
 
+def kept_fault(tensor: onnx.TensorProto) -> str:
+    """Return what is wrong with a kept weight, or ""."""
+    try:
+        path, offset, length = place(tensor)
+        there = path.stat().st_size if path.is_file() else -1
+    except (OSError, ValueError, LookupError):
+        return "does not say where its values lie"
+    if not fits(tensor, length) or not 0 <= offset <= there - length:
+        return f"is not in {path.name!r}, where it should be"
+    return ""
+
+
 def leave(tensor: onnx.TensorProto, path: Path, offset: int, length: int) -> None:
     """Let a weight say where it lies in the model's own file, which is read when it is asked for.
 

@@ -1,27 +1,23 @@
 """Replace function calls, a model's own and those that ONNX defines itself, by their bodies."""
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import onnx
-from onnx import defs, inliner, shape_inference
+from onnx import defs, inliner
 
 from nbhelpers.errors import GraphError, first_line
 from nbhelpers.onnxgraph.calls import (
-    Key,
     assign_once,
+    call_fault,
     graphs_of,
-    key,
     nodes_of,
     with_bound_attributes,
 )
+from nbhelpers.onnxgraph.inference import NATIVE, infer_shapes
 
 ROUNDS = 10
 """How deep ONNX's own functions may stand in each other."""
-
-LARGEST = 1_000_000
-"""Nodes of a model when its functions are written out; calls of calls of calls add up quickly."""
 
 Schema: TypeAlias = Any
 """An `onnx.defs.OpSchema`, whose functions its stubs leave out."""
@@ -43,34 +39,23 @@ def inline_functions(
         GraphError: a model's function calls itself, what is called is not there, or the bodies
             would make too large a model.
     """
+    if fault := call_fault(model):
+        raise GraphError(f"The model's functions cannot be inlined: {fault}")
     try:
         if model.functions:
-            _check_size(model)
             model = _inlined(with_bound_attributes(model))
         for _ in range(ROUNDS):
             versions = {_domain(o): o.version for o in model.opset_import}
             if not any(_schema(n, versions) and not keep(n) for n in nodes_of(model.graph)):
                 break
             model = _inlined_once(model, versions, keep)
-    except (RuntimeError, ValueError) as error:
+    except GraphError:
+        raise
+    except NATIVE as error:
         raise GraphError(
             f"The model's functions cannot be inlined: {first_line(error)}."
         ) from error
     return model
-
-
-def _check_size(model: onnx.ModelProto) -> None:
-    bodies = {key(function): function for function in model.functions}
-
-    @functools.cache
-    def size(called: Key) -> int:
-        if called not in bodies:
-            return 1
-        return sum(size(key(node)) for node in nodes_of(bodies[called]))
-
-    nodes = sum(size(key(node)) for node in nodes_of(model.graph))
-    if nodes > LARGEST:
-        raise ValueError(f"the model would have {nodes} nodes, and {LARGEST} are the most")
 
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -78,7 +63,7 @@ def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     versions = {_domain(o): o.version for o in model.opset_import}
     imported = {(_domain(o), o.version) for f in model.functions for o in f.opset_import}
     if any(versions.get(domain, version) != version for domain, version in imported):
-        return _converted_and_inlined(shape_inference.infer_shapes(model))
+        return _converted_and_inlined(infer_shapes(model))
     return inliner.inline_local_functions(model)
 
 
@@ -87,7 +72,7 @@ def _inlined_once(
 ) -> onnx.ModelProto:
     """Replace each call by its body, in which other calls may stand."""
     # Types are all that is asked for: a node whose shapes are inconsistent does not matter here.
-    result = shape_inference.infer_shapes(model)
+    result = infer_shapes(model)
     types = {value.name: value.type for value in _values(result.graph)}
     for number, node in enumerate(nodes_of(result.graph)):
         schema = _schema(node, versions)

@@ -7,10 +7,10 @@ without any note tells which are wrong.
 from collections.abc import Iterable
 
 import onnx
-from onnx import shape_inference
 
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.inference import InferenceFailed, infer_shapes
 from nbhelpers.onnxgraph.light import light
 
 
@@ -18,11 +18,11 @@ def infer(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a light model with all that strict inference can say; wrong notes are left out.
 
     Raises:
-        onnx.shape_inference.InferenceError: the shapes of the nodes contradict each other.
+        InferenceFailed: the shapes of the nodes contradict each other.
     """
     try:
         known = _strict(model)
-    except shape_inference.InferenceError:
+    except InferenceFailed:
         fresh = without_stale_notes(model)
         if fresh is model:
             raise
@@ -35,7 +35,7 @@ def infer(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def inferred_graph(model: onnx.ModelProto) -> onnx.GraphProto:
     """Return the graph of a light copy with what inference can say of it; no wrong note is left."""
-    return shape_inference.infer_shapes(without_stale_notes(light(model))).graph
+    return infer_shapes(without_stale_notes(light(model))).graph
 
 
 def without_stale_notes(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -45,7 +45,7 @@ def without_stale_notes(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     bare = _copied(model)
     forget(graphs(bare.graph))
-    seen = shape_inference.infer_shapes(bare, data_prop=True).graph
+    seen = infer_shapes(bare, data_prop=True).graph
     known = {value.name: value for value in (*seen.value_info, *seen.output)}
     symbols = _symbols(model)
     stale = {
@@ -67,7 +67,7 @@ def without_stale_notes(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _strict(model: onnx.ModelProto) -> onnx.ModelProto:
-    return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    return infer_shapes(model, strict_mode=True, data_prop=True)
 
 
 def _contradicts(note: onnx.ValueInfoProto, seen: onnx.ValueInfoProto, symbols: set[str]) -> bool:

@@ -6,6 +6,7 @@ import onnx
 
 from nbhelpers.onnxgraph.anatomy import graphs
 from nbhelpers.onnxgraph.functions import inline_functions
+from nbhelpers.onnxgraph.inference import InferenceFailed, infer_shapes
 from nbhelpers.onnxgraph.light import light
 
 _HALVES = {onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.BFLOAT16: "bfloat16"}
@@ -18,8 +19,8 @@ def precisions(model: onnx.ModelProto) -> dict[str, str]:
     """Return the outputs that half floats lead to, and the coarsest kind of those."""
     whole = inline_functions(model, keep=lambda node: True) if model.functions else model
     copy = light(whole)
-    with contextlib.suppress(onnx.shape_inference.InferenceError):  # what is stated is known
-        copy = onnx.shape_inference.infer_shapes(copy)
+    with contextlib.suppress(InferenceFailed):  # what is stated is known
+        copy = infer_shapes(copy)
     kinds = _kinds(copy.graph)
     for node in copy.graph.node if kinds else ():
         read = [*node.input, *node.output, *_inside(node)]

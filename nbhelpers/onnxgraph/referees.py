@@ -12,6 +12,7 @@ from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.anatomy import graphs
 from nbhelpers.onnxgraph.examples import Feeds
+from nbhelpers.onnxgraph.inference import InferenceFailed, infer_shapes
 from nbhelpers.onnxgraph.light import light
 from nbhelpers.onnxgraph.sessions import NoKernel, ReferenceSession, Session
 
@@ -47,8 +48,8 @@ def _overflows(model: onnx.ModelProto) -> bool:
     if not factors:
         return False
     try:
-        inferred = onnx.shape_inference.infer_shapes(light(model)).graph
-    except onnx.shape_inference.InferenceError:
+        inferred = infer_shapes(light(model)).graph
+    except InferenceFailed:
         return True
     kinds = {
         value.name: value.type.tensor_type.elem_type

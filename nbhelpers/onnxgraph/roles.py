@@ -12,6 +12,7 @@ import onnx
 
 from nbhelpers.onnxgraph import external, interface
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.inference import InferenceFailed, infer_shapes
 from nbhelpers.onnxgraph.light import light
 from nbhelpers.spec import Dim
 
@@ -42,8 +43,8 @@ class _Facts:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         copy = light(model)
-        with contextlib.suppress(onnx.shape_inference.InferenceError):  # what is stated is known
-            copy = onnx.shape_inference.infer_shapes(copy, data_prop=True)
+        with contextlib.suppress(InferenceFailed):  # what is stated is known
+            copy = infer_shapes(copy, data_prop=True)
         self._dims: dict[str, tuple[Dim | None, ...] | None] = {}
         self._weights: dict[str, onnx.TensorProto] = {}
         for graph in graphs(copy.graph):

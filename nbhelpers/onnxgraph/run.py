@@ -13,12 +13,14 @@ import onnx
 
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import external, interface
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.files import load
 from nbhelpers.onnxgraph.referees import open_session
 from nbhelpers.onnxgraph.sessions import NoKernel, ReferenceSession
 from nbhelpers.spec import TensorSpec
 
 
+@checked
 def run_onnx(
     model: onnx.ModelProto | str | Path,
     feeds: Mapping[str, np.ndarray],
@@ -45,6 +47,7 @@ class Runner:
     `referee` says who runs the model.
     """
 
+    @checked
     def __init__(
         self,
         model: onnx.ModelProto | str | Path,

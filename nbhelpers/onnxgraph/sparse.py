@@ -1,10 +1,14 @@
 """Sparse weights written out with their zeros: ONNX's inference, and most tools, know no others."""
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.memory import largest_tensor
 
 
 def dense_model(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -22,6 +26,31 @@ def dense_model(model: onnx.ModelProto) -> onnx.ModelProto:
             value = numpy_helper.from_array(dense_values(attribute.sparse_tensor))
             attribute.CopyFrom(onnx.helper.make_attribute("value", value))
     return copy
+
+
+def sparse_faults(sparse: onnx.SparseTensorProto) -> Iterator[str]:
+    """Yield what is wrong with a sparse tensor whose values and indices are valid tensors."""
+    called, dims = f"the sparse tensor {sparse.values.name!r}", list(sparse.dims)
+    if min(dims, default=0) < 0:
+        yield f"{called} has the sizes {dims}; none may be negative."
+        return
+    width = onnx.helper.tensor_dtype_to_np_dtype(sparse.values.data_type).itemsize
+    needed, most = math.prod(dims) * width, largest_tensor()
+    if needed > most:
+        yield (
+            f"{called} would take {needed / 2**30:.4g} GiB with its zeros, and one tensor may take "
+            f"{most / 2**30:.1f} (a quarter of this machine's memory)."
+        )
+        return
+    values, indices = list(sparse.values.dims), list(sparse.indices.dims)
+    whole = sparse.indices.data_type == onnx.TensorProto.INT64
+    if not whole or len(values) != 1 or indices not in (values, [*values, len(dims)]):
+        yield f"{called} has the sizes {dims}, and {values} values at {indices} indices."
+        return
+    places = numpy_helper.to_array(sparse.indices)
+    bounds = np.array(dims if places.ndim == 2 else [math.prod(dims)], np.int64)
+    if places.size and not ((places >= 0) & (places < bounds)).all():
+        yield f"{called} has the sizes {dims}, and indices beyond them."
 
 
 def dense_values(sparse: onnx.SparseTensorProto) -> np.ndarray:

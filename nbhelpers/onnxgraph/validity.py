@@ -17,8 +17,11 @@ from onnx import TensorProto
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.anatomy import graphs
-from nbhelpers.onnxgraph.external import is_kept
+from nbhelpers.onnxgraph.calls import call_fault
+from nbhelpers.onnxgraph.external import is_kept, kept_fault
+from nbhelpers.onnxgraph.inference import NATIVE, said
 from nbhelpers.onnxgraph.light import light
+from nbhelpers.onnxgraph.sparse import sparse_faults
 
 _DTYPES = set(TensorProto.DataType.values()) - {TensorProto.UNDEFINED}
 
@@ -43,34 +46,54 @@ _PACKED: dict[int, int] = {
 """Bits of a value of the types of which a byte holds several."""
 
 
-def check(model: onnx.ModelProto, *, subject: str = "The model") -> onnx.ModelProto:
+def check(
+    model: onnx.ModelProto, *, subject: str = "The model", shapes: bool = True
+) -> onnx.ModelProto:
     """Return the model if it is valid.
+
+    Args:
+        model: the model.
+        subject: what the sentence calls it.
+        shapes: whether inputs and outputs must have shapes.
 
     Raises:
         GraphError: it is not; the sentence says what is wrong, and where.
     """
-    fault = next(_faults(model), "")
+    try:
+        fault = next(_faults(model, shapes), "")
+    except RecursionError:
+        fault = "its graphs lie in each other too deeply."
     if fault:
-        raise GraphError(f"{subject} is not a valid ONNX model: {fault}")
+        raise GraphError(f"{subject} is not a valid ONNX model: {said(ValueError(fault))}")
     return model
 
 
-def _faults(model: onnx.ModelProto) -> Iterator[str]:
+def _faults(model: onnx.ModelProto, shapes: bool) -> Iterator[str]:
     """Yield what is wrong with a model, beginning with what would confuse ONNX's checker."""
     yield from _opset_faults(model)
+    sparse, kept = [], 0
     for message in messages(model):
         yield from _text_faults(message)
         if isinstance(message, TensorProto):
+            kept += is_kept(message)
             yield from _tensor_faults(message)
         elif isinstance(message, onnx.ValueInfoProto):
             yield from _value_faults(message)
-    yield from _interface_faults(model.graph)
+        elif isinstance(message, onnx.SparseTensorProto):
+            sparse.append(message)
+    yield from _kept_faults(model, kept)
+    for tensor in sparse:
+        yield from sparse_faults(tensor)
+    yield from filter(None, [call_fault(model)])
+    yield from _interface_faults(model.graph, shapes)
     copy = light(model)
     copy.ir_version = model.ir_version
     _pass_deprecated(copy)
+    if not shapes:
+        _pass_unknown_shapes(copy.graph)
     try:
         onnx.checker.check_model(copy)
-    except onnx.checker.ValidationError as error:
+    except NATIVE as error:
         yield _in_one_line(str(error))
 
 
@@ -88,6 +111,15 @@ def _pass_deprecated(model: onnx.ModelProto) -> None:
         model.opset_import.append(onnx.helper.make_opsetid("deprecated", 1))
     for node in hidden:
         node.domain = "deprecated"
+
+
+def _pass_unknown_shapes(graph: onnx.GraphProto) -> None:
+    """Hide from the checker that inputs and outputs have no shapes."""
+    for value in (*graph.input, *graph.output):
+        if not value.HasField("type"):
+            value.type.tensor_type.elem_type = TensorProto.FLOAT
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.shape.SetInParent()
 
 
 @functools.cache
@@ -161,8 +193,8 @@ def _value_faults(value: onnx.ValueInfoProto) -> Iterator[str]:
             )
 
 
-def _interface_faults(graph: onnx.GraphProto) -> Iterator[str]:
-    for value in (*graph.input, *graph.output):
+def _interface_faults(graph: onnx.GraphProto, shapes: bool) -> Iterator[str]:
+    for value in (*graph.input, *graph.output) if shapes else ():
         if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
             yield f"{value.name!r} has no shape; give it one, with names for unknown sizes."
     for name, count in Counter(value.name for value in graph.output).items():
@@ -180,6 +212,8 @@ def _tensor_faults(tensor: TensorProto) -> Iterator[str]:
         yield f"{called} lies in another file; read the model with nbhelpers.onnxgraph.load."
     elif tensor.data_type not in _DTYPES:
         yield f"{called} has the type {tensor.data_type}, which ONNX does not have."
+    elif tensor.HasField("segment"):
+        yield f"{called} is one part of several, which onnx does not put together."
     elif min(tensor.dims, default=0) < 0:
         yield f"{called} has the sizes {list(tensor.dims)}; none may be negative."
     else:
@@ -190,6 +224,17 @@ def _tensor_faults(tensor: TensorProto) -> Iterator[str]:
         for text in tensor.string_data:
             if not _is_utf8(text):
                 yield f"{called} holds text that is not UTF-8 ({text[:40]!r})."
+
+
+def _kept_faults(model: onnx.ModelProto, seen: int) -> Iterator[str]:
+    """Only weights of the main graph may stay in a file, each where it says; `seen` are all."""
+    kept = [tensor for tensor in model.graph.initializer if is_kept(tensor)]
+    load = "read the model with nbhelpers.onnxgraph.load."
+    for tensor in kept:
+        if fault := kept_fault(tensor):
+            yield f"the tensor {tensor.name!r} {fault}; {load}"
+    if len(kept) < seen:
+        yield f"a tensor lies in another file; {load}"
 
 
 def _extent(tensor: TensorProto) -> tuple[str, int, int]:

@@ -19,6 +19,7 @@ from nbhelpers.convert.building.naming import legal_names
 from nbhelpers.convert.graphs.graphdef import GraphView
 from nbhelpers.convert.graphs.run import run_view
 from nbhelpers.errors import GraphError
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.comparing.layouts import layouts, to_onnx
 from nbhelpers.onnxgraph.comparing.scopes import module_path
 from nbhelpers.progress import stage
@@ -49,6 +50,7 @@ class Twin:
         return to_onnx(value, self.layout)
 
 
+@checked
 @stage("looking for twins")
 def twins(
     model: onnx.ModelProto,

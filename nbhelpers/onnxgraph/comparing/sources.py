@@ -16,6 +16,7 @@ from onnx import external_data_helper
 
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.comparing.wiring import Wiring, piece, tensor_bytes, wiring
 from nbhelpers.onnxgraph.files import load
 from nbhelpers.onnxgraph.run import check_feeds
@@ -69,6 +70,7 @@ class OnnxSource:
     free_layout = False
     restarts = True
 
+    @checked
     def __init__(self, model: onnx.ModelProto | str | Path) -> None:
         """Take a model, or read one.
 

@@ -12,6 +12,7 @@ import onnx
 
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.inference import InferenceFailed, infer_shapes
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,8 @@ def tensor_bytes(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> dic
     for value in graph.output:
         value.type.tensor_type.ClearField("shape")
     try:
-        inferred = onnx.shape_inference.infer_shapes(typed, data_prop=True).graph
-    except onnx.shape_inference.InferenceError:
+        inferred = infer_shapes(typed, data_prop=True).graph
+    except InferenceFailed:
         return {}
     found = {}
     for value in (*inferred.input, *inferred.value_info, *inferred.output):

@@ -9,6 +9,7 @@ import onnx
 from onnx import AttributeProto, defs
 
 from nbhelpers.errors import GraphError, first_line, unknown_name
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
 from nbhelpers.onnxgraph.editing.nodes import locate, node_name, titled
 from nbhelpers.onnxgraph.editing.words import attribute_text
@@ -17,6 +18,7 @@ Schema = Any
 """An `onnx.defs.OpSchema`."""
 
 
+@checked
 def set_attributes(model: onnx.ModelProto, node: str, /, **values: Any) -> Edited:
     """Return the model with other attributes of one node.
 

@@ -7,6 +7,7 @@ import onnx
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.comparing.wiring import reads
 from nbhelpers.onnxgraph.editing.edit import inferred
 from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
@@ -16,6 +17,7 @@ from nbhelpers.onnxgraph.editing.rewire import keep_notes
 from nbhelpers.onnxgraph.sparse import dense_model
 
 
+@checked
 def add_outputs(model: onnx.ModelProto, names: str | Iterable[str]) -> Edited:
     """Return the model with inner tensors as outputs too, after its own.
 
@@ -40,6 +42,7 @@ def add_outputs(model: onnx.ModelProto, names: str | Iterable[str]) -> Edited:
     return settled(model, copy, [f"output {name!r} added" for name in names], names)
 
 
+@checked
 def cut(
     model: onnx.ModelProto,
     *,

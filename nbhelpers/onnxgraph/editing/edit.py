@@ -6,8 +6,8 @@ Also the few small things that edits share: constants by name, names that are fr
 import numpy as np
 import onnx
 
-from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.files import check
 from nbhelpers.onnxgraph.light import LIGHT, light, size
 from nbhelpers.onnxgraph.notes import infer
@@ -23,6 +23,7 @@ def finished(model: onnx.ModelProto) -> onnx.ModelProto:
     return infer_shapes(check(model, subject="The edited model"))
 
 
+@checked
 def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of the model with value infos, by ONNX's own inference with data propagation.
 
@@ -56,13 +57,9 @@ def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a light copy of the model, without large weights, with all that inference can say.
 
     Raises:
-        GraphError: the shapes contradict each other.
+        InferenceFailed: the shapes contradict each other.
     """
-    try:
-        known = infer(light(model))
-    except onnx.shape_inference.InferenceError as error:
-        reason = " ".join(str(error).split())
-        raise GraphError(f"The shapes of the graph do not fit together: {reason}") from error
+    known = infer(light(model))
     given = {dim.dim_param for value in _values(model) for dim in value.type.tensor_type.shape.dim}
     for value in _values(known):
         for dim in value.type.tensor_type.shape.dim:

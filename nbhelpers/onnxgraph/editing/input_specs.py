@@ -9,6 +9,7 @@ import onnx
 from nbhelpers import parity
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.comparing.wiring import reads
 from nbhelpers.onnxgraph.editing.edit import free_name
 from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
@@ -19,6 +20,7 @@ from nbhelpers.onnxgraph.sizing.batch_shapes import Axes, set_batch_dim
 from nbhelpers.spec import TensorSpec, parse_specs
 
 
+@checked
 def set_inputs(
     model: onnx.ModelProto, specs: str | Iterable[TensorSpec], *, try_run: bool = True
 ) -> Edited:

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 
 from nbhelpers.errors import GraphError, unknown_name
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.attributes import schema_of, typed
 from nbhelpers.onnxgraph.editing.edit import add_constant, free_name
 from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
@@ -17,6 +18,7 @@ Operand = str | np.ndarray | np.generic
 """What a new node reads: a tensor's name, or an array that becomes an initializer."""
 
 
+@checked
 def insert_after(
     model: onnx.ModelProto,
     place: str,
@@ -68,6 +70,7 @@ def insert_after(
     return settled(model, copy, [change], [made])
 
 
+@checked
 def insert_before(
     model: onnx.ModelProto,
     node: str,

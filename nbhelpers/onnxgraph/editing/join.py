@@ -7,6 +7,7 @@ import onnx
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edit import inferred
 from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
 from nbhelpers.onnxgraph.editing.nodes import tensors
@@ -16,6 +17,7 @@ from nbhelpers.spec import Dim
 Values = Mapping[str, onnx.ValueInfoProto]
 
 
+@checked
 def join(first: onnx.ModelProto, second: onnx.ModelProto, feeds: Mapping[str, str]) -> Edited:
     """Return one model in which the second computes on what the first gives.
 

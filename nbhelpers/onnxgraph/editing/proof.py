@@ -7,6 +7,7 @@ import onnx
 from nbhelpers import parity
 from nbhelpers.errors import unknown_name
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner, tensor_names
@@ -18,6 +19,7 @@ TOLERANCE = 1e-5
 change."""
 
 
+@checked
 @stage("comparing with the original")
 def same(
     before: onnx.ModelProto,

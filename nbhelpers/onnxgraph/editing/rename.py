@@ -6,10 +6,12 @@ import onnx
 
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edited import Edited, copied, edited
 from nbhelpers.onnxgraph.editing.nodes import locate, node_name, op_name
 
 
+@checked
 def rename(model: onnx.ModelProto, names: Mapping[str, str]) -> Edited:
     """Return the model with other names for some tensors: inputs, outputs, weights and inner ones.
 
@@ -36,6 +38,7 @@ def rename(model: onnx.ModelProto, names: Mapping[str, str]) -> Edited:
     return edited(model, copy, changes, renamed=changed)
 
 
+@checked
 def rename_nodes(model: onnx.ModelProto, names: Mapping[str, str]) -> Edited:
     """Return the model with other names for some nodes.
 

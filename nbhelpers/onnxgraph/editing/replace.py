@@ -7,6 +7,7 @@ import onnx
 
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.comparing.wiring import reads
 from nbhelpers.onnxgraph.editing.edit import free_name
 from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
@@ -15,6 +16,7 @@ from nbhelpers.onnxgraph.editing.nodes import locate, node_name, titled
 from nbhelpers.onnxgraph.editing.rewire import move_readers, remove_node, rename_output, sweep
 
 
+@checked
 def remove(model: onnx.ModelProto, nodes: str | Iterable[str], *, through: str = "") -> Edited:
     """Return the model without some nodes; what read a node's output reads its input instead.
 
@@ -43,6 +45,7 @@ def remove(model: onnx.ModelProto, nodes: str | Iterable[str], *, through: str =
     return settled(model, copy, changes + _swept(model, copy), touched)
 
 
+@checked
 def replace(
     model: onnx.ModelProto,
     nodes: str | Iterable[str],

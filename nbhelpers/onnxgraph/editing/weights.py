@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edit import add_constant
 from nbhelpers.onnxgraph.editing.edited import Edited, copied, settled
 from nbhelpers.onnxgraph.editing.nodes import node_name, nodes, titled
@@ -121,6 +122,7 @@ def weight_sizes(model: onnx.ModelProto) -> "pandas.DataFrame":
     return table
 
 
+@checked
 def set_weight(
     model: onnx.ModelProto, name: str, value: np.ndarray, *, only_for: str = ""
 ) -> Edited:

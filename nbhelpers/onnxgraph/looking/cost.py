@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.comparing.wiring import reads
 from nbhelpers.onnxgraph.editing.nodes import node_name, op_name
 from nbhelpers.onnxgraph.functions import inline_functions
@@ -93,6 +94,7 @@ class Cost:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
+@checked
 def cost(
     model: onnx.ModelProto, *, batch: int | None = None, sizes: Mapping[str, int] | None = None
 ) -> Cost:

@@ -13,6 +13,7 @@ from onnx import helper
 
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.comparing.wiring import reads
 from nbhelpers.onnxgraph.editing.attributes import schema_of
 from nbhelpers.onnxgraph.editing.edit import inferred
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("node", "op", "graph", "inputs", "outputs", "shape", "attributes")
 
 
+@checked
 def find_nodes(
     model: onnx.ModelProto,
     *,
@@ -63,6 +65,7 @@ def find_nodes(
     return _table(rows)
 
 
+@checked
 def neighbours(
     model: onnx.ModelProto, node: str, *, up: int = 1, down: int = 1
 ) -> "pandas.DataFrame":

@@ -4,10 +4,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import onnx
-from onnx import shape_inference
 
 from nbhelpers.onnxgraph.anatomy import graphs
 from nbhelpers.onnxgraph.functions import inline_functions
+from nbhelpers.onnxgraph.inference import infer_shapes
 from nbhelpers.onnxgraph.lowering.rules import RULES
 from nbhelpers.onnxgraph.lowering.scope import Names, Scope
 from nbhelpers.onnxgraph.lowering.site import Obstacle, Site
@@ -33,7 +33,7 @@ def step(model: onnx.ModelProto, version: int, log: Log) -> onnx.ModelProto:
     changed = {op for op in {n.op_type for n in nodes if _own(n)} if _is_new(op, version)}
     if any(_own(node) and node.op_type in changed for node in nodes):
         model = _without_functions(model, version, log)
-        inferred = shape_inference.infer_shapes(model, data_prop=True)
+        inferred = infer_shapes(model, data_prop=True)
         _lower(Scope(inferred.graph, version, Names(inferred.graph)), log)
         model = inferred
     for opset in model.opset_import:

@@ -11,6 +11,7 @@ from onnx import inliner
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.proof import TOLERANCE
 from nbhelpers.onnxgraph.light import light
@@ -25,6 +26,7 @@ LOWEST = 9
 """Below, too many ops of today have no counterpart."""
 
 
+@checked
 @stage("lowering the opset")
 def lower_opset(
     model: onnx.ModelProto,

@@ -5,6 +5,7 @@ from dataclasses import replace
 import onnx
 from onnx import TensorProto
 
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edit import without_dead_parts
 from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.nodes import node_name, titled
@@ -19,6 +20,7 @@ _WIDE = (TensorProto.INT32, TensorProto.INT64, TensorProto.DOUBLE)
 _SIZES_KEPT = {"Gather", "Slice", "Concat", "Squeeze", "Unsqueeze", "Identity"}
 
 
+@checked
 def remove_shape_casts(model: onnx.ModelProto) -> Edited:
     """Remove casts to the type that is there already, and pairs of casts of shapes.
 

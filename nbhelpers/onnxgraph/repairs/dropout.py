@@ -7,6 +7,7 @@ import onnx
 from onnx import helper
 
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edit import constants, without_dead_parts
 from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.nodes import node_name, titled
@@ -16,6 +17,7 @@ from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.repairs.evidence import unchanged
 
 
+@checked
 def remove_dropout(model: onnx.ModelProto) -> Edited:
     """Remove every Dropout; one in training mode too, which makes each run give something else.
 

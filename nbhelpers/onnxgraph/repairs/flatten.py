@@ -8,6 +8,7 @@ from onnx import helper
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edit import free_name
 from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.nodes import titled
@@ -15,6 +16,7 @@ from nbhelpers.onnxgraph.notes import inferred_graph
 from nbhelpers.onnxgraph.repairs.evidence import complaint, unchanged
 
 
+@checked
 def repair_missing_flatten(model: onnx.ModelProto) -> Edited:
     """Insert Flatten before each Gemm whose first input has more than two dims.
 

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from nbhelpers import parity
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edit import add_constant, free_name
 from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.proof import TOLERANCE
@@ -27,6 +28,7 @@ TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 _Picture = Callable[[np.ndarray], np.ndarray]
 
 
+@checked
 def take_images(
     model: onnx.ModelProto,
     *,
@@ -87,6 +89,7 @@ def take_images(
     return _proven(model, after, head, changes, (value.name, normalised), batches)
 
 
+@checked
 def take_channels_last(
     model: onnx.ModelProto, *, name: str | None = None, batches: Iterable[int] = (1, 3)
 ) -> Edited:

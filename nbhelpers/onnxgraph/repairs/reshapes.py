@@ -12,6 +12,7 @@ import onnx
 from onnx import helper
 
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edit import add_constant, constants, without_dead_parts
 from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.nodes import node_name, titled
@@ -32,6 +33,7 @@ Parts = list["int | Size"]
 """The values of a shape: numbers, and sizes of which only the place is known."""
 
 
+@checked
 def fold_reshapes(model: onnx.ModelProto) -> Edited:
     """Write the target of each Reshape as a constant, where it is the same at any batch size.
 

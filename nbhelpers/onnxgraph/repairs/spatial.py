@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import onnx
 
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.nodes import titled
 from nbhelpers.onnxgraph.editing.proof import same
 from nbhelpers.onnxgraph.repairs.evidence import complaint, unchanged
 
 
+@checked
 def repair_spatial(model: onnx.ModelProto) -> Edited:
     """Remove `spatial` from BatchNormalization where statistics are of each channel anyway.
 

@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 
 from nbhelpers import parity
 from nbhelpers.golden import Case
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edit import free_name, without_dead_parts
 from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.nodes import titled
@@ -32,6 +33,7 @@ class Switch:
     turn: Callable[[onnx.GraphProto, onnx.NodeProto], None]
 
 
+@checked
 def repair_fix_gamma(
     model: onnx.ModelProto, cases: Iterable[Case] = (), *, tolerance: float = parity.TOLERANCE
 ) -> Edited:
@@ -45,6 +47,7 @@ def repair_fix_gamma(
     return _settled(model, cases, gammas(model), tolerance)
 
 
+@checked
 def repair_count_include_pad(
     model: onnx.ModelProto, cases: Iterable[Case] = (), *, tolerance: float = parity.TOLERANCE
 ) -> Edited:
@@ -55,6 +58,7 @@ def repair_count_include_pad(
     return _settled(model, cases, counted_pads(model), tolerance)
 
 
+@checked
 def repair_to_golden(
     model: onnx.ModelProto, cases: Iterable[Case] = (), *, tolerance: float = parity.TOLERANCE
 ) -> Edited:

@@ -12,6 +12,7 @@ import onnx
 from nbhelpers.errors import GraphError, ParityError
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.anatomy import graphs
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edit import finished
 from nbhelpers.onnxgraph.editing.edited import Edited
 from nbhelpers.onnxgraph.editing.proof import TOLERANCE, same
@@ -45,6 +46,7 @@ class Simplified(Edited):
         return bool(self.reason)
 
 
+@checked
 @stage("simplifying")
 def simplify(
     model: onnx.ModelProto,

@@ -12,6 +12,7 @@ import onnx
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edit import finished
 from nbhelpers.onnxgraph.editing.edited import Edited
 from nbhelpers.onnxgraph.functions import inline_functions
@@ -58,6 +59,7 @@ class _Failed(Exception):
         return refusal(self._model, self._work, self.obstacles, self._why)
 
 
+@checked
 @stage("making the batch dynamic")
 def make_batch_dynamic(
     model: onnx.ModelProto, *, symbol: str = "batch", axes: Mapping[str, int] | None = None

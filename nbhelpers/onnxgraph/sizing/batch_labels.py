@@ -3,6 +3,7 @@
 import onnx
 
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.inference import infer_shapes
 from nbhelpers.onnxgraph.light import light
 from nbhelpers.onnxgraph.sizing.batch_shapes import readable
 from nbhelpers.onnxgraph.sizing.batch_work import Work
@@ -14,7 +15,7 @@ def labelled(
     """Return the rewritten model with the batch's symbol on every tensor that has it."""
     copy = onnx.ModelProto()
     copy.CopyFrom(result)
-    inferred = onnx.shape_inference.infer_shapes(light(copy)).graph
+    inferred = infer_shapes(light(copy)).graph
     values = {value.name: value for value in (*inferred.value_info, *inferred.output)}
     for original, output in zip(model.graph.output, copy.graph.output, strict=True):
         shape = _output_shape(original, values[output.name], work, symbol)

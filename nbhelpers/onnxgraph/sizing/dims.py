@@ -12,6 +12,7 @@ import onnx
 
 from nbhelpers.errors import GraphError, ParityError, unknown_name
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.proof import same
 from nbhelpers.onnxgraph.examples import symbol_sizes
@@ -28,6 +29,7 @@ TIMES = (2, 3)
 """A freed dim is tried at so many times its size: what divides the size divides these too."""
 
 
+@checked
 def free_dims(
     model: onnx.ModelProto,
     axes: Mapping[str, Mapping[int, str]],

@@ -6,6 +6,7 @@ import onnx
 
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.editing.edited import Edited, edited
 from nbhelpers.onnxgraph.editing.proof import same
 from nbhelpers.onnxgraph.reference import reference_runs
@@ -14,6 +15,7 @@ from nbhelpers.onnxgraph.sizing.sizes import Sizes
 from nbhelpers.onnxgraph.sparse import dense_model
 
 
+@checked
 def fix_dims(model: onnx.ModelProto, sizes: Mapping[str, int]) -> Edited:
     """Return the model with symbolic dims of its inputs fixed; nothing else changes.
 

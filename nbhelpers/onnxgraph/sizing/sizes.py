@@ -12,10 +12,11 @@ from functools import lru_cache
 
 import numpy as np
 import onnx
-from onnx import defs, helper, numpy_helper, shape_inference
+from onnx import defs, helper, numpy_helper
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.inference import InferenceFailed, infer_node
 from nbhelpers.onnxgraph.light import LIGHT, size
 from nbhelpers.onnxgraph.run import run_onnx
 
@@ -77,8 +78,8 @@ class Sizes:
         """Find out what is known of a node's outputs; return what contradicts itself, or ""."""
         try:
             self._types.update(self._inferred(node))
-        except shape_inference.InferenceError as error:
-            return " ".join(str(error).split()).replace("[ShapeInferenceError] ", "")
+        except InferenceFailed as error:
+            return error.reason
         except (KeyError, defs.SchemaError):  # an input or the operator is not known
             return ""
         for name, value in zip(node.output, self._computed(node), strict=False):
@@ -99,9 +100,7 @@ class Sizes:
             for name in node.input
             if name in self.values
         }
-        return shape_inference.infer_node_outputs(
-            schema, node, types, data, opset_imports=self._opsets
-        )
+        return infer_node(schema, node, types, data, self._opsets)
 
     def _computed(self, node: onnx.NodeProto) -> list[np.ndarray]:
         """Return the outputs of a node that needs no run of the model."""

@@ -11,6 +11,7 @@ from torch import fx
 
 from nbhelpers import parity
 from nbhelpers.onnxgraph import interface
+from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.run import check_feeds
 from nbhelpers.progress import stage
@@ -78,6 +79,7 @@ class Imported:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
+@checked
 def preflight_import(model: onnx.ModelProto | str | Path) -> Plan:
     """Return what stands in the way of importing a model: every node, with the reason.
 
@@ -87,6 +89,7 @@ def preflight_import(model: onnx.ModelProto | str | Path) -> Plan:
     return plan(prepared(read(model), simplify=False)[0])
 
 
+@checked
 @stage("importing")
 def import_onnx(
     model: onnx.ModelProto | str | Path,
