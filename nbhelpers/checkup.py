@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jupyter_core.paths import jupyter_path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from nbhelpers import processes
+from nbhelpers import kernelspecs, processes
 from nbhelpers.kernel import ENVIRONMENTS
 from nbhelpers.places import CHECKOUT
 
@@ -80,22 +79,6 @@ def ready(found: tuple[Finding, ...]) -> bool:
     return all(each.ok for each in found if each.needed)
 
 
-def kernel_python(kernel: str) -> Path | None:
-    """Return the Python that the kernelspec of `kernel` names; None if there is no kernelspec.
-
-    Looked for where Jupyter looks, and in the environment `th` beside this one: JupyterLab runs
-    there, and the kernels are registered with it.
-    """
-    beside = Path(sys.prefix).parent / ENVIRONMENTS["train"] / "share" / "jupyter" / "kernels"
-    for place in [*map(Path, jupyter_path("kernels")), beside]:
-        try:
-            spec = json.loads((place / kernel / "kernel.json").read_text(encoding="utf-8"))
-            return Path(spec["argv"][0])
-        except (OSError, ValueError, LookupError, TypeError):
-            continue
-    return None
-
-
 def pins(environment: str) -> tuple[Requirement, ...]:
     """Return what `environments/<environment>.txt` pins for this kind of machine."""
     text = (CHECKOUT / "environments" / f"{environment}.txt").read_text(encoding="utf-8")
@@ -142,10 +125,17 @@ def ask(python: Path) -> Installed | None:
 def _kernel(kernel: str) -> Finding:
     environment = ENVIRONMENTS[kernel]
     what = f"kernel {kernel}"
-    python = kernel_python(kernel)
-    if python is None:
+    spec = kernelspecs.find(kernel)
+    if spec is None:
         return Finding(what, "no kernelspec is registered", False, mend=_mend_kernels())
+    python = spec.python
     installed = ask(python)
+    if not spec.is_ours and (installed is None or "nbhelpers" not in installed.packages):
+        seen = f"{spec.folder} is of another project: it starts {python}, which lacks nbhelpers"
+        return Finding(what, seen, False, mend=spec.cure)
+    if installed is not None and "nbhelpers" not in installed.packages:
+        seen = f"{spec.folder} was overwritten by another project: it starts {python}"
+        return Finding(what, seen, False, mend=_mend_kernels())
     if installed is None:
         return Finding(what, "its Python is gone or broken", False, mend=_mend(environment))
     wrong = differences(environment, installed)

@@ -8,8 +8,9 @@ import platform
 import sys
 from dataclasses import dataclass
 from importlib import metadata, util
+from pathlib import Path
 
-from nbhelpers import __version__
+from nbhelpers import __version__, kernelspecs
 from nbhelpers.errors import WrongKernel
 
 KERNELS = {
@@ -94,6 +95,13 @@ def require(kernel: str) -> Environment:
             raise WrongKernel(
                 f"The kernel {kernel!r} (environment {ENVIRONMENTS[kernel]}) lacks "
                 f"{', '.join(missing)}; run `make setup` to complete it."
+            )
+        spec = kernelspecs.find(kernel)
+        if not here and spec and spec.python == Path(sys.executable):
+            raise WrongKernel(
+                f"This kernel is called {kernel!r}, but it is of another project: {spec.folder} "
+                f"starts {sys.executable}, which lacks {', '.join(missing)}. In a terminal at the "
+                f"checkout run `{spec.cure}`, and start JupyterLab anew with `make lab`."
             )
         seen = f"this is the kernel {here!r}" if here else f"this is the Python in {sys.prefix}"
         raise WrongKernel(

@@ -138,6 +138,7 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: str | Path | None = None,
     needs: int = 0,
+    what: str = "",
 ) -> Done:
     """Run a program to its end.
 
@@ -148,11 +149,12 @@ def run(
         cwd: the directory that it starts in.
         needs: the bytes of memory that it needs, as far as that is known. One that needs much waits
             until no other such program runs, and a warning says if so much is not free.
+        what: the program, as that warning calls it; its file's name if left out.
 
     Raises:
         OSError: it cannot be started.
     """
-    with tempfile.TemporaryFile() as said, turn(needs, Path(command[0]).name):
+    with tempfile.TemporaryFile() as said, turn(needs, what or Path(command[0]).name):
         options = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": subprocess.STDOUT}
         program = Program(command, env=env, cwd=cwd, **options)
         try:

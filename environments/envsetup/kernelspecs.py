@@ -73,12 +73,32 @@ def _register(kernel: str, python: Path, prefix: Path) -> None:
             "that interpreter must have ipykernel, as the pin files give it."
         )
         run(command, log=LOG, failed=failed)
+    _check_first(kernel, python)
     say(f"{kernel}: ready (a kernel of {prefix})")
+
+
+def _check_first(kernel: str, python: Path) -> None:
+    """Check that no kernelspec of the same name is in a folder that Jupyter looks into before.
+
+    Raises `SetupError` when another project's is: the notebooks would start on its Python.
+    """
+    for folder in filter(None, os.environ.get("JUPYTER_PATH", "").split(os.pathsep)):
+        spec = Path(folder) / "kernels" / kernel
+        other = _read(spec / "kernel.json")
+        if other is not None and other[0] != str(python):
+            raise SetupError(
+                f"Expected Jupyter to start {python} as the kernel {kernel}, but JUPYTER_PATH "
+                f"names {folder}, where another project has a kernel of this name ({other[0]}); "
+                f"unset JUPYTER_PATH, or rename the folder {spec}, and run the same command again."
+            )
 
 
 def _registered(kernel: str, prefix: Path) -> tuple[str, str, dict[str, str]] | None:
     """Interpreter, display name and variables of a kernelspec; None when none can be read."""
-    path = prefix / "share" / "jupyter" / "kernels" / kernel / "kernel.json"
+    return _read(prefix / "share" / "jupyter" / "kernels" / kernel / "kernel.json")
+
+
+def _read(path: Path) -> tuple[str, str, dict[str, str]] | None:
     try:
         spec = json.loads(path.read_text(encoding="utf-8"))
         return spec["argv"][0], spec["display_name"], spec.get("env", {})

@@ -24,7 +24,7 @@ class Progress:
         self._live = stream.isatty()
         self._head = ""
         self._total = 0
-        self._said_at = 0.0
+        self._said, self._said_at = "", 0.0
         self.reached = 0
 
     def begun(self, settings: Settings) -> None:
@@ -50,8 +50,8 @@ class Progress:
         """Say what the cell is doing, such as "training on digits: epoch 3/10", or nothing ("")."""
         if self._live:
             self._say(f"{self._cell} · {words}" if words else self._cell, last=False)
-        elif _COUNTED.search(words) and time.monotonic() - self._said_at >= _EVERY:
-            self._said_at = time.monotonic()
+        elif _COUNTED.search(words) and words != self._said and self._rested():
+            self._said, self._said_at = words, time.monotonic()
             self._say(words, last=True)
 
     def done(self, seconds: float) -> None:
@@ -70,6 +70,9 @@ class Progress:
     def said(self, sentence: str) -> None:
         """Say something about the notebook that comes next."""
         self._stream.write(f"{sentence}\n")
+
+    def _rested(self) -> bool:
+        return time.monotonic() - self._said_at >= _EVERY
 
     @property
     def _cell(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nbhelpers import checkup, kernel
+from nbhelpers import checkup, kernel, kernelspecs
 from nbhelpers.errors import WrongKernel
 
 Usage = namedtuple("Usage", "total used free")
@@ -18,7 +18,7 @@ Usage = namedtuple("Usage", "total used free")
 @pytest.fixture
 def nowhere(monkeypatch, tmp_path):
     """A Python beside which there is no kernelspec; return the folder for kernelspecs beside it."""
-    monkeypatch.setattr(checkup, "jupyter_path", lambda *_: [])
+    monkeypatch.setattr(kernelspecs, "_places", list)
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "tf"))
     return tmp_path / "th" / "share" / "jupyter" / "kernels"
 
@@ -79,11 +79,45 @@ def test_kernels_that_are_not_registered_or_gone_come_with_the_command(nowhere, 
 
 def test_an_environment_that_differs_from_its_pins_says_how(nowhere, monkeypatch):
     register(nowhere, "convert", sys.executable)
-    monkeypatch.setattr(checkup, "ask", lambda python: checkup.Installed("3.11.0", {}))
+    monkeypatch.setattr(
+        checkup, "ask", lambda python: checkup.Installed("3.11.0", {"nbhelpers": "0.1.0"})
+    )
     seen = by_name()["kernel convert"]
     assert not seen.ok and seen.seen.startswith("no tensorflow, no onnx-tf, no ")
     assert " more" in seen.seen
     assert seen.mend == f"{sys.executable} -m pip install --no-deps -r environments/tf.txt"
+
+
+def test_a_kernel_of_another_project_is_told_from_ours(nowhere, monkeypatch, tmp_path):
+    monkeypatch.setattr(checkup, "ask", lambda python: checkup.Installed("3.11.0", {"numpy": "2"}))
+    monkeypatch.setattr(kernelspecs, "_places", lambda: [tmp_path / "theirs"])
+    register(tmp_path / "theirs", "convert", "/opt/theirs/python")
+    register(nowhere, "convert", sys.executable)
+    register(nowhere, "train", "/opt/theirs/python")
+    found, theirs = by_name(), tmp_path / "theirs" / "convert"
+    first = found["kernel convert"]
+    assert first.seen == (
+        f"{theirs} is of another project: it starts /opt/theirs/python, which lacks nbhelpers"
+    )
+    assert first.mend == f"mv '{theirs}' '{theirs}-other' && make setup" and not first.ok
+    over = found["kernel train"]
+    assert over.seen == (
+        f"{nowhere / 'train'} was overwritten by another project: it starts /opt/theirs/python"
+    )
+    assert over.mend == "make setup" and not over.ok
+
+
+def test_a_notebook_on_the_kernel_of_another_project_says_so(nowhere, monkeypatch, tmp_path):
+    register(tmp_path / "theirs", "convert", sys.executable)
+    monkeypatch.setattr(kernelspecs, "_places", lambda: [tmp_path / "theirs"])
+    monkeypatch.setattr(kernel, "has", lambda module: False)
+    with pytest.raises(WrongKernel) as said:
+        kernel.require("convert")
+    place = tmp_path / "theirs" / "convert"
+    assert str(said.value).startswith(
+        f"This kernel is called 'convert', but it is of another project: {place} starts "
+    )
+    assert f"`mv '{place}' '{place}-other' && make setup`" in str(said.value)
 
 
 def test_without_the_old_runtimes_one_can_begin(monkeypatch, tmp_path):

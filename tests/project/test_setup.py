@@ -290,6 +290,21 @@ def test_idle_threads_of_a_kernel_sleep_and_a_kernelspec_without_that_is_written
     assert path.read_text() == written
 
 
+def test_a_kernel_of_another_project_that_comes_first_stops_the_set_up(
+    conda_envs, checkout, tmp_path, monkeypatch
+):
+    theirs = tmp_path / "theirs" / "kernels" / "convert"
+    theirs.mkdir(parents=True)
+    spec = {"argv": ["/opt/theirs/python"], "display_name": "theirs"}
+    (theirs / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "theirs"))
+    sentence = rf"another project has .*\(/opt/theirs/python\); unset .* the folder {theirs}"
+    with pytest.raises(kernelspecs.SetupError, match=sentence):
+        kernelspecs.register_conda(None)
+    theirs.rename(theirs.with_name("other"))
+    kernelspecs.register_conda(None)
+
+
 def test_with_conda_a_tf_elsewhere_is_found_in_its_list(conda_envs, tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere" / "tf"
     elsewhere.parent.mkdir()

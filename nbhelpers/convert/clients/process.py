@@ -15,7 +15,13 @@ _ENVIRONMENT = {
 
 
 def ended(
-    command: Sequence[str], *, log: Path, timeout: float, threads: int, needs: int = 0
+    command: Sequence[str],
+    *,
+    log: Path,
+    timeout: float,
+    threads: int,
+    needs: int = 0,
+    what: str = "",
 ) -> str:
     """Run a command and return what went wrong with it, in words, or "".
 
@@ -25,10 +31,11 @@ def ended(
         timeout: seconds after which it is stopped, and what it had started with it.
         threads: told to the libraries that ask the environment.
         needs: the bytes of memory that it needs, see `processes.run`.
+        what: the client, as a warning about memory calls it.
     """
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     env = runtimes.clean_environment() | dict.fromkeys(names, str(threads)) | _ENVIRONMENT
-    done = processes.run(command, limit=timeout, env=env, needs=needs)
+    done = processes.run(command, limit=timeout, env=env, needs=needs, what=what)
     log.write_text(done.output, encoding="utf-8")
     return done.ending
 

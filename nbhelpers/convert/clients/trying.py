@@ -114,29 +114,28 @@ def _tried(
     with tempfile.TemporaryDirectory(prefix="client-") as place:
         scratch = Path(place)
         request = request_for(artefact, folder, cases, scratch, threads=THREADS)
-        needs = needed(folder / artefact.path)
-        stopped = _converted(client, request, scratch, timeout, needs)
+        what = f"{client.name} on {artefact.path}"
+        limits = {"timeout": timeout, "needs": needed(folder / artefact.path), "what": what}
+        stopped = _converted(client, request, scratch, limits)
         if not stopped:
             if client.converter:
                 request |= {"model": str(scratch / MADE), "kind": "made"}
             worker = [str(_python(client)), "-P", str(_WORKERS / "worker.py")]
-            stopped = _run([*worker, str(client.script)], request, scratch, timeout, needs)
+            stopped = _run([*worker, str(client.script)], request, scratch, limits)
         return judged(client.name, artefact, cases, scratch, stopped, tolerance=tolerance)
 
 
-def _converted(client: Client, request: dict, scratch: Path, timeout: float, needs: int) -> str:
+def _converted(client: Client, request: dict, scratch: Path, limits: dict) -> str:
     """Let a client's converter make its file; return what went wrong, in words."""
     if not client.converter:
         return ""
     command = [sys.executable, "-P", str(_WORKERS / f"{client.converter}.py")]
-    stopped = _run(command, request, scratch, timeout, needs)
+    stopped = _run(command, request, scratch, limits)
     return stopped and f"its converter {stopped}"
 
 
-def _run(command: list[str], request: dict, scratch: Path, timeout: float, needs: int) -> str:
+def _run(command: list[str], request: dict, scratch: Path, limits: dict) -> str:
     asked = scratch / "request.json"
     asked.write_text(json.dumps(request), encoding="utf-8")
     log = scratch / "log"
-    return process.ended(
-        [*command, str(asked)], log=log, timeout=timeout, threads=THREADS, needs=needs
-    )
+    return process.ended([*command, str(asked)], log=log, threads=THREADS, **limits)

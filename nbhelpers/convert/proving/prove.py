@@ -189,6 +189,7 @@ def _by_one(runtime: rt.Runtime, folder: Path) -> list[Proof]:
         cwd=folder,
         env=runtime.environment,
         needs=max((needed(path) for path in folder.rglob("*.pb")), default=0),
+        what=str(runtime),
     )
     if not answer.exists():
         how, said = done.ending or "ended without an answer", done.last_line.rstrip(".")

@@ -1,0 +1,64 @@
+"""Kernelspecs: which Python Jupyter starts for a kernel, and whether another project's is meant.
+
+A kernelspec is found by its name alone. Where another project has one of the same name, in a folder
+that Jupyter looks into first or in the place of ours, the notebooks start that project's Python.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HOST = "th"
+"""The environment that runs JupyterLab: our kernels are registered there."""
+
+
+@dataclass(frozen=True)
+class KernelSpec:
+    """A kernelspec: the kernel's name, the folder of its `kernel.json`, the Python it starts."""
+
+    name: str
+    folder: Path
+    python: Path
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is where our set-up registers it."""
+        return self.folder in (_kernels(Path(sys.prefix)) / self.name, _beside() / self.name)
+
+    @property
+    def cure(self) -> str:
+        """The command after which our kernel is the one of this name."""
+        if self.is_ours:
+            return "make setup"
+        return f"mv '{self.folder}' '{self.folder}-other' && make setup"
+
+
+def find(name: str) -> KernelSpec | None:
+    """Return the kernelspec that Jupyter takes for a kernel; None if there is none.
+
+    Looked for where Jupyter looks, and in the environment `th` beside this one.
+    """
+    for folder in (*_places(), _beside()):
+        try:
+            spec = json.loads((folder / name / "kernel.json").read_text(encoding="utf-8"))
+            return KernelSpec(name, folder / name, Path(spec["argv"][0]))
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+    return None
+
+
+def _places() -> list[Path]:
+    try:
+        from jupyter_core.paths import jupyter_path
+    except ImportError:  # the Python of another project
+        return []
+    return [Path(folder) for folder in jupyter_path("kernels")]
+
+
+def _beside() -> Path:
+    return _kernels(Path(sys.prefix).parent / HOST)
+
+
+def _kernels(prefix: Path) -> Path:
+    return prefix / "share" / "jupyter" / "kernels"
