@@ -14,19 +14,12 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
+from nbhelpers.archives import check_directory
 from nbhelpers.errors import Refusal
 from nbhelpers.reading import check_regular, reading
 
-ALWAYS = 256 << 20
-"""Bytes that any file may take in memory."""
-
-RATIO = 100
-"""How many times its own size a file may take beyond that."""
-
 _ENDING = ".npy"
-_LOCAL_HEADER = 30
 _KINDS = "biufcSUV"
-_ENCRYPTED = 0x1
 
 
 class ArrayFile(Mapping[str, np.ndarray]):
@@ -70,42 +63,23 @@ class ArrayFile(Mapping[str, np.ndarray]):
         return reading(self._path, wrong, error=error, advice=advice)
 
 
-def is_plausible(unpacked: int, size: int) -> bool:
-    """Whether a file of a size may hold arrays of so many bytes."""
-    return unpacked <= max(ALWAYS, RATIO * size)
-
-
 def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     """Return the members by the name of their array.
 
     Raises:
-        ValueError: two have one name or one place, or one is not an array of numbers or texts.
+        ValueError: the directory claims what cannot be, or a member is no array of numbers or
+            texts.
     """
+    check_directory(archive, size)
     found = {info.filename.removesuffix(_ENDING): info for info in archive.infolist()}
     if len(found) < len(archive.infolist()):
         raise ValueError("two arrays have the same name")
-    unpacked = sum(info.file_size for info in found.values())
-    if not is_plausible(unpacked, size):
-        raise ValueError(f"it has {size >> 10} kB and would take {unpacked >> 20} MB of memory")
-    _check_places(list(found.values()))
     for name, info in found.items():
         if not info.filename.endswith(_ENDING):
             raise ValueError(f"its member {info.filename!r} is no array")
-        if info.flag_bits & _ENCRYPTED:
-            raise ValueError(f"the array {name!r} is encrypted")
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"the array {name!r} is compressed in a way that NumPy does not use")
         with archive.open(info) as file:
             _check_head(name, file, info.file_size)
     return found
-
-
-def _check_places(members: list[zipfile.ZipInfo]) -> None:
-    end = 0
-    for info in sorted(members, key=lambda info: info.header_offset):
-        if info.header_offset < end:
-            raise ValueError(f"its member {info.filename!r} overlaps another")
-        end = info.header_offset + _LOCAL_HEADER + info.compress_size
 
 
 def _check_head(name: str, file: IO[bytes], size: int) -> None:

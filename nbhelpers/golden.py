@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nbhelpers.arrays import ArrayFile, is_plausible
+from nbhelpers.archives import is_plausible
+from nbhelpers.arrays import ArrayFile
 from nbhelpers.errors import HandoffError
 from nbhelpers.texts import as_unicode, is_text
 

@@ -21,7 +21,7 @@ from typing import Any
 from nbhelpers.errors import Refusal, first_line
 from nbhelpers.forms import Form, check
 
-FOREIGN = (
+FOREIGN: tuple[type[Exception], ...] = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -52,7 +52,14 @@ _REASON = 200
 
 
 @contextmanager
-def reading(path: Path, wrong: str, *, error: type[Refusal], advice: str) -> Iterator[None]:
+def reading(
+    path: Path,
+    wrong: str,
+    *,
+    error: type[Refusal],
+    advice: str,
+    more: tuple[type[Exception], ...] = (),
+) -> Iterator[None]:
     """Turn what a parser raises about a damaged file into one sentence.
 
     Args:
@@ -60,15 +67,16 @@ def reading(path: Path, wrong: str, *, error: type[Refusal], advice: str) -> Ite
         wrong: what is wrong then, in words that follow its name ("is not a handoff record").
         error: the kind of error to raise.
         advice: what to do ("copy it again").
+        more: errors that this parser alone raises.
 
     Raises:
-        Refusal: `error`, about anything in `FOREIGN`; a `Refusal` passes as it is.
+        Refusal: `error`, about anything in `FOREIGN` or `more`; a `Refusal` passes as it is.
     """
     try:
         yield
     except Refusal:
         raise
-    except FOREIGN as raised:
+    except (*FOREIGN, *more) as raised:
         raise error(f"{path} {wrong} ({reason(raised)}); {advice}.") from raised
 
 

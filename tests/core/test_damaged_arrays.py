@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from nbhelpers import arrays
+from nbhelpers import archives
 from nbhelpers.errors import HandoffError
 from nbhelpers.golden import Case, load_golden, save_golden
 
@@ -64,7 +64,7 @@ def test_a_member_of_another_name_is_refused(tmp_path, name, said):
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_two_members_of_one_name_are_refused(tmp_path):
-    refused(tmp_path, archive(("a/input/x.npy", ONE)), "two arrays have the same name")
+    refused(tmp_path, archive(("a/input/x.npy", ONE)), "it holds 'a/input/x.npy' twice")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_head_that_claims_what_cannot_be_is_refused(tmp_path, descr, shape):
 def test_a_small_file_that_would_fill_the_memory_is_refused_before_it_is_unpacked(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(arrays, "ALWAYS", 20 << 20)
+    monkeypatch.setattr(archives, "ALWAYS", 20 << 20)
     size = 40 << 20
     head = headed("'|u1'", f"({size},)")[:-16]
     file = io.BytesIO()
@@ -109,7 +109,7 @@ def test_a_small_file_that_would_fill_the_memory_is_refused_before_it_is_unpacke
 
 
 def test_what_is_saved_can_be_read_also_where_it_is_mostly_zeros(tmp_path, monkeypatch):
-    monkeypatch.setattr(arrays, "ALWAYS", 1 << 20)
+    monkeypatch.setattr(archives, "ALWAYS", 1 << 20)
     cases = [Case("a", {"x": np.zeros(1 << 20)}, {"y": np.zeros(1)})]
     assert load_golden(save_golden(tmp_path / "golden.npz", cases))[0].inputs["x"].size == 1 << 20
 
@@ -123,9 +123,9 @@ def changed(content, mark, offset, value):
 @pytest.mark.parametrize(
     ("offset", "value", "said"),
     [
-        (8, 0x1, "the array 'a/input/x' is encrypted"),
-        (10, 12, "is compressed in a way that NumPy does not use"),
-        (10, 99, "is compressed in a way that NumPy does not use"),
+        (8, 0x1, "its member 'a/input/x.npy' is encrypted"),
+        (10, 12, "is compressed in a rare way"),
+        (10, 99, "is compressed in a rare way"),
         (16, 0, "Bad CRC-32"),
         (28, 0xFFFF, ""),
         (42, 0x7FFF, ""),

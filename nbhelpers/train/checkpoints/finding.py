@@ -31,16 +31,19 @@ class Weights:
         return sum(value.numel() for value in self.state.values() if isinstance(value, Tensor))
 
 
-def find_weights(content: object, place: str = "") -> Iterator[Weights]:
-    """Yield the mappings of text to tensors inside `content`, the outermost first."""
-    if not isinstance(content, Mapping):
-        return
-    texts = all(isinstance(key, str) for key in content)
-    if texts and any(isinstance(value, Tensor) for value in content.values()):
-        yield Weights(place, content)
-    for key, value in content.items():
-        if isinstance(key, str):
-            yield from find_weights(value, _joined(place, key))
+def find_weights(content: object) -> Iterator[Weights]:
+    """Yield the mappings of text to tensors inside `content`, the outermost first, each once."""
+    waiting, seen = [("", content)], set[int]()
+    while waiting:
+        place, mapping = waiting.pop()
+        if not isinstance(mapping, Mapping) or id(mapping) in seen:  # it may hold itself
+            continue
+        seen.add(id(mapping))
+        texts = all(isinstance(key, str) for key in mapping)
+        if texts and any(isinstance(value, Tensor) for value in mapping.values()):
+            yield Weights(place, mapping)
+        inner = [(_joined(place, key), mapping[key]) for key in mapping if isinstance(key, str)]
+        waiting += reversed(inner)
 
 
 def below_prefixes(weights: Weights) -> Iterator[Weights]:

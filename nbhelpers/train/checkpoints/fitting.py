@@ -98,7 +98,7 @@ def _unsuitable(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> Iterator
             yield f"{name} is quantised in the file, the model's is not; save its dequantize()"
         elif value.layout is not mine.layout and value.layout is not torch.strided:
             yield f"{name} is sparse in the file, the model's is dense; save its to_dense()"
-        elif not _keeps_its_values(value, mine.dtype):
+        elif value.numel() == mine.numel() and not _keeps_its_values(value, mine.dtype):
             kinds = _plain(value.dtype), _plain(mine.dtype)
             yield f"{name} is {kinds[0]} in the file, and {kinds[1]} cannot hold its values"
 
@@ -109,7 +109,10 @@ def _keeps_its_values(value: Tensor, dtype: torch.dtype) -> bool:
         return True
     if value.is_complex() and not dtype.is_complex:
         return False
-    cast = value.to(dtype)
+    try:
+        cast = value.to(dtype)
+    except NotImplementedError:  # of the smallest floats
+        return False
     if dtype.is_floating_point or dtype.is_complex:
         return bool((_finite(cast) == _finite(value)).all())
     return equal(cast.to(value.dtype), value)

@@ -24,6 +24,9 @@ from nbhelpers.train.checkpoints.finding import (
 from nbhelpers.train.checkpoints.reading import read_checkpoint
 from nbhelpers.train.snapshot import Snapshot
 
+_PREFIXES = 12
+"""The most parts that are taken off the front of a name; wrappers are a few deep."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -93,7 +96,7 @@ class _Trials:
     def fitting(self, found: list[Weights]) -> list[Weights]:
         """Return the sets that fit; below prefixes only where the whole does not."""
         large = [each for each in found if self._large(each)] or [max(found, key=_size)]
-        return [fit for each in large for fit in self._inside(each)]
+        return [fit for each in large for fit in self._inside(each, _PREFIXES)]
 
     def at(self, key: str, found: list[Weights]) -> list[Weights]:
         """Return the set at `key`, if it fits.
@@ -101,7 +104,7 @@ class _Trials:
         Raises:
             UnknownName: there is none.
         """
-        places = {each.place: each for each in self._everywhere(found)}
+        places = {each.place: each for each in self._everywhere(found, _PREFIXES)}
         if key not in places:
             raise unknown_name("set of weights", key, filter(None, places))
         fit = self._fit(places[key])
@@ -112,16 +115,17 @@ class _Trials:
         """The set that shares most names with the module, and what does not fit."""
         return max(self.problems, key=lambda trial: len(self.own.keys() & trial[0].state.keys()))
 
-    def _inside(self, weights: Weights) -> list[Weights]:
+    def _inside(self, weights: Weights, prefixes: int) -> list[Weights]:
+        """Return what fits: the weights, or what is below their prefixes, up to so many."""
         fit = self._fit(weights)
-        if fit:
-            return [fit]
+        if fit or not prefixes:
+            return [fit] if fit else []
         parts = filter(self._large, below_prefixes(weights))
-        return [fit for part in parts for fit in self._inside(part)]
+        return [fit for part in parts for fit in self._inside(part, prefixes - 1)]
 
-    def _everywhere(self, found: list[Weights]) -> list[Weights]:
+    def _everywhere(self, found: list[Weights], prefixes: int) -> list[Weights]:
         parts = [part for each in found for part in below_prefixes(each) if self._large(part)]
-        return found + (self._everywhere(parts) if parts else [])
+        return found + (self._everywhere(parts, prefixes - 1) if parts and prefixes else [])
 
     def _fit(self, weights: Weights) -> Weights | None:
         """Return the weights as they fit: as they are, or without wrappers."""

@@ -7,20 +7,25 @@ containers and refuses everything else.
 import argparse
 import pickle
 import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-import safetensors
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from nbhelpers.archives import check_directory, check_sums
 from nbhelpers.errors import ModelError
+from nbhelpers.reading import reading
 
 
 def read_checkpoint(path: Path) -> tuple[str, object]:
     """Return the format ("safetensors" or "torch") and what the file holds.
 
     Raises:
-        ModelError: there is no such file, it is cut short, or it would run code.
+        ModelError: there is no such file, it is cut short or damaged, or it would run code.
     """
     if not path.is_file():
         raise ModelError(f"There is no checkpoint {path}; give CHECKPOINT the path of a file.")
@@ -30,24 +35,49 @@ def read_checkpoint(path: Path) -> tuple[str, object]:
 
 
 def _read_safetensors(path: Path) -> object:
-    try:
+    with _whole(path, "a safetensors file"):
         return load_file(path)
-    except safetensors.SafetensorError as error:
-        raise _cut_short(path, "a safetensors file") from error
 
 
 def _read_torch(path: Path) -> object:
     # The command line of a training script is often kept beside the weights, and is plain data.
     plain_data = torch.serialization.safe_globals([argparse.Namespace])
+    with _whole(path, "a torch checkpoint"), _without_code(path), plain_data:
+        _check_archive(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _whole(path: Path, kind: str) -> AbstractContextManager[None]:
+    size = path.stat().st_size
+    wrong = f"cannot be read as {kind}: it is cut short or of another kind ({size} bytes)"
+    again, own = "copy it again", (SafetensorError,)
+    return reading(path, wrong, error=ModelError, advice=again, more=own)
+
+
+def _check_archive(path: Path) -> None:
+    """Check what torch does not: the sums of what it wrote, and how much a file unpacks to."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            check_directory(archive, path.stat().st_size)
+            check_sums(archive)
+
+
+@contextmanager
+def _without_code(path: Path) -> Iterator[None]:
+    """Tell a file that would run code from a damaged one.
+
+    Raises:
+        ModelError: it holds code, or an object that only code can make.
+    """
     try:
-        with plain_data:
-            return torch.load(path, map_location="cpu", weights_only=True)
+        yield
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+) was not an allowed", str(error))
         # torch writes protocol 2; a later one is a pickle of something else.
-        plain = path.read_bytes()[:2] in (b"\x80\x03", b"\x80\x04", b"\x80\x05")
+        with path.open("rb") as file:
+            plain = file.read(2) in (b"\x80\x03", b"\x80\x04", b"\x80\x05")
         if not found and not plain:
-            raise _cut_short(path, "a torch checkpoint") from error
+            raise
         what = f"it pickles an object of {found[1]}" if found else "it is a plain pickle"
         raise ModelError(
             f"{path} is refused: {what}, and unpickling that can run any code. "
@@ -55,18 +85,9 @@ def _read_torch(path: Path) -> object:
             "safetensors.torch.save_file(module.state_dict(), 'weights.safetensors')."
         ) from error
     except RuntimeError as error:
-        if "TorchScript" in str(error):
-            raise ModelError(
-                f"{path} is refused: it is a TorchScript archive, which holds code. "
-                "Save the state_dict() of the module instead."
-            ) from error
-        raise _cut_short(path, "a torch checkpoint") from error
-    except (EOFError, OSError, ValueError, KeyError) as error:
-        raise _cut_short(path, "a torch checkpoint") from error
-
-
-def _cut_short(path: Path, kind: str) -> ModelError:
-    return ModelError(
-        f"{path} cannot be read as {kind}: it is cut short or of another kind "
-        f"({path.stat().st_size} bytes); copy it again."
-    )
+        if "TorchScript" not in str(error):
+            raise
+        raise ModelError(
+            f"{path} is refused: it is a TorchScript archive, which holds code. "
+            "Save the state_dict() of the module instead."
+        ) from error
