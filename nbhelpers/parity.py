@@ -36,6 +36,8 @@ class Row:
     note: str = ""
     shows: bool = True
     """Whether anything was compared: a reference that is empty or holds no finite value is not."""
+    tolerance: float = 0.0
+    """The largest difference allowed, as a share of the scale; wider where half floats are."""
 
     @property
     def relative(self) -> float:
@@ -83,9 +85,10 @@ class Report:
         bad = [row for row in self.rows if row.status != "ok"]
         lines = "; ".join(f"{row.name}: {row.status} {row.note}".strip() for row in bad[:3])
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+        allowed = min((row.tolerance for row in bad if row.tolerance), default=self.tolerance)
         raise ParityError(
             f"{self.title or 'The outputs'}: {len(bad)} of {len(self.rows)} tensors differ from "
-            f"the reference by more than {self.tolerance:g} of its largest value. {lines}{more}."
+            f"the reference by more than {allowed:g} of its largest value. {lines}{more}."
         )
 
     def to_json(self) -> dict:
@@ -96,6 +99,7 @@ class Report:
                 "status": row.status,
                 "largest_difference": _finite(row.largest_difference),
                 "relative": _finite(row.relative),
+                "tolerance": row.tolerance,
                 "labels_agree": row.labels_agree,
                 "note": row.note,
             }
@@ -207,7 +211,8 @@ def _compare_one(name: str, expected: Any, actual: Any, tolerance: float, coarse
     scale = float(finite.max()) if finite.size else 0.0
     if not np.isfinite(difference).all():
         count = int((~np.isfinite(difference)).sum())
-        return Row(name, "nan", math.nan, scale, None, f"{count} values are NaN or infinite")
+        note = f"{count} values are NaN or infinite"
+        return Row(name, "nan", math.nan, scale, None, note, tolerance=tolerance)
     largest = float(difference.max())
     # A reference of zeros has no scale; single precision noise is then judged as it is.
     good = largest <= tolerance * scale if scale else largest <= 1e-6
@@ -218,7 +223,8 @@ def _compare_one(name: str, expected: Any, actual: Any, tolerance: float, coarse
         good, note = False, ", ".join(filter(None, [note, "labels differ"]))
     note = note or ("" if finite.size else "all values are NaN or infinite")
     status = "ok" if good else "mismatch"
-    return Row(name, status, largest, scale, labels, note, shows=bool(finite.size))
+    shows = bool(finite.size)
+    return Row(name, status, largest, scale, labels, note, shows, tolerance)
 
 
 def _compare_exactly(name: str, expected: np.ndarray, actual: np.ndarray) -> Row:

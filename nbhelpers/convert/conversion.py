@@ -37,6 +37,7 @@ from nbhelpers.onnxgraph import external, session_process
 from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.given import Examples, Symbols, use_examples
 from nbhelpers.onnxgraph.light import weights_size
+from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.reference import check_examples_fit
 from nbhelpers.parity import TOLERANCE, Report
 from nbhelpers.progress import stage
@@ -81,7 +82,8 @@ class Conversion:
 
     `inputs` and `outputs` map ONNX names to TensorFlow tensors ("digit:0"), in ONNX order, and
     `tensors` does so for all that are left in the graph; `specs` has the dtypes and shapes of the
-    inputs and outputs by ONNX name; `parity` is empty if the comparison was left out.
+    inputs and outputs by ONNX name; `precisions` has the coarsest dtype that an output went
+    through, where there are half floats; `parity` is empty if the comparison was left out.
     """
 
     target: str
@@ -92,6 +94,7 @@ class Conversion:
     steps: tuple[Step, ...]
     rewrites: tuple[Rewrite, ...]
     tensors: dict[str, str] = field(default_factory=dict, repr=False)
+    precisions: dict[str, str] = field(default_factory=dict, repr=False)
     parity: tuple[Report, ...] = ()
     pb_path: Path | None = None
 
@@ -221,7 +224,7 @@ def verified(
         ParityError: they differ; the message names the first ONNX tensor that does.
         GraphError: TensorFlow cannot compute the graph, with oneDNN or without.
     """
-    judge = Judge(model, tolerance=tolerance)
+    judge = Judge(model, tolerance=tolerance, precisions=conversion.precisions)
     reports: list[Report] = []
     here = processors.words(processors.onednn())
     with contextlib.ExitStack() as stack:
@@ -282,6 +285,7 @@ def _pipeline(model: onnx.ModelProto, target: str, *, verify: bool) -> Conversio
         steps=tuple(steps),
         rewrites=fitted.rewrites,
         tensors={n: t for n, t in built.tensors.items() if t.partition(":")[0] in left},
+        precisions=precisions(model),
     )
 
 

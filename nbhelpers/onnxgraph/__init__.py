@@ -25,6 +25,7 @@ from nbhelpers.onnxgraph.looking.cost import Cost, cost
 from nbhelpers.onnxgraph.looking.excerpt import Excerpt, excerpt
 from nbhelpers.onnxgraph.looking.look import find_nodes, neighbours
 from nbhelpers.onnxgraph.lowering import lower_opset
+from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.run import Runner, run_onnx, tensor_names
 from nbhelpers.onnxgraph.simplifying.simplify import Simplified, simplify
 from nbhelpers.onnxgraph.sizing.batch import make_batch_dynamic
@@ -62,6 +63,7 @@ __all__ = [
     "op_histogram",
     "opset",
     "outputs",
+    "precisions",
     "remove",
     "rename",
     "rename_nodes",

@@ -11,6 +11,7 @@ from nbhelpers.errors import GraphError
 from nbhelpers.golden import Case
 from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.examples import has_dynamic_batch
+from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.progress import stage
 
@@ -23,19 +24,23 @@ def check_cases(
     """Return one report for each case, by onnxruntime against the recorded outputs.
 
     A model whose batch is fixed is run a few rows at a time where a case holds more of them; the
-    title of the report then says so.
+    title of the report then says so. Outputs behind half floats have the tolerance of these.
 
     Raises:
         GraphError: the model does not run on a case, or cannot be run on a few rows of it, or its
             sizes are fixed to others than those of the case.
     """
-    runner, reports = Runner(model), []
+    runner, halves, reports = Runner(model), precisions(model), []
     for case in cases:
         _check_sizes(runner, case)
         cut = _cut(runner, case)
         outputs = _run(runner, case, cut)
         title = f"{case.name} ({cut.block} of {cut.rows} rows at a time)" if cut else case.name
-        reports.append(parity.compare(case.outputs, outputs, tolerance=tolerance, title=title))
+        reports.append(
+            parity.compare(
+                case.outputs, outputs, tolerance=tolerance, title=title, precisions=halves
+            )
+        )
     return tuple(reports)
 
 

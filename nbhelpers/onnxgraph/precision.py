@@ -17,6 +17,13 @@ _FROM_FINE = ("float16", "bfloat16")
 
 def precisions(model: onnx.ModelProto) -> dict[str, str]:
     """Return the outputs that half floats lead to, and the coarsest kind of those."""
+    kinds = tensor_precisions(model)
+    names = [value.name for value in model.graph.output]
+    return {name: kinds[name] for name in names if name in kinds}
+
+
+def tensor_precisions(model: onnx.ModelProto) -> dict[str, str]:
+    """Return the tensors that are half floats, or that these lead to; see `precisions`."""
     whole = inline_functions(model, keep=lambda node: True) if model.functions else model
     copy = light(whole)
     with contextlib.suppress(InferenceFailed):  # what is stated is known
@@ -27,8 +34,7 @@ def precisions(model: onnx.ModelProto) -> dict[str, str]:
         found = [kinds[name] for name in read if name in kinds]
         if found:
             kinds.update(dict.fromkeys(node.output, max(found, key=_FROM_FINE.index)))
-    names = [value.name for value in copy.graph.output]
-    return {name: kinds[name] for name in names if name in kinds}
+    return kinds
 
 
 def _kinds(graph: onnx.GraphProto) -> dict[str, str]:

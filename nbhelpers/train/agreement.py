@@ -16,6 +16,7 @@ from nbhelpers import parity
 from nbhelpers.errors import GraphError, ModelError, Refusal, first_line
 from nbhelpers.golden import Arrays
 from nbhelpers.onnxgraph.anatomy import op_histogram
+from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.progress import stage
 from nbhelpers.train.activations import record_activations
@@ -66,8 +67,8 @@ def check_agreement(
         return (f"The file draws random numbers ({', '.join(drawn)}), so nothing was compared.",)
     who = type(module).__name__
     try:
-        runner = Runner(model)
-        said = _difference(runner, runs.first, names)
+        runner, halves = Runner(model), precisions(model)
+        said = _difference(runner, runs.first, names, halves)
     except GraphError as error:
         _check_valid(who, model)
         return (f"The file was not compared with torch, since it could not be run: {error}",)
@@ -78,7 +79,7 @@ def check_agreement(
         )
     for symbol, further in runs.further.items():
         for run in further:
-            said = _refusal(runner, run, names)
+            said = _refusal(runner, run, names, halves)
             if said:
                 where = _first_difference(module, path, model, run)
                 raise ModelError(_frozen(who, symbol, runs.first, run, where or said, warnings))
@@ -114,14 +115,16 @@ def _warned(warnings: Sequence[str]) -> str:
     return f"torch warned at {where}{more}. "
 
 
-def _refusal(runner: Runner, run: Run, names: Mapping[str, str]) -> str:
+def _refusal(runner: Runner, run: Run, names: Mapping[str, str], halves: Mapping[str, str]) -> str:
     try:
-        return _difference(runner, run, names)
+        return _difference(runner, run, names, halves)
     except GraphError as error:
         return f"it does not run ({str(error).rstrip('.')})"
 
 
-def _difference(runner: Runner, run: Run, names: Mapping[str, str]) -> str:
+def _difference(
+    runner: Runner, run: Run, names: Mapping[str, str], halves: Mapping[str, str]
+) -> str:
     """Return what differs between the file and torch, or nothing.
 
     Raises:
@@ -133,7 +136,7 @@ def _difference(runner: Runner, run: Run, names: Mapping[str, str]) -> str:
         for place, name in names.items()
         if place in run.outputs
     }
-    return _said(parity.compare(expected, seen))
+    return _said(parity.compare(expected, seen, precisions=halves))
 
 
 def _feeds(run: Run) -> Arrays:

@@ -29,6 +29,7 @@ def parity_picture(
     sample: np.ndarray | None = None,
     drift: Mapping[str, LayerReport] | None = None,
     tolerance: float = parity.TOLERANCE,
+    precision: str = "",
 ) -> Picture:
     """Return a figure that holds one output against its reference.
 
@@ -39,11 +40,12 @@ def parity_picture(
         sample: the input with the same first axis; the worst one is shown if it is an image.
         drift: reports of `compare_layers`, to draw the drift along the depth below.
         tolerance: largest difference allowed, as a share of the largest reference value.
+        precision: the coarsest dtype that the values went through, as `parity.compare` takes it.
     """
     expected, actual = np.asarray(expected), np.asarray(actual)
     rows = 2 if drift else 1
     figure = Picture(figsize=(11, 3.1 * rows), facecolor="white", layout="constrained")
-    text = f"{title} · {verdict(expected, actual, tolerance)}"
+    text = f"{title} · {verdict(expected, actual, tolerance, precision)}"
     figure.suptitle(text.replace("$", r"\$"), fontsize=11)
     if expected.shape != actual.shape or expected.dtype.kind not in "biuf" or not expected.size:
         return figure
@@ -52,7 +54,7 @@ def parity_picture(
     grid = figure.add_gridspec(rows, 4 if image is not None else 3)
     places = [figure.add_subplot(grid[0, column]) for column in range(grid.ncols)]
     _side_by_side(places[0], expected, actual, worst)
-    _errors(places[1], expected, actual, tolerance)
+    _errors(places[1], expected, actual, max(tolerance, parity.COARSE.get(precision, 0.0)))
     _scatter(places[2], expected, actual)
     if image is not None:
         places[3].imshow(image, cmap="gray")
@@ -63,9 +65,17 @@ def parity_picture(
     return figure
 
 
-def verdict(expected: np.ndarray, actual: np.ndarray, tolerance: float = parity.TOLERANCE) -> str:
+def verdict(
+    expected: np.ndarray,
+    actual: np.ndarray,
+    tolerance: float = parity.TOLERANCE,
+    precision: str = "",
+) -> str:
     """Return what `parity.compare` says of one output, and in how many rows the labels agree."""
-    row = parity.compare({"": expected}, {"": actual}, tolerance=tolerance).rows[0]
+    report = parity.compare(
+        {"": expected}, {"": actual}, tolerance=tolerance, precisions={"": precision}
+    )
+    row = report.rows[0]
     text = row.status + (f" ({row.note})" if row.note else "")
     if row.relative == row.relative:
         text += f", {row.relative:.1e} of the largest value"

@@ -28,8 +28,8 @@ class ReportData:
         parity: stage to its reports, each as `parity.Report.to_json` gives it.
         proofs: one mapping for each artefact × runtime × golden case, with `artefact`, `runtime`,
             `case` and `ok`, and where they are known `largest_difference` (absolute), `relative`
-            (of the largest value), `labels_agree`, `accuracy` (output to the share of right labels,
-            0 to 1), `latency_ms` and `note`.
+            (of the largest value), `tolerance` (how much of it is allowed), `labels_agree`,
+            `accuracy` (output to the share of right labels, 0 to 1), `latency_ms` and `note`.
         clients: one mapping for each artefact × client of another maker, with `artefact`, `client`
             and `state` ("agrees", "DIFFERS", "failed", "not installed"), and where they are known
             `relative`, `labels_agree`, `latency_ms` and `reason`.
@@ -150,19 +150,20 @@ def _proofs(data: ReportData) -> str:
                 "agrees" if proof["ok"] else "DIFFERS",
                 number(proof.get("largest_difference"), ".2e"),
                 number(proof.get("relative"), ".1e"),
+                number(proof.get("tolerance"), ".1e"),
                 labels(proof),
                 ", ".join(f"{name} {share:.2%}" for name, share in accuracy.items()) or MINUS,
                 number(proof.get("latency_ms"), ".1f"),
                 proof.get("note") or "",
             )
         )
-    compared = ("outputs", "largest difference", "of largest output", "labels")
+    compared = ("outputs", "largest difference", "of largest output", "allowed", "labels")
     head = ("artefact", "runtime", "case", *compared, "accuracy", "latency, ms", "")
     notes = "".join(f"<li>{html.escape(text)}</li>" for text in data.unproven)
     listed = f"<p>Not proven:</p><ul>{notes}</ul>\n" if notes else ""
     if not rows:
         return listed
-    every = html_table(head, rows, numbers=(4, 5, 8))
+    every = html_table(head, rows, numbers=(4, 5, 6, 9))
     closed = f"<details><summary>Every run ({len(rows)})</summary>\n{every}</details>\n"
     return _grid(data.proofs) + listed + closed
 
@@ -213,14 +214,15 @@ def _parity(stages: Mapping[str, Sequence[Mapping]]) -> str:
             row["status"],
             number(row.get("largest_difference"), ".2e"),
             number(row.get("relative"), ".1e"),
+            number(row.get("tolerance"), ".1e"),
             labels(row),
         )
         for stage, reports in stages.items()
         for report in reports
         for row in report["rows"]
     ]
-    head = ("stage", "compared", "tensor", "status", "largest difference", "of largest value")
-    return html_table((*head, "labels"), rows, numbers=(4, 5))
+    compared = ("status", "largest difference", "of largest value", "allowed", "labels")
+    return html_table(("stage", "compared", "tensor", *compared), rows, numbers=(4, 5, 6))
 
 
 def _rewrites(targets: Mapping[str, Sequence[str]]) -> str:

@@ -78,7 +78,9 @@ def _compared(artefact: Artefact, case: Case, file: str, tolerance: float) -> pa
     expected = {name: case.outputs[name] for name in artefact.outputs}
     with np.load(file) as arrays:
         outputs = {name: _widened(arrays[name], expected.get(name)) for name in arrays.files}
-    return parity.compare(expected, outputs, tolerance=tolerance, title=case.name)
+    return parity.compare(
+        expected, outputs, tolerance=tolerance, title=case.name, precisions=artefact.precisions
+    )
 
 
 def _widened(value: np.ndarray, golden: np.ndarray | None) -> np.ndarray:

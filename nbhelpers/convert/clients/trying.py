@@ -21,6 +21,7 @@ from nbhelpers.convert.clients.trial import ABSENT, Trial
 from nbhelpers.convert.proving.artefacts import Artefact
 from nbhelpers.convert.proving.needs import needed
 from nbhelpers.golden import load_golden
+from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.progress import stage
 
 TIMEOUT = 180.0
@@ -78,7 +79,8 @@ def onnx_artefact(
         path: the file's name in it.
         renamed: golden name → name in the file, where the surgery renamed it.
     """
-    graph = onnx.load(str(Path(folder) / path), load_external_data=False).graph
+    model = onnx.load(str(Path(folder) / path), load_external_data=False)
+    graph = model.graph
     weights = {weight.name for weight in graph.initializer}
     golden = {new: old for old, new in (renamed or {}).items()}
     inputs = [value.name for value in graph.input if value.name not in weights]
@@ -88,6 +90,7 @@ def onnx_artefact(
         "",
         {golden.get(name, name): name for name in inputs},
         {golden.get(value.name, value.name): value.name for value in graph.output},
+        precisions={golden.get(name, name): kind for name, kind in precisions(model).items()},
     )
 
 

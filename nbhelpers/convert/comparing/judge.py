@@ -8,7 +8,6 @@ import onnx
 
 from nbhelpers.onnxgraph import referees, session_process
 from nbhelpers.onnxgraph.examples import Feeds
-from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.reference import reference_runs, special_runs
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.onnxgraph.sessions import ReferenceSession
@@ -28,11 +27,13 @@ class Round:
 class Judge:
     """Compares what a graph gives with what referees say of the model it was made of."""
 
-    def __init__(self, model: onnx.ModelProto, *, tolerance: float) -> None:
-        """Take the model."""
+    def __init__(
+        self, model: onnx.ModelProto, *, tolerance: float, precisions: Mapping[str, str]
+    ) -> None:
+        """Take the model, and the dtypes of half floats that its outputs went through."""
         self._model, self._tolerance = model, tolerance
         self._referee = ReferenceSession.title
-        self._precisions = precisions(model)
+        self._precisions = precisions
 
     def rounds(self, batches: tuple[int, ...]) -> list[Round]:
         """Return inputs and expected outputs: usual ones, then special values.

@@ -22,6 +22,7 @@ from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.comparing.layouts import layouts, to_onnx
 from nbhelpers.onnxgraph.comparing.scopes import module_path
+from nbhelpers.onnxgraph.precision import tensor_precisions
 from nbhelpers.progress import stage
 from nbhelpers.reading import read_json, reading
 
@@ -34,7 +35,8 @@ class Twin:
     """One ONNX tensor and the TensorFlow tensor that holds the same numbers.
 
     `torch` is the module that made it (empty if the exporter did not say); `layout` says how the
-    TensorFlow tensor's axes follow from ONNX's ("as is", or "0,2,3,1" for channels last).
+    TensorFlow tensor's axes follow from ONNX's ("as is", or "0,2,3,1" for channels last);
+    `tolerance` is how far `relative` may go, which is more behind half floats.
     """
 
     torch: str
@@ -44,6 +46,7 @@ class Twin:
     layout: str
     largest_difference: float
     relative: float
+    tolerance: float
 
     def onnx_layout(self, value: np.ndarray) -> np.ndarray:
         """Return the TensorFlow tensor's value with its axes in ONNX's order."""
@@ -77,7 +80,7 @@ def twins(
     makers = {output: node for node in model.graph.node for output in node.output if output}
     names = [*feeds, *makers]
     expected = dict(feeds) | onnxgraph.run_onnx(model, feeds, fetch=makers)
-    legal = legal_names(names)
+    legal, halves = legal_names(names), tensor_precisions(model)
     candidates = [t.name for t in view.tensors.values() if t.op not in ("Const", "NoOp")]
     found: dict[str, Twin] = {}
     for start in range(0, len(candidates), group):
@@ -93,9 +96,8 @@ def twins(
             for tensor in sorted(likely, key=lambda t: t != own):
                 if name in found and tensor != own:
                     continue
-                twin = _match(
-                    name, makers.get(name), expected[name], tensor, values[tensor], tolerance
-                )
+                pair = expected[name], values[tensor]
+                twin = _match(name, makers.get(name), *pair, tensor, tolerance, halves)
                 if twin:
                     found[name] = twin
                     break
@@ -134,20 +136,25 @@ def _match(
     name: str,
     node: onnx.NodeProto | None,
     expected: np.ndarray,
-    tensor: str,
     value: np.ndarray,
+    tensor: str,
     tolerance: float,
+    halves: Mapping[str, str],
 ) -> Twin | None:
     """Return the twin if the TensorFlow tensor's `value` is `expected` in one of the layouts."""
     for layout in layouts(expected.shape, np.shape(value)):
         seen = to_onnx(np.asarray(value), layout)
         if seen.dtype != expected.dtype:
             continue
-        row = parity.compare({name: expected}, {name: seen}, tolerance=tolerance).rows[0]
+        report = parity.compare(
+            {name: expected}, {name: seen}, tolerance=tolerance, precisions=halves
+        )
+        row = report.rows[0]
         if row.status == "ok":
             module = module_path(node) if node is not None else ""
             op = node.op_type if node is not None else "input"
-            return Twin(module, name, op, tensor, layout, row.largest_difference, row.relative)
+            found = row.largest_difference, row.relative, row.tolerance
+            return Twin(module, name, op, tensor, layout, *found)
     return None
 
 

@@ -4,7 +4,7 @@ Notebook 03 records what it converted, 05 what it signed; 06 reads both here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nbhelpers.convert.conversion import Conversion
 from nbhelpers.convert.savedmodels.reading import SavedModel
@@ -19,7 +19,7 @@ class Artefact:
     """One file or folder that a receiver loads.
 
     `inputs` and `outputs` map ONNX names to tensors (frozen graph) or to signature keys
-    (SavedModel).
+    (SavedModel); `precisions` maps outputs to the coarsest half float that they went through.
     """
 
     path: str
@@ -29,6 +29,7 @@ class Artefact:
     outputs: Mapping[str, str]
     signature: str = ""
     tags: tuple[str, ...] = ()
+    precisions: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict:
         """Return the entry of the receiver's scripts."""
@@ -40,6 +41,7 @@ class Artefact:
             "outputs": dict(self.outputs),
             "signature": self.signature,
             "tags": list(self.tags),
+            "precisions": dict(self.precisions),
         }
 
 
@@ -48,6 +50,7 @@ def conversion_fact(conversion: Conversion) -> dict:
     return {
         "inputs": conversion.inputs,
         "outputs": conversion.outputs,
+        "precisions": conversion.precisions,
         "rewrites": [vars(rewrite) for rewrite in conversion.rewrites],
         "steps": [
             {"name": step.name, "nodes": step.nodes, "transposes": step.transposes}
@@ -90,9 +93,14 @@ def artefacts(
             raise unknown_name("target of the conversion", target, conversions.keys() & OLDEST)
     golden = {new: old for old, new in (renamed or {}).items()}
     found = []
+    halves = {
+        target: _golden_names(fact.get("precisions", {}), golden)
+        for target, fact in conversions.items()
+    }
     for target, fact in conversions.items():
         inputs, outputs = (_golden_names(fact[side], golden) for side in ("inputs", "outputs"))
-        found.append(Artefact(f"graph/{target}/frozen.pb", "frozen", target, inputs, outputs))
+        path = f"graph/{target}/frozen.pb"
+        found.append(Artefact(path, "frozen", target, inputs, outputs, precisions=halves[target]))
     for target, fact in saved_models.items():
         tensors = conversions[target]
         for name, entry in fact["signatures"].items():
@@ -108,6 +116,7 @@ def artefacts(
                         _golden_names(outputs, golden),
                         name,
                         tuple(fact["tags"]),
+                        halves[target],
                     )
                 )
     return tuple(found)

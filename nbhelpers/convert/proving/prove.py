@@ -38,6 +38,7 @@ class Proof:
     signature: str = ""
     largest_difference: float | None = None
     relative: float | None = None
+    tolerance: float | None = None
     labels_agree: bool | None = None
     accuracy: dict[str, float] = field(default_factory=dict)
     error: str = ""
@@ -70,6 +71,8 @@ def predict_script(
     """
     graphs = [artefact.to_json() for artefact in artefacts if artefact.kind == "frozen"]
     graphs.sort(key=lambda graph: graph["oldest"])
+    halves = {kind for graph in graphs for kind in graph["precisions"].values()}
+    tolerance = max(tolerance, *(parity.COARSE[kind] for kind in halves), 0.0)
     manifest = {"tolerance": tolerance, "preprocessing": dict(preprocessing), "graphs": graphs}
     return _filled("predict.py", manifest)
 

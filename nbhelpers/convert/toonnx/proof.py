@@ -1,9 +1,10 @@
 """An ONNX model against TensorFlow's own outputs, before anything is written."""
 
 import contextlib
+import functools
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from nbhelpers.convert.toonnx.texts import Texts
 from nbhelpers.errors import ConversionError, GraphError, ParityError
 from nbhelpers.onnxgraph import attempts, examples, given
 from nbhelpers.onnxgraph.examples import Feeds
+from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.onnxgraph.sessions import ReferenceSession
 from nbhelpers.parity import Report, compare
@@ -92,16 +94,16 @@ def compared(
         runner = Runner(model)
     except GraphError as error:
         raise ConversionError(f"{error} Nothing was written.") from error
+    judge = functools.partial(compare, tolerance=tolerance, precisions=precisions(model))
     usual = (
-        compare(
+        judge(
             expected,
             _seen(runner, feeds, batch, interface),
-            tolerance=tolerance,
             title=f"{runner.referee} against TensorFlow, batch {batch}",
         )
         for batch, feeds, expected in runs
     )
-    special = _special(model, runner, reference, interface, runs[-1], tolerance=tolerance)
+    special = _special(model, runner, reference, interface, runs[-1], judge)
     reports = []
     for report in itertools.chain(usual, special):
         if not report.ok:
@@ -116,8 +118,7 @@ def _special(
     reference: Reference,
     interface: Interface,
     run: examples.Run,
-    *,
-    tolerance: float,
+    judge: Callable[..., Report],
 ) -> Iterator[Report]:
     """Yield the reports for inputs with special values, as far as TensorFlow takes them.
 
@@ -133,25 +134,25 @@ def _special(
             continue
         title = f"against TensorFlow, batch {batch}, {kind}"
         seen = _seen(runner, special, batch, interface)
-        report = _compared_numbers(expected, seen, tolerance, f"{runner.referee} {title}")
+        report = judge(expected, _numbers(expected, seen), title=f"{runner.referee} {title}")
         with contextlib.suppress(GraphError):  # it may lack an op
             if not report.ok:
                 session = ReferenceSession(model)
                 seen = dict(zip(expected, session.run(list(expected), special), strict=True))
-                second = _compared_numbers(expected, seen, tolerance, f"{session.title} {title}")
+                seen = _numbers(expected, seen)
+                second = judge(expected, seen, title=f"{session.title} {title}")
                 report = second if second.ok else report
         yield report
 
 
-def _compared_numbers(expected: Feeds, seen: Feeds, tolerance: float, title: str) -> Report:
-    """Compare with NaN put wherever it is expected: TensorFlow promises nothing there."""
-    seen = {
+def _numbers(expected: Feeds, seen: Feeds) -> Feeds:
+    """Return what was seen, with NaN wherever that is expected: it promises nothing there."""
+    return {
         name: np.where(np.isnan(expected[name]), expected[name], value)
         if value.dtype.kind == "f" and value.shape == expected[name].shape
         else value
         for name, value in seen.items()
     }
-    return compare(expected, seen, tolerance=tolerance, title=title)
 
 
 def _seen(runner: Runner, feeds: Feeds, batch: int, interface: Interface) -> Feeds:

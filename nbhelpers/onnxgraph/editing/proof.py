@@ -9,6 +9,7 @@ from nbhelpers.errors import unknown_name
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.checked import checked
 from nbhelpers.onnxgraph.examples import Feeds
+from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner, tensor_names
 from nbhelpers.progress import stage
@@ -61,7 +62,7 @@ def same(
     fetch = [old.get(name, name) for name in wanted]
     inner = set(specs) - {spec.name for spec in interface.inputs(before)}
     _check_known(before, [*fetch, *inner])
-    runner, reports = Runner(after), []
+    runner, halves, reports = Runner(after), precisions(after), []
     runs = reference_runs(
         before,
         batches=batches,
@@ -73,7 +74,9 @@ def same(
         seen = runner.run(_fed(specs, feeds | {name: found[name] for name in inner}))
         expected = {name: found[old.get(name, name)] for name in wanted}
         actual = {name: value for name, value in seen.items() if name in expected}
-        report = parity.compare(expected, actual, tolerance=tolerance, title=f"batch {batch}")
+        report = parity.compare(
+            expected, actual, tolerance=tolerance, title=f"batch {batch}", precisions=halves
+        )
         reports.append(report.check())
     return tuple(reports)
 

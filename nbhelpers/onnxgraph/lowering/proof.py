@@ -10,6 +10,7 @@ from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import given, interface
 from nbhelpers.onnxgraph.editing.proof import same
 from nbhelpers.onnxgraph.examples import feeds, has_dynamic_batch
+from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.run import Runner
 
 
@@ -36,7 +37,9 @@ def proven(
         expected = dict(zip(names, reference.run(None, fed), strict=True))
         seen = runner.run(fed)
         title = f"{title}, by ONNX's reference"
-        report = parity.compare(expected, seen, tolerance=tolerance, title=title)
+        report = parity.compare(
+            expected, seen, tolerance=tolerance, title=title, precisions=precisions(after)
+        )
         reports.append(report.check())
     return tuple(reports)
 

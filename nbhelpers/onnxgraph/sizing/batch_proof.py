@@ -6,6 +6,7 @@ import onnx
 from nbhelpers import parity
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import examples, interface
+from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.onnxgraph.sizing.batch_examples import NoExample, example, run_apart
@@ -41,7 +42,7 @@ def prove(
     """
     reports = []
     try:
-        after = Runner(result)
+        after, halves = Runner(result), precisions(result)
         if not batch:
             known = reference_runs(model, batches=BATCHES)
             runs = [(rows, expected, after.run(feeds)) for rows, feeds, expected in known]
@@ -54,7 +55,9 @@ def prove(
                 runs.append((rows, _whole(parts, seen, rows, batch), seen))
         for rows, expected, seen in runs:
             _check_labels(result, axes, rows, seen)
-            report = parity.compare(expected, seen, tolerance=TOLERANCE, title=f"batch {rows}")
+            report = parity.compare(
+                expected, seen, tolerance=TOLERANCE, title=f"batch {rows}", precisions=halves
+            )
             if not report.ok:
                 bad = report.rows[0]
                 raise Differs(

@@ -12,6 +12,7 @@ from nbhelpers.errors import ConversionError, GraphError, ModelError, ParityErro
 from nbhelpers.onnxgraph.comparing.bisection import first_difference
 from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Recorded
 from nbhelpers.onnxgraph.examples import Feeds
+from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.progress import stage
@@ -67,7 +68,9 @@ def verified(
             ) from error
         sizes = dict.fromkeys(axis for array in feeds.values() for axis in array.shape[2:])
         title = f"batch {batch}" + (f" (sizes {'×'.join(map(str, sizes))})" if sizes else "")
-        report = parity.compare(expected, seen, tolerance=tolerance, title=title)
+        report = parity.compare(
+            expected, seen, tolerance=tolerance, title=title, precisions=precisions(model)
+        )
         if not report.ok:
             raise ParityError(
                 f"The PyTorch module does not compute what onnxruntime does, and is not handed "

@@ -27,6 +27,7 @@ def parity_dashboard(
     *,
     drift: Mapping[str, LayerReport] | None = None,
     tolerance: float = parity.TOLERANCE,
+    precisions: Mapping[str, str] | None = None,
 ) -> Shown["Dashboard"]:
     """Return a picture of how far runs are from their reference, the worst comparison first.
 
@@ -35,6 +36,7 @@ def parity_dashboard(
         given: who ran ("TensorFlow 1.4.1") → case → output → array.
         drift: reports of `compare_layers` for some runs, drawn below.
         tolerance: largest difference allowed, as a share of the largest value of an output.
+        precisions: output → the coarsest dtype that it went through (see `parity.compare`).
 
     Raises:
         GraphError: nothing was run, or a case is not known.
@@ -50,7 +52,7 @@ def parity_dashboard(
     if strange or not chosen:
         what = f"for {', '.join(strange)}" if strange else "because nothing was run"
         raise GraphError(f"There is no reference {what}; give the golden cases and their runs.")
-    board = Board(known, given, drift or {}, tolerance)
+    board = Board(known, given, drift or {}, tolerance, precisions or {})
     chosen.sort(key=lambda each: -board.severity(*each))
     return Shown(board.picture(*chosen[0]), lambda: Dashboard(board, chosen[0]))
 
@@ -64,9 +66,11 @@ class Board:
         given: Given,
         drift: Mapping[str, LayerReport],
         tolerance: float,
+        precisions: Mapping[str, str],
     ) -> None:
         """Keep the arrays; nothing is compared yet."""
-        self.cases, self.given, self.drift, self.tolerance = cases, given, drift, tolerance
+        self.cases, self.given, self.drift = cases, given, drift
+        self.tolerance, self.precisions = tolerance, precisions
 
     def pair(self, run: str, case: str, output: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the reference and what the run gave."""
@@ -93,6 +97,7 @@ class Board:
             sample=inputs[0] if inputs else None,
             drift=self.drift,
             tolerance=self.tolerance,
+            precision=self.precisions.get(output, ""),
         )
 
     def overview(self, case: str) -> Table:
@@ -101,7 +106,9 @@ class Board:
             {
                 "run": run,
                 "output": output,
-                "says": verdict(*self.pair(run, case, output), self.tolerance),
+                "says": verdict(
+                    *self.pair(run, case, output), self.tolerance, self.precisions.get(output, "")
+                ),
             }
             for run, by_case in self.given.items()
             for output in by_case.get(case, {})
