@@ -356,10 +356,13 @@ def test_a_norm_of_zero_divides_nothing():
     np.testing.assert_allclose(imported.run({"x": x})["y"], expected, rtol=1e-6)
 
 
-def test_the_sign_of_nan_is_nan():
-    imported = import_onnx(graph("y = Sign(x)", "(float[N] x)"), simplify=False)
-    x = np.array([np.nan, -2, 0, np.inf], np.float32)
-    np.testing.assert_array_equal(imported.run({"x": x})["y"], np.array([np.nan, -1, 0, 1]))
+def test_nan_is_told_from_numbers():
+    body = "s = Sign(x) t = ThresholdedRelu(x) two = Constant<value_float = 2.0>() "
+    model = graph(body + "m = Mod<fmod = 1>(x, two) y = Concat<axis = 0>(s, t, m)", "(float[N] x)")
+    x = np.array([np.nan, -3, 0.5, 1e30], np.float32)
+    expected = [[np.nan, -1, 1, 1], [0, 0, 0, 1e30], [np.nan, -1, 0.5, 0]]
+    seen = import_onnx(model, simplify=False).run({"x": x})["y"]
+    np.testing.assert_array_equal(seen, np.float32(np.concatenate(expected)))
 
 
 def test_examples_stand_in_where_seeded_inputs_do_not_fit(tmp_path):

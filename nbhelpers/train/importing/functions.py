@@ -156,6 +156,16 @@ def sign(x: Tensor) -> Tensor:
     return torch.where(torch.isnan(x), x, torch.sign(x))
 
 
+def thresholded_relu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
+    """ThresholdedRelu: what is not above `alpha`, as NaN is not, is zero."""
+    return torch.where(x > alpha, x, torch.zeros_like(x))
+
+
+def remainder(x: Tensor, y: Tensor, *, fmod: int = 0) -> Tensor:
+    """Mod: the sign is that of y, or that of x with `fmod`."""
+    return torch.fmod(x, y) if fmod else torch.remainder(x, y)
+
+
 def lp_normalize(x: Tensor, *, axis: int = -1, p: int = 2) -> Tensor:
     """LpNormalization: divide by the norm along an axis, where that is not 0."""
     norm = torch.linalg.vector_norm(x, p, axis, keepdim=True)

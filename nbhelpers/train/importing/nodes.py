@@ -59,7 +59,9 @@ _PLAIN = {
     "Gemm": functions.gemm,
     "LpNormalization": functions.lp_normalize,
     "MatMul": torch.matmul,
+    "Mod": functions.remainder,
     "Sign": functions.sign,
+    "ThresholdedRelu": functions.thresholded_relu,
     **dict.fromkeys(("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"), functions.reduce),
 }
 

@@ -138,6 +138,17 @@ def test_integers_are_divided_towards_minus_infinity(dtype, opset):
     agree(tf.math.floormod, numbers, divisors, opset=opset)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int64"])
+def test_integers_are_computed_with_at_an_opset_of_floats(dtype):
+    """Before opset 14 ONNX adds no small integers, and onnxruntime has no Relu of any."""
+
+    def build(x, y):
+        return tf.nn.relu(x + y) - x * y
+
+    agree(build, WHOLE.astype(dtype), DIVISORS.astype(dtype), opset=9)
+    agree(build, WHOLE.astype(dtype), DIVISORS.astype(dtype), opset=17)
+
+
 @pytest.mark.parametrize(
     "name", ["divide_no_nan", "multiply_no_nan", "xlogy", "xdivy", "xlog1py", "floormod"]
 )

@@ -9,6 +9,7 @@ from nbhelpers.convert.toonnx.handlers import (  # noqa: F401 (they register the
     comparison,
     division,
     indices,
+    integers,
     lookups,
     pictures,
     products,
