@@ -10,6 +10,7 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
@@ -69,20 +70,25 @@ def command_lines(
     """Return the `saved_model_cli` and TensorFlow Serving lines for a SavedModel at `path`.
 
     `name` is the model's in the server; `arrays` maps signature inputs to files, "images.npy" or
-    "golden.npz[batch1/input/images]".
+    "golden.npz[batch1/input/images]". Names are quoted for a POSIX shell. A terminal obeys control
+    characters even between quotes: where a name has such, there is a comment instead.
     """
     if signature not in model.signatures:
         raise unknown_name("signature", signature, model.signatures)
-    where, tags = path, ",".join(model.tags)
-    base = path.rpartition("/")[0]
     files = arrays or {}
     keys = model.signatures[signature].inputs
     feeds = ";".join(f"{key}={files.get(key, f'{key}.npy')}" for key in keys)
+    tags = ",".join(model.tags)
+    if not all(map(str.isprintable, (path, tags, signature, feeds, name))):
+        return "# No lines for a shell: a name holds characters that do not show."
+    options = f"--dir {quote(path)} --tag_set {quote(tags)} --signature_def {quote(signature)}"
+    base = path.rpartition("/")[0]
+    base = f'"$PWD/{base}"' if quote(base) == base else f'"$PWD"/{quote(base)}'
+    inputs = "'" + feeds.replace("'", "'\"'\"'") + "'"
     return (
-        f"saved_model_cli show --dir {where} --tag_set {tags} --signature_def {signature}\n"
-        f"saved_model_cli run --dir {where} --tag_set {tags} --signature_def {signature} "
-        f"--inputs '{feeds}'\n"
-        f'tensorflow_model_server --model_name={name} --model_base_path="$PWD/{base}"'
+        f"saved_model_cli show {options}\n"
+        f"saved_model_cli run {options} --inputs {inputs}\n"
+        f"tensorflow_model_server --model_name={quote(name)} --model_base_path={base}"
     )
 
 
@@ -104,16 +110,16 @@ def client_code(
     fetch = ", ".join(f"signature.outputs[{_quoted(key)}].name" for key in entry.outputs)
     new = (
         "# TensorFlow 2\n"
-        f'model = tf.saved_model.load("{where}")\n'
-        f'results = model.signatures["{signature}"]({_arguments(variables)})\n'
+        f"model = tf.saved_model.load({_quoted(where)})\n"
+        f"results = model.signatures[{_quoted(signature)}]({_arguments(variables)})\n"
     )
     if not old:
         return new
     return (
         f"{new}\n# TensorFlow 1\n"
         "with tf.Session(graph=tf.Graph()) as session:\n"
-        f'    loaded = tf.saved_model.loader.load(session, {list(model.tags)}, "{where}")\n'
-        f'    signature = loaded.signature_def["{signature}"]\n'
+        f"    loaded = tf.saved_model.loader.load(session, {list(model.tags)}, {_quoted(where)})\n"
+        f"    signature = loaded.signature_def[{_quoted(signature)}]\n"
         f"    results = session.run([{fetch}], {{{feed_dict}}})\n"
     )
 
@@ -137,7 +143,8 @@ def _arguments(variables: Mapping[str, str]) -> str:
 
 
 def _quoted(key: str) -> str:
-    return json.dumps(key, ensure_ascii=False)
+    """Return a text as Python has it, with escapes for what does not show."""
+    return json.dumps(key, ensure_ascii=False) if key.isprintable() else ascii(key)
 
 
 def _is_name(key: str) -> bool:
