@@ -10,6 +10,7 @@ from nbhelpers.convert.comparing.tracing import traced
 from nbhelpers.convert.comparing.twins import Twin, twins
 from nbhelpers.convert.compat import tensorflow
 from nbhelpers.convert.conversion import Conversion, onnx2tf, run_conversion
+from nbhelpers.convert.graphs.foreign_ops import allow_ops
 from nbhelpers.convert.graphs.graphdef import (
     GraphView,
     load_graph_def,
@@ -40,6 +41,7 @@ __all__ = [
     "Signature",
     "Trial",
     "Twin",
+    "allow_ops",
     "build_saved_model",
     "call_saved_model",
     "compare_layers",

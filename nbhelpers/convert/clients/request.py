@@ -11,7 +11,7 @@ from typing import Any
 
 from nbhelpers.convert.graphs.graphdef import load_graph_def
 from nbhelpers.convert.proving.artefacts import Artefact
-from nbhelpers.convert.savedmodels.reading import read_saved_model
+from nbhelpers.convert.savedmodels.reading import check_artefact, read_saved_model
 from nbhelpers.golden import Case
 
 MADE = "made.model"
@@ -31,6 +31,7 @@ def request_for(
         threads: how many the client may use.
     """
     model = (folder / artefact.path).absolute()
+    check_artefact(model)
     return {
         "model": str(model),
         "kind": artefact.kind,

@@ -14,6 +14,7 @@ import onnx
 from nbhelpers.convert import compat
 from nbhelpers.convert.building.naming import legal_names
 from nbhelpers.convert.comparing.twins import read_names
+from nbhelpers.convert.graphs.foreign_ops import check_ops
 from nbhelpers.convert.graphs.frozen import FrozenGraph, hollowed
 from nbhelpers.convert.graphs.graphdef import load_graph_def
 from nbhelpers.convert.proving.child import Child, Runtime
@@ -129,13 +130,15 @@ def _here(graph: "Graph") -> Runtime:
     from nbhelpers.convert.receiver import fetch
 
     frozen = hollowed(_held(graph))
+    check_ops(frozen.hollow)
     return fetch.Graph(compat.tensorflow(), frozen.hollow, frozen.weights)
 
 
 def _there(graph: "Graph", runtime: str) -> Runtime:
+    held = _held(graph)
+    check_ops(getattr(held, "hollow", held))
     if isinstance(graph, str | Path) and not Path(graph).is_dir():
         return Child(graph, runtime)
-    held = _held(graph)
     return Child(held.graph_def if isinstance(held, FrozenGraph) else held, runtime)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
+from nbhelpers.convert.graphs.foreign_ops import check_import
 from nbhelpers.convert.graphs.order import check_nodes, full, maker
 from nbhelpers.convert.graphs.writing import write_graph
 from nbhelpers.errors import GraphError, first_line, unknown_name
@@ -79,11 +80,13 @@ def import_graph(graph_def: "GraphDef") -> "tf.Graph":
     that it is given.)
 
     Raises:
-        GraphError: this TensorFlow refuses the graph (an unknown op, a missing input).
+        GraphError: this TensorFlow refuses the graph (an unknown op, a missing input), or its
+            import would touch files (see `allow_ops`).
     """
     tf = compat.tensorflow()
 
     check_nodes(graph_def)
+    check_import(graph_def)
     copy = type(graph_def)()
     copy.CopyFrom(graph_def)
     graph = tf.Graph()

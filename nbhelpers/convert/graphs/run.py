@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nbhelpers.convert import compat
+from nbhelpers.convert.graphs.foreign_ops import check_ops
 from nbhelpers.convert.graphs.graphdef import GraphView, TensorInfo, load_graph_def
 from nbhelpers.errors import GraphError, first_line
 from nbhelpers.texts import as_bytes, is_text
@@ -34,7 +35,8 @@ def run_tf(
         optimised: run it as a receiver does, whose session optimises it; False: as it is written.
 
     Raises:
-        GraphError: the file or a fed array does not fit.
+        GraphError: the file or a fed array does not fit, or the graph does more than compute (see
+            `allow_ops`).
         UnknownName: a name is not in the graph; the closest names are given.
     """
     graph_def = load_graph_def(pb_path) if isinstance(pb_path, str | Path) else pb_path
@@ -57,6 +59,7 @@ def run_view(
     fed = {
         view.tensor(name).name: _checked(view.tensor(name), value) for name, value in feeds.items()
     }
+    check_ops(view.graph_def, ends=wanted, given=fed)
     missing = [t.name for t in view.inputs() if t.name not in fed and t.op == "Placeholder"]
     with view.graph.as_default():
         # One more consumer each: TensorFlow's own fusions may remove a tensor that is fetched.

@@ -16,6 +16,7 @@ from nbhelpers import parity, processes
 from nbhelpers.convert.proving import runtimes as rt
 from nbhelpers.convert.proving.artefacts import OLDEST, Artefact
 from nbhelpers.convert.proving.needs import needed
+from nbhelpers.convert.savedmodels.reading import check_artefact
 from nbhelpers.errors import ConversionError, HandoffError
 from nbhelpers.progress import stage
 from nbhelpers.safe_paths import check_distinct, check_links, check_name, is_data
@@ -98,6 +99,8 @@ def prove(
     """
     with tempfile.TemporaryDirectory(prefix="nbhelpers-proof-") as elsewhere:
         place = copied(folder, files, elsewhere, verify=script)
+        for graph in sorted({*place.rglob("frozen.pb"), *place.rglob("saved_model.pb")}):
+            check_artefact(graph.parent if graph.name == "saved_model.pb" else graph)
         proofs: list[Proof] = []
         for runtime in rt.provers() if runtimes is None else runtimes:
             with stage(f"proving on {runtime}"):

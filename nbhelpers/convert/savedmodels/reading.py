@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbhelpers.convert import compat
+from nbhelpers.convert.graphs.foreign_ops import check_import, check_ops
 from nbhelpers.convert.graphs.graphdef import GraphView, load_graph_def
 from nbhelpers.convert.graphs.order import check_nodes
-from nbhelpers.errors import GraphError, first_line, unknown_name
+from nbhelpers.errors import GraphError, HandoffError, first_line, unknown_name
+from nbhelpers.safe_paths import check_name, is_behind_link
 from nbhelpers.spec import UNKNOWN_RANK, TensorSpec
 from nbhelpers.texts import as_bytes, is_text
 
@@ -23,6 +25,9 @@ PREDICT = "tensorflow/serving/predict"
 """The method name of a signature that takes tensors and gives tensors."""
 
 SERVING_DEFAULT = "serving_default"
+
+_RUN_BY_LOADERS = ("saved_model_main_op", "legacy_init_op")
+"""The collections of nodes that a loader runs."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class SavedModel:
     signatures: dict[str, Signature]
     specs: dict[str, TensorSpec]
     graph_def: "GraphDef" = field(repr=False)
+    meta_graph: "meta_graph_pb2.MetaGraphDef | None" = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         """Return every signature with its tensors."""
@@ -79,11 +85,20 @@ def read_saved_model(
     Raises:
         GraphError: there is no SavedModel, it is cut short, or it has no graph with these tags.
     """
+    path, tags = Path(export_dir), several(tags)
+    meta_graphs = _meta_graphs(path)
+    graphs = [g for g in meta_graphs if set(g.meta_info_def.tags) == set(tags)]
+    if not graphs:
+        seen = "; ".join(", ".join(g.meta_info_def.tags) for g in meta_graphs) or "none"
+        raise GraphError(f"{path} has no graph tagged {', '.join(tags)}; its tags are: {seen}.")
+    return _saved_model(path, graphs[0])
+
+
+def _meta_graphs(path: Path) -> "list[meta_graph_pb2.MetaGraphDef]":
     compat.tensorflow()
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
 
-    path, tags = Path(export_dir), several(tags)
     file = path / "saved_model.pb"
     if not file.is_file():
         versions = sorted(p.parent.name for p in path.glob("*/saved_model.pb"))
@@ -94,13 +109,13 @@ def read_saved_model(
         message.ParseFromString(file.read_bytes())
     except DecodeError as error:
         raise GraphError(f"{file} is not a whole SavedModel; make it again.") from error
-    graphs = [g for g in message.meta_graphs if set(g.meta_info_def.tags) == set(tags)]
-    if not graphs:
-        seen = "; ".join(", ".join(g.meta_info_def.tags) for g in message.meta_graphs) or "none"
-        raise GraphError(f"{path} has no graph tagged {', '.join(tags)}; its tags are: {seen}.")
+    return list(message.meta_graphs)
+
+
+def _saved_model(path: Path, meta_graph: "meta_graph_pb2.MetaGraphDef") -> SavedModel:
     signatures: dict[str, Signature] = {}
     specs: dict[str, TensorSpec] = {}
-    for name, definition in sorted(graphs[0].signature_def.items()):
+    for name, definition in sorted(meta_graph.signature_def.items()):
         inputs, outputs = definition.inputs, definition.outputs
         signatures[name] = Signature(
             inputs={key: inputs[key].name for key in sorted(inputs)},
@@ -109,7 +124,8 @@ def read_saved_model(
         )
         for info in (*inputs.values(), *outputs.values()):
             specs[info.name] = _spec(info)
-    return SavedModel(path, tags, signatures, specs, graphs[0].graph_def)
+    tags = tuple(meta_graph.meta_info_def.tags)
+    return SavedModel(path, tags, signatures, specs, meta_graph.graph_def, meta_graph)
 
 
 def load_saved_model(
@@ -120,14 +136,15 @@ def load_saved_model(
     A call maps the receiver's input names to arrays and gives his output names with theirs.
 
     Raises:
-        GraphError: there is no such SavedModel, or its variables are missing; or, when called, an
-            input was not fed.
+        GraphError: there is no such SavedModel, it does more than compute (see `allow_ops`), or its
+            variables are missing; or, when called, an input was not fed.
         UnknownName: when called, there is no such signature or input.
     """
     tf = compat.tensorflow()
 
     read = read_saved_model(export_dir, tags=tags)  # says what is wrong with it in our words
     check_nodes(read.graph_def)
+    check_loading(read)
     _check_variables(read)
     with _refusals(f"{export_dir} cannot be loaded"):
         loaded = tf.saved_model.load(str(export_dir), tags=list(read.tags))
@@ -155,6 +172,88 @@ def load_saved_model(
         return {name: value.numpy() for name, value in results.items()}
 
     return call
+
+
+def check_artefact(path: Path) -> None:
+    """Check that a frozen graph, or a SavedModel's folder, only computes; other files pass.
+
+    Raises:
+        GraphError: it does more; the nodes are named, and how to allow them.
+    """
+    if path.is_dir():
+        for meta_graph in _meta_graphs(path):
+            check_loading(_saved_model(path, meta_graph))
+    elif path.suffix == ".pb":
+        check_ops(load_graph_def(path), f"The graph {path}")
+
+
+def check_loading(saved: SavedModel) -> None:
+    """Check that loading a SavedModel only computes: a loader runs what the file tells it to.
+
+    Raises:
+        GraphError: it does more, or an asset of it is not in its folder.
+    """
+    meta_graph = saved.meta_graph
+    if meta_graph is None:
+        return
+    assets = _assets(meta_graph)
+    for name in assets.values():
+        if not _is_inside(saved.path, f"assets/{name}"):
+            raise GraphError(
+                f"{saved.path} names {name[:200]!a} as a file of its assets/, which is none of the "
+                "files there; copy the whole folder again, without links (cp -rL)."
+            )
+    saver = meta_graph.saver_def
+    run = [saver.restore_op_name] if saver.restore_op_name else []
+    for collection in _RUN_BY_LOADERS:
+        if collection in meta_graph.collection_def:  # asking for a missing one would add it
+            run += meta_graph.collection_def[collection].node_list.value
+    served = (tensor for each in saved.signatures.values() for tensor in each.tensors)
+    check_ops(
+        saved.graph_def,
+        f"The SavedModel {saved.path}",
+        ends=[*run, *filter(None, served)],
+        files=[saver.filename_tensor_name, *assets],
+        functions=_functions(meta_graph),
+    )
+
+
+def _assets(meta_graph: "meta_graph_pb2.MetaGraphDef") -> dict[str, str]:
+    """Return tensor → the name of the file in `assets/` that a loader gives it."""
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    found = list(meta_graph.asset_file_def)
+    known = "saved_model_assets" in meta_graph.collection_def
+    for packed in meta_graph.collection_def["saved_model_assets"].any_list.value if known else ():
+        found.append(meta_graph_pb2.AssetFileDef())
+        packed.Unpack(found[-1])
+    return {each.tensor_info.name or each.filename: each.filename for each in found}
+
+
+def _is_inside(folder: Path, file: str) -> bool:
+    try:
+        return not is_behind_link(folder, check_name(file)) and (folder / file).is_file()
+    except HandoffError:
+        return False
+
+
+def _functions(meta_graph: "meta_graph_pb2.MetaGraphDef") -> dict[str, set[str]]:
+    """Return the functions of TensorFlow 2's objects → the arguments that are assets."""
+    objects, found = meta_graph.object_graph_def, {}
+    signatures = {f.signature.name: f.signature for f in meta_graph.graph_def.library.function}
+    for name, function in objects.concrete_functions.items():
+        if name not in signatures:
+            continue
+        bound = list(function.bound_inputs)
+        arguments = list(signatures[name].input_arg)
+        pairs = zip(reversed(arguments), reversed(bound), strict=False)
+        found[name] = {
+            argument.name
+            for argument, place in pairs
+            if 0 <= place < len(objects.nodes)
+            and objects.nodes[place].WhichOneof("kind") == "asset"
+        }
+    return found
 
 
 def _check_variables(saved: SavedModel) -> None:
@@ -204,6 +303,7 @@ def _inlined(graph_def: "GraphDef") -> "GraphDef":
         return graph_def
     from nbhelpers.convert.optimising.optimise import inline
 
+    check_import(graph_def)
     return inline(graph_def)
 
 

@@ -5,15 +5,15 @@ Serving. Everything else that keeps a state from one call to the next (variables
 has none in a graph from a file, and is refused.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert.graphs.order import full, maker
+from nbhelpers.convert.graphs.reach import called, reached
 from nbhelpers.convert.savedmodels.reading import Signature
 from nbhelpers.errors import GraphError
 
 if TYPE_CHECKING:
-    from tensorflow.core.framework.function_pb2 import FunctionDef
     from tensorflow.core.framework.graph_pb2 import GraphDef
     from tensorflow.core.framework.node_def_pb2 import NodeDef
     from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
@@ -48,9 +48,9 @@ def initialisers(
     for name, signature in signatures.items():
         given = {full(tensor) for tensor in signature.inputs.values()}
         kept = [maker(tensor) for tensor in signature.outputs.values()]
-        for node in _reached(nodes, signature.outputs.values(), given):
+        for node in reached(nodes, signature.outputs.values(), given):
             _check_fed(node, nodes, name)
-            for inner in (node, *_called(node, functions)):
+            for inner in (node, *called(node, functions)):
                 if "HashTable" in inner.op and _keeps_state(inner.op):
                     found |= dict.fromkeys(_filling(inner, nodes, kept))
                 elif reason := _refusal(inner, node, nodes, kept):
@@ -67,27 +67,6 @@ def run_first(meta_graph: "MetaGraphDef", names: Collection[str]) -> None:
         name += "_"
     meta_graph.graph_def.node.add(name=name, op="NoOp", input=[f"^{each}" for each in names])
     meta_graph.collection_def[_MAIN_OP].node_list.value.append(name)
-
-
-def _reached(
-    nodes: Mapping[str, "NodeDef"], ends: Collection[str], given: Collection[str] = ()
-) -> Iterator["NodeDef"]:
-    """Yield the nodes that compute the ends, up to the tensors that are given."""
-    waiting = [full(tensor) for tensor in ends]
-    # Whoever waits for a placeholder that is fed waits for the feed.
-    makers = map(maker, given)
-    seen = {*given, *(name for name in makers if name in nodes and nodes[name].op == "Placeholder")}
-    while waiting:
-        tensor = waiting.pop()
-        if tensor in seen:
-            continue
-        seen.add(tensor)
-        node = nodes.get(maker(tensor))
-        if node is None or node.name in seen:
-            continue
-        seen.add(node.name)
-        yield node
-        waiting += map(full, node.input)
 
 
 def _check_fed(node: "NodeDef", nodes: Mapping[str, "NodeDef"], signature: str) -> None:
@@ -145,7 +124,7 @@ def _filling(table: "NodeDef", nodes: Mapping[str, "NodeDef"], kept: list[str]) 
             f"{[*kept, 'init_all_tables']})."
         )
     for node in filling:
-        needed = [each for each in _reached(nodes, node.input) if each.name != table.name]
+        needed = [each for each in reached(nodes, node.input) if each.name != table.name]
         if "TextFile" in node.op:
             source = "a text file"
         elif not any(each.op in _FED or _keeps_state(each.op) for each in needed):
@@ -168,27 +147,6 @@ def _keeps_state(op: str) -> bool:
     if described is None or not described.is_stateful or op.startswith(_WITHIN_A_RUN):
         return False
     return any(out.is_ref or out.type == types_pb2.DT_RESOURCE for out in described.output_arg)
-
-
-def _called(node: "NodeDef", functions: Mapping[str, "FunctionDef"]) -> Iterator["NodeDef"]:
-    """Yield the nodes of the functions that a node calls, and of those that they call."""
-    waiting, seen = list(_functions(node, functions)), set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        for inner in functions[name].node_def:
-            yield inner
-            waiting += _functions(inner, functions)
-
-
-def _functions(node: "NodeDef", known: Collection[str]) -> Iterator[str]:
-    if node.op in known:
-        yield node.op
-    for value in node.attr.values() if known else ():
-        names = [value.func.name, *(each.name for each in value.list.func)]
-        yield from (name for name in names if name in known)
 
 
 def _cut(node: "NodeDef", nodes: Mapping[str, "NodeDef"]) -> str:

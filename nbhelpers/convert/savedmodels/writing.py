@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
+from nbhelpers.convert.graphs.foreign_ops import check_ops
 from nbhelpers.convert.graphs.frozen import FrozenGraph, hollowed
 from nbhelpers.convert.graphs.graphdef import GraphView, TensorInfo, load_graph_def
+from nbhelpers.convert.graphs.order import full
 from nbhelpers.convert.savedmodels import runnable, variables
 from nbhelpers.convert.savedmodels.reading import (
     SERVING_DEFAULT,
@@ -73,6 +75,9 @@ def build_saved_model(
         _check_callable(name, each)
         signature_def(view, each)  # a name that is not in the graph is told before what it needs
     first = runnable.initialisers(graph.hollow, signatures, graph.weights)
+    for each in signatures.values():
+        given = {*map(full, each.inputs.values())}
+        check_ops(graph.hollow, ends=[*each.outputs.values(), *first], given=given)
     _check_place(Path(export_dir))
     with new_folder(Path(export_dir)) as folder:
         message = _message(graph, view, signatures, several(tags), folder)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.order import check_nodes, every_node, maker
 from nbhelpers.convert.optimising.optimise import inline
-from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel
+from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel, check_loading
 from nbhelpers.convert.toonnx import concrete
 from nbhelpers.convert.toonnx.parts import SHAPES, check_known
 from nbhelpers.convert.toonnx.tables import with_filled_tables
@@ -36,6 +36,7 @@ def frozen(saved: SavedModel, tensors: Iterable[str], signature: str | None = No
     """
     check_known(saved.graph_def)
     check_nodes(saved.graph_def)
+    check_loading(saved)
     wanted = {maker(tensor) for tensor in tensors}
     if signature is None or not saved.graph_def.library.function:  # TensorFlow 1 wrote it
         return _whole(saved, wanted)

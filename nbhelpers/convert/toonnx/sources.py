@@ -14,6 +14,7 @@ import numpy as np
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.conversion import Conversion
+from nbhelpers.convert.graphs.foreign_ops import check_ops
 from nbhelpers.convert.graphs.graphdef import GraphView, load_graph_def
 from nbhelpers.convert.graphs.order import full
 from nbhelpers.convert.savedmodels.reading import read_saved_model
@@ -149,6 +150,7 @@ def _source(
     fed = _chosen(asked.inputs, inputs)
     part, places = cut(graph_def, [*(fed or {}).values(), *fixed], given.values())
     check_reads_only(part)
+    check_ops(part, title)
     still_open = _open_placeholders(part, set(places.values()))
     if fed is None:
         fed = {plain(name): name for name in still_open}
