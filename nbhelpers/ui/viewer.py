@@ -1,14 +1,11 @@
 """A model file in Netron, beside the notebook; its ops in a table where Netron cannot be shown.
 
-Netron serves on the loopback address only, which `address` leads a browser to, and refuses to open
-180 days after its build: it is never the only view. Its server ends with the kernel.
+Its page comes from `netron_server`, on the loopback address only, which `address` leads a browser
+to. It refuses to open 180 days after its build: it is never the only view.
 """
 
-import atexit
 import html
-import logging
 import re
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import util
@@ -16,15 +13,16 @@ from pathlib import Path
 
 from nbhelpers.errors import Refusal
 from nbhelpers.kernel import in_jupyterlab
-from nbhelpers.ui.address import HOST, browser_address
+from nbhelpers.ui.address import browser_address
+from nbhelpers.ui.netron_server import NetronServer
 from nbhelpers.ui.opcount import op_counts
 from nbhelpers.ui.tables import Table, table
 
 LIFETIME = timedelta(days=180)
 """How long after its build Netron still opens."""
 
-_START_SECONDS = 10
-_SERVED: dict[tuple[str, int, int], int] = {}
+_SERVER: list[NetronServer] = []
+_PLACES: dict[tuple[str, int, int], str] = {}
 
 
 @dataclass(frozen=True)
@@ -86,11 +84,13 @@ def _shown(path: Path) -> tuple[int, str]:
     Raises:
         Refusal: it cannot be shown; the sentence says why.
     """
-    reason = _why_not()
-    port = 0 if reason else _serve(path)
-    if not port:
-        raise Refusal(reason or "its server did not start.")
-    return port, browser_address(port)
+    if reason := _why_not():
+        raise Refusal(reason)
+    try:
+        port, place = _serve(path)
+    except OSError as error:
+        raise Refusal(f"its server did not start ({error.strerror}).") from error
+    return port, browser_address(port) + place
 
 
 def _why_not(now: datetime | None = None) -> str:
@@ -114,31 +114,16 @@ def _build_date(page: Path) -> datetime | None:
     return datetime.fromisoformat(found.group(1)).replace(tzinfo=UTC) if found else None
 
 
-def _serve(path: Path) -> int:
-    """Return the port where Netron serves the file, or 0; the same file has one server."""
+def _serve(path: Path) -> tuple[int, str]:
+    """Return the port and the place where a file is served; an unchanged file has one place."""
+    spec = util.find_spec("netron")
+    assert spec is not None  # `_why_not` has seen it
+    assert spec.origin is not None
+    if not _SERVER:
+        _SERVER.append(NetronServer(Path(spec.origin).parent))
+    (server,) = _SERVER
     stat = path.stat()
     key = (str(path), stat.st_mtime_ns, stat.st_size)
-    if key not in _SERVED:
-        found: list[int] = []
-        thread = threading.Thread(target=_start, args=(path, found), daemon=True)
-        thread.start()
-        thread.join(_START_SECONDS)
-        if not found:
-            return 0
-        _SERVED[key] = found[0]
-    return _SERVED[key]
-
-
-def _start(path: Path, found: list[int]) -> None:
-    import netron  # here: it is not needed where it is not shown
-
-    # It announces itself, and configures the root logger if nobody has: neither is wanted here.
-    logging.getLogger("netron").setLevel(logging.WARNING)
-    silent = logging.NullHandler()
-    logging.getLogger().addHandler(silent)
-    try:
-        address = netron.start(str(path), address=(HOST, 0), browse=False)
-    finally:
-        logging.getLogger().removeHandler(silent)
-    atexit.register(netron.stop, address)
-    found.append(address[1])
+    if key not in _PLACES:
+        _PLACES[key] = server.place(path)
+    return server.port, _PLACES[key]

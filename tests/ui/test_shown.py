@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -157,7 +158,7 @@ def test_in_jupyterlab_a_view_is_netron_on_the_loopback_address(model, monkeypat
     assert "<td" in view._repr_html_()  # the table is there for who cannot reach that address
     with urllib.request.urlopen(view.url, timeout=30) as page:
         assert b"netron" in page.read().lower()
-    assert netron_view(model).port == view.port  # one server for one file
+    assert netron_view(model).url == view.url  # one place for one file
 
 
 @pytest.fixture
@@ -188,7 +189,7 @@ def remote(tmp_path, monkeypatch):
 
 def test_a_remote_jupyterlab_carries_netron_below_its_own_address(model, remote):
     view = netron_view(model)
-    assert view.url == f"/user/me/proxy/{view.port}/"
+    assert re.fullmatch(rf"/user/me/proxy/{view.port}/[\w-]{{32}}/", view.url)
     assert remote["path"].startswith("/user/me/lab/extensions/@jupyterhub/jupyter-server-proxy/")
     assert f'<iframe src="{view.url}"' in view._repr_html_()
     assert f"forward port {view.port} as well" in view._repr_html_()
@@ -222,12 +223,14 @@ def test_where_netron_is_missing_or_too_old_the_reason_is_said(model, monkeypatc
     assert "Netron is not shown: it is not installed in this kernel." in repr(netron_view(model))
 
 
-def test_a_server_that_does_not_start_never_blocks(model, monkeypatch):
+def test_a_server_that_does_not_start_leaves_the_table(model, monkeypatch):
+    def full(page):
+        raise OSError(24, "Too many open files")
+
     monkeypatch.setenv("JPY_SESSION_NAME", "notebook")
-    monkeypatch.setattr(viewer, "_SERVED", {})
-    monkeypatch.setattr(viewer, "_START_SECONDS", 0.1)
-    monkeypatch.setattr(viewer, "_start", lambda path, found: None)
-    assert "its server did not start" in repr(netron_view(model))
+    monkeypatch.setattr(viewer, "_SERVER", [])
+    monkeypatch.setattr(viewer, "NetronServer", full)
+    assert "its server did not start (Too many open files)" in repr(netron_view(model))
 
 
 def test_the_interpreter_ends_with_a_server_running_and_nothing_is_said(model):
