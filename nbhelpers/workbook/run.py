@@ -25,6 +25,7 @@ from nbhelpers.errors import Refusal
 from nbhelpers.handoff import Handoff, explained, locked, write_text
 from nbhelpers.safe_paths import check_links
 from nbhelpers.workbook.fresh import KEY, changed_by_hand, fingerprint, is_fresh
+from nbhelpers.workbook.placeless import placeless
 from nbhelpers.workbook.plan import ROOT, Notebook, Settings, find_notebooks
 from nbhelpers.workbook.progress import Progress
 from nbhelpers.workbook.watching import Stuck, Watch, WatchedClient
@@ -121,7 +122,9 @@ def run_notebook(
                 progress.failed()
             if output.exists():
                 with explained(settings.folder, ""):
-                    write_text(copy, _as_record(output, notebook, mark if finished else ""))
+                    write_text(
+                        copy, _as_record(output, notebook, settings, mark if finished else "")
+                    )
     progress.done(time.monotonic() - begun)
 
 
@@ -205,15 +208,15 @@ def _environment(settings: Settings, watch: Watch) -> dict[str, str]:
     }
 
 
-def _as_record(output: Path, notebook: Notebook, mark: str) -> str:
-    """Return the executed notebook without the temporary paths, with its fingerprint."""
+def _as_record(output: Path, notebook: Notebook, settings: Settings, mark: str) -> str:
+    """Return the executed notebook without paths of this machine, with its fingerprint."""
     content = json.loads(output.read_text(encoding="utf-8"))
     content["metadata"].setdefault("papermill", {}).update(
         input_path=notebook.path.name, output_path=notebook.path.name
     )
     if mark:
         content["metadata"][KEY] = {"fingerprint": mark}
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    return placeless(json.dumps(content, indent=1, ensure_ascii=False) + "\n", settings)
 
 
 def _stopped(notebook: Notebook, copy: Path, cell: int | None, said: str) -> str:

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,15 @@ def test_every_cell_ran_on_the_kernel_that_the_notebook_names(sample, title):
 def test_no_notebook_shows_a_picture_that_is_only_its_repr(sample, title):
     text = (sample.folder / "notebooks" / f"{title}.ipynb").read_text()
     assert "<Figure size" not in text.replace('"text/plain"', "") or "image/png" in text
+
+
+def test_nothing_in_the_folder_tells_where_it_was_made(sample):
+    here = (ROOT, sample.folder.parent, Path.home(), tempfile.gettempdir(), sys.prefix)
+    places = {*map(str, here), "/home/", "/Users/"}
+    for path in sample.folder.rglob("*"):
+        if path.suffix in (".ipynb", ".json", ".html", ".py", ".pbtxt"):
+            text = path.read_text(encoding="utf-8")
+            assert [place for place in places if place in text] == [], path
 
 
 def test_every_stage_is_done_and_wrote_its_files(sample):

@@ -45,6 +45,8 @@ def test_six_notebooks_on_two_kernels_make_one_handoff(settings):
         assert f"{title:<16} " in log.getvalue()
         executed = json.loads((handoff.folder / "notebooks" / f"{title}.ipynb").read_text())
         assert executed["metadata"]["papermill"]["output_path"] == f"{title}.ipynb"
+        assert executed["metadata"]["papermill"]["parameters"]["HANDOFFS"] == "../.."
+        assert str(handoff.folder.parent) not in json.dumps(executed)
         injected = next(
             c for c in executed["cells"] if "injected" in str(c["metadata"].get("tags"))
         )
