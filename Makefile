@@ -42,7 +42,7 @@ UNKNOWN = $(filter-out $(VARIABLES),$(GIVEN))
 check_variables = $(if $(strip $(UNKNOWN)),$(error There is no variable $(strip $(UNKNOWN)); \
 	make handoff takes $(wordlist 1,8,$(VARIABLES))))
 
-.PHONY: help setup legacy clients dev handoff lab exercises browser test check bench architectures coverage campaign fuzz verbs optables clean distclean
+.PHONY: help setup legacy clients dev handoff lab exercises browser test check bench architectures coverage campaign fuzz kills verbs optables clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -125,6 +125,10 @@ CASES ?= 1000
 fuzz: ## CASES= damaged files through every verb that reads files: findings in build/fuzz (FUZZ_ARGS="--seed 7 --write")
 	@$(SETUP) th tf kernels dev
 	@$(TF)/python benchmarks/fuzz --cases $(CASES) $(FUZZ_ARGS)
+
+kills: ## 200 kills in the middle of writing: writes benchmarks/kills/README.md
+	@$(SETUP) tf
+	@$(TF)/python benchmarks/kills
 
 verbs: ## every ONNX verb on a file of 500 MB, beside others: writes benchmarks/verbs/README.md
 	@$(SETUP) th peers

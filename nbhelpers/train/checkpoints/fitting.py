@@ -90,7 +90,9 @@ def _unsuitable(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> Iterator
         mine = own.get(name)
         if not isinstance(value, Tensor):
             continue
-        if value.is_meta:
+        if value.is_nested:
+            yield f"{name} is a nested tensor in the file; save its to_padded_tensor(0)"
+        elif value.is_meta:
             yield f"{name} has no values in the file (it is a meta tensor); save it with values"
         elif mine is None or is_lazy(mine):
             continue
