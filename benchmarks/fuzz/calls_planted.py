@@ -15,7 +15,9 @@ def call(name: str, path: Path, rng: random.Random) -> None:
     if name == "planted foreign":
         raise KeyError("x")
     if name == "planted long":
-        raise GraphError("x" * 2000)
+        error = GraphError()
+        error.args = ("x" * 2000,)
+        raise error
     if name == "planted wrong":
         raise Wrong("x")
     if name == "planted dead":

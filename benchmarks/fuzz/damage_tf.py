@@ -1,5 +1,6 @@
 """Damage to GraphDefs, SavedModels and checkpoints of TensorFlow."""
 
+import contextlib
 import random
 from collections.abc import Callable
 
@@ -81,7 +82,8 @@ def _change(rng: random.Random, message) -> str:
     if not graph.node:
         return change(rng, message)
     how = rng.choice(_WAYS)
-    how(rng, graph)
+    with contextlib.suppress(LookupError, TypeError, ValueError):  # it is damaged already
+        how(rng, graph)
     return how.__name__.strip("_")
 
 

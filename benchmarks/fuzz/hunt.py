@@ -1,11 +1,8 @@
 """The driver: each case in the worker of its environment, which is replaced when a case ends it."""
 
-import contextlib
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
@@ -49,11 +46,8 @@ class Hunt:
 
     def _asked(self, entry: Entry, request: dict, home: Path) -> dict:
         worker = self._worker(entry.environment)
-        pid = 0
 
         def talk(process: subprocess.Popen) -> dict | None:
-            nonlocal pid
-            pid = process.pid
             process.stdin.write((json.dumps(request) + "\n").encode())
             process.stdin.flush()
             line = process.stdout.readline()
@@ -62,7 +56,6 @@ class Hunt:
         try:
             return worker.exchange(talk, timeout=self.limit + START)
         except Ended as end:
-            _end_group(pid)
             return _ended(home, end)
 
     def _worker(self, environment: str) -> WorkerProcess:
@@ -76,17 +69,12 @@ class Hunt:
         return self._workers[environment]
 
 
-def _end_group(pid: int) -> None:
-    """End what a worker has started, such as the process of a session that hangs."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-
-
 def _ended(home: Path, end: Ended) -> dict:
     """Return the verdict on a case that ended the worker, from what it has left."""
     about = home / "about.json"
     made = json.loads(about.read_text()) if about.is_file() else {"model": "", "damage": ""}
-    said = home.with_suffix(".txt").read_text(errors="replace")
+    printed = home.with_suffix(".txt")
+    said = printed.read_text(errors="replace") if printed.is_file() else str(end)
     if not made["model"]:
         raise SystemExit(f"The worker of {home.name} ended before it made the case:\n{said}")
     frames = re.findall(r'File "\S*?/(nbhelpers/\S+)", line (\d+) in (\S+)', said)

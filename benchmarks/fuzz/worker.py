@@ -28,7 +28,6 @@ ROOM = 4 << 30
 
 def main() -> None:
     """Answer what comes in, until nothing more comes."""
-    os.setsid()  # so that what it starts ends with it
     answers = os.fdopen(os.dup(1), "w")
     printed = os.open(os.environ["NBHELPERS_FUZZ_PRINTED"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(printed, 1)
@@ -49,11 +48,12 @@ def main() -> None:
 
 def _imported(name: str) -> ModuleType:
     """Import what calls verbs; then limit the memory of this process and of those it starts."""
-    unlimited = resource.RLIM_INFINITY
-    resource.setrlimit(resource.RLIMIT_AS, (unlimited, unlimited))
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     module = importlib.import_module(name)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, unlimited))
+    room = used + ROOM if most == resource.RLIM_INFINITY else min(most, used + ROOM)
+    resource.setrlimit(resource.RLIMIT_AS, (room, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     return module
 

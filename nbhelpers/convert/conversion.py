@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 
 from nbhelpers import onnxgraph
-from nbhelpers.convert import compat, memory, optables
+from nbhelpers.convert import compat, memory, native, optables
 from nbhelpers.convert.building.build import Built, attempt, prepare
 from nbhelpers.convert.building.obstacles import Refused
 from nbhelpers.convert.comparing import processors
@@ -226,7 +226,7 @@ def verified(
     """
     judge = Judge(model, tolerance=tolerance, precisions=conversion.precisions)
     reports: list[Report] = []
-    here = processors.words(processors.onednn())
+    here = processors.words(native.onednn())
     with contextlib.ExitStack() as stack:
         others = processors.others(conversion.graph, conversion.outputs.values())
         for other in others:

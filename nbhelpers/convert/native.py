@@ -4,11 +4,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+from nbhelpers.convert import compat
 from nbhelpers.convert.native_worker import read_frame, write_frames
 from nbhelpers.worker_process import Ended, WorkerProcess
 
 SWITCHES = (False, True) if sys.platform != "darwin" else (False,)
 """The states of oneDNN that TensorFlow's builds for this system have: those for macOS have none."""
+
+
+def onednn() -> bool:
+    """Whether this process's TensorFlow uses oneDNN."""
+    compat.tensorflow()
+    from tensorflow.python.util import _pywrap_util_port
+
+    return bool(_pywrap_util_port.IsMklEnabled())
+
 
 SCRIPT = Path(__file__).with_name("native_worker.py")
 

@@ -4,7 +4,8 @@ Standard input brings requests, standard output answers. Each is a row of frames
 length in 8 bytes, then its bytes. The first frame of a request says what is wanted:
 
     optimise   ConfigProto, MetaGraphDef    → the optimised GraphDef
-    hold       pickled (GraphDef, outputs, names, dtypes and shapes of weights), each weight
+    hold       pickled (GraphDef, outputs, names, dtypes and shapes of weights, ConfigProto or
+               nothing), each weight
     run        pickled {tensor: array}      → pickled list of the outputs
     drop       (lets the graph go)
 
@@ -88,7 +89,7 @@ class Held:
 
     def hold(self) -> bytes:
         """Take a graph and its weights."""
-        self.definition, self.outputs, weights = pickle.loads(_frame())
+        self.definition, self.outputs, weights, self.config = pickle.loads(_frame())
         self.drop()
         self.weights = [read_array(sys.stdin.buffer, *each[1:]) for each in weights]
         self.names = [name for name, *_ in weights]
@@ -128,7 +129,10 @@ class Held:
         imported = c_api.TF_GraphImportGraphDefWithResults(self.graph, content, options)
         tensors = c_api.TF_ImportGraphDefResultsReturnOutputs(imported)
         self.fed, self.fetches = tensors[: len(fed)], tensors[len(fed) :]
-        self.session = c_api.TF_NewSessionRef(self.graph, c_api._TF_NewSessionOptions())
+        session_options = c_api._TF_NewSessionOptions()
+        if self.config:
+            c_api._TF_SetConfig(session_options, self.config)
+        self.session = c_api.TF_NewSessionRef(self.graph, session_options)
 
 
 def read_frame(stream: IO[bytes]) -> bytes | None:

@@ -139,7 +139,7 @@ class Anatomy:
                 "node": node.name or (node.output[0] if node.output else ""),
                 "op": node.op_type,
                 "name": each.name,
-                "type": kinds.Name(each.type),
+                "type": kinds.Name(each.type) if each.type in kinds.values() else str(each.type),
                 "value": attribute_text(each),
             }
             for node in self.proto.graph.node

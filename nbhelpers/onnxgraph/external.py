@@ -67,7 +67,7 @@ def kept_fault(tensor: onnx.TensorProto) -> str:
     try:
         path, offset, length = place(tensor)
         there = path.stat().st_size if path.is_file() else -1
-    except (OSError, ValueError, LookupError):
+    except (GraphError, OSError, ValueError, LookupError):
         return "does not say where its values lie"
     if not fits(tensor, length) or not 0 <= offset <= there - length:
         return f"is not in {path.name!r}, where it should be"
@@ -199,7 +199,15 @@ def fits(tensor: onnx.TensorProto, length: int) -> bool:
 
 
 def nbytes(tensor: onnx.TensorProto) -> int:
-    """Return the bytes of a weight's values as a file holds them."""
+    """Return the bytes of a weight's values as a file holds them.
+
+    Raises:
+        GraphError: it has no type.
+    """
+    if tensor.data_type not in TensorProto.DataType.values() or not tensor.data_type:
+        raise GraphError(
+            f"The tensor {tensor.name!r} has the type {tensor.data_type}, which ONNX does not have."
+        )
     name = TensorProto.DataType.Name(tensor.data_type)
     bits = next((b for b in (2, 4) if name.endswith((f"INT{b}", f"FLOAT{b}E2M1"))), 0)
     bits = bits or 8 * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize

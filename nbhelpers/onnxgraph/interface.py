@@ -73,9 +73,15 @@ def set_dim(value: onnx.ValueInfoProto, axis: int, dim: Dim | None) -> None:
 
 
 def dtype(elem_type: int) -> str:
-    """Return numpy's name of an ONNX element type ("string" for text)."""
+    """Return numpy's name of an ONNX element type ("str" for text).
+
+    Raises:
+        GraphError: there is no such type.
+    """
     if elem_type == onnx.TensorProto.STRING:
         return "str"
+    if elem_type not in onnx.TensorProto.DataType.values() or not elem_type:
+        raise GraphError(f"A tensor has the type {elem_type}, which ONNX does not have.")
     return onnx.helper.tensor_dtype_to_np_dtype(elem_type).name
 
 

@@ -34,6 +34,9 @@ _UNMADE = re.compile(
 
 _UNKNOWN = re.compile(r"No Op registered for (.*) with domain_version of (-?\d+)")
 
+_MOST = 2**63 - 1
+"""Values of a tensor that any program can count."""
+
 _COMPLEX = (TensorProto.COMPLEX64, TensorProto.COMPLEX128)
 
 _PACKED: dict[int, int] = {
@@ -191,6 +194,8 @@ def _value_faults(value: onnx.ValueInfoProto) -> Iterator[str]:
                 f"{value.name!r} has the sizes {sizes}; give those that are not known a name, such "
                 'as "batch", instead of a negative size.'
             )
+        if math.prod(size or 1 for size in sizes) > _MOST:
+            yield f"{value.name!r} has the sizes {sizes}, which are too many values."
 
 
 def _interface_faults(graph: onnx.GraphProto, shapes: bool) -> Iterator[str]:

@@ -24,3 +24,14 @@ def test_every_kind_of_planted_fault_is_seen_and_written(tmp_path):
     again = fuzz("--planted", "--case", number, "--limit", 2, "--findings", tmp_path)
     assert "verdict='hang'" in again.stdout
     assert (tmp_path / number / "model.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
+
+
+ONNX = "load,save,cost,infer_shapes,anatomy,inputs,rename,cut,fix_dims,make_batch_dynamic"
+TENSORFLOW = "load_graph_def,open_graph,run_tf,read_saved_model,open_graph (checkpoint)"
+
+
+def test_damaged_files_are_right_or_refused(tmp_path):
+    done = fuzz("--only", f"{ONNX},{TENSORFLOW}", "--cases", 250, "--findings", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "| **all** | 250 |" in done.stdout
+    assert not list(tmp_path.iterdir())

@@ -30,7 +30,7 @@ def test_a_conversion_is_compared_with_onednn_and_without(network):
     assert {title.partition(",")[0] for title in titles} == both
     assert {re.search(r"batch \d", title)[0] for title in titles} == {"batch 1", "batch 3"}
     assert len(titles) == 4
-    assert processors.words(processors.onednn()) in titles[0]
+    assert processors.words(native.onednn()) in titles[0]
 
 
 @pytest.mark.parametrize("onednn", [False, True])

@@ -10,21 +10,13 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from nbhelpers.convert import compat, native
+from nbhelpers.convert import native
 from nbhelpers.convert.graphs.frozen import FrozenGraph
 from nbhelpers.convert.graphs.run import TIMEOUT
 from nbhelpers.convert.optimising import grappler
 from nbhelpers.errors import GraphError, first_line
 
 _with_onednn = native.Worker(onednn=True)
-
-
-def onednn() -> bool:
-    """Whether this process's TensorFlow uses oneDNN."""
-    compat.tensorflow()
-    from tensorflow.python.util import _pywrap_util_port
-
-    return bool(_pywrap_util_port.IsMklEnabled())
 
 
 def words(switch: bool) -> str:
@@ -38,7 +30,7 @@ def others(graph: FrozenGraph, outputs: Iterable[str]) -> "list[OtherProcessor]"
     Grappler's process gives way, unless it serves them.
     """
     outputs = list(outputs)
-    switches = [switch for switch in native.SWITCHES if switch != onednn()]
+    switches = [switch for switch in native.SWITCHES if switch != native.onednn()]
     if False not in switches:
         grappler.rest()
     return [OtherProcessor(graph, outputs, switch) for switch in switches]
@@ -82,7 +74,7 @@ class OtherProcessor:
         weights = {name: np.asarray(v, order="C") for name, v in self._graph.weights.items()}
         known = [(name, value.dtype, value.shape) for name, value in weights.items()]
         content = pickle.dumps(
-            (self._graph.hollow.SerializeToString(), self._outputs, known), protocol=5
+            (self._graph.hollow.SerializeToString(), self._outputs, known, b""), protocol=5
         )
         self._ask(b"hold", content, *(v.reshape(-1).view(np.uint8).data for v in weights.values()))
         self._held = True

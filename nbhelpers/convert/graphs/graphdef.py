@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.foreign_ops import check_import
-from nbhelpers.convert.graphs.order import check_nodes, full, maker
+from nbhelpers.convert.graphs.form import check_nodes
+from nbhelpers.convert.graphs.order import full, maker
 from nbhelpers.convert.graphs.writing import write_graph
 from nbhelpers.errors import GraphError, first_line, unknown_name
 from nbhelpers.spec import UNKNOWN_RANK, TensorSpec

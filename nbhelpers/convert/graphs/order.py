@@ -25,7 +25,7 @@ def in_order(graph_def: "GraphDef") -> "GraphDef":
     for field, value in graph_def.ListFields():
         if field.name != "node":
             getattr(result, field.name).CopyFrom(value)
-    result.node.extend(nodes[name] for name in _ordered(graph_def))
+    result.node.extend(nodes[name] for name in ordered(graph_def))
     return result
 
 
@@ -39,30 +39,19 @@ def in_loops(graph_def: "GraphDef") -> set[str]:
         return set()
     nodes = {node.name: node for node in graph_def.node}
     depths: dict[str, int] = {}
-    for name in _ordered(graph_def):
+    for name in ordered(graph_def):
         node = nodes[name]
         depth = max((depths.get(maker(source), 0) for source in node.input), default=0)
         depths[name] = depth + {"Enter": 1, "Exit": -1}.get(node.op, 0)
     return {name for name, depth in depths.items() if depth > 0}
 
 
-def check_nodes(graph_def: "GraphDef") -> None:
-    """Check what TensorFlow does not look at, or what ends the process when it does.
+def ordered(graph_def: "GraphDef") -> list[str]:
+    """Return the names of the nodes, each behind its inputs.
 
     Raises:
-        GraphError: as `in_order`; or a constant has another type than its value.
+        GraphError: as `in_order`.
     """
-    _ordered(graph_def)
-    for node in every_node(graph_def):
-        if node.op == "Const" and node.attr["dtype"].type != node.attr["value"].tensor.dtype:
-            raise GraphError(
-                f"The constant {node.name!r} has another type than its value; the file was changed "
-                "or damaged: make it again."
-            )
-
-
-def _ordered(graph_def: "GraphDef") -> list[str]:
-    """Return the names of the nodes, each behind its inputs."""
     sources = _sources(graph_def)
     readers: dict[str, list[str]] = {name: [] for name in sources}
     for name, makers in sources.items():

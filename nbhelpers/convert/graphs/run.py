@@ -1,12 +1,16 @@
-"""Run a frozen graph in this kernel's TensorFlow, as a receiver does or as it is written."""
+"""Run a frozen graph in this kernel's TensorFlow, as a receiver does or as it is written.
 
-from collections.abc import Iterable, Mapping
+A file, which may be anybody's, is run in a process of its own; a graph made here is run here.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from nbhelpers.convert import compat
+from nbhelpers.convert.graphs.apart import run_apart
 from nbhelpers.convert.graphs.foreign_ops import check_ops
 from nbhelpers.convert.graphs.graphdef import GraphView, TensorInfo, load_graph_def
 from nbhelpers.errors import GraphError, first_line
@@ -14,6 +18,10 @@ from nbhelpers.texts import as_bytes, is_text
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
+
+Names: TypeAlias = list[str]
+Fed: TypeAlias = Mapping[str, np.ndarray]
+Values: TypeAlias = list[np.ndarray]
 
 TIMEOUT = 600.0
 """Seconds after which a run is taken to hang."""
@@ -40,7 +48,14 @@ def run_tf(
         UnknownName: a name is not in the graph; the closest names are given.
     """
     graph_def = load_graph_def(pb_path) if isinstance(pb_path, str | Path) else pb_path
-    return run_view(GraphView(graph_def), feeds, fetch=fetch, optimised=optimised)
+
+    def compute(view: GraphView, names: Names, fed: Fed) -> Values:
+        kinds = [tf.as_dtype(view.tensor(name).dtype).as_datatype_enum for name in names]
+        fetches = zip(names, kinds, strict=True)
+        return run_apart(graph_def, fetches, fed, optimised=optimised, timeout=TIMEOUT)
+
+    tf = compat.tensorflow()
+    return _run(GraphView(graph_def), feeds, fetch, compute)
 
 
 def run_view(
@@ -50,40 +65,63 @@ def run_view(
     fetch: Iterable[str] | None = None,
     optimised: bool = True,
 ) -> dict[str, np.ndarray]:
-    """Do what `run_tf` does, for a graph that has been looked into already."""
-    tf = compat.tensorflow()
+    """Do what `run_tf` does, in this process, for a graph that has been looked into already."""
 
-    wanted = (
-        [t.name for t in view.outputs()] if fetch is None else [view.tensor(n).name for n in fetch]
-    )
+    def compute(view: GraphView, names: Names, fed: Fed) -> Values:
+        return _computed_here(view, names, fed, optimised)
+
+    return _run(view, feeds, fetch, compute)
+
+
+def _run(
+    view: GraphView,
+    feeds: Mapping[str, np.ndarray],
+    fetch: Iterable[str] | None,
+    compute: Callable[[GraphView, Names, Fed], Values],
+) -> dict[str, np.ndarray]:
+    """Return the fetched tensors under the names by which they were asked for."""
+    asked = None if fetch is None else list(fetch)
+    found = view.outputs() if asked is None else [view.tensor(name) for name in asked]
     fed = {
         view.tensor(name).name: _checked(view.tensor(name), value) for name, value in feeds.items()
     }
+    wanted = [tensor.name for tensor in found]
     check_ops(view.graph_def, ends=wanted, given=fed)
-    missing = [t.name for t in view.inputs() if t.name not in fed and t.op == "Placeholder"]
+    try:
+        values = compute(view, wanted, fed)
+    except GraphError as error:
+        missing = [t.name for t in view.inputs() if t.name not in fed and t.op == "Placeholder"]
+        if missing:
+            raise GraphError(f"The graph's inputs {', '.join(missing)} were not fed.") from error
+        raise
+    names = [name.removesuffix(":0") for name in wanted] if asked is None else asked
+    # A session gives plain values for tensors of rank 0.
+    arrays = (as_bytes(each) if is_text(each) else np.asarray(each) for each in values)
+    return dict(zip(names, arrays, strict=True))
+
+
+def _computed_here(view: GraphView, names: Names, fed: Fed, optimised: bool) -> Values:
+    """Return the values of tensors, computed in this process.
+
+    Raises:
+        GraphError: the graph failed to run, or took too long.
+    """
+    tf = compat.tensorflow()
     with view.graph.as_default():
         # One more consumer each: TensorFlow's own fusions may remove a tensor that is fetched.
-        fetches = [tf.identity(view.graph.get_tensor_by_name(name)) for name in wanted]
+        fetches = [tf.identity(view.graph.get_tensor_by_name(name)) for name in names]
     options = tf.compat.v1.RunOptions(timeout_in_ms=int(1000 * TIMEOUT))
     config = tf.compat.v1.ConfigProto()
     config.graph_options.rewrite_options.disable_meta_optimizer = not optimised
     with tf.compat.v1.Session(graph=view.graph, config=config) as session:
         try:
-            values = session.run(fetches, fed, options)
+            return session.run(fetches, fed, options)
         except tf.errors.DeadlineExceededError as error:
             raise GraphError(
                 f"The graph gave no result in {TIMEOUT:g} s; look for a loop without an end."
             ) from error
         except (tf.errors.OpError, TypeError, ValueError) as error:
-            if missing:
-                raise GraphError(
-                    f"The graph's inputs {', '.join(missing)} were not fed."
-                ) from error
             raise GraphError(f"The graph failed to run: {first_line(error)}.") from error
-    names = [name.removesuffix(":0") for name in wanted] if fetch is None else list(fetch)
-    # A session gives plain values for tensors of rank 0.
-    arrays = (as_bytes(each) if is_text(each) else np.asarray(each) for each in values)
-    return dict(zip(names, arrays, strict=True))
 
 
 def _checked(tensor: TensorInfo, value: object) -> np.ndarray:

@@ -10,8 +10,8 @@ import numpy as np
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.foreign_ops import check_import, check_ops
+from nbhelpers.convert.graphs.form import check_nodes
 from nbhelpers.convert.graphs.graphdef import GraphView, load_graph_def
-from nbhelpers.convert.graphs.order import check_nodes
 from nbhelpers.errors import GraphError, HandoffError, first_line, unknown_name
 from nbhelpers.safe_paths import check_name, is_behind_link
 from nbhelpers.spec import UNKNOWN_RANK, TensorSpec

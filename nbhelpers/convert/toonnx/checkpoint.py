@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nbhelpers.convert import compat
+from nbhelpers.convert.graphs.form import check_form
 from nbhelpers.convert.toonnx.constants import variables, with_constants
 from nbhelpers.convert.toonnx.parts import SHAPES, check_known
 from nbhelpers.errors import GraphError, first_line
@@ -43,18 +44,36 @@ def prefix(path: str | Path) -> Path | None:
 
     Args:
         path: the prefix itself, its `.meta` or `.index` file, or the folder of the last one.
+
+    Raises:
+        GraphError: the folder's file `checkpoint` does not name the last one.
     """
     path = Path(path)
     if path.is_dir() and (path / "checkpoint").is_file():
-        state = compat.tensorflow().train.get_checkpoint_state(str(path))
-        # It may hold the path that the folder had when it was written.
-        path = path / Path(state.model_checkpoint_path).name if state else path
+        path = path / _latest(path)
     if path.suffix in (".meta", ".index"):
         path = path.with_suffix("")
     if not path.name:  # "." is a folder
         return None
     there = [path.with_name(f"{path.name}{end}") for end in (".index", ".meta")]
     return path if any(each.is_file() for each in there) else None
+
+
+def _latest(folder: Path) -> str:
+    """Return the name of the last checkpoint in a folder.
+
+    TensorFlow writes it beside them, with the path that the folder had then.
+    """
+    tf = compat.tensorflow()
+    try:
+        state = tf.train.get_checkpoint_state(str(folder))
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise GraphError(
+            f"{folder / 'checkpoint'} should name the last checkpoint, and cannot be read: "
+            f"{first_line(error)}. Give the checkpoint itself, without the end of its files: "
+            "model.ckpt-100 for model.ckpt-100.index."
+        ) from error
+    return Path(state.model_checkpoint_path).name if state else ""
 
 
 def meta_graph(checkpoint: Path) -> "MetaGraphDef":
@@ -125,7 +144,22 @@ def has_objects(checkpoint: Path) -> bool:
 
 
 def saved_as(graph_def: "GraphDef") -> dict[str, Place]:
-    """Return variable node → place in the checkpoint, as the Saver in the graph restores them."""
+    """Return variable node → place in the checkpoint, as the Saver in the graph restores them.
+
+    Raises:
+        GraphError: a node is not of the form that its op has.
+    """
+    check_form(graph_def)
+    try:
+        return _restored(graph_def)
+    except (LookupError, MemoryError, TypeError, ValueError) as error:
+        raise GraphError(
+            f"The graph's Saver does not say what it restores ({first_line(error)}); the file was "
+            "changed or damaged: copy it again."
+        ) from error
+
+
+def _restored(graph_def: "GraphDef") -> dict[str, Place]:
     from tensorflow import make_ndarray
 
     def texts(tensor: str) -> list[str]:
@@ -136,15 +170,23 @@ def saved_as(graph_def: "GraphDef") -> dict[str, Place]:
     for node in nodes.values():
         if node.op not in ("Assign", "AssignVariableOp") or len(node.input) < 2:
             continue
-        source = node.input[1]
-        while (maker := source.partition(":")[0]) in nodes and nodes[maker].op == "Identity":
-            source = nodes[maker].input[0]
-        name, _, number = source.partition(":")
+        name, _, number = _behind(node.input[1], nodes).partition(":")
         if name in nodes and nodes[name].op == "RestoreV2":
             keys, slices = map(texts, nodes[name].input[1:3])
             place = int(number or 0)
             found[node.input[0].partition(":")[0]] = Place(keys[place], _slices(slices[place]))
     return found
+
+
+def _behind(source: str, nodes: Mapping[str, "NodeDef"]) -> str:
+    """Return the tensor that Identity nodes pass on."""
+    seen: set[str] = set()
+    while (name := source.partition(":")[0]) in nodes and nodes[name].op == "Identity":
+        if name in seen:
+            raise ValueError(f"the node {name!r} feeds itself")
+        seen.add(name)
+        source = nodes[name].input[0]
+    return source
 
 
 def _slices(text: str) -> tuple[slice, ...]:

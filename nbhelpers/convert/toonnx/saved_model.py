@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.graphs.order import check_nodes, every_node, maker
+from nbhelpers.convert.graphs.form import check_nodes
+from nbhelpers.convert.graphs.order import every_node, maker
 from nbhelpers.convert.optimising.optimise import inline
 from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel, check_loading
 from nbhelpers.convert.toonnx import concrete

@@ -15,6 +15,7 @@ import numpy as np
 from nbhelpers.convert import compat
 from nbhelpers.convert.conversion import Conversion
 from nbhelpers.convert.graphs.foreign_ops import check_ops
+from nbhelpers.convert.graphs.form import check_form
 from nbhelpers.convert.graphs.graphdef import GraphView, load_graph_def
 from nbhelpers.convert.graphs.order import full
 from nbhelpers.convert.savedmodels.reading import read_saved_model
@@ -140,6 +141,7 @@ def _source(
     restore: Callable[["GraphDef"], "GraphDef"] | None = None,
 ) -> Source:
     """Cut out what was asked for; `inputs` and `outputs` are what the source itself names."""
+    check_form(graph_def)
     fixed = [full((inputs or {}).get(name, name)) for name in asked.fixed]
     values = dict(zip(fixed, asked.fixed.values(), strict=True))
     graph_def = with_filled_tables(graph_def)

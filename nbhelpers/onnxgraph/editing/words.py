@@ -27,7 +27,10 @@ def attribute_text(attribute: onnx.AttributeProto | None) -> str:
     """Return the value of an attribute; "default" if there is none."""
     if attribute is None:
         return "default"
-    value = onnx.helper.get_attribute_value(attribute)
+    try:
+        value = onnx.helper.get_attribute_value(attribute)
+    except ValueError:
+        return f"<of the type {attribute.type}>"
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, onnx.TensorProto):
