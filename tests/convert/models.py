@@ -1,7 +1,9 @@
-"""Small ONNX models as text, and seeded numbers."""
+"""Small ONNX models as text, small graphs, and seeded numbers."""
 
 import numpy as np
 import onnx
+
+from nbhelpers import convert
 
 NETWORK = """
 network (float[N, 3, 9, 11] images) => (float[N, 4] scores, float[N, 2] "aux/out:0") {
@@ -25,6 +27,16 @@ def parse(body, *, opset=13, **weights):
     for name, value in weights.items():
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), name))
     return model
+
+
+def graph_of(make, **inputs):
+    """Return a GraphDef with placeholders of the given dtype and shape, and `y` as its output."""
+    tf = convert.tensorflow()
+    graph = tf.Graph()
+    with graph.as_default():
+        fed = [tf.compat.v1.placeholder(d, shape, name=n) for n, (d, shape) in inputs.items()]
+        tf.identity(make(tf, *fed), name="y")
+    return graph.as_graph_def()
 
 
 def seeded(*shape, dtype=np.float32, seed=0):

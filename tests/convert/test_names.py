@@ -15,8 +15,7 @@ from nbhelpers.convert.graphs.frozen import hollowed
 from nbhelpers.convert.retarget import retarget
 from nbhelpers.errors import GraphError
 from nbhelpers.parity import compare
-from tests.convert.models import parse, seeded
-from tests.convert.test_retarget import graph_of
+from tests.convert.models import graph_of, parse, seeded
 
 AWKWARD = [
     *("a", "A", "a/b", "a/B", "a:0", "a_0", "/a", "a_", "_a", "t_a", "入力", "a\u0301", "0", "x/1"),

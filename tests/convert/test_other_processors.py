@@ -10,17 +10,12 @@ from nbhelpers.convert import native
 from nbhelpers.convert.comparing import processors
 from nbhelpers.convert.graphs.frozen import hollowed
 from nbhelpers.errors import GraphError
-from tests.convert.models import seeded
+from tests.convert.models import graph_of, seeded
 
 
 def held(make, *, onednn, **inputs):
     """Return (the graph that `make` makes of placeholders, held by a worker; its GraphDef)."""
-    tf = convert.tensorflow()
-    graph = tf.Graph()
-    with graph.as_default():
-        fed = [tf.compat.v1.placeholder(d, shape, name=n) for n, (d, shape) in inputs.items()]
-        tf.identity(make(tf, *fed), name="y")
-    definition = graph.as_graph_def()
+    definition = graph_of(make, **inputs)
     return processors.OtherProcessor(hollowed(definition), ["y:0"], onednn), definition
 
 

@@ -15,7 +15,7 @@ from nbhelpers.convert.retarget import retarget
 from nbhelpers.convert.rules import RULES
 from nbhelpers.errors import ConversionError
 from nbhelpers.parity import compare
-from tests.convert.models import seeded
+from tests.convert.models import graph_of, seeded
 
 RUN = """
 import sys, numpy as np, tensorflow as tf
@@ -45,16 +45,6 @@ def run_there(runtime, graph_def, feeds, outputs, folder):
     assert done.returncode == 0, done.stderr[-2000:]
     with np.load(folder / "out.npz") as arrays:
         return {name: arrays[name] for name in arrays.files}
-
-
-def graph_of(make, **inputs):
-    """Return a GraphDef with placeholders of the given dtype and shape, and `y` as its output."""
-    tf = convert.tensorflow()
-    graph = tf.Graph()
-    with graph.as_default():
-        fed = [tf.compat.v1.placeholder(d, shape, name=n) for n, (d, shape) in inputs.items()]
-        tf.identity(make(tf, *fed), name="y")
-    return graph.as_graph_def()
 
 
 def composition(tf, value, *ops):
