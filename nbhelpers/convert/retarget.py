@@ -22,6 +22,7 @@ from nbhelpers.convert.graphs.frozen import (
 from nbhelpers.convert.graphs.order import in_loops, maker
 from nbhelpers.convert.optables import OpTable
 from nbhelpers.convert.rules import RULES, UNFUSED, UNTIL, Shapes, forms
+from nbhelpers.convert.rules.rewriting import defaults, with_defaults
 from nbhelpers.errors import ConversionError
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _each(graph: FrozenGraph, table: OpTable) -> Iterator[Written]:
         if node.name in graph.weights:
             yield node, [node], [], _problem(_constant_like(node), table)
             continue
-        full = _with_defaults(node)
+        full = with_defaults(node)
         if full.op == "Const" and table.target != "tf2":
             _spell_out(full)
         replacement, notes = _fit(full, table, shapes, beyond.get(node.name))
@@ -204,7 +205,7 @@ def _rewritten_again(
     What stands for one of the `ops` is meant as it is where it holds the same op again.
     """
     result = []
-    for node in map(_with_defaults, nodes):
+    for node in map(with_defaults, nodes):
         rule = None if node.op in ops or not _limited(node.op, table.target) else RULES[node.op]
         written = rule(node, shapes) if rule else None
         if written is None:
@@ -281,11 +282,11 @@ def _known(node: "NodeDef", table: OpTable) -> bool:
 def _drop_new_defaults(node: "NodeDef", table: OpTable) -> list[str]:
     """Remove attributes with their default that the target does not know (tf2: all defaults)."""
     allowed = table.ops.get(node.op)
-    defaults = _defaults(node.op)
+    usual = defaults(node.op)
     dropped = []
     for name in sorted(node.attr):
         spare = allowed is not None and (name not in allowed or table.target == "tf2")
-        if spare and name in defaults and node.attr[name] == defaults[name]:
+        if spare and name in usual and node.attr[name] == usual[name]:
             del node.attr[name]
             dropped.append(name)
     return dropped
@@ -313,29 +314,10 @@ def _problem(node: "NodeDef", table: OpTable) -> str | None:
     return None
 
 
-def _with_defaults(node: "NodeDef") -> "NodeDef":
-    """Return a copy with every attribute written out."""
-    copy = type(node)()
-    copy.CopyFrom(node)
-    for name, value in _defaults(node.op).items():
-        if name not in copy.attr:
-            copy.attr[name].CopyFrom(value)
-    return copy
-
-
 def _drop_private(node: "NodeDef") -> None:
     """Remove the attributes that are for this process alone."""
     for name in [name for name in node.attr if name.startswith("_")]:
         del node.attr[name]
-
-
-def _defaults(op: str) -> dict[str, "AttrValue"]:
-    from tensorflow.python.framework import op_def_registry
-
-    definition = op_def_registry.get(op)
-    if definition is None:
-        return {}
-    return {a.name: a.default_value for a in definition.attr if a.HasField("default_value")}
 
 
 def _allowed_word(value: "AttrValue") -> str | None:

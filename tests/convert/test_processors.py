@@ -18,7 +18,7 @@ from nbhelpers.convert.optables import dump_forms
 from nbhelpers.convert.retarget import retarget
 from nbhelpers.errors import ConversionError
 from nbhelpers.parity import compare
-from tests.convert.models import seeded
+from tests.convert.models import graph_of, seeded
 
 RECEIVER = """
 import json, sys, numpy as np, tensorflow as tf
@@ -161,11 +161,7 @@ def test_the_table_of_forms_is_what_this_tensorflow_says():
 
 def foreign(make, *shape):
     """Return the GraphDef of a graph that was not made here."""
-    tf = convert.tensorflow()
-    graph = tf.Graph()
-    with graph.as_default():
-        tf.identity(make(tf, tf.compat.v1.placeholder("float32", shape, name="x")), name="y")
-    return graph.as_graph_def()
+    return graph_of(make, x=("float32", shape))
 
 
 def ops(graph_def):
@@ -208,6 +204,26 @@ def test_a_plain_convolution_keeps_its_bias():
 
     made = retarget(foreign(make, None, 5, 7, 8), "tf2")
     assert "BiasAdd" in ops(made.graph_def) and not made.rewrites
+
+
+@pytest.mark.parametrize("target", ["tf1.4", "tf2"])
+@pytest.mark.parametrize("rank", [2, 3])
+def test_attributes_that_an_older_tensorflow_did_not_write_have_their_defaults(rank, target):
+    filters = seeded(*[3] * rank, 8, 6)
+
+    def make(tf, x):
+        op = tf.nn.conv2d if rank == 2 else tf.nn.conv3d
+        return tf.nn.bias_add(op(x, filters, [1] * (rank + 2), "SAME"), seeded(6))
+
+    graph = foreign(make, None, 5, 7, 4, 8) if rank == 3 else foreign(make, None, 5, 7, 8)
+    fed = {"x": seeded(2, *(5, 7, 4)[:rank], 8)}
+    expected = convert.run_tf(graph, fed, fetch=["y"])
+    for node in graph.node:
+        for name in ("dilations", "data_format", "explicit_paddings"):
+            node.attr.pop(name, None)
+    made = retarget(graph, target)
+    assert "BiasAdd" in ops(made.graph_def)
+    compare(expected, convert.run_tf(made.graph_def, fed, fetch=["y"])).check()
 
 
 def test_what_has_no_other_form_is_refused_by_name():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nbhelpers.convert.graphs.frozen import FrozenGraph
 from nbhelpers.convert.optables.dump_forms import CONVOLUTIONS, FEATURES, words
-from nbhelpers.convert.rules.rewriting import Shapes
+from nbhelpers.convert.rules.rewriting import Shapes, groups, with_defaults
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
@@ -38,7 +38,7 @@ def found(graph: FrozenGraph, shapes: Shapes, forms: Mapping[str, Collection[str
     from tensorflow.core.framework import types_pb2
 
     first_ops = {form.partition(",")[0].partition(" with ")[0] for form in forms}
-    heads = [node for node in graph.hollow.node if node.op in first_ops]
+    heads = [with_defaults(node) for node in graph.hollow.node if node.op in first_ops]
     readers: dict[str, list[NodeDef]] = {}
     for node in graph.hollow.node if heads else ():
         for source in dict.fromkeys(node.input):
@@ -65,29 +65,24 @@ def _possible(node: "NodeDef", shapes: Shapes, *, alone: bool) -> list[tuple[str
     Groups whose number cannot be inferred count as features of a fused op, where writing it in
     another form costs nothing, but not of an op that stands `alone`.
     """
-    has = {""}
+    has: set[str] = set()
     if node.op in CONVOLUTIONS:
-        layout = node.attr["data_format"].s.decode() or "NHWC"
+        layout = node.attr["data_format"].s.decode()
         places = [place for place, axis in enumerate(layout) if axis in "DHW"]
         strides, dilations = (
-            {list(node.attr[name].list.i)[place] for place in places if node.attr[name].list.i}
-            for name in ("strides", "dilations")
+            {node.attr[name].list.i[place] for place in places} for name in ("strides", "dilations")
         )
         has |= {"strides"} if len(strides) > 1 else set()
         has |= {"dilations"} if dilations - {1} else set()
-        groups = _grouped(node, layout, shapes)
-        has |= {"groups"} if groups or (groups is None and not alone) else set()
+        grouped = _grouped(node, shapes)
+        has |= {"groups"} if grouped or (grouped is None and not alone) else set()
     return [features for features in FEATURES if has.issuperset(features)]
 
 
-def _grouped(node: "NodeDef", layout: str, shapes: Shapes) -> bool | None:
+def _grouped(node: "NodeDef", shapes: Shapes) -> bool | None:
     """Whether a filter takes fewer channels than there are; None if that cannot be inferred."""
-    filters = shapes.of(node.input[1])
-    if filters is None:
-        return None
     if node.op == "DepthwiseConv2dNative":
-        return filters[-1] != 1
-    data = shapes.of(node.input[0])
-    if data is None or None in (data[layout.index("C")], filters[-2]):
-        return None
-    return data[layout.index("C")] != filters[-2]
+        filters = shapes.of(node.input[1])
+        return None if filters is None else filters[-1] != 1
+    count = groups(node, shapes)
+    return None if count is None else count != 1

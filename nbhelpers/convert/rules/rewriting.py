@@ -10,6 +10,7 @@ from nbhelpers.convert.graphs.frozen import FrozenGraph
 from nbhelpers.convert.graphs.graphdef import GraphView
 
 if TYPE_CHECKING:
+    from tensorflow.core.framework.attr_value_pb2 import AttrValue
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 
@@ -86,6 +87,40 @@ def unfused(op: str) -> Callable[[Rule], Rule]:
         return function
 
     return register
+
+
+def defaults(op: str) -> dict[str, "AttrValue"]:
+    """Return the attributes of an op that have a default, and that value."""
+    from tensorflow.python.framework import op_def_registry
+
+    definition = op_def_registry.get(op)
+    if definition is None:
+        return {}
+    return {a.name: a.default_value for a in definition.attr if a.HasField("default_value")}
+
+
+def with_defaults(node: "NodeDef") -> "NodeDef":
+    """Return a copy with every attribute written out."""
+    copy = type(node)()
+    copy.CopyFrom(node)
+    for name, value in defaults(node.op).items():
+        if name not in copy.attr:
+            copy.attr[name].CopyFrom(value)
+    return copy
+
+
+def groups(node: "NodeDef", shapes: Shapes) -> int | None:
+    """Return the number of a convolution's groups; None if it cannot be inferred.
+
+    `node` has every attribute written out.
+    """
+    if noted := node.attr[GROUPS].i:
+        return noted
+    data, filters = (shapes.of(source) for source in node.input[:2])
+    if data is None or filters is None:
+        return None
+    channels = data[node.attr["data_format"].s.decode().index("C")]
+    return None if channels is None or filters[-2] is None else channels // filters[-2]
 
 
 def like(node: "NodeDef", op: str, *attributes: str) -> "NodeDef":

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from nbhelpers.convert.rules.composing import composed
-from nbhelpers.convert.rules.rewriting import GROUPS, Shapes, rule
+from nbhelpers.convert.rules.rewriting import Shapes, groups, rule
 from nbhelpers.convert.rules.writing import FLOAT, HALF, INT32
 
 if TYPE_CHECKING:
@@ -18,12 +18,11 @@ def convolution(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
     layout, padding = node.attr["data_format"].s.decode(), node.attr["padding"].s.decode()
     if data is None or filters is None or None in filters or padding not in ("SAME", "VALID"):
         return None
-    channels, places = data[layout.index("C")], [i for i, c in enumerate(layout) if c in "DHW"]
-    groups = node.attr[GROUPS].i or (channels and channels // filters[-2])
+    places, count = [i for i, c in enumerate(layout) if c in "DHW"], groups(node, shapes)
     strides, dilations = (
         [node.attr[name].list.i[i] for i in places] for name in ("strides", "dilations")
     )
-    if not groups or (groups == 1 and max(dilations) == 1):
+    if not count or (count == 1 and max(dilations) == 1):
         return None
     dtype = node.attr["T"].type
 
@@ -34,9 +33,9 @@ def convolution(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
         back = [channels_last.index(i) for i in range(len(layout))]
         moved = channels_last != back or layout.index("C") != len(layout) - 1
         images = tf.transpose(images, channels_last) if moved else images
-        parts = zip(tf.split(images, groups, -1), tf.split(kernel, groups, -1), strict=True)
+        parts = zip(tf.split(images, count, -1), tf.split(kernel, count, -1), strict=True)
         results = [_convolved(*part, strides, dilations, padding) for part in parts]
-        result = tf.concat(results, -1) if groups > 1 else results[0]
+        result = tf.concat(results, -1) if count > 1 else results[0]
         return tf.transpose(result, back) if moved else result
 
     return composed(node, shapes, [dtype, dtype], convolve)

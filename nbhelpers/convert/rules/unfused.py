@@ -10,13 +10,10 @@ import numpy as np
 
 from nbhelpers.convert.rules.composing import composed
 from nbhelpers.convert.rules.rewriting import Shapes, like, unfused
-from nbhelpers.convert.rules.writing import Writer
+from nbhelpers.convert.rules.writing import FLOAT, Writer
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
-
-FLOAT = 1
-"""TensorFlow's number for this type."""
 
 
 @unfused("BiasAdd")
