@@ -88,7 +88,7 @@ def retarget(
     result = graph_pb2.GraphDef()
     done: dict[tuple[str, str, str], int] = {}
     problems = []
-    for node, written, notes, problem in _each(graph, table):
+    for node, written, notes, problem in _each(graph, table, Shapes(graph)):
         if problem:
             problems.append(f"{origin(node.name, onnx_names)}: {problem}")
         for note in notes:
@@ -112,13 +112,13 @@ def unwritable(graph: FrozenGraph, target: str) -> dict[str, str]:
 
     Nodes that are computed from constants alone are left out: the optimiser replaces them.
     """
-    table = optables.table(target)
-    if target == optables.TARGETS[-1] and not forms.found(graph, Shapes(graph), table.forms):
+    table, shapes = optables.table(target), Shapes(graph)
+    if target == optables.TARGETS[-1] and not forms.found(graph, shapes, table.forms):
         return {}  # the TensorFlow that made the graph knows what is in it
     foldable = computed_from_constants(graph.hollow, graph.weights)
     return {
         node.name: problem
-        for node, _, _, problem in _each(graph, table)
+        for node, _, _, problem in _each(graph, table, shapes)
         if problem and node.name not in foldable
     }
 
@@ -127,8 +127,7 @@ Written: TypeAlias = "tuple[NodeDef, list[NodeDef], list[tuple[str, str]], str |
 """A node, the nodes that stand for it in the target, notes on what was done, and a problem."""
 
 
-def _each(graph: FrozenGraph, table: OpTable) -> Iterator[Written]:
-    shapes = Shapes(graph)
+def _each(graph: FrozenGraph, table: OpTable, shapes: Shapes) -> Iterator[Written]:
     looping = in_loops(graph.hollow)
     taken = {node.name for node in graph.hollow.node}
     beyond = _beyond(graph, shapes, table)

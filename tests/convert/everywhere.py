@@ -2,8 +2,7 @@
 
 import measure_legacy
 import numpy as np
-import onnxruntime as ort
-from onnx.reference import ReferenceEvaluator
+import referees
 
 from nbhelpers import convert
 from nbhelpers.convert import TARGETS
@@ -17,6 +16,13 @@ RUNTIMES = {
 
 TOLERANCES = {"float16": 4e-3, "float64": 1e-6}
 """How far apart results may be, as a share; 1e-5 for the other types."""
+
+
+def run_there(runtime, conversion, feeds, folder):
+    """Return a conversion's outputs by name for each of the feeds, run by a legacy runtime."""
+    (results,) = measure_legacy.run(runtime, [(conversion, feeds)], folder / runtime)
+    assert not isinstance(results, str), results
+    return results
 
 
 def everywhere(models, folder, *, targets=TARGETS, later=True):
@@ -43,7 +49,9 @@ def everywhere(models, folder, *, targets=TARGETS, later=True):
 def disagreements(name, models, seen):
     """Return a line for each result that is neither onnxruntime's nor the reference's."""
     model, feeds = models[name]
-    answers = [referees(model, each) for each in feeds]
+    with np.errstate(all="ignore"):
+        answers = referees.answers(model.SerializeToString(), feeds)
+    assert all(answers), "neither takes the model"
     lines = []
     for (other, target, runtime), results in seen.items():
         if other != name:
@@ -57,25 +65,6 @@ def disagreements(name, models, seen):
                 if all(said):
                     lines.append(f"{target} on {runtime}, run {run}, {output}: {said[:1]}")
     return lines
-
-
-def referees(model, feeds):
-    """Return the outputs by name of onnxruntime, its optimiser being off, and of the reference."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    content = model.SerializeToString()
-    names = [output.name for output in model.graph.output]
-    makers = (lambda: ort.InferenceSession(content, options), lambda: ReferenceEvaluator(model))
-    answers = []
-    for make in makers:
-        try:
-            with np.errstate(all="ignore"):
-                answers.append(dict(zip(names, make().run(names, feeds), strict=True)))
-        except Exception:  # noqa: BLE001 (it has no kernel for the model: ask the other)
-            continue
-    assert answers, "neither takes the model"
-    return answers
 
 
 def unlike(want, got):

@@ -10,8 +10,8 @@ from nbhelpers.convert.building.build import build
 from nbhelpers.convert.comparing import processors
 from nbhelpers.convert.optimising import optimise
 from nbhelpers.convert.optimising.barriers import with_barriers
+from tests.convert.everywhere import run_there
 from tests.convert.models import parse, seeded
-from tests.convert.test_retarget import run_there
 
 POSITIVE = [
     [0.1, 0.2, 0.3, 0.4, 0.6, 0.9],
@@ -118,14 +118,12 @@ def by_processor(onednn, made, feeds):
     return list(held.run({f"{name}:0": value for name, value in feeds.items()}).values())
 
 
-def ran_on(target, made, feeds, legacy, folder):
+def ran_on(target, made, feeds, folder):
     """Run a converted graph on its target's own runtime, as anybody would."""
-    names = list(made.outputs.values())
     if target == "tf2":
-        return by_tensorflow(made.graph_def, feeds, names)
-    runtime = next(each for each in legacy if each.name == target)
-    found = run_there(runtime, made.graph_def, feeds, names, folder)
-    return [found[name.partition(":")[0]] for name in names]
+        return by_tensorflow(made.graph_def, feeds, list(made.outputs.values()))
+    (found,) = run_there(target, made, [feeds], folder)
+    return list(found.values())
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -135,7 +133,7 @@ def test_every_runtime_computes_what_onnxruntime_does(target, legacy, tmp_path):
     made = convert.onnx2tf(model, None, target=target, verify=False)
     feeds = {spec.name: ROWS for spec in onnxgraph.inputs(model)}
     expected = onnxgraph.run_onnx(model, feeds)
-    seen = ran_on(target, made, feeds, legacy, tmp_path)
+    seen = ran_on(target, made, feeds, tmp_path)
     for title, want, got in zip(PATTERNS, expected.values(), seen, strict=True):
         rows = slice(rows_of(title))
         np.testing.assert_allclose(got[rows], want[rows], rtol=1e-6, err_msg=title)
@@ -239,7 +237,7 @@ def test_what_a_loop_divides_again_and_again(target, legacy, tmp_path):
     )
     feeds = {"x": np.arange(1, 37, dtype=np.float32).reshape(6, 6)}
     made = convert.onnx2tf(model, None, target=target)
-    (seen,) = ran_on(target, made, feeds, legacy, tmp_path)
+    (seen,) = ran_on(target, made, feeds, tmp_path)
     np.testing.assert_array_equal(seen, onnxgraph.run_onnx(model, feeds)["y"])
 
 

@@ -6,8 +6,8 @@ import pytest
 from nbhelpers import convert, onnxgraph
 from nbhelpers.errors import ConversionError
 from nbhelpers.parity import compare
+from tests.convert.everywhere import run_there
 from tests.convert.models import parse, seeded
-from tests.convert.test_retarget import run_there
 
 FUNCTIONS = {"If", "StatelessIf", "While", "StatelessWhile", "PartitionedCall", "TensorListReserve"}
 
@@ -405,9 +405,8 @@ def test_loops_run_on_the_old_runtimes(text, legacy, tmp_path):
     weights = {"w": seeded(3, seed=1), "own": seeded(3, seed=2), "m": seeded(3, 3, seed=3)}
     model = parse(text, **{name: w for name, w in weights.items() if f" {name})" in text})
     result = convert.onnx2tf(model, None, target="tf1.4", verify=False)
+    feeds = [rows(2, trips=3), rows(1, trips=0 if text is GROWING else 10)]
     for runtime in legacy:
-        for feeds in (rows(2, trips=3), rows(1, trips=0 if text is GROWING else 10)):
-            expected = onnxgraph.run_onnx(model, feeds)
-            seen = run_there(runtime, result.graph_def, feeds, result.outputs.values(), tmp_path)
-            named = {name: seen[t.split(":")[0]] for name, t in result.outputs.items()}
-            compare(expected, named, title=str(runtime)).check()
+        results = run_there(runtime.name, result, feeds, tmp_path)
+        for each, seen in zip(feeds, results, strict=True):
+            compare(onnxgraph.run_onnx(model, each), seen, title=str(runtime)).check()

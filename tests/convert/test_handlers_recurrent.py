@@ -6,8 +6,8 @@ import pytest
 from nbhelpers import convert, onnxgraph
 from nbhelpers.errors import ConversionError
 from nbhelpers.parity import compare
+from tests.convert.everywhere import run_there
 from tests.convert.models import parse, seeded
-from tests.convert.test_retarget import run_there
 
 SIZE, HIDDEN = 3, 4
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
@@ -159,10 +159,8 @@ def test_too_few_activations_are_refused():
 def test_loops_run_on_the_old_runtimes(op, legacy, tmp_path):
     model = recurrent(op, options='direction = "bidirectional"', lengths=True)
     result = convert.onnx2tf(model, None, target="tf1.4", verify=False)
+    feeds = [fed(model, steps, batch) for steps, batch in ((9, 2), (2, 3))]
     for runtime in legacy:
-        for steps, batch in ((9, 2), (2, 3)):
-            feeds = fed(model, steps, batch)
-            expected = onnxgraph.run_onnx(model, feeds)
-            seen = run_there(runtime, result.graph_def, feeds, result.outputs.values(), tmp_path)
-            named = {name: seen[t.split(":")[0]] for name, t in result.outputs.items()}
-            compare(expected, named, title=str(runtime)).check()
+        results = run_there(runtime.name, result, feeds, tmp_path)
+        for each, seen in zip(feeds, results, strict=True):
+            compare(onnxgraph.run_onnx(model, each), seen, title=str(runtime)).check()

@@ -15,36 +15,8 @@ from nbhelpers.convert.retarget import retarget
 from nbhelpers.convert.rules import RULES
 from nbhelpers.errors import ConversionError
 from nbhelpers.parity import compare
+from tests.convert.everywhere import run_there
 from tests.convert.models import graph_of, seeded
-
-RUN = """
-import sys, numpy as np, tensorflow as tf
-graph = tf.GraphDef()
-graph.ParseFromString(open("graph.pb", "rb").read())
-fed = np.load("fed.npz")
-with tf.Graph().as_default():
-    tf.import_graph_def(graph, name="")
-    with tf.Session() as session:
-        names = sys.argv[1:]
-        values = session.run(names, {name + ":0": fed[name] for name in fed.files})
-np.savez("out.npz", **dict(zip([name.split(":")[0] for name in names], values)))
-"""
-
-
-def run_there(runtime, graph_def, feeds, outputs, folder):
-    """Run a graph in a legacy runtime and return its outputs by name."""
-    convert.save_graph_def(graph_def, folder / "graph.pb")
-    np.savez(folder / "fed.npz", **feeds)
-    done = subprocess.run(
-        [str(runtime.python), "-c", RUN, *outputs],
-        cwd=folder,
-        env=runtimes.clean_environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    with np.load(folder / "out.npz") as arrays:
-        return {name: arrays[name] for name in arrays.files}
 
 
 def composition(tf, value, *ops):
@@ -268,20 +240,18 @@ def test_a_graph_that_was_not_retargeted_is_refused_by_the_old_runtime(network, 
     result = convert.onnx2tf(network, None, target="tf2")
     feeds = {"images": seeded(1, 3, 9, 11)}
     with pytest.raises(AssertionError, match=r"No op named|mentions attr"):
-        run_there(legacy[0], result.graph_def, feeds, ["scores:0"], tmp_path)
+        run_there(legacy[0].name, result, [feeds], tmp_path)
 
 
 @pytest.mark.parametrize("target", ["tf1.4", "tf1.13", "tf1.15"])
 def test_a_network_runs_on_its_target_and_every_later_runtime(network, legacy, tmp_path, target):
     result = convert.onnx2tf(network, None, target=target)
-    tensors = list(result.outputs.values())
+    feeds = [{"images": seeded(batch, 3, 9, 11, seed=batch)} for batch in (1, 3)]
     for runtime in legacy[[each.name for each in legacy].index(target) :]:
-        for batch in (1, 3):
-            feeds = {"images": seeded(batch, 3, 9, 11, seed=batch)}
-            seen = run_there(runtime, result.graph_def, feeds, tensors, tmp_path)
-            expected = onnxgraph.run_onnx(network, feeds)
-            named = {name: seen[t.split(":")[0]] for name, t in result.outputs.items()}
-            compare(expected, named, title=f"{target} on {runtime}").check()
+        results = run_there(runtime.name, result, feeds, tmp_path)
+        for each, seen in zip(feeds, results, strict=True):
+            expected = onnxgraph.run_onnx(network, each)
+            compare(expected, seen, title=f"{target} on {runtime}").check()
 
 
 def test_the_tables_are_what_the_runtimes_say(legacy, tmp_path):

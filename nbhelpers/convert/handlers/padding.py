@@ -8,6 +8,7 @@ import tensorflow as tf
 from nbhelpers.convert.handlers.registry import Node, constant, refusal, register
 from nbhelpers.convert.handlers.sizes import Size, elements, size_of, sizes_of, vector
 from nbhelpers.convert.handlers.slicing import FAR, sliced, spread
+from nbhelpers.convert.handlers.strings import by_index
 
 Amounts: TypeAlias = list[tuple[Size, Size]]
 """For each axis how much is added before and after it; negative amounts crop."""
@@ -121,12 +122,15 @@ def _beyond(amount: Size, size: Size) -> Size:
 
 
 def _filled_texts(data: tf.Tensor, added: list[list[Size]], fill: float | tf.Tensor) -> tf.Tensor:
-    """Pad the indices of texts; 0 is that of the text to fill with."""
+    """Pad texts by their indices; 0 is that of the text to fill with."""
     text = tf.reshape(fill, [1]) if isinstance(fill, tf.Tensor) else tf.constant([""])
     paddings = tf.stack([vector(pair) for pair in added])
     both = tf.concat([text, tf.reshape(data, [-1])], 0)
-    indices = tf.reshape(tf.range(1, tf.size(data) + 1), vector(sizes_of(data)))
-    return tf.gather(both, tf.pad(indices, paddings))
+
+    def padded(indices: tf.Tensor) -> tf.Tensor:
+        return tf.pad(tf.reshape(indices[1:], vector(sizes_of(data))), paddings)
+
+    return by_index(padded, both)
 
 
 def _with_edges(data: tf.Tensor, added: list[list[Size]]) -> tf.Tensor:
