@@ -18,8 +18,9 @@ from pathlib import Path
 warnings.filterwarnings("ignore")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+sys.path[:0] = [str(HERE), str(HERE.parent / "speed"), str(HERE.parents[1])]
 
+import machine
 from hunt import Hunt
 from record import Record
 
@@ -44,12 +45,13 @@ def main() -> int:
     hunt = Hunt(record, targets=tuple(options.targets.split(",")), only=only, models=options.models)
     end, seed = time.monotonic() + 60 * options.minutes, options.seed
     while time.monotonic() < end and seed < options.seed + options.rounds:
+        record.seeds.append(seed)
         hunt.round(seed, end)
         seed += 1
-        print(record.line(seed), flush=True)
+        print(record.line(), flush=True)
     print(record.table())
     if options.write:
-        record.write(HERE / "README.md", options.minutes)
+        record.write(HERE / "README.md", targets=hunt.routes.targets, processor=machine.processor())
     return int(bool(record.found))
 
 

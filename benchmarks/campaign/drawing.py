@@ -19,11 +19,12 @@ SHAPES = (
     (2, 4),
     (),
 )
+CONTROL = ("If", "Loop", "Scan")
 DTYPES = ("float32",) * 6 + ("float16", "float64", "int32", "int64", "bool", "uint8", "int8")
 
 
 @st.composite
-def sketches(draw, steps: int = 6, ops: tuple[str, ...] = ()):
+def sketches(draw, steps: int = 12, ops: tuple[str, ...] = ()):
     """Draw a model of up to `steps` steps; `ops` limits what they may add."""
     sketch = Sketch(draw(st.sampled_from(OPSETS)))
     sketch.add_input(Tensor("x", "float32", draw(st.sampled_from(SHAPES))))
@@ -33,6 +34,7 @@ def sketches(draw, steps: int = 6, ops: tuple[str, ...] = ()):
         sketch.add_input(Tensor(f"y{number}", dtype, shape))
     fitting = [s for s in STEPS if s.since <= sketch.opset <= s.until]
     fitting = [s for s in fitting if not ops or s.name in ops]
+    fitting.sort(key=lambda s: s.name in CONTROL)  # the first are drawn most, and shrunk to
     draw(st.lists(_step(sketch, fitting), min_size=1, max_size=steps))
     if not sketch.nodes:
         reject()

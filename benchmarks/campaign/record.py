@@ -2,11 +2,14 @@
 
 import collections
 import hashlib
+import os
 import re
+import time
 from pathlib import Path
 
 import numpy as np
 import onnx
+from stated import STATED
 
 
 class Finding(Exception):
@@ -40,6 +43,8 @@ class Record:
         self.counts = collections.defaultdict(collections.Counter)
         self.reasons = collections.defaultdict(collections.Counter)
         self.found: list[Finding] = []
+        self.seeds: list[int] = []
+        self._start = time.monotonic()
 
     def count(self, who: str, verdict: str, reason: str) -> None:
         """Count a verdict of a route."""
@@ -68,13 +73,14 @@ class Record:
         print(f"FOUND {finding.who}: {finding.verdict}: {', '.join(finding.ops)}: "
               f"{finding.reason}", flush=True)  # fmt: skip
 
-    def line(self, seed: int) -> str:
+    def line(self) -> str:
         """Return where the campaign is."""
-        return f"seed {seed}: {self.counts['drawn']['models']} models, {len(self.found)} kinds"
+        number = self.seeds[-1] if self.seeds else "none"
+        return f"seed {number}: {self.counts['drawn']['models']} models, {len(self.found)} kinds"
 
     def table(self) -> str:
         """Return the verdicts of every route, and the most frequent reasons."""
-        lines = [self.line(-1)]
+        lines = [self.line()]
         for who, counts in self.counts.items():
             lines.append(f"{who}: {dict(counts)}")
         for (who, verdict), reasons in self.reasons.items():
@@ -82,8 +88,9 @@ class Record:
                 lines.append(f"  {who} {verdict} {times}×: {reason}")
         return "\n".join(lines)
 
-    def write(self, path: Path, minutes: float) -> None:
+    def write(self, path: Path, *, targets: tuple[str, ...], processor: str) -> None:
         """Write the figures as a page."""
+        minutes = (time.monotonic() - self._start) / 60
         lines = [
             "# Campaign: random models through the whole product",
             "",
@@ -91,17 +98,23 @@ class Record:
             "onnx's reference evaluator) run each drawn model at three sizes, with special values.",
             "Then it goes through every route. An output that agrees with either referee is right.",
             "",
-            f"{self.counts['drawn']['models']} models in {minutes:g} minutes, "
+            f"{self.counts['drawn']['models']} models in {minutes:.0f} minutes, "
             f"{self.counts['drawn']['no referee']} more that no referee runs; "
             f"{len(self.found)} kinds of failure.",
             "",
-            "| route | right | refused | wrong | failed |",
-            "| --- | --- | --- | --- | --- |",
+            f"- seeds {self.seeds[0]} to {self.seeds[-1]}, targets {', '.join(targets)}",
+            f"- {processor}, {os.cpu_count()} cores; TensorFlow 2 with oneDNN switched off, and on",
+            "",
+            "| route | right | refused | differs as stated | wrong | failed |",
+            "| --- | --- | --- | --- | --- | --- |",
         ]
         for who, counts in sorted(self.counts.items()):
             if who != "drawn":
-                cells = [counts[kind] for kind in ("right", "refused", "wrong", "failed")]
+                kinds = ("right", "refused", "stated", "wrong", "failed")
+                cells = [counts[kind] for kind in kinds]
                 lines.append(f"| {who} | " + " | ".join(map(str, cells)) + " |")
+        lines += ["", "What differs on purpose, where such a value reaches such an op:", ""]
+        lines += [f"- {', '.join(each.ops)}: {each.why}" for each in STATED]
         if self.found:
             lines += ["", "| kind of failure | ops | what was seen |", "| --- | --- | --- |"]
         for each in self.found:

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import io
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -21,6 +22,9 @@ from nbhelpers.errors import Refusal, first_line
 RIGHT, REFUSED, STATED, WRONG, FAILED = "right", "refused", "stated", "wrong", "failed"
 
 Outcome = tuple[str, str, str]
+
+Pending = Outcome | Future
+"""An outcome, or what will be one when a process has run the result."""
 
 RUNTIMES = {
     "tf2": ("tf2, oneDNN off", "tf2, oneDNN on"),
@@ -43,28 +47,39 @@ class Routes:
             **{name: Worker(name, "worker_tf.py") for name in ("tf1.15", "tf1.13", "tf1.4")},
         }
         self.torch = Worker("th", "worker_torch.py")
+        self.pool = ThreadPoolExecutor(len(self.workers) + 2)
 
     def all(
         self, model: onnx.ModelProto, runs: list[dict], expected: Expected, *, only: str = ""
     ) -> Iterator[Outcome]:
-        """Yield what becomes of a model on every route, or on one of them alone."""
-        ways = {f"onnx2tf {target}": self._converted for target in self.targets}
-        ways |= dict.fromkeys(edits(model), self._edited)
-        ways |= {"tf2onnx": self._back, "import_onnx": self._to_torch}
+        """Yield what becomes of a model on every route, or on one of them alone.
+
+        The processes run what has been made, while the next is made here.
+        """
+        ways = {"import_onnx": self._to_torch}
+        ways |= {f"onnx2tf {target}": self._converted for target in self.targets}
+        ways |= {"tf2onnx": self._back, **dict.fromkeys(edits(model), self._edited)}
+        convert_for = functools.cache(functools.partial(attempt, converted, model))
+        pending: list[Pending] = []
         for name, way in ways.items():
             if name == (only or name):
-                yield from way(name, model, runs, expected)
+                pending += way(name, model, runs, expected, convert_for)
+        for each in pending:
+            yield each.result() if isinstance(each, Future) else each
 
-    def _converted(self, name, model, runs, expected) -> Iterator[Outcome]:
+    def _judged(self, name, run, runs, expected) -> Future:
+        return self.pool.submit(judged, name, run, runs, expected)
+
+    def _converted(self, name, model, runs, expected, convert_for) -> Iterator[Pending]:
         """Convert for a target, and run the graph wherever it must run."""
         target = name.split()[1]
-        made, outcome = attempt(name, converted, model, target)
+        made, stopped = convert_for(target)
         if made is None:
-            yield outcome
+            yield name, *stopped
             return
         for runtime in RUNTIMES[target]:
             run = functools.partial(self._on, runtime, made, runs)
-            yield judged(f"{name} on {runtime}", run, runs, expected)
+            yield self._judged(f"{name} on {runtime}", run, runs, expected)
 
     def _on(self, runtime, made, runs) -> list[dict]:
         fed = [{made.inputs[name]: array for name, array in run.items()} for run in runs]
@@ -74,26 +89,31 @@ class Routes:
         names = {tensor: name for name, tensor in made.outputs.items()}
         return [{names[tensor]: array for tensor, array in run.items()} for run in outputs]
 
-    def _back(self, name, model, runs, expected) -> Iterator[Outcome]:
+    def _back(self, name, model, runs, expected, convert_for) -> Iterator[Pending]:
         """Convert for TensorFlow 2, and turn that graph into ONNX again."""
-        made, _ = attempt(name, converted, model, "tf2")
+        made, _ = convert_for("tf2")
         if made is not None:
-            yield from self._edited(name, made, runs, expected)
+            yield from self._written(name, attempt(back_to_onnx, made), runs, expected)
 
-    def _edited(self, name, model, runs, expected) -> Iterator[Outcome]:
-        """Let a verb write the model anew, and run the result in onnxruntime."""
-        verb = back_to_onnx if name == "tf2onnx" else edits(model)[name]
-        result, outcome = attempt(name, verb, model)
+    def _edited(self, name, model, runs, expected, _) -> Iterator[Pending]:
+        """Let a verb write the model anew."""
+        yield from self._written(name, attempt(edits(model)[name], model), runs, expected)
+
+    def _written(self, name, attempted, runs, expected) -> Iterator[Pending]:
+        """Run a written model by a referee that has the kernels."""
+        result, stopped = attempted
         if result is None:
-            yield outcome
+            yield name, *stopped
             return
-        run = functools.partial(self.referees.run, result, runs, by="onnxruntime")
-        yield judged(name, run, runs, expected)
+        by = next(iter(expected.by))
+        run = functools.partial(self.referees.run, result, runs, by=by)
+        yield self._judged(name, run, runs, expected)
 
-    def _to_torch(self, name, model, runs, expected) -> Iterator[Outcome]:
+    def _to_torch(self, name, model, runs, expected, _) -> Iterator[Pending]:
         """Import the model into PyTorch."""
         files = {"model.onnx": model.SerializeToString()}
-        yield judged(name, functools.partial(self.torch.ask, files, {}, runs), runs, expected)
+        run = functools.partial(self.torch.ask, files, {}, runs)
+        yield self._judged(name, run, runs, expected)
 
 
 def converted(model: onnx.ModelProto, target: str) -> convert.Conversion:
@@ -144,15 +164,15 @@ def freed(model: onnx.ModelProto, symbol: str, verb: str) -> onnx.ModelProto:
     return onnxgraph.free_dims(fixed, _axes(model, symbol)).model
 
 
-def attempt(name: str, work, *arguments) -> tuple[object | None, Outcome]:
-    """Return what the work returned, or None and what stopped it."""
+def attempt(work, *arguments) -> tuple[object | None, tuple[str, str]]:
+    """Return what the work returned, or None with the verdict and the reason that stopped it."""
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            return work(*arguments), (name, RIGHT, "")
+            return work(*arguments), (RIGHT, "")
     except Refusal as error:
-        return None, (name, REFUSED, first_line(error)[:300])
+        return None, (REFUSED, first_line(error)[:300])
     except Exception as error:
-        return None, (name, FAILED, f"{type(error).__name__}: {first_line(error)[:300]}")
+        return None, (FAILED, f"{type(error).__name__}: {first_line(error)[:300]}")
 
 
 def judged(name: str, work, runs: list[dict], expected: Expected) -> Outcome:

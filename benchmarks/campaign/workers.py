@@ -5,6 +5,7 @@ import os
 import selectors
 import subprocess
 import tempfile
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class Worker:
     script: str
     variables: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen | None = None
+    _busy: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(self, files: dict[str, bytes], request: dict, runs: list[dict]) -> list[dict]:
         """Return the outputs of each run by name.
@@ -55,7 +57,8 @@ class Worker:
                 fed = {str(place): array for place, array in enumerate(arrays.values())}
                 np.savez(home / f"in{number}.npz", **fed)
             names = [list(arrays) for arrays in runs]
-            answer = self._asked({**request, "folder": folder, "names": names})
+            with self._busy:
+                answer = self._asked({**request, "folder": folder, "names": names})
             if answer["error"]:
                 raise Failed(answer["error"])
             return [self._outputs(home, n, answer["outputs"]) for n in range(len(runs))]

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +40,7 @@ def test_a_planted_fault_is_found_shrunk_and_written(tmp_path):
     (written,) = (tmp_path / "onnx2tf_tf2_on_tf2_onednn_off").iterdir()
     model = onnx.load(written / "model.onnx")
     assert [node.op_type for node in model.graph.node] == ["Floor"]
-    assert len(list(written.glob("in*.npz"))) == 3
+    assert len(list(written.glob("in*.npz"))) == 4
     assert (written / "seen.txt").read_text().startswith("onnx2tf tf2 on tf2, oneDNN off: wrong")
 
 
@@ -51,3 +52,17 @@ def test_what_is_right_brings_nothing(tmp_path):
     assert done.returncode == 0, done.stdout
     assert "12 models, 0 kinds" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_a_difference_is_stated_only_where_its_value_reaches_its_op(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "campaign")
+    import stated
+
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+    g (float[N, 3] x) => (float[N, 3] y) { a = Exp(x) b = Softmax(a) y = Relu(b) }"""
+    model = onnx.parser.parse_model(text)
+    assert [value.name for value in stated.showing(model).graph.output] == ["y", "a"]
+    usual, infinite = np.ones((1, 3), np.float32), np.full((1, 3), np.inf, np.float32)
+    assert not stated.excuses(model, {"x": infinite, "a": usual})
+    (excuse,) = stated.excuses(model, {"x": usual, "a": infinite})
+    assert "Softmax" in excuse.ops and excuse.route == "onnx2tf"
