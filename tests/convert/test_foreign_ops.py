@@ -188,7 +188,13 @@ def test_every_op_of_tensorflow_that_names_a_file_is_known():
         op.name for op in ops.op if any(re.fullmatch(each, op.name) for each in FAMILIES.values())
     }
     special = {"InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "RestoreV2"}
-    special |= {"FixedUnigramCandidateSampler", "DecodeProtoV2", "EncodeProto"}
+    special |= {
+        "Restore",
+        "RestoreSlice",
+        "FixedUnigramCandidateSampler",
+        "DecodeProtoV2",
+        "EncodeProto",
+    }
     assert with_files - known - special == {"TensorSliceDataset"}
     assert {"ShardedFilename", "Print", "MergeSummary", "ScalarSummary", "Assert"}.isdisjoint(known)
     assert {"PyFunc", "WriteSummary", "DebugNanCount", "TFRecordDatasetV2"} <= known
@@ -201,6 +207,20 @@ def test_long_names_and_many_nodes_are_cut_short():
     with pytest.raises(GraphError, match="and 25 more") as caught:
         check_ops(made)
     assert len(str(caught.value)) < 2000
+
+
+def test_functions_that_call_themselves_and_long_chains_come_to_an_end():
+    made = tf.compat.v1.GraphDef()
+    names = [f"f{place}" for place in range(3000)]
+    for name, other in zip(names, [*names[1:], names[0]], strict=True):
+        function = made.library.function.add()
+        function.signature.name = name
+        function.node_def.add(name="loop", op="Identity", input=["loop"])
+        function.node_def.add(name="read", op="RestoreV2", input=["loop"])
+        function.node_def.add(name="call", op=other)
+    made.node.add(name="start", op=names[0])
+    with pytest.raises(GraphError, match="RestoreV2"):
+        check_ops(made, ends=["start:0"])
 
 
 def test_the_runtimes_that_prove_never_see_it(room, tmp_path_factory):

@@ -18,6 +18,7 @@ from nbhelpers.convert.graphs.foreign_ops import check_ops
 from nbhelpers.convert.graphs.frozen import FrozenGraph, hollowed
 from nbhelpers.convert.graphs.graphdef import load_graph_def
 from nbhelpers.convert.proving.child import Child, Runtime
+from nbhelpers.convert.receiver import fetch
 from nbhelpers.convert.savedmodels.reading import read_saved_model
 from nbhelpers.convert.toonnx import saved_model
 from nbhelpers.errors import GraphError, unknown_name
@@ -123,14 +124,14 @@ def traced(
     found = _by_name(source.names, inputs, held)
     own = getattr(graph, "tensors", {})  # a conversion knows what it made
     file = "/".join(Path(graph).parts[-2:]) if isinstance(graph, str | Path) else ""
-    return GraphSource(held, {**_recorded(graph, held), **found, **own, **names}, file)
+    twins = {**_recorded(graph, held), **found, **own, **names}
+    if isinstance(held, fetch.Graph):
+        check_ops(held.small, ends=twins.values())
+    return GraphSource(held, twins, file)
 
 
 def _here(graph: "Graph") -> Runtime:
-    from nbhelpers.convert.receiver import fetch
-
     frozen = hollowed(_held(graph))
-    check_ops(frozen.hollow)
     return fetch.Graph(compat.tensorflow(), frozen.hollow, frozen.weights)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Nodes = Mapping[str, NodeDef]
     Found = Iterable[tuple[NodeDef, str]]
+    Scope = tuple[Iterable[NodeDef], Nodes, set[str]]
 
 
 FAMILIES = {
@@ -33,7 +34,7 @@ FAMILIES = {
     r"LMDB|Sql|MatchingFiles|Cache|Snapshot|SnapshotChunk|ListSnapshotChunks|Load|Save)Dataset"
     r"(V\d)?|Snapshot(Nested)?DatasetReader|(Experimental)?DatasetToTFRecord",
     "writes files": "WriteFile|DumpTensor|CalibrationStatisticsSaver",
-    "reads or writes checkpoints": "Save|SaveSlices|SaveV2|Restore|RestoreSlice|"
+    "reads or writes checkpoints": "Save|SaveSlices|SaveV2|"
     "MergeV2Checkpoints|DistributedSave|DTensorRestoreV2",
     "writes summaries to files": r"CreateSummary(File|Db)Writer|Write\w*Summary|ImportEvent|"
     "(Flush|Close)SummaryWriter",
@@ -58,6 +59,8 @@ _READS_WHAT_IS_GIVEN = {
     "InitializeTableFromTextFile": (1, "reads a file of its own choice"),
     "InitializeTableFromTextFileV2": (1, "reads a file of its own choice"),
     "RestoreV2": (0, "reads a checkpoint of its own choice"),
+    "Restore": (0, "reads a checkpoint of its own choice"),
+    "RestoreSlice": (0, "reads a checkpoint of its own choice"),
 }
 """Op → the input that names its file, which is a loader's in a SavedModel."""
 
@@ -119,39 +122,40 @@ def check_ops(
     """
     nodes = {node.name: node for node in graph_def.node}
     known = {each.signature.name: each for each in graph_def.library.function}
-    scan = _Scan(known)
     needed = nodes.values() if ends is None else reached(nodes, ends, given)
-    found = list(scan.nodes(needed, nodes, _kept(nodes, {maker(each) for each in files})))
-    for name in known.keys() & functions.keys():
-        found += scan.function(known[name], set(functions[name]))
-    _refuse(title, found)
+    kept = _kept(nodes, {maker(each) for each in files})
+    scopes: list[Scope] = [(needed, nodes, kept)]
+    scopes += [_scope(known[name], functions[name]) for name in known.keys() & functions.keys()]
+    _refuse(title, _found(scopes, known))
 
 
-class _Scan:
-    """The nodes of a graph, and of the functions that they call, with what they do."""
+def _found(scopes: "list[Scope]", functions: "Mapping[str, FunctionDef]") -> "Found":
+    """Yield the nodes of scopes, and of the functions that they call, with what they do.
 
-    def __init__(self, functions: "Mapping[str, FunctionDef]") -> None:
-        self._functions = functions
-        self._seen: set[tuple[str, frozenset[str]]] = set()
-
-    def nodes(self, needed: "Iterable[NodeDef]", nodes: "Nodes", files: set[str]) -> "Found":
-        """Yield nodes with what they do; `files` are the nodes and arguments that name files."""
+    An argument of a function names a file of a loader only if it does so wherever it is called.
+    """
+    arguments: dict[str, set[str]] = {}
+    while scopes:
+        needed, nodes, files = scopes.pop()
         for node in needed:
             yield node, _reason(node, nodes, files)
-            for name in callees(node, self._functions):
-                function = self._functions[name]
-                arguments = function.signature.input_arg if node.op in (name, *_CALLS) else ()
-                pairs = zip(arguments, node.input, strict=False)
-                named = {arg.name for arg, source in pairs if _is_among(source, nodes, files)}
-                yield from self.function(function, named)
+            for name in callees(node, functions):
+                named = _named(node, functions[name], nodes, files)
+                kept = named & arguments.get(name, named)
+                if arguments.get(name) != kept:
+                    arguments[name] = kept
+                    scopes.append(_scope(functions[name], kept))
 
-    def function(self, function: "FunctionDef", files: set[str]) -> "Found":
-        """Yield the nodes of a function; `files` are those of its arguments that name files."""
-        key = (function.signature.name, frozenset(files))
-        if key not in self._seen:
-            self._seen.add(key)
-            nodes = {node.name: node for node in function.node_def}
-            yield from self.nodes(function.node_def, nodes, files)
+
+def _scope(function: "FunctionDef", files: Iterable[str]) -> "Scope":
+    return function.node_def, {node.name: node for node in function.node_def}, set(files)
+
+
+def _named(node: "NodeDef", function: "FunctionDef", nodes: "Nodes", files: set[str]) -> set[str]:
+    """Return the arguments of a function to which a node gives the name of a file."""
+    plain = node.op in (function.signature.name, *_CALLS)
+    pairs = zip(function.signature.input_arg if plain else (), node.input, strict=False)
+    return {argument.name for argument, source in pairs if _is_among(source, nodes, files)}
 
 
 def check_import(graph_def: "GraphDef") -> None:
@@ -207,8 +211,11 @@ def _kept(nodes: "Nodes", files: set[str]) -> set[str]:
 
 def _is_among(tensor: str, nodes: "Nodes", files: Collection[str]) -> bool:
     """Whether a tensor is one that names a loader's file, as it is."""
-    name = maker(tensor)
-    while name not in files and name in nodes and nodes[name].op in ("Identity", "ReadVariableOp"):
+    name, seen = maker(tensor), set[str]()
+    while name not in files and name not in seen and name in nodes and nodes[name].input:
+        seen.add(name)
+        if nodes[name].op not in ("Identity", "ReadVariableOp"):
+            return False
         name = maker(nodes[name].input[0])
     return name in files
 

@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from nbhelpers import parity, processes
+from nbhelpers.convert.graphs.foreign_ops import FAMILIES
 from nbhelpers.convert.proving import runtimes as rt
 from nbhelpers.convert.proving.artefacts import OLDEST, Artefact
 from nbhelpers.convert.proving.needs import needed
@@ -60,7 +61,8 @@ def verify_script(
 ) -> str:
     """Return `verify.py` with its manifest filled in."""
     entries = [artefact.to_json() for artefact in artefacts]
-    return _filled("verify.py", {"name": name, "tolerance": tolerance, "artefacts": entries})
+    manifest = {"name": name, "tolerance": tolerance, "artefacts": entries}
+    return _filled("verify.py", {**manifest, "refused": FAMILIES})
 
 
 def predict_script(

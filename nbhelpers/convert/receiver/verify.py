@@ -53,7 +53,7 @@ COARSE = {"float16": 8 * 2.0**-10, "bfloat16": 8 * 2.0**-7}
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 MANIFEST = json.loads("""{}""")  # filled in when this script is put into a folder
-# {"name", "tolerance",
+# {"name", "tolerance", "refused": {what ops do besides computing: which ones, a pattern},
 #  "artefacts": [{"path", "kind", "oldest", "inputs", "outputs", "signature", "tags",
 #                 "precisions"}]}  (outputs that half floats lead to, and the kind of those)
 
@@ -235,6 +235,30 @@ def saved_model(tf, artefact):
         yield lambda inputs: _run(session, fed, fetch, inputs)
 
 
+def check_ops(artefact, allowed):
+    """Raise ValueError if a graph has ops that do more than compute, before it is loaded."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    refused, path = dict(MANIFEST.get("refused", {})), os.path.join(HERE, artefact["path"])
+    if artefact["kind"] == "savedmodel":
+        path = os.path.join(path, "saved_model.pb")
+        refused.pop("reads or writes checkpoints", None)  # its own variables
+    saved = saved_model_pb2.SavedModel()
+    with open(path, "rb") as file:
+        frozen = artefact["kind"] == "frozen"
+        message = saved.meta_graphs.add().graph_def if frozen else saved
+        message.MergeFromString(file.read())
+    graphs = [each.graph_def for each in saved.meta_graphs]
+    scopes = [graph.node for graph in graphs]
+    scopes += [each.node_def for graph in graphs for each in graph.library.function]
+    ops = {node.op for scope in scopes for node in scope} - set(allowed)
+    for does, pattern in sorted(refused.items()):
+        for op in sorted(ops):
+            if re.match("(?:%s)\\Z" % pattern, op):
+                words = "it has the op %s, which %s; if you trust its maker, add --allow-op %s"
+                raise ValueError(words % (op, does, op))
+
+
 def _call(tf, function, artefact, inputs):
     fed = {artefact["inputs"][name]: tf.constant(value) for name, value in inputs.items()}
     results = function(**fed)
@@ -341,7 +365,7 @@ def latency(run, inputs, repeats=5, seconds=2.0):
     return 1000 * sorted(times)[len(times) // 2]
 
 
-def verify(only):
+def verify(only, allowed=()):
     """Return (TensorFlow's version, one row per artefact and case)."""
     try:
         cases = load_cases()
@@ -364,6 +388,7 @@ def verify(only):
             left_out.add(artefact["path"])
             continue
         try:
+            check_ops(artefact, allowed)
             with loaders[artefact["kind"]](tf, artefact) as run:
                 found = [judge(run, artefact, cases[0])]  # the first call also sets the graph up
                 found[0]["latency_ms"] = latency(run, cases[0][1])
@@ -406,6 +431,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", action="append", help="path of an artefact, as in the table")
     parser.add_argument("--json", help="also write the rows to this file")
+    parser.add_argument("--allow-op", action="append", help="an op that may do more than compute")
     parser.add_argument("--unsealed", action="store_true", help="do not look at SHA256SUMS")
     options = parser.parse_args()
     known = [artefact["path"] for artefact in MANIFEST["artefacts"]]
@@ -425,7 +451,7 @@ def main():
     if wrong:
         print("The folder is not as it was sealed: %s." % listed(wrong))
         return 1
-    version, rows = verify(options.only)
+    version, rows = verify(options.only, options.allow_op or ())
     try:
         if options.json:
             with open(options.json, "w") as file:
