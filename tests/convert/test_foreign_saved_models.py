@@ -209,3 +209,13 @@ def test_whoever_trusts_the_maker_allows_the_op(room):
         given = {"words": np.array([str(room / "elsewhere").encode()], object)}
         assert convert.call_saved_model(folder, given)["numbers"].tolist() == [-3]
     assert (room / "elsewhere").read_text() == "x"
+
+
+@pytest.mark.parametrize("end", [".keras", ".h5"])
+def test_code_in_a_keras_file_does_not_run(tmp_path, end):
+    import keras
+
+    layer = keras.layers.Lambda(lambda x: x + 1)
+    keras.Sequential([keras.Input((2,)), layer]).save(tmp_path / f"model{end}")
+    with pytest.raises(GraphError, match=r"cannot load .*Lambda"):
+        convert.tf2onnx(tmp_path / f"model{end}", None)
