@@ -43,7 +43,7 @@ def find(name: str) -> KernelSpec | None:
         try:
             spec = json.loads((folder / name / "kernel.json").read_text(encoding="utf-8"))
             return KernelSpec(name, folder / name, Path(spec["argv"][0]))
-        except (OSError, ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             continue
     return None
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from nbhelpers.errors import Refusal, first_line
 from nbhelpers.forms import Form, check
+from nbhelpers.system_errors import mend_to_read
 
 FOREIGN: tuple[type[Exception], ...] = (
     ArithmeticError,
@@ -77,6 +78,8 @@ def reading(
     except Refusal:
         raise
     except (*FOREIGN, *more) as raised:
+        mend = mend_to_read(raised)
+        wrong, advice = ("cannot be read", mend) if mend else (wrong, advice)
         raise error(f"{path} {wrong} ({reason(raised)}); {advice}.") from raised
 
 

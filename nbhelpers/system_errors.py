@@ -1,4 +1,4 @@
-"""What an error of the file system means for somebody who writes a folder, and what they can do."""
+"""What an error of the file system means for somebody who writes or reads, and what they can do."""
 
 import errno
 
@@ -38,6 +38,19 @@ _REASONS = {
     errno.ENOMEM: "the system has no memory left; end other programs",
 }
 
+_TO_READ = {
+    errno.EACCES: "change its rights",
+    errno.EPERM: "change its rights",
+    errno.ELOOP: "put the file itself in the place of the link",
+    errno.EIO: "check the disk or the network drive",
+    errno.ESTALE: "check the disk or the network drive",
+    errno.ENODEV: "check the disk or the network drive",
+    errno.ETIMEDOUT: "check the disk or the network drive",
+    errno.EMFILE: "restart the kernel, or raise `ulimit -n`",
+    errno.ENFILE: "end other programs",
+    errno.ENOMEM: "end other programs",
+}
+
 NAMELESS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
 """Errors of a write to an open file: they do not say which file it was."""
 
@@ -45,3 +58,8 @@ NAMELESS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
 def unwritable(error: OSError) -> str:
     """Return why a folder cannot be written and what to do, "" for an error of another kind."""
     return _REASONS.get(error.errno or 0, "")
+
+
+def mend_to_read(error: BaseException) -> str:
+    """Return what to do so that a file can be read, "" where the file itself is wrong."""
+    return _TO_READ.get(error.errno or 0, "") if isinstance(error, OSError) else ""

@@ -5,7 +5,6 @@ runs in a JupyterHub, jupyter-server-proxy carries the port below JupyterLab's o
 its password.
 """
 
-import json
 import os
 import urllib.error
 import urllib.request
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nbhelpers.errors import Refusal
+from nbhelpers.reading import read_json
 
 HOST = "127.0.0.1"
 """What is served here listens to this machine alone."""
@@ -43,9 +43,10 @@ def _server() -> dict[str, Any]:
     from jupyter_core.paths import jupyter_runtime_dir
 
     about = Path(jupyter_runtime_dir()) / f"jpserver-{os.environ.get('JPY_PARENT_PID')}.json"
+    form = {"hostname": str, "url": str, "base_url": str}
     try:
-        return json.loads(about.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(about, "says nothing", error=Refusal, advice="-", form=form)
+    except (FileNotFoundError, Refusal):
         return {}
 
 

@@ -13,9 +13,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from nbhelpers.errors import Refusal, first_line
+from nbhelpers.errors import Refusal
 from nbhelpers.files import write_text
 from nbhelpers.places import CHECKOUT
+from nbhelpers.workbook.books import read_book
 
 NOTEBOOKS = CHECKOUT / "notebooks"
 
@@ -101,7 +102,7 @@ def write_exercises(folder: Path = EXERCISES, notebooks: Path = NOTEBOOKS) -> li
     folder.mkdir(parents=True, exist_ok=True)
     said = []
     for path in sorted(notebooks.glob("[0-9]*.ipynb")):
-        made = for_learners(_book(path), path.stem)
+        made = for_learners(read_book(path), path.stem)
         place = folder / path.name
         state = _state(place, made)
         if state in ("new", "older"):
@@ -131,25 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _book(path: Path) -> dict:
-    try:
-        book = json.loads(path.read_text(encoding="utf-8"))
-        _digest(book)  # looks at every cell
-    except (ValueError, LookupError, TypeError) as error:
-        raise Refusal(
-            f"{path} is not a whole notebook: {first_line(error)}. Get it again, as it was "
-            "committed."
-        ) from error
-    return book
-
-
 def _state(place: Path, made: dict) -> str:
     if not place.exists():
         return "new"
     try:
-        there = json.loads(place.read_text(encoding="utf-8"))
+        there = read_book(place)
         untouched = there["metadata"][_KEY]["blanks"] == _digest(there)
-    except (ValueError, LookupError, TypeError):
+    except (Refusal, LookupError, TypeError):
         return "begun"
     if not untouched:
         return "begun"

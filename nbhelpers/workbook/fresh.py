@@ -8,7 +8,6 @@ import hashlib
 import json
 from pathlib import Path
 
-from nbhelpers.errors import HandoffError
 from nbhelpers.files import describe, edited_name
 from nbhelpers.handoff import Handoff
 from nbhelpers.spec import parse_checkpoint
@@ -41,9 +40,10 @@ def is_fresh(notebook: Notebook, settings: Settings, executed: Path) -> bool:
             return False
         metadata = json.loads(executed.read_text(encoding="utf-8"))["metadata"]
         Handoff(settings.folder).require(notebook.stage)
-    except (OSError, ValueError, KeyError, HandoffError):
+        mark = metadata[KEY]["fingerprint"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False
-    return metadata.get(KEY, {}).get("fingerprint") == fingerprint(notebook, settings)
+    return mark == fingerprint(notebook, settings)
 
 
 def changed_by_hand(notebook: Notebook, settings: Settings) -> list[str]:

@@ -4,18 +4,20 @@ Everything that can be refused before the first kernel starts is refused here.
 """
 
 import ast
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from traitlets import TraitError
 
 from nbhelpers import places
 from nbhelpers.errors import Refusal, unknown_name
 from nbhelpers.handoff import NOTEBOOKS, check_handoff_name
+from nbhelpers.reading import reading, reason
 from nbhelpers.spec import parse_checkpoint, parse_sizes, parse_specs
+from nbhelpers.workbook.books import read_book
 
 ROOT = places.CHECKOUT
 """The checkout: the notebooks are in it."""
@@ -146,25 +148,27 @@ def interpreter(kernel: str) -> Path:
     """
     try:
         spec = KernelSpecManager().get_kernel_spec(kernel)
+        python = Path(spec.argv[0])
     except NoSuchKernel as error:
         raise Refusal(f"The kernel {kernel!r} is not installed; run `make setup`.") from error
-    python = Path(spec.argv[0])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, TraitError) as error:
+        raise Refusal(
+            f"The kernelspec of the kernel {kernel!r} is damaged ({reason(error)}); run "
+            "`make setup`."
+        ) from error
     if python.is_absolute() and not python.exists():
         raise Refusal(f"The Python of the kernel {kernel!r} is gone ({python}); run `make setup`.")
     return python
 
 
 def _read(stage: str, path: Path) -> Notebook:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        kernel = content["metadata"]["kernelspec"]["name"]
-        defaults = _defaults(content["cells"])
-    except FileNotFoundError as error:
-        raise Refusal(
-            f"There is no notebook {path}; restore it, or name the folder that has it."
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, SyntaxError) as error:
-        raise Refusal(f"{path} is not a notebook that names its kernel ({error!r}).") from error
+    if not path.exists():
+        raise Refusal(f"There is no notebook {path}; restore it, or name the folder that has it.")
+    wrong = "is not a notebook that names its kernel"
+    book = read_book(path, wrong=wrong)
+    with reading(path, wrong, error=Refusal, advice="get it again, as it was committed"):
+        kernel = book["metadata"]["kernelspec"]["name"]
+        defaults = _defaults(book["cells"])
     interpreter(kernel)
     return Notebook(stage, path, kernel, defaults)
 

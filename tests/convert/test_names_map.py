@@ -20,7 +20,7 @@ def test_a_good_map_is_read(tmp_path):
     [
         ({}, "it should be a list, but is an object"),
         ([[]], "[0] should be an object, but is a list"),
-        ([{"onnx": "t"}], "[0] lacks 'torch'"),
+        ([{"onnx": "t"}], "[0] lacks 'tensorflow'"),
         ([{**ROW, "onnx": 1}], "[0].onnx should be text, but is 1"),
         ([{**ROW, "tensorflow": None}], "[0].tensorflow should be text, but is None"),
         ([ROW, ROW], "an ONNX name is there twice"),

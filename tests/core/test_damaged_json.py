@@ -1,5 +1,6 @@
 """JSON that somebody else may have damaged: one sentence for each bad form, or what it says."""
 
+import errno
 import json
 import os
 
@@ -56,6 +57,30 @@ def test_a_folder_is_no_json_and_a_missing_file_is_missing(tmp_path):
         read_json(tmp_path / "pipe", "is no map", error=GraphError, advice="-")
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "none.json", "is no map", error=GraphError, advice="-")
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (errno.EACCES, "change its rights"),
+        (errno.EIO, "check the disk or the network drive"),
+        (errno.ESTALE, "check the disk or the network drive"),
+        (errno.ELOOP, "put the file itself in the place of the link"),
+        (errno.EMFILE, "restart the kernel, or raise `ulimit -n`"),
+    ],
+)
+def test_a_record_that_cannot_be_read_is_not_called_damaged(
+    handoff, export, monkeypatch, code, advice
+):
+    export(handoff)
+
+    def fails(*arguments, **options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("pathlib.Path.open", fails)
+    with pytest.raises(HandoffError) as caught:
+        handoff.status()
+    assert str(caught.value).endswith(f"cannot be read ({os.strerror(code)}); {advice}.")
 
 
 @pytest.mark.parametrize(

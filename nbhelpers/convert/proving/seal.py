@@ -3,13 +3,19 @@
 `handoff.json` and the executed notebooks are left out: they are the makers' record, and grow.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from nbhelpers.errors import HandoffError
 from nbhelpers.files import describe
 from nbhelpers.handoff import Handoff
+from nbhelpers.reading import reading
+from nbhelpers.safe_paths import check_name
 
 SUMS = "SHA256SUMS"
+
+_LINE = re.compile(r"[0-9a-f]{64}  (.+)")
 
 
 def sums(handoff: Handoff, new: Mapping[str, Path]) -> str:
@@ -31,9 +37,19 @@ def sums(handoff: Handoff, new: Mapping[str, Path]) -> str:
 
 
 def sealed_files(handoff: Handoff) -> tuple[str, ...]:
-    """Return the files that SHA256SUMS lists, and itself."""
-    lines = handoff.read(SUMS).read_text(encoding="utf-8").splitlines()
-    return (*(line.partition("  ")[2] for line in lines), SUMS)
+    """Return the files that SHA256SUMS lists, and itself.
+
+    Raises:
+        HandoffError: it is missing, or a line of it is no sum and name of a file in the folder.
+    """
+    path = handoff.read(SUMS)
+    wrong, again = "does not list the files of a handoff", "run the notebook 06_handoff again"
+    with reading(path, wrong, error=HandoffError, advice=again):
+        *lines, last = path.read_text(encoding="utf-8").split("\n")
+        found = [line[1] for line in map(_LINE.fullmatch, lines) if line]
+        if last or not lines or len(found) < len(lines):
+            raise ValueError("not every line is a sha256, two blanks and a name")
+    return (*map(check_name, found), SUMS)
 
 
 def write_sums(folder: str | Path) -> Path:

@@ -1,0 +1,28 @@
+"""Notebooks as JSON: with the parts that every notebook has, or refused."""
+
+import json
+from pathlib import Path
+
+from nbhelpers.errors import Refusal
+from nbhelpers.forms import check
+from nbhelpers.reading import check_regular, reading
+
+_CELL = {"cell_type": str, "metadata": {"tags?": [str]}, "source": (str, [str])}
+_BOOK = {"cells": [_CELL], "metadata": {"kernelspec?": {"name": str}}}
+
+
+def read_book(path: Path, *, wrong: str = "is not a whole notebook: it cannot be read") -> dict:
+    """Return a notebook.
+
+    Args:
+        path: the `.ipynb` file.
+        wrong: what is wrong if it cannot be read, in words that follow its name.
+
+    Raises:
+        Refusal: there is none, or it is damaged.
+    """
+    with reading(path, wrong, error=Refusal, advice="get it again, as it was committed"):
+        check_regular(path)
+        book = json.loads(path.read_text(encoding="utf-8"))
+        check(book, _BOOK)
+        return book
