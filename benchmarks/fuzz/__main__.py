@@ -38,15 +38,21 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the number of the first case")
     parser.add_argument("--case", type=int, help="run this case alone, and show what it says")
     parser.add_argument("--only", default="", help="entry points, by commas")
+    parser.add_argument("--environment", choices=("th", "tf"), help="those of one environment")
     parser.add_argument("--minutes", type=float, default=10**6, help="stop after so long")
     parser.add_argument("--limit", type=float, default=60, help="seconds that a case may take")
     parser.add_argument("--planted", action="store_true", help="faults on purpose, to be seen")
     parser.add_argument("--findings", type=Path, default=FINDINGS)
     parser.add_argument("--write", action="store_true", help="write the figures into README.md")
     options = parser.parse_args()
+    sys.stdout.reconfigure(errors="backslashreplace")  # names of any script, on any terminal
     only = set(filter(None, options.only.split(",")))
     known = PLANTED if options.planted else ENTRIES
-    entries = tuple(each for each in known if not only or each.name in only)
+    entries = tuple(
+        each
+        for each in known
+        if (not only or each.name in only) and options.environment in (None, each.environment)
+    )
     record = Record(options.findings, seed=options.seed)
     numbers = range(options.first, options.first + options.cases)
     end = time.monotonic() + 60 * options.minutes

@@ -92,7 +92,7 @@ def drawn_feeds(model: Model) -> dict[str, np.ndarray]:
     for spec in onnxgraph.inputs(model):
         shape = [dim if isinstance(dim, int) else 2 for dim in spec.shape]
         if np.prod([float(dim) for dim in shape]) > 2**22:
-            raise ValueError("too large")
+            raise Refusal("not drawn: the input is too large")
         feeds[spec.name] = (rng.random(shape) * 3).astype(spec.dtype)
     return feeds
 
@@ -185,7 +185,7 @@ _VERBS: dict[str, Callable[[Model, random.Random], object]] = {
     "replace": _replaced,
     "add_outputs": lambda m, r: onnxgraph.add_outputs(m, _tensor(m, r)),
     "cut": lambda m, r: onnxgraph.cut(m, outputs=_tensor(m, r)),
-    "join": lambda m, r: onnxgraph.join(m, m, {_input(m, r): (onnxgraph.outputs(m)[0].name)}),
+    "join": lambda m, r: onnxgraph.join(m, m, {_input(m, r): _tensor(m, r)}),
     "fix_dims": lambda m, r: onnxgraph.fix_dims(m, {_symbol(m, r): r.choice((1, 2, 3))}),
     "free_dims": _free,
     "make_batch_dynamic": lambda m, r: onnxgraph.make_batch_dynamic(m),

@@ -1,5 +1,6 @@
 """Damage to a protobuf message of any kind: one field of it, anywhere, gets another value."""
 
+import contextlib
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -30,7 +31,8 @@ def change(rng: random.Random, root: Any) -> str:
         others = _same_kind(root, field.message_type)
         getattr(message, field.name).CopyFrom(rng.choice(others))
         return f"another {name}"
-    setattr(message, field.name, _value(rng, root, field))
+    with contextlib.suppress(ValueError):  # some enumerations take no number of their own
+        setattr(message, field.name, _value(rng, root, field))
     return f"value of {name}"
 
 
@@ -55,7 +57,8 @@ def _change_list(rng: random.Random, root: Any, message: Any, field: Any) -> str
                 del values[place]
             values.insert(rng.randrange(len(values) + 1), copy)
     elif way == "changed":
-        values[place] = _value(rng, root, field)
+        with contextlib.suppress(ValueError):
+            values[place] = _value(rng, root, field)
     else:
         values.extend([values[place]] * rng.choice((1, 1, 300)))
     return way

@@ -55,7 +55,8 @@ class Record:
         shutil.rmtree(home, ignore_errors=True)
         shutil.copytree(seen.folder, home, symlinks=True)
         again = f"make fuzz FUZZ_ARGS='--seed {self.seed} --case {seen.number}'"
-        (home / "seen.txt").write_text(f"{again}\n{_told(seen)}\n{seen.words}\n")
+        text = f"{again}\n{_told(seen)}\n{seen.words}\n"
+        (home / "seen.txt").write_bytes(text.encode(errors="replace"))
         print(f"FOUND {seen.number}: {_told(seen)}: {seen.words[:200]!r}", flush=True)
 
     def table(self) -> str:

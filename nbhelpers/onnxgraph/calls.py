@@ -23,6 +23,8 @@ LARGEST = 1_000_000
 
 def call_fault(model: onnx.ModelProto) -> str:
     """Return what is wrong with the calls of a model's functions, or ""."""
+    if not model.functions:
+        return ""
     bodies = {key(function): function for function in model.functions}
     calls = {name: Counter(map(key, nodes_of(body))) for name, body in bodies.items()}
     own = {name: [each for each in counts if each in bodies] for name, counts in calls.items()}

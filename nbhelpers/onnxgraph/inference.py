@@ -69,6 +69,6 @@ def infer_node(
         raise InferenceFailed(error) from error
 
 
-def said(error: Exception) -> str:
+def said(error: object) -> str:
     """Return what an error says, in one line that is not too long."""
     return textwrap.shorten(str(error), LONGEST, placeholder=" …")

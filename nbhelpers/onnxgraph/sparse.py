@@ -31,6 +31,9 @@ def dense_model(model: onnx.ModelProto) -> onnx.ModelProto:
 def sparse_faults(sparse: onnx.SparseTensorProto) -> Iterator[str]:
     """Yield what is wrong with a sparse tensor whose values and indices are valid tensors."""
     called, dims = f"the sparse tensor {sparse.values.name!r}", list(sparse.dims)
+    if not sparse.HasField("values") or not sparse.HasField("indices"):
+        yield f"{called} has no values, or no indices."
+        return
     if min(dims, default=0) < 0:
         yield f"{called} has the sizes {dims}; none may be negative."
         return
@@ -75,5 +78,5 @@ def _sparse_constants(graph: onnx.GraphProto) -> list[onnx.AttributeProto]:
         for node in graph.node
         if node.op_type == "Constant" and node.domain in ("", "ai.onnx")
         for attribute in node.attribute
-        if attribute.name == "sparse_value"
+        if attribute.name == "sparse_value" and attribute.HasField("sparse_tensor")
     ]

@@ -67,7 +67,7 @@ def check(
     except RecursionError:
         fault = "its graphs lie in each other too deeply."
     if fault:
-        raise GraphError(f"{subject} is not a valid ONNX model: {said(ValueError(fault))}")
+        raise GraphError(f"{subject} is not a valid ONNX model: {said(fault)}")
     return model
 
 

@@ -43,6 +43,12 @@ def with_sparse(*, dims, places, shape=None):
     return model
 
 
+def without_values():
+    model = with_sparse(dims=[4, 3], places=[1])
+    model.graph.sparse_initializer[0].ClearField("values")
+    return model
+
+
 def with_functions(*calls):
     """Return a model whose function number i calls those of `calls[i]`."""
     model = with_weight()
@@ -82,6 +88,7 @@ DAMAGED = {
     "would take 4096 GiB with its zeros": with_sparse(dims=[2**40], places=[1]),
     "and indices beyond them": with_sparse(dims=[4, 3], places=[1, 12]),
     r"and \[2\] values at \[2, 1\] indices": with_sparse(dims=[4, 3], places=[1, 2], shape=[2, 1]),
+    "the sparse tensor '' has no values, or no indices": without_values(),
     "functions call themselves without an end: 'f0'": with_functions([0]),
     "without an end: 'f.', 'f": with_functions([1], [0]),
     "call each other more than 100 deep": with_functions(*([i + 1] for i in range(150)), []),

@@ -19,7 +19,7 @@ from nbhelpers.convert.building.naming import Names, legal
 from nbhelpers.convert.building.obstacles import Obstacle, Refused
 from nbhelpers.convert.building.onnx_names import names_after_onnx, rename, renamed
 from nbhelpers.convert.graphs.frozen import LARGE, FrozenGraph
-from nbhelpers.errors import first_line
+from nbhelpers.errors import ConversionError, first_line
 from nbhelpers.onnxgraph.functions import inline_functions
 from nbhelpers.onnxgraph.sparse import dense_values
 
@@ -274,7 +274,13 @@ def _placeholder(tf: ModuleType, value: onnx.ValueInfoProto) -> Any:
     dims = [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
     shape = dims if kind.HasField("shape") else None
-    return tf.compat.v1.placeholder(dtype, shape, name=legal(value.name))
+    try:
+        return tf.compat.v1.placeholder(tf.as_dtype(dtype), shape, name=legal(value.name))
+    except TypeError as error:
+        raise ConversionError(
+            f"The input {value.name!r} is {dtype.name}, a type that TensorFlow does not have; cut "
+            "the model behind what casts it, with onnxgraph.cut."
+        ) from error
 
 
 def _is_tensor(value: onnx.ValueInfoProto) -> bool:

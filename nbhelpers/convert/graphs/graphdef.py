@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.foreign_ops import check_import
-from nbhelpers.convert.graphs.form import check_nodes
+from nbhelpers.convert.graphs.form import check_form, check_nodes
 from nbhelpers.convert.graphs.order import full, maker
 from nbhelpers.convert.graphs.writing import write_graph
 from nbhelpers.errors import GraphError, first_line, unknown_name
@@ -30,7 +30,8 @@ def load_graph_def(path: str | Path) -> "GraphDef":
     """Read a frozen graph (`.pb`), also one that was written as text (`.pbtxt`).
 
     Raises:
-        GraphError: there is no such file, or it is not a GraphDef (a SavedModel, or cut short).
+        GraphError: there is no such file, it is not a GraphDef (a SavedModel, or cut short), or a
+            node is not of the form that its op has.
     """
     compat.tensorflow()
     from google.protobuf import text_format
@@ -56,6 +57,7 @@ def load_graph_def(path: str | Path) -> "GraphDef":
     if not graph_def.node:
         hint = "give its folder instead" if path.name == "saved_model.pb" else "make it again"
         raise GraphError(f"{path} holds no graph nodes; a frozen graph was expected: {hint}.")
+    check_form(graph_def)
     return graph_def
 
 

@@ -10,6 +10,7 @@ from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.functions import inline_functions
 from nbhelpers.onnxgraph.repairs import fold_reshapes
+from nbhelpers.onnxgraph.sparse import dense_model
 from nbhelpers.train.importing.converter import known_ops
 from nbhelpers.train.importing.nodes import OURS
 
@@ -52,7 +53,7 @@ def prepared(
 def _with_initializers(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy in which every Constant of numbers is an initializer."""
     result = onnx.ModelProto()
-    result.CopyFrom(model)
+    result.CopyFrom(dense_model(model))
     kept = []
     for node in result.graph.node:
         value = _constant(node)
