@@ -133,6 +133,15 @@ def test_not_even_the_import_of_a_graph_touches_files(op, room):
         convert.GraphView(made)
 
 
+def test_a_check_changes_nothing_in_the_graph():
+    made = v1.GraphDef()
+    made.node.add(name="p", op="PrintV2")
+    made.node.add(name="d", op="DecodeProtoV2")
+    before = made.SerializeToString()
+    check_ops(made)
+    assert made.SerializeToString() == before
+
+
 def test_what_is_not_computed_does_not_matter(room):
     with tf.Graph().as_default() as built:
         x = v1.placeholder(tf.float32, [None], name="x")

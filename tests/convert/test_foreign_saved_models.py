@@ -144,6 +144,38 @@ def test_a_signature_of_tensorflow_1_only_computes(room):
     refused(saved_by_1(room, result=write), "WriteFile")
 
 
+def saved_with_training(room):
+    module = Looking(room / "vocabulary.txt")
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="words")])
+    def train(words):
+        write(words)
+        return {"numbers": module.table.lookup(words) * module.scale}
+
+    module.train = train
+    tf.saved_model.save(module, str(room / "model"), signatures=module.serve)
+    return room / "model"
+
+
+def test_functions_that_nobody_calls_do_not_matter(room):
+    folder = saved_with_training(room)
+    assert convert.call_saved_model(folder, WORDS)["numbers"].tolist() == [3, 0, -3]
+
+
+def test_a_signature_is_the_function_that_the_loader_gives_for_it(room):
+    folder = saved_with_training(room)
+
+    def exchanged(meta_graph):
+        objects = meta_graph.object_graph_def
+        (evil,) = (name for name in objects.concrete_functions if "train" in name)
+        for node in objects.nodes:
+            if "signature_wrapper" in node.bare_concrete_function.concrete_function_name:
+                node.bare_concrete_function.concrete_function_name = evil
+
+    edited(folder, exchanged)
+    refused(folder, "WriteFile")
+
+
 @pytest.mark.parametrize(("effect", "op"), [(write, "WriteFile"), (print_to_file, "PrintV2")])
 def test_a_signature_of_tensorflow_2_only_computes(room, effect, op):
     refused(saved_by_2(room, effect), op)

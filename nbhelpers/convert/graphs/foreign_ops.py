@@ -174,14 +174,17 @@ def _is_constant(node: "NodeDef", nodes: "Nodes") -> bool:
     """Whether a node hangs on constants alone, and no state keeps it from being computed early."""
     from tensorflow.python.framework import op_def_registry
 
-    for each in reached(nodes, [node.name]):
+    waiting, seen = [node.name], set[str]()
+    while waiting:
+        each = nodes.get(name := waiting.pop())
+        if each is None or each.op.startswith("Placeholder"):
+            return False  # an argument of the function, or an input
         described = op_def_registry.get(each.op)
         if described is not None and described.is_stateful:
             return False
-        if not each.input and each.op != "Const":
-            return False
-        if any(maker(source) not in nodes for source in each.input):
-            return False  # an argument of the function
+        seen.add(name)
+        sources = {maker(source) for source in each.input if not source.startswith("^")}
+        waiting += sources - seen
     return True
 
 
@@ -191,7 +194,9 @@ def _reason(node: "NodeDef", nodes: "Nodes", files: set[str]) -> str:
         return ""
     if node.op in _WITH_A_FILE:
         attribute, pattern, does = _WITH_A_FILE[node.op]
-        return does if re.fullmatch(pattern, node.attr[attribute].s, re.DOTALL) else ""
+        # Asking for an attribute that is not there would add it.
+        value = node.attr[attribute].s if attribute in node.attr else b""
+        return does if re.fullmatch(pattern, value, re.DOTALL) else ""
     if node.op in _READS_WHAT_IS_GIVEN:
         place, does = _READS_WHAT_IS_GIVEN[node.op]
         given = len(node.input) > place and _is_among(node.input[place], nodes, files)

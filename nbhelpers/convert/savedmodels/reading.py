@@ -20,6 +20,7 @@ from nbhelpers.texts import as_bytes, is_text
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
     from tensorflow.core.protobuf import meta_graph_pb2
+    from tensorflow.core.protobuf.saved_object_graph_pb2 import SavedObject
 
 PREDICT = "tensorflow/serving/predict"
 """The method name of a signature that takes tensors and gives tensors."""
@@ -238,20 +239,45 @@ def _is_inside(folder: Path, file: str) -> bool:
 
 
 def _functions(meta_graph: "meta_graph_pb2.MetaGraphDef") -> dict[str, set[str]]:
-    """Return the functions of TensorFlow 2's objects → the arguments that are assets."""
-    objects, found = meta_graph.object_graph_def, {}
-    signatures = {f.signature.name: f.signature for f in meta_graph.graph_def.library.function}
-    for name, function in objects.concrete_functions.items():
-        if name not in signatures:
+    """Return the functions of TensorFlow 2's objects that are run → the arguments that are assets.
+
+    A loader runs what makes, fills and restores an object; a client calls the signatures.
+    """
+    objects = meta_graph.object_graph_def
+    arguments = {
+        each.signature.name: [argument.name for argument in each.signature.input_arg]
+        for each in meta_graph.graph_def.library.function
+    }
+    found = {}
+    for name in _run_functions(objects.nodes):
+        if name not in arguments or name not in objects.concrete_functions:
             continue
-        bound = list(function.bound_inputs)
-        arguments = list(signatures[name].input_arg)
-        pairs = zip(reversed(arguments), reversed(bound), strict=False)
+        bound = objects.concrete_functions[name].bound_inputs
+        pairs = zip(reversed(arguments[name]), reversed(bound), strict=False)
         found[name] = {
-            argument.name
+            argument
             for argument, place in pairs
             if 0 <= place < len(objects.nodes)
             and objects.nodes[place].WhichOneof("kind") == "asset"
+        }
+    return found
+
+
+def _run_functions(nodes: "Sequence[SavedObject]") -> set[str]:
+    places: set[int] = set()
+    for node in nodes:
+        children = (*node.children, *node.dependencies)
+        places |= {each.node_id for each in children if each.local_name.startswith("_")}
+        for saveable in node.saveable_objects.values():
+            places |= {saveable.save_function, saveable.restore_function}
+        for child in node.children:
+            if child.local_name == "signatures" and 0 <= child.node_id < len(nodes):
+                places |= {each.node_id for each in nodes[child.node_id].children}
+    found: set[str] = set()
+    for node in (nodes[place] for place in places if 0 <= place < len(nodes)):
+        found |= {
+            *node.function.concrete_functions,
+            node.bare_concrete_function.concrete_function_name,
         }
     return found
 
