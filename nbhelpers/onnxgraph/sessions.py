@@ -16,6 +16,7 @@ import onnx
 
 from nbhelpers.errors import GraphError, first_line
 from nbhelpers.onnxgraph import external, session_process
+from nbhelpers.onnxgraph.anatomy import graphs
 from nbhelpers.onnxgraph.files import lowest_ir_version
 from nbhelpers.onnxgraph.light import weights_size, with_weights_elsewhere
 
@@ -110,6 +111,7 @@ class Session:
             return request | {"content": str(model.absolute())}
         # Weights are handed over beside the message, which could not hold 2 GB of them.
         hollow, weights = with_weights_elsewhere(model)
+        tell_nodes_apart(hollow)
         hollow.ir_version = min(hollow.ir_version, max(lowest_ir_version(model), _NEWEST_IR))
         config[_FOLDER_OPTION] = str(external.folder_of(model))
         if self._few_runs or weights_size(model) > HUGE:  # copies in other orders are faster, later
@@ -164,6 +166,16 @@ class ReferenceSession(Session):
         except ValueError as error:  # protobuf: 2 GB is the most
             raise GraphError(f"The model is too large for {self.title}: {error}") from error
         return {"reference": True, "content": content}
+
+
+def tell_nodes_apart(model: onnx.ModelProto) -> None:
+    """Drop names that an earlier node has, in place: ONNX allows them, onnxruntime does not."""
+    for graph in graphs(model.graph):
+        seen: set[str] = set()
+        for node in graph.node:
+            if node.name in seen:
+                node.ClearField("name")
+            seen.add(node.name)
 
 
 def _said(text: str) -> str:

@@ -121,14 +121,22 @@ class OnnxSource:
 
     def piece(self, outputs: Iterable[str], feeds: Feeds) -> onnx.ModelProto:
         """Return the smallest model that computes `outputs` from `feeds`, weights included."""
-        cut = piece(self.model, feeds, outputs)
+        cut = self._cut(outputs, feeds)
         external_data_helper.load_external_data_for_model(cut, self._folder.name)
+        return cut
+
+    def _cut(self, outputs: Iterable[str], feeds: Feeds) -> onnx.ModelProto:
+        """Return the smallest model, as onnxruntime takes it from a file; weights are elsewhere."""
+        from nbhelpers.onnxgraph.sessions import tell_nodes_apart
+
+        cut = piece(self.model, feeds, outputs)
+        tell_nodes_apart(cut)
         return cut
 
     def _run(self, wanted: list[str], feeds: Feeds) -> dict[str, np.ndarray]:
         from nbhelpers.onnxgraph.sessions import Session
 
-        cut = piece(self.model, feeds, wanted)
+        cut = self._cut(wanted, feeds)
         arrays = {value.name: value for value in cut.graph.input}
         missing = [name for name in arrays if name not in feeds]
         if missing:
