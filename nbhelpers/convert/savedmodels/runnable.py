@@ -81,7 +81,8 @@ def _check_fed(node: "NodeDef", nodes: Mapping[str, "NodeDef"], signature: str) 
         )
     raise GraphError(
         f"The signature {signature!r} leaves out {node.name!r}, which its outputs need; add it "
-        f"to its inputs: {{{node.name!r}: '{node.name}:0'}}."
+        f"to its inputs: {{{node.name!r}: '{node.name}:0'}}, or give it a value, "
+        f"fixed={{{node.name!r}: value}}."
     )
 
 

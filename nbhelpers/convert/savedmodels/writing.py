@@ -9,14 +9,16 @@ import itertools
 import json
 import keyword
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.foreign_ops import check_ops
 from nbhelpers.convert.graphs.frozen import FrozenGraph, hollowed
 from nbhelpers.convert.graphs.graphdef import GraphView, TensorInfo, load_graph_def
 from nbhelpers.convert.graphs.order import full
+from nbhelpers.convert.graphs.switches import check_switches, with_values
 from nbhelpers.convert.savedmodels import runnable, variables
 from nbhelpers.convert.savedmodels.reading import (
     SERVING_DEFAULT,
@@ -43,6 +45,7 @@ def build_saved_model(
     signature: str = SERVING_DEFAULT,
     tags: str | Sequence[str] = ("serve",),
     more: Mapping[str, Signature] | None = None,
+    fixed: Mapping[str, Any] | None = None,
 ) -> SavedModel:
     """Build a SavedModel from any frozen graph.
 
@@ -55,16 +58,23 @@ def build_saved_model(
         signature: the name of this signature.
         tags: the tags of the graph; TensorFlow Serving asks for "serve". A text is one tag.
         more: further signatures, by name.
+        fixed: placeholder → value, for switches that shall be no inputs ("is_training": False).
 
     Raises:
         UnknownName: a tensor is not in the graph; the closest names are given.
         GraphError: the folder is a file or holds something else, nothing is to go out, TensorFlow 2
-            could not call an input by its name, or the graph could not run (a variable without its
-            value, an iterator, an input that was left out).
+            could not call an input by its name, the graph could not run (a variable without its
+            value, an iterator, an input that was left out), or no inputs were named and one is a
+            switch for training.
     """
     graph = _graph(pb_path)
+    if fixed:
+        graph = replace(graph, hollow=with_values(graph.hollow, fixed))
     view = GraphView(graph.hollow)
-    inputs = _open_inputs(view, graph) if inputs is None else inputs
+    if inputs is None:
+        inputs = _open_inputs(view, graph)
+        if isinstance(pb_path, str | Path):  # what was converted here has the inputs of its model
+            check_switches(graph.hollow, inputs, "every client")
     outputs = {_plain(t.name): t.name for t in view.outputs()} if outputs is None else outputs
     if signature in (more or {}):
         raise GraphError(f"Two signatures are named {signature!r}; give each a name of its own.")

@@ -18,12 +18,12 @@ from nbhelpers.convert.graphs.foreign_ops import check_ops
 from nbhelpers.convert.graphs.form import check_form
 from nbhelpers.convert.graphs.graphdef import GraphView, load_graph_def
 from nbhelpers.convert.graphs.order import full
+from nbhelpers.convert.graphs.switches import check_switches, decided
 from nbhelpers.convert.savedmodels.reading import read_saved_model
 from nbhelpers.convert.toonnx import checkpoint as checkpoints
 from nbhelpers.convert.toonnx import keras_model, saved_model
 from nbhelpers.convert.toonnx.constants import variables
 from nbhelpers.convert.toonnx.parts import check_known, cut
-from nbhelpers.convert.toonnx.switches import decided
 from nbhelpers.convert.toonnx.tables import with_filled_tables
 from nbhelpers.convert.toonnx.updates import check_reads_only
 from nbhelpers.errors import GraphError
@@ -156,6 +156,8 @@ def _source(
     still_open = _open_placeholders(part, set(places.values()))
     if fed is None:
         fed = {plain(name): name for name in still_open}
+        # What is to be said of unknown ranks depends on shapes=.
+        check_switches(part, fed, "whoever runs the ONNX model", any_rank=False)
     elif still_open:
         raise GraphError(
             f"The outputs also need {', '.join(map(repr, still_open))}: name them among the "

@@ -1,13 +1,19 @@
-"""Branches of TensorFlow 1 whose switch has a known value: only the one that is taken stays.
+"""Switches, such as is_training: which there are, and a graph in which they have their value.
 
-A graph that was frozen in training holds updates of its averages in the other branch, which nothing
-but the TensorFlow that wrote it could import.
+Of branches of TensorFlow 1 only the one that is taken stays then. A graph that was frozen in
+training holds updates of its averages in the other one, which nothing but the TensorFlow that wrote
+it could import.
 """
 
+import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.order import full, maker
+from nbhelpers.errors import GraphError, unknown_name
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -15,8 +21,77 @@ if TYPE_CHECKING:
 
 _SWITCHES = ("Switch", "RefSwitch")
 _MERGES = ("Merge", "RefMerge")
-_INT32 = 3
-"""TensorFlow's number of the type."""
+_INT32, _BOOL = 3, 10
+"""TensorFlow's numbers of the types."""
+
+_TRAINING = re.compile(r"train|phase|infer|eval|is_?test|testing|dropout", re.IGNORECASE)
+"""Names of truth values that say what a graph is run for."""
+
+
+def check_switches(
+    graph_def: "GraphDef", inputs: Mapping[str, str], who: str, *, any_rank: bool = True
+) -> None:
+    """Check that no input, of those that nobody named, is a switch for training.
+
+    Args:
+        graph_def: a graph.
+        inputs: name → placeholder ("is_training:0"), all that would be offered.
+        who: who would have to feed it.
+        any_rank: whether one of unknown rank is taken for a switch, too.
+
+    Raises:
+        GraphError: one is; the call that gives it its value is in the message.
+    """
+    nodes = {full(node.name): node for node in graph_def.node}
+    for name, tensor in inputs.items():
+        node = nodes[tensor]
+        shape = node.attr["shape"].shape
+        unknown = "shape" not in node.attr or shape.unknown_rank
+        single = any_rank if unknown else not shape.dim
+        if node.attr["dtype"].type == _BOOL and single and _TRAINING.search(node.name):
+            raise GraphError(
+                f"{name!r} looks like a switch for training, one truth value, which {who} would "
+                f"have to feed. Give it its value, fixed={{{name!r}: False}}, or say that it is an "
+                f"input: inputs={dict(inputs)}."
+            )
+
+
+def with_values(graph_def: "GraphDef", values: Mapping[str, Any]) -> "GraphDef":
+    """Return the graph with constants in place of placeholders.
+
+    Args:
+        graph_def: any graph; it stays as it is.
+        values: placeholder ("keep_prob", or "keep_prob:0") → value.
+
+    Raises:
+        UnknownName: there is no such placeholder; the closest names are given.
+        GraphError: a value does not fit the placeholder.
+    """
+    known = {full(name): value for name, value in values.items()}
+    open_ = {full(node.name) for node in graph_def.node if node.op.startswith("Placeholder")}
+    for name in known:
+        if name not in open_:
+            raise unknown_name("placeholder", name, open_)
+    switches = {name: bool(value) for name, value in known.items() if np.ndim(value) == 0}
+    result = type(graph_def)()
+    result.CopyFrom(decided(graph_def, switches))
+    for node in result.node:
+        if full(node.name) in known:
+            _fix(node, known[full(node.name)])
+    return result
+
+
+def _fix(node: "NodeDef", value: Any) -> None:
+    """Make a constant of a placeholder, in place."""
+    tf = compat.tensorflow()
+    array = np.asarray(value).astype(tf.as_dtype(node.attr["dtype"].type).as_numpy_dtype)
+    shape = tf.TensorShape(node.attr["shape"].shape if "shape" in node.attr else None)
+    if not shape.is_compatible_with(array.shape):
+        raise GraphError(f"{node.name!r} takes the shape {shape}, but {value!r} was given.")
+    node.op = "Const"
+    del node.input[:]
+    node.attr.pop("shape", None)
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
 
 
 def decided(graph_def: "GraphDef", known: Mapping[str, bool]) -> "GraphDef":
