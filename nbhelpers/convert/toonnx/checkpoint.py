@@ -4,6 +4,7 @@ Only the variables that the outputs need are read, whatever else the training le
 formats are read, and those of TensorFlow 1.4 are as good as any.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.form import check_form
 from nbhelpers.convert.toonnx.constants import variables, with_constants
-from nbhelpers.convert.toonnx.parts import SHAPES, check_known
+from nbhelpers.convert.toonnx.parts import SHAPES, check_known, check_size
 from nbhelpers.errors import GraphError, first_line
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 _OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"
 """What every checkpoint of TensorFlow 2 holds."""
+
+_PARTS = (
+    "Convert it in parts: name a tensor between them in outputs= and then in inputs=, and put them "
+    "together with onnxgraph.join."
+)
 
 
 @dataclass(frozen=True)
@@ -238,6 +244,10 @@ def _values(
                 f"The variable {node.name!r} has the shape {shape} in the graph and {seen} "
                 f"in the checkpoint {checkpoint}; they do not belong together."
             )
+    sizes = (
+        math.prod(places[n.name].shape(shapes[places[n.name].name])) * _bytes(n) for n in nodes
+    )
+    check_size(f"What the outputs need of {checkpoint}", sum(sizes), advice=_PARTS)
     try:
         return {n: reader.get_tensor(place.name)[place.part] for n, place in places.items()}
     except (tf.errors.OpError, ValueError, RuntimeError, LookupError) as error:
@@ -245,6 +255,10 @@ def _values(
             f"The checkpoint {checkpoint} cannot be read to its end: {first_line(error)}. Copy its "
             ".data files again."
         ) from error
+
+
+def _bytes(node: "NodeDef") -> int:
+    return int(compat.tensorflow().as_dtype(node.attr["dtype"].type).size)
 
 
 def _plain_name(node: "NodeDef") -> str:

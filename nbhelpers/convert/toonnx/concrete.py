@@ -2,15 +2,19 @@
 
 from typing import TYPE_CHECKING, Any
 
-from nbhelpers.convert.graphs.frozen import LIMIT
 from nbhelpers.convert.graphs.order import every_node
 from nbhelpers.convert.toonnx import tables
-from nbhelpers.convert.toonnx.parts import named
+from nbhelpers.convert.toonnx.parts import check_size, named
 from nbhelpers.convert.toonnx.updates import writers
 from nbhelpers.errors import GraphError, first_line
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
+
+_SIGNATURES = (
+    "Save it with several signatures, each with some of the layers, convert each with signature=, "
+    "and put them together with onnxgraph.join."
+)
 
 
 def frozen(function: Any, title: str) -> tuple["GraphDef", list[Any], list[Any]]:
@@ -30,12 +34,7 @@ def frozen(function: Any, title: str) -> tuple["GraphDef", list[Any], list[Any]]
     size = sum(
         variable.shape.num_elements() * variable.dtype.size for variable in function.variables
     )
-    if size >= LIMIT:
-        raise GraphError(
-            f"{title} has {size / 2**30:.1f} GB of weights, and a graph of TensorFlow holds less "
-            "than 2 GB. Save it as several signatures, each with some of the layers, and convert "
-            "these."
-        )
+    check_size(title, size, advice=_SIGNATURES)
     try:
         constant = convert_variables_to_constants_v2(function, lower_control_flow=False)
     except Exception as error:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert import compat
+from nbhelpers.convert.graphs.frozen import LIMIT
 from nbhelpers.convert.graphs.graphdef import import_graph
 from nbhelpers.convert.graphs.order import every_node, full, maker
 from nbhelpers.errors import ConversionError, GraphError, Refusal, unknown_name
@@ -85,6 +86,19 @@ def check_known(graph_def: "GraphDef") -> None:
         raise ConversionError(
             f"TensorFlow {tf.__version__} does not know {named(strange)}. Cut the graph behind "
             "them: give tensors as inputs that later nodes make, or choose earlier outputs."
+        )
+
+
+def check_size(title: str, size: int, *, advice: str) -> None:
+    """Check that so many bytes of weights can be constants of a graph.
+
+    Raises:
+        GraphError: they cannot.
+    """
+    if size >= LIMIT:
+        raise GraphError(
+            f"{title} has {size / 2**30:.1f} GB of weights, and a graph of TensorFlow holds less "
+            f"than 2 GB. {advice}"
         )
 
 

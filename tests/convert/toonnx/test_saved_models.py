@@ -65,15 +65,6 @@ def test_tensors_of_such_a_model_by_their_own_names(fitted, tmp_path):
         convert.tf2onnx(tmp_path / "saved", None, outputs=["StatefulPartitionedCal"])
 
 
-def test_more_weights_than_a_graph_holds_are_said_so(fitted, tmp_path, monkeypatch):
-    from nbhelpers.convert.toonnx import concrete
-
-    monkeypatch.setattr(concrete, "LIMIT", 100)
-    tf.saved_model.save(fitted, tmp_path / "saved")
-    with pytest.raises(GraphError, match=r"GB of weights, .* less than 2 GB. Save it as several"):
-        convert.tf2onnx(tmp_path / "saved", None)
-
-
 class Writing(tf.Module):
     def __init__(self):
         self.count = tf.Variable(0.0)
