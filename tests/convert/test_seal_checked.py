@@ -61,17 +61,12 @@ def test_a_sealed_folder_is_whole_and_what_is_not_sealed_is_named(folder):
 def test_a_file_without_its_line_is_named(folder, file):
     kept = [line for line in lines(folder) if not line.endswith(f"  {file}\n")]
     (folder / "SHA256SUMS").write_text("".join(kept))
-    assert script.check_sums()[0] == [f"{file} has no line in SHA256SUMS"]
+    assert script.check_sums()[0] == [f"SHA256SUMS has no line for {file}"]
 
 
 def test_an_empty_seal_lacks_a_line_for_everything(folder):
     (folder / "SHA256SUMS").write_text("")
-    wrong, _ = script.check_sums()
-    assert [words.partition(" ")[0] for words in wrong] == [
-        *[name for name in sorted(FILES) if "variables" not in name and "exported" not in name],
-        "exported.onnx",
-        "savedmodel/tf2/1/variables/variables.index",
-    ]
+    assert script.check_sums()[0] == [f"SHA256SUMS has no line for {', '.join(FILES)}"]
 
 
 @pytest.mark.parametrize(
@@ -117,10 +112,8 @@ def test_files_that_belong_to_an_artefact_must_be_sealed(folder):
     (folder / "savedmodel/tf2/1/assets").mkdir()
     for name in ("savedmodel/tf2/1/assets/words.txt", "graph/tf2/more.pb"):
         (folder / name).write_text("more")
-    assert script.check_sums()[0] == [
-        "graph/tf2/more.pb has no line in SHA256SUMS",
-        "savedmodel/tf2/1/assets/words.txt has no line in SHA256SUMS",
-    ]
+    files = "graph/tf2/more.pb, savedmodel/tf2/1/assets/words.txt"
+    assert script.check_sums()[0] == [f"SHA256SUMS has no line for {files}"]
 
 
 def texts():

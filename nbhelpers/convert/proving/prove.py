@@ -98,6 +98,8 @@ def prove(
 
     Raises:
         ConversionError: a runtime crashed or gave no answer; what it said last is in the message.
+        GraphError: an artefact does more than compute (see `allow_ops`); no runtime has seen it.
+        HandoffError: a file may not be copied (see `copied`).
     """
     with tempfile.TemporaryDirectory(prefix="nbhelpers-proof-") as elsewhere:
         place = copied(folder, files, elsewhere, verify=script)

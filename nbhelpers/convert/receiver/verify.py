@@ -99,13 +99,14 @@ def check_sums():
     entries = {"frozen": "", "savedmodel": "/saved_model.pb"}
     needed = {each["path"] + entries[each["kind"]] for each in MANIFEST["artefacts"]}
     needed |= {"golden.npz", "verify.py"}
-    wrong = ["%s has no line in SHA256SUMS" % name for name in sorted(needed - set(sums))]
     found = ((name, problem(name, digest)) for name, digest in sorted(sums.items()))
-    wrong += ["%s %s" % (printable(name), words) for name, words in found if words]
+    wrong = ["%s %s" % (printable(name), words) for name, words in found if words]
     more = [name for name in files_here() if name not in sums and name not in needed]
     inside = ("graph/", *(each["path"] + "/" for each in MANIFEST["artefacts"]))
     added = [name for name in more if name in SEALED or name.startswith(inside)]
-    wrong += ["%s has no line in SHA256SUMS" % printable(name) for name in added]
+    unlisted = sorted((needed - set(sums)).union(added))
+    if unlisted:
+        wrong.append("SHA256SUMS has no line for %s" % listed(list(map(printable, unlisted)), ", "))
     return wrong, grouped([name for name in more if name not in added], sums)
 
 
@@ -135,7 +136,7 @@ def files_here():
         links = [each for each in folders if os.path.islink(os.path.join(place, each))]
         paths = (os.path.join(place, each) for each in files + links)
         names += [os.path.relpath(path, HERE).replace(os.sep, "/") for path in paths]
-    return sorted(set(names) - {SUMS, ".lock"})
+    return sorted(set(names) - {SUMS, ".lock", ".run.lock"})
 
 
 def grouped(names, sums):
@@ -152,10 +153,10 @@ def grouped(names, sums):
     ]
 
 
-def listed(words, most=20):
+def listed(words, between="; ", most=20):
     """Return a list in one line that is not too long."""
     more = ["and %d more" % (len(words) - most)] if len(words) > most else []
-    return "; ".join(words[:most] + more)
+    return between.join(words[:most] + more)
 
 
 def printable(text):
