@@ -21,6 +21,9 @@ UNKNOWN_RANK: tuple[Dim, ...] = ("...",)
 
 _DTYPES = r"bool|str|string|object|u?int\d+|b?float\d+\w*|complex\d+"
 
+_DIGITS = 18
+"""The digits of a size or an axis that a text may give."""
+
 FEW = (0, 2)
 """Integers that nearly every model takes: the least, and the one behind the greatest."""
 
@@ -164,12 +167,30 @@ def parse_checkpoint(text: str) -> tuple[Path, str]:
     """Read "weights.pth" or "weights.pth:model_ema": the file, and where in it the weights are.
 
     A file whose own name holds a colon is taken as it is.
+
+    Raises:
+        Refusal: no file can have such a path.
     """
-    path = Path(text).expanduser()
+    path = parse_path(text)
     file, colon, key = text.rpartition(":")
-    if colon and key and not path.is_file() and Path(file).expanduser().is_file():
-        return Path(file).expanduser(), key
+    if colon and key and not path.is_file() and parse_path(file).is_file():
+        return parse_path(file), key
     return path, ""
+
+
+def parse_path(text: str | Path) -> Path:
+    """Read the path of a file, `~` for the home.
+
+    Raises:
+        Refusal: no file can have such a path, or there is no such home.
+    """
+    try:
+        path = Path(text).expanduser()
+        path.is_file()
+        return path
+    except (OSError, ValueError, RuntimeError) as error:
+        said = (isinstance(error, OSError) and error.strerror) or str(error).rstrip(".")
+        raise Refusal(f"{str(text)[:200]!r} is no path of a file: {said}.") from error
 
 
 def parse_sizes(text: str) -> dict[str, tuple[int, ...]]:
@@ -181,7 +202,9 @@ def parse_sizes(text: str) -> dict[str, tuple[int, ...]]:
     sizes = {}
     for each in text.split():
         symbol, _, numbers = each.partition("=")
-        if not symbol.isidentifier() or not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", numbers):
+        if not symbol.isidentifier() or not re.fullmatch(
+            r"[1-9]\d{0,17}(,[1-9]\d{0,17})*", numbers
+        ):
             raise Refusal(f"Sizes are written symbol=size,size, as in time=48,96, not {each!r}.")
         sizes[symbol] = tuple(map(int, numbers.split(",")))
     return sizes
@@ -195,7 +218,7 @@ def parse_axes(text: str) -> dict[str, int]:
     """
     pairs = parse_pairs(text)
     for name, axis in pairs.items():
-        if not axis.isdecimal():
+        if not axis.isdecimal() or len(axis) > _DIGITS:
             raise Refusal(f"An axis is a number from 0 on, as in {name}=0, but there is {axis!r}.")
     return {name: int(axis) for name, axis in pairs.items()}
 
@@ -203,7 +226,7 @@ def parse_axes(text: str) -> dict[str, int]:
 def _dtype(name: str, text: str) -> str:
     try:
         dtype = np.dtype(name) if name else None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, SyntaxError):
         dtype = None
     if dtype is None or dtype.kind not in "fiubc":
         raise Refusal(f"{name!r} in {text!r} is not a numpy dtype such as float32.")
@@ -221,7 +244,9 @@ def _bounds(dtype: str, text: str) -> tuple[str, tuple[Dim, Dim] | None]:
     if found is None:
         return dtype, None
     dtype, *ends = found.groups()
-    least, most = (int(end) if re.fullmatch(r"-?\d+", end) else _dim(end, text) for end in ends)
+    least, most = (
+        int(end) if re.fullmatch(r"-?\d{1,18}", end) else _dim(end, text) for end in ends
+    )
     if isinstance(least, int) and isinstance(most, int) and least > most:
         raise Refusal(f"[{least}..{most}] in {text!r} holds no integer; write the lesser first.")
     return dtype, (least, most)
@@ -229,7 +254,7 @@ def _bounds(dtype: str, text: str) -> tuple[str, tuple[Dim, Dim] | None]:
 
 def _dim(size: str, text: str) -> Dim:
     size = size.strip()
-    if size.isdecimal() and int(size) > 0:
+    if size.isdecimal() and len(size) <= _DIGITS and int(size) > 0:
         return int(size)
     terms = size.split("+")
     named = any(term.isidentifier() for term in terms)

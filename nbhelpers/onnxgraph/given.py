@@ -19,7 +19,7 @@ from nbhelpers.dims import Dim
 from nbhelpers.errors import GraphError, unknown_name
 from nbhelpers.onnxgraph.examples import Feeds, all_symbols
 from nbhelpers.onnxgraph.run import check_feeds
-from nbhelpers.spec import TensorSpec
+from nbhelpers.spec import TensorSpec, parse_path
 
 Examples = str | Path | Mapping[str, Any] | Sequence[Any]
 """The path of an .npz, arrays by input name, a list of such, or arrays in the order of inputs."""
@@ -56,10 +56,11 @@ def use_examples(
 
     Raises:
         GraphError: the file cannot be read, or a text has another form.
+        Refusal: no file can have such a path.
     """
     before = _given.get(_NOTHING)
     if isinstance(examples, str | Path):
-        own = _read(Path(examples).expanduser()) if str(examples) else before.examples
+        own = _read(parse_path(examples)) if str(examples) else before.examples
     else:
         own = before.examples if examples is None else examples
     now = Given(own, {**before.symbols, **_symbols(symbols or {})})
@@ -159,7 +160,7 @@ def _symbols(symbols: Symbols) -> dict[str, Dim]:
         symbols = {name: text for name, _, text in (p.partition("=") for p in symbols.split())}
     read: dict[str, Dim] = {}
     for name, dim in symbols.items():
-        number = isinstance(dim, int) or dim.isdecimal()
+        number = isinstance(dim, int) or (dim.isdecimal() and len(dim) < 19)
         if not name or not (number or dims.is_expression(dim) or str(dim).isidentifier()):
             raise GraphError(
                 f"A size is written name=number or name=sum, as in total=past+length or "
