@@ -184,3 +184,15 @@ def test_an_environment_in_the_folder_may_be_used(tmp_path):
         [sys.executable, "-I", "verify.py"], cwd=tmp_path, capture_output=True, text=True
     )
     assert str(place) in done.stdout and str(tmp_path / "lib") not in done.stdout, done.stderr
+
+
+def test_a_picture_is_of_a_kind_that_pillow_itself_reads(tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "picture.eps")  # for which it would run Ghostscript
+    text = texts()["predict"].replace("{}", '{"preprocessing": {}}', 1)
+    (tmp_path / "predict.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "predict.py", "picture.eps"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "cannot be read as a picture: it is of format EPS; give a JPEG" in done.stderr

@@ -72,17 +72,21 @@ def read_sums():
     path = os.path.join(HERE, SUMS)
     if os.path.islink(path) or not os.path.isfile(path):
         raise Unsealed("SHA256SUMS is missing")
+    try:
+        with open(path, "rb") as file:
+            lines = list(file)
+    except OSError as error:
+        raise Unsealed("SHA256SUMS cannot be read (%s)" % error.strerror) from error
     sums, known = {}, set()  # type: dict, set
-    with open(path, "rb") as lines:
-        for number, line in enumerate(lines, 1):
-            found = LINE.match(os.fsdecode(line))
-            if not found or not is_plain(found.group(2)):
-                raise Unsealed("line %d of SHA256SUMS is no sum and name of a file here" % number)
-            digest, name = found.groups()
-            if name.lower() in known:
-                raise Unsealed("SHA256SUMS lists %s twice" % printable(name))
-            known.add(name.lower())
-            sums[name] = digest
+    for number, line in enumerate(lines, 1):
+        found = LINE.match(os.fsdecode(line))
+        if not found or not is_plain(found.group(2)):
+            raise Unsealed("line %d of SHA256SUMS is no sum and name of a file here" % number)
+        digest, name = found.groups()
+        if name.lower() in known:
+            raise Unsealed("SHA256SUMS lists %s twice" % printable(name))
+        known.add(name.lower())
+        sums[name] = digest
     return sums
 
 
