@@ -42,7 +42,7 @@ UNKNOWN = $(filter-out $(VARIABLES),$(GIVEN))
 check_variables = $(if $(strip $(UNKNOWN)),$(error There is no variable $(strip $(UNKNOWN)); \
 	make handoff takes $(wordlist 1,8,$(VARIABLES))))
 
-.PHONY: help setup legacy clients dev handoff lab exercises browser test check bench architectures coverage campaign fuzz kills verbs optables clean distclean
+.PHONY: help setup legacy clients dev handoff lab exercises browser test check audit bench architectures coverage campaign fuzz kills verbs optables clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -103,6 +103,9 @@ check: ## lint, format, types, import contracts, spelling, notebooks without out
 	$(if $(NOTEBOOKS),run $(TH)/nbstripout --keep-id --verify $(NOTEBOOKS);) \
 	run $(TH)/python -m pytest -q $(wildcard tests/project/test_notebook_structure.py) tests/project/test_pins.py; \
 	exit $$status
+
+audit: ## known advisories about the pins, where an index of them can be reached
+	@$(SETUP) audit
 
 bench: ## speed and memory against other converters: writes benchmarks/RESULTS.md (parts of it: BENCH_ARGS=)
 	@$(SETUP) th tf kernels legacy bench

@@ -11,13 +11,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from envsetup import kernelspecs, pinfiles, resolve, venvs
+from envsetup import audit, hashes, kernelspecs, licences, pinfiles, resolve, venvs
 from envsetup.catalogue import BENCH, ENVIRONMENTS, LEGACY, Environment
 from envsetup.report import SetupError, say
 from envsetup.turns import only_one
 
 DEV = ["dev-th", "dev-tf"]
+# No release of the legacy runtimes is free of advisories; they run only what is made here.
+AUDITED = ["th", "tf", "clients", *DEV]
 SEVERAL = {"dev": DEV, "legacy": LEGACY, "bench": BENCH}
+PAGES = ["conda-files", "licences", "audit"]
 HELP = """verbs:
   th, tf               the environments of the kernels train and convert
   tf1.4 tf1.13 tf1.15  the legacy runtimes; `legacy` for all three
@@ -27,8 +30,12 @@ HELP = """verbs:
   kernels              register the kernels train and convert with the environment that runs
                        JupyterLab: .envs/th, or the conda environment th when that runs this
   conda-files          write environment-th.yml and environment-tf.yml from the pin files
+  tools                the programs behind `hashes` and `audit`
   lock NAME ...        rewrite the generated part of pin files
                        (those above and the dev ones)
+  hashes [NAME ...]    write environments/hashes: the sha256 of every file of the pins
+  audit                known advisories about the pins of th, tf, clients and the dev ones
+  licences             write environments/LICENCES.md from what is installed
 """
 
 
@@ -67,10 +74,21 @@ def _carry_out(options: argparse.Namespace) -> None:
         for name in options.verbs[1:]:
             resolve.lock(name)
         return
-    _known(options.verbs, [*ENVIRONMENTS, *DEV, *SEVERAL, "kernels", "conda-files"])
+    if options.verbs[0] == "hashes":
+        _hashes(options.verbs[1:])
+        return
+    _known(options.verbs, [*ENVIRONMENTS, *DEV, *SEVERAL, "kernels", *PAGES])
     for verb in options.verbs:
         for one in SEVERAL.get(verb, [verb]):
             _one(one, options)
+
+
+def _hashes(names: list[str]) -> None:
+    everything = [*ENVIRONMENTS, *DEV]
+    _known(names, everything)
+    venvs.ensure(ENVIRONMENTS["tools"])
+    for name in names or everything:
+        say(f"{hashes.write(name).relative_to(pinfiles.ROOT)}: written")
 
 
 def _known(verbs: list[str], expected: list[str]) -> None:
@@ -87,10 +105,28 @@ def _one(verb: str, options: argparse.Namespace) -> None:
     elif verb == "conda-files":
         for path in pinfiles.write_conda_files():
             say(f"{path.name}: written")
+    elif verb == "licences":
+        say(f"{licences.write().name}: written")
+    elif verb == "audit":
+        _audit()
     elif verb in DEV:
         venvs.ensure_dev(ENVIRONMENTS[verb[len("dev-") :]])
     else:
         _environment(ENVIRONMENTS[verb], optional=options.optional)
+
+
+def _audit() -> None:
+    venvs.ensure(ENVIRONMENTS["tools"])
+    found = {name: audit.advisories(name) for name in AUDITED}
+    for name, advisories in found.items():
+        say(f"{name}: {len(advisories)} advisories")
+        for advisory in advisories:
+            say(f"  {advisory}")
+    if any(found.values()):
+        raise SetupError(
+            "Expected no advisories about the pins, but there are those above; choose a fixed "
+            "version in the pin file, or write there why not (environments/README.md)."
+        )
 
 
 def _kernels(options: argparse.Namespace) -> None:

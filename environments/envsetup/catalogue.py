@@ -25,11 +25,12 @@ class Environment:
     legacy: bool = False
     bench: bool = False
     clients: bool = False
+    tools: bool = False
 
     @property
     def imports_checkout(self) -> bool:
         """Whether `nbhelpers` is made importable there."""
-        return not (self.legacy or self.bench or self.clients)
+        return not (self.legacy or self.bench or self.clients or self.tools)
 
     @property
     def folder(self) -> Path:
@@ -66,6 +67,7 @@ ENVIRONMENTS = {
         # torchvision asks for another build of torch: the pin file is complete.
         Environment("architectures", "3.11", "2-5 minutes", no_deps=True, bench=True),
         Environment("peers", "3.11", "2-5 minutes", bench=True),
+        Environment("tools", "3.11", "less than a minute", tools=True),
     )
 }
 LEGACY = [name for name, environment in ENVIRONMENTS.items() if environment.legacy]

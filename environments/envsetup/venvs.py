@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from . import interpreters, pinfiles
+from . import hashes, interpreters, pinfiles
 from .catalogue import ROOT, Environment
 from .commands import editable, pip_install, run
 from .report import SetupError, say
@@ -41,6 +41,7 @@ def ensure_dev(environment: Environment) -> None:
 def _build(environment: Environment) -> None:
     name = environment.name
     _check_own(environment)
+    hashes.entries(name)  # a pin without them is said before anything is removed
     python = interpreters.find(environment.python)
     why = "not made from these pins, or not to the end: " if environment.folder.exists() else ""
     say(f"{name}: {why}installing {_count(name)} packages ({environment.minutes}) …")
@@ -48,11 +49,7 @@ def _build(environment: Environment) -> None:
     shutil.rmtree(environment.folder, ignore_errors=True)
     environment.log.unlink(missing_ok=True)
     _make(environment, str(python))
-    pip = [pin.line for pin in pinfiles.read(name) if pin.key == "pip"]
-    if pip:
-        # In a step of its own: the bundled pip of an old Python cannot read today's wheels.
-        _pip(environment, *pip, what="pip")
-    _install(environment, name, *(["--no-deps"] if environment.no_deps else []))
+    _install(environment, name)
     stamp(environment, name)
 
 
@@ -78,9 +75,26 @@ def _make(environment: Environment, python: str) -> None:
     run(command, log=environment.log, failed=failed)
 
 
-def _install(environment: Environment, name: str, *options: str) -> None:
-    pins = pinfiles.pin_file(name)
-    _pip(environment, *options, "-r", str(pins), what=f"environments/{pins.name}")
+def _install(environment: Environment, name: str) -> None:
+    """Install the files whose hashes are known, then the pins that are apart, with their needs."""
+    hashed = hashes.entries(name)
+    if "pip" in hashed:
+        # In a step of its own: the bundled pip of an old Python cannot read today's wheels.
+        _install_hashed(environment, name, hashed.pop("pip"))
+    _install_hashed(environment, name, "".join(hashed.values()))
+    apart = hashes.apart(name)
+    if apart:
+        pins = pinfiles.pin_file(name)
+        options = ["--no-deps"] if environment.no_deps else ["-c", str(pins)]
+        _pip(environment, *options, *apart, what=f"{', '.join(apart)} of {pins.name}")
+
+
+def _install_hashed(environment: Environment, name: str, requirements: str) -> None:
+    """Install requirements that carry hashes; the pins are complete, so nothing is resolved."""
+    listed = environment.folder / "requirements.txt"
+    listed.write_text(requirements, encoding="utf-8")
+    options = ("--no-deps", "--require-hashes", "-r", str(listed))
+    _pip(environment, *options, what=f"environments/hashes/{name}.txt")
 
 
 def _pip(environment: Environment, *arguments: str, what: str) -> None:

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from envsetup import pinfiles
+from envsetup import hashes, pinfiles
 from envsetup.catalogue import ENVIRONMENTS
 from envsetup.report import SetupError
 
@@ -41,6 +41,15 @@ def test_the_generated_part_is_sorted_and_has_no_local_builds(name):
     needed = [pin for pin in pinfiles.read(name) if not pin.chosen]
     assert [pin.key for pin in needed] == sorted(pin.key for pin in needed)
     assert not [pin.line for pin in needed if "+" in pin.version]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_pin_has_its_hashes_but_torch(name):
+    found, pins = hashes.entries(name), {pin.key: pin for pin in pinfiles.read(name)}
+    assert set(found) == set(pins) - {"torch"}, f"python environments/setup.py hashes {name}"
+    for key, block in found.items():
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", block)
+        assert ("sys_platform" in block) == bool(pins[key].marker)
 
 
 def test_shared_packages_have_one_version():

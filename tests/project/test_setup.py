@@ -34,25 +34,31 @@ def test_the_second_run_only_says_ready(checkout):
     assert checkout.calls == calls, "the second run must start no pip and no ipykernel"
 
 
-def test_pins_are_installed_as_decided(checkout):
+def test_only_files_whose_hashes_are_known_are_installed_and_torch_after_them(checkout):
     checkout.pretend("3.11")
     checkout.pretend("3.6")
-    checkout.setup("th", "tf", "tf1.4")
-    th, _, tf, _, pip, legacy = [line for line in checkout.calls if " install " in line]
-    assert "--no-deps" not in th and th.endswith("environments/th.txt")
-    assert "install --no-deps -r" in tf and tf.endswith("environments/tf.txt")
-    assert pip.endswith("install pip==21.3.1")
-    assert "--no-deps" not in legacy and legacy.endswith("environments/tf1.4.txt")
+    said = checkout.setup("th", "tf", "tf1.4", "dev-tf", "architectures")
+    assert said.returncode == 0, said.stderr
+    installs = [line for line in checkout.calls if " install " in line and "--editable" not in line]
+    hashed = [line for line in installs if "--no-deps --require-hashes -r" in line]
+    assert len(hashed) == 6, "of tf1.4, pip is first"
+    th, architectures = [line for line in installs if line not in hashed]
+    assert th.endswith(f"-c {checkout.root / 'environments' / 'th.txt'} torch==2.13.0")
+    assert architectures.endswith("install --no-deps torch==2.13.0")
+    asked = (checkout.root / ".envs" / "tf1.4" / "requirements.txt").read_text()
+    assert "tensorflow==1.4.1 \\\n    --hash=sha256:" in asked and "pip==" not in asked
     assert not [line for line in checkout.calls if "index" in line]
 
 
-def test_the_benchmarks_environments_are_pins_alone(checkout):
+def test_a_pin_whose_hashes_are_not_written_is_refused_before_anything_is_removed(checkout):
     checkout.pretend("3.11")
-    said = checkout.setup("bench")
-    assert said.stdout.splitlines()[1::2] == ["architectures: ready", "peers: ready"]
-    architectures, peers = [line for line in checkout.calls if " install " in line]
-    assert "--no-deps -r" in architectures and architectures.endswith("/architectures.txt")
-    assert "--no-deps" not in peers and peers.endswith("environments/peers.txt")
+    checkout.setup("tf")
+    pins = checkout.root / "environments" / "tf.txt"
+    pins.write_text(pins.read_text().replace("PyYAML==6.0.3", "PyYAML==6.0.2"))
+    refused = checkout.setup("tf")
+    assert refused.returncode == 1 and (checkout.root / ".envs" / "tf" / "ready.json").exists()
+    assert "Expected the hashes of PyYAML==6.0.2 in " in refused.stderr
+    assert "`python environments/setup.py hashes tf`" in refused.stderr
 
 
 def test_a_changed_pin_installs_anew_and_a_changed_reason_does_not(checkout):
@@ -63,7 +69,9 @@ def test_a_changed_pin_installs_anew_and_a_changed_reason_does_not(checkout):
     calls = checkout.calls
     assert checkout.setup("tf").stdout == "tf: ready\n"
     assert checkout.calls == calls
-    pins.write_text(pins.read_text().replace("PyYAML==6.0.3", "PyYAML==6.0.2"))
+    for path in (pins, checkout.root / "environments" / "hashes" / "tf.txt"):
+        text = path.read_text()
+        path.write_text(re.sub("pyyaml==6.0.3", "PyYAML==6.0.2", text, flags=re.IGNORECASE))
     assert checkout.setup("tf").stdout.startswith("tf: not made from these pins")
     assert len(checkout.calls) > len(calls)
 
@@ -114,7 +122,7 @@ def test_a_failed_installation_is_shown_whole_and_not_taken_as_ready(checkout):
     assert failed.returncode == 1
     error, sentence = failed.stderr.splitlines()
     assert error == "ERROR: No matching distribution found for torch==0.0.0"
-    assert sentence.startswith("setup: th: pip could not install environments/th.txt; ")
+    assert sentence.startswith("setup: th: pip could not install environments/hashes/th.txt; ")
     assert "run the same command again" in sentence
     checkout.mood("")
     again = checkout.setup("th")
