@@ -91,8 +91,8 @@ def drawn_feeds(model: Model) -> dict[str, np.ndarray]:
     feeds = {}
     for spec in onnxgraph.inputs(model):
         shape = [dim if isinstance(dim, int) else 2 for dim in spec.shape]
-        if np.prod([float(dim) for dim in shape]) > 2**22:
-            raise Refusal("not drawn: the input is too large")
+        if min(shape, default=0) < 0 or np.prod([float(dim) for dim in shape]) > 2**22:
+            raise Refusal("not drawn: the input is too large, or has no size")
         feeds[spec.name] = (rng.random(shape) * 3).astype(spec.dtype)
     return feeds
 

@@ -40,7 +40,11 @@ def made(seed: int, number: int, entry: Entry) -> tuple[Case, random.Random]:
     seeds, damaged = _FORMATS[entry.format]
     models = _module(seeds[0], seeds[1])
     model = rng.choice(sorted(models))
-    damage, files = getattr(importlib.import_module(damaged[0]), damaged[1])(rng, models[model])
+    damage_it = getattr(importlib.import_module(damaged[0]), damaged[1])
+    try:
+        damage, files = damage_it(rng, models[model])
+    except Exception:  # damaged in a way that cannot be damaged further
+        damage, files = "none", models[model]
     return Case(model, damage, files), rng
 
 

@@ -74,7 +74,8 @@ def _change_map(rng: random.Random, values: Any) -> str:
         if way == "removed":
             del values[key]
         else:
-            values[rng.choice(_TEXT) if way == "renamed" else key].CopyFrom(copy)
+            other = rng.choice(_TEXT) if isinstance(key, str) else rng.choice(_WHOLE[:6])
+            values[other if way == "renamed" else key].CopyFrom(copy)
         return way
     del values[key]
     return "removed"
