@@ -137,7 +137,8 @@ def recover(folder: Path) -> None:
     """Bring a folder back whose writer was killed, and remove what the writer left."""
     for beside in folder.parent.glob(f".{glob.escape(folder.name[:50])}.*"):
         _, old = _pair(beside, folder)
-        if not (beside / _LOCK).is_file():
+        # "a" and "a.b" begin alike: a folder of another name that waits there is not touched.
+        if not (beside / _LOCK).is_file() or {*(beside / _OLD).glob("*")} - {old}:
             continue
         with suppress(OSError, Timeout), FileLock(beside / _LOCK, timeout=0):
             if old.is_dir() and not folder.exists():

@@ -4,10 +4,8 @@ The 1,797 images of 8×8 grey values are enlarged and given three channels; ever
 out. The same recipe gives the same weights, and the second run reads them from `.cache/`.
 """
 
-import contextlib
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nbhelpers import places
+from nbhelpers.files import replacing
 from nbhelpers.train.determinism import deterministic
 from nbhelpers.train.epochs import Training
 
@@ -143,19 +142,15 @@ def _read(path: Path, module: nn.Module) -> dict[str, torch.Tensor] | None:
 
 def _written(weights: dict[str, torch.Tensor], path: Path) -> bool:
     """Write weights by renaming; whether that was possible."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(weights, temporary)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            save_file(weights, temporary)
     except (OSError, SafetensorError) as error:
         warnings.warn(
             f"The weights are not kept: {path} cannot be written ({error}).", stacklevel=3
         )
         return False
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return True
 
 

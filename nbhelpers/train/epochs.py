@@ -4,10 +4,8 @@ Weights, optimiser, learning rate and random numbers are kept together, so that 
 same weights as a training that was never cut off, bit for bit.
 """
 
-import contextlib
 import hashlib
 import io
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nbhelpers.files import replacing
 from nbhelpers.progress import stage
 
 _DIGEST = 64
@@ -78,20 +77,15 @@ class Training:
         state["generator"] = self.generator.get_state()
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        temporary = file.with_name(f".{file.name}.{os.getpid()}")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as stream:
+            with replacing(file) as temporary, temporary.open("wb") as stream:
                 stream.write(hashlib.sha256(buffer.getbuffer()).hexdigest().encode())
                 stream.write(buffer.getbuffer())
-            os.replace(temporary, file)
         except OSError as error:
             said = f"The epochs are not kept: {file} cannot be written ({error.strerror})."
             warnings.warn(said, stacklevel=3)
             return None
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
         return file
 
     def _parts(self) -> dict[str, Any]:

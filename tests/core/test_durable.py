@@ -64,16 +64,26 @@ def test_without_an_exchange_the_next_start_finds_the_folder(tmp_path, monkeypat
     monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     folder = tmp_path / "made"
     fill(folder, "old")
-    fill(tmp_path / "made.too", "another")
     point, gone = 0, 0
     while killed_at(point := point + 1, lambda: fill(folder, "new"), tmp_path):
         gone += not folder.exists()
-        files.recover(tmp_path / "made.too")  # takes no part in it
         files.recover(folder)
         assert content(folder) in (["old"] * 2, ["new"] * 2)
         fill(folder, "old")
     assert gone == 1
-    assert content(tmp_path / "made.too") == ["another"] * 2
+
+
+def test_a_folder_that_waits_for_its_next_start_is_no_leftover_of_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    folder = tmp_path / "made.too"
+    fill(folder, "old")
+    point = 0
+    while killed_at(point := point + 1, lambda: fill(folder, "new"), tmp_path) and folder.exists():
+        fill(folder, "old")
+    assert not folder.exists()
+    fill(tmp_path / "made", "another")
+    files.recover(folder)
+    assert content(folder) == ["old"] * 2
 
 
 def test_a_folder_whose_place_cannot_be_taken_stays_as_it_was(tmp_path, monkeypatch):
