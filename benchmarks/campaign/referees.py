@@ -104,8 +104,12 @@ class Referees:
         Raises:
             Failed, Ended: it does not run the model.
         """
+        return self.begin(model, runs, by=by)()
+
+    def begin(self, model: onnx.ModelProto, runs: list[dict], *, by: str):
+        """Begin what `run` does, and return what waits for it."""
         files = {"model.onnx": model.SerializeToString()}
-        return self.workers[by].ask(files, {"by": by}, runs)
+        return self.workers[by].begin(files, {"by": by}, runs)
 
     def expected(self, model: onnx.ModelProto, runs: list[dict], *, exact: bool) -> Expected:
         """Return what a model gives; `exact` says that nothing in it rounds.

@@ -8,7 +8,6 @@ import contextlib
 import functools
 import io
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -23,8 +22,8 @@ RIGHT, REFUSED, STATED, WRONG, FAILED = "right", "refused", "stated", "wrong", "
 
 Outcome = tuple[str, str, str]
 
-Pending = Outcome | Future
-"""An outcome, or what will be one when a process has run the result."""
+Pending = Outcome | Callable[[], Outcome]
+"""An outcome, or what waits for a process to run the result and returns one."""
 
 RUNTIMES = {
     "tf2": ("tf2, oneDNN off", "tf2, oneDNN on"),
@@ -47,7 +46,6 @@ class Routes:
             **{name: Worker(name, "worker_tf.py") for name in ("tf1.15", "tf1.13", "tf1.4")},
         }
         self.torch = Worker("th", "worker_torch.py")
-        self.pool = ThreadPoolExecutor(len(self.workers) + 2)
 
     def all(
         self, model: onnx.ModelProto, runs: list[dict], expected: Expected, *, only: str = ""
@@ -65,10 +63,7 @@ class Routes:
             if name == (only or name):
                 pending += way(name, model, runs, expected, convert_for)
         for each in pending:
-            yield each.result() if isinstance(each, Future) else each
-
-    def _judged(self, name, run, runs, expected) -> Future:
-        return self.pool.submit(judged, name, run, runs, expected)
+            yield each() if callable(each) else each
 
     def _converted(self, name, model, runs, expected, convert_for) -> Iterator[Pending]:
         """Convert for a target, and run the graph wherever it must run."""
@@ -78,16 +73,16 @@ class Routes:
             yield name, *stopped
             return
         for runtime in RUNTIMES[target]:
-            run = functools.partial(self._on, runtime, made, runs)
-            yield self._judged(f"{name} on {runtime}", run, runs, expected)
+            run = self._on(runtime, made, runs)
+            yield functools.partial(judged, f"{name} on {runtime}", run, runs, expected)
 
-    def _on(self, runtime, made, runs) -> list[dict]:
+    def _on(self, runtime, made, runs) -> Callable[[], list[dict]]:
         fed = [{made.inputs[name]: array for name, array in run.items()} for run in runs]
         files = {"graph.pb": made.graph_def.SerializeToString()}
         request = {"fetch": list(made.outputs.values())}
-        outputs = self.workers[runtime].ask(files, request, fed)
+        run = self.workers[runtime].begin(files, request, fed)
         names = {tensor: name for name, tensor in made.outputs.items()}
-        return [{names[tensor]: array for tensor, array in run.items()} for run in outputs]
+        return lambda: [{names[tensor]: a for tensor, a in outputs.items()} for outputs in run()]
 
     def _back(self, name, model, runs, expected, convert_for) -> Iterator[Pending]:
         """Convert for TensorFlow 2, and turn that graph into ONNX again."""
@@ -100,20 +95,28 @@ class Routes:
         yield from self._written(name, attempt(edits(model)[name], model), runs, expected)
 
     def _written(self, name, attempted, runs, expected) -> Iterator[Pending]:
-        """Run a written model by a referee that has the kernels."""
+        """Run a written model in onnxruntime, or in the other referee if that has no kernel."""
         result, stopped = attempted
         if result is None:
             yield name, *stopped
             return
-        by = next(iter(expected.by))
-        run = functools.partial(self.referees.run, result, runs, by=by)
-        yield self._judged(name, run, runs, expected)
+        begun = self.referees.begin(result, runs, by="onnxruntime")
+
+        def run() -> list[dict]:
+            try:
+                return begun()
+            except Failed as error:
+                if "NOT_IMPLEMENTED" not in str(error):
+                    raise
+                return self.referees.run(result, runs, by="reference")
+
+        yield functools.partial(judged, name, run, runs, expected)
 
     def _to_torch(self, name, model, runs, expected, _) -> Iterator[Pending]:
         """Import the model into PyTorch."""
         files = {"model.onnx": model.SerializeToString()}
-        run = functools.partial(self.torch.ask, files, {}, runs)
-        yield self._judged(name, run, runs, expected)
+        run = self.torch.begin(files, {}, runs)
+        yield functools.partial(judged, name, run, runs, expected)
 
 
 def converted(model: onnx.ModelProto, target: str) -> convert.Conversion:
@@ -176,7 +179,7 @@ def attempt(work, *arguments) -> tuple[object | None, tuple[str, str]]:
 
 
 def judged(name: str, work, runs: list[dict], expected: Expected) -> Outcome:
-    """Run a result and compare it with what is expected."""
+    """Wait for the outputs of a result, and compare them with what is expected."""
     try:
         outputs = work()
     except (Failed, Ended) as error:
@@ -188,7 +191,7 @@ def judged(name: str, work, runs: list[dict], expected: Expected) -> Outcome:
     for number in range(len(runs)):
         seen = {key: np.asarray(value) for key, value in outputs[number].items()}
         if why := expected.difference(number, seen):
-            stated = [each for each in expected.excuses[number] if name.startswith(each.route)]
+            stated = [each for each in expected.excuses[number] if name.startswith(each.routes)]
             if not stated:
                 return name, WRONG, why
             verdict = name, STATED, ", ".join(stated[0].ops)

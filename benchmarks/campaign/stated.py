@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-EVERY = ""
-"""The beginning of the name of every route."""
+EVERY = ("",)
+ONNX = ("simplify", "lower_opset", "make_batch_dynamic", "free_dims", "tf2onnx")
+"""Beginnings of the names of all routes, and of those whose results onnxruntime runs."""
+
+LARGE = 1e3
 
 
 def nan(array: np.ndarray) -> bool:
@@ -23,12 +26,17 @@ def nan_or_infinite(array: np.ndarray) -> bool:
     return not np.isfinite(array).all()
 
 
+def nan_or_large(array: np.ndarray) -> bool:
+    """Whether there is a NaN, or a number whose square leaves nothing of small ones beside it."""
+    return not (np.abs(array) < LARGE).all()
+
+
 @dataclass(frozen=True)
 class Stated:
-    """Ops that differ where the first input `holds` some value, on routes named like `route`."""
+    """Ops that differ where the first input `holds` some value, on routes that begin so."""
 
     ops: tuple[str, ...]
-    route: str
+    routes: tuple[str, ...]
     holds: Callable[[np.ndarray], bool]
     why: str
 
@@ -36,7 +44,7 @@ class Stated:
 STATED = (
     Stated(
         ("Softmax", "LogSoftmax"),
-        "onnx2tf",
+        ("onnx2tf",),
         nan_or_infinite,
         "A NaN or +inf makes a whole row NaN in ONNX. The kernels of TensorFlow 1.13, and of 2 "
         "with oneDNN, make NaN of that element alone. Looking for such a value first would "
@@ -57,11 +65,19 @@ STATED = (
         "keeps it or drops it, as the kernel and the place in the window have it.",
     ),
     Stated(
+        ("ReduceMax", "ReduceMin", "Max", "Min"),
+        ONNX,
+        nan,
+        "onnxruntime, which runs what these routes write, keeps NaN or drops it, as the layout of "
+        "the tensor has it. TensorFlow and torch keep it, as onnx's reference evaluator does.",
+    ),
+    Stated(
         ("LRN",),
         EVERY,
-        nan_or_infinite,
-        "The op of TensorFlow, and that of onnxruntime, sum over channels so that NaN and "
-        "infinity reach channels outside the window.",
+        nan_or_large,
+        "onnxruntime and TensorFlow sum over channels so that NaN, infinity and the rounding of "
+        "large numbers reach channels outside the window; onnx's reference evaluator leaves "
+        "channels out.",
     ),
 )
 """What is known and stays. `onnx2tf` tells its users what concerns them."""

@@ -5,7 +5,8 @@ import os
 import selectors
 import subprocess
 import tempfile
-import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Worker:
     script: str
     variables: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen | None = None
-    _busy: threading.Lock = field(default_factory=threading.Lock)
+    _line_of_requests: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     def ask(self, files: dict[str, bytes], request: dict, runs: list[dict]) -> list[dict]:
         """Return the outputs of each run by name.
@@ -49,19 +50,35 @@ class Worker:
             Failed: the worker reported an error.
             Ended: the process ended or did not answer.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            home = Path(folder)
-            for name, content in files.items():
-                (home / name).write_bytes(content)
-            for number, arrays in enumerate(runs):
-                fed = {str(place): array for place, array in enumerate(arrays.values())}
-                np.savez(home / f"in{number}.npz", **fed)
-            names = [list(arrays) for arrays in runs]
-            with self._busy:
-                answer = self._asked({**request, "folder": folder, "names": names})
-            if answer["error"]:
-                raise Failed(answer["error"])
-            return [self._outputs(home, n, answer["outputs"]) for n in range(len(runs))]
+        return self.begin(files, request, runs)()
+
+    def begin(
+        self, files: dict[str, bytes], request: dict, runs: list[dict]
+    ) -> Callable[[], list[dict]]:
+        """Begin what `ask` does, and return what waits for it; the arguments are the same.
+
+        The outputs are read by who waits: Python 3.11 cannot parse headers in two threads at once.
+        """
+        folder = tempfile.TemporaryDirectory()
+        home = Path(folder.name)
+        for name, content in files.items():
+            (home / name).write_bytes(content)
+        for number, arrays in enumerate(runs):
+            fed = {str(place): array for place, array in enumerate(arrays.values())}
+            np.savez(home / f"in{number}.npz", **fed)
+        names = [list(arrays) for arrays in runs]
+        asked = self._line_of_requests.submit(
+            self._asked, {**request, "folder": folder.name, "names": names}
+        )
+
+        def finish() -> list[dict]:
+            with folder:
+                answer = asked.result()
+                if answer["error"]:
+                    raise Failed(answer["error"])
+                return [self._outputs(home, n, answer["outputs"]) for n in range(len(runs))]
+
+        return finish
 
     def _outputs(self, home: Path, number: int, names: list[str]) -> dict[str, np.ndarray]:
         with np.load(home / f"out{number}.npz") as arrays:

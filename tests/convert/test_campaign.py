@@ -65,4 +65,4 @@ def test_a_difference_is_stated_only_where_its_value_reaches_its_op(monkeypatch)
     usual, infinite = np.ones((1, 3), np.float32), np.full((1, 3), np.inf, np.float32)
     assert not stated.excuses(model, {"x": infinite, "a": usual})
     (excuse,) = stated.excuses(model, {"x": usual, "a": infinite})
-    assert "Softmax" in excuse.ops and excuse.route == "onnx2tf"
+    assert "Softmax" in excuse.ops and excuse.routes == ("onnx2tf",)
