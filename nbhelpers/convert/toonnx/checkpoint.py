@@ -208,7 +208,7 @@ def _reader(checkpoint: Path) -> Any:
     tf = compat.tensorflow()
     try:
         return tf.train.load_checkpoint(str(checkpoint))
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (tf.errors.OpError, LookupError, ValueError, RuntimeError) as error:
         raise GraphError(
             f"The checkpoint {checkpoint} cannot be read: {first_line(error)}. Copy its .index and "
             ".data files again, as they were written, into one folder."
