@@ -86,6 +86,8 @@ def dtype(elem_type: int) -> str:
 
 
 def _spec(value: onnx.ValueInfoProto, kind: str) -> TensorSpec:
+    if isinstance(value.name, bytes):  # as protobuf gives it
+        raise GraphError(f"An {kind} has a name that is not UTF-8 ({value.name[:40]!r}).")
     what = value.type.WhichOneof("value")
     if what != "tensor_type":
         seen = (what or "nothing").removesuffix("_type")

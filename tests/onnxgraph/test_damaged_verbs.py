@@ -135,3 +135,11 @@ def test_verbs_that_other_verbs_call_check_nothing_again(monkeypatch):
     model = with_weight()
     onnxgraph.fix_dims(model, {"N": 2})
     assert seen == [model]
+
+
+def test_a_name_that_is_not_utf8_is_refused_where_names_are_listed():
+    model = with_weight()
+    model.graph.output[0].name = "name"
+    content = model.SerializeToString().replace(b"name", b"na\x80e")
+    with pytest.raises(GraphError, match=r"An output has a name that is not UTF-8"):
+        onnxgraph.outputs(onnx.ModelProto.FromString(content))
