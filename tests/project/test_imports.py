@@ -36,6 +36,7 @@ COMES_WITH = {
     "jupyter_client": "ipykernel",
     "jupyter_core": "ipykernel",
     "packaging": "ipykernel",
+    "traitlets": "ipykernel",
     "keras": "tensorflow",
     "nbclient": "papermill",
     "nbformat": "papermill",
