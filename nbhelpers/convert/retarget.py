@@ -34,6 +34,9 @@ _STRING = 7
 """The number of strings among TensorFlow's types."""
 
 
+_COMPOSED = "_UnaryOpsComposition"
+"""The optimiser's op for others in a row: what it stands for are nodes of the graph again."""
+
 _NO_SUCH_TYPE = {"tf1.4": ("DT_UINT32", "DT_UINT64", "DT_BFLOAT16")}
 """Types that a release lists, but can neither be fed nor cast to."""
 
@@ -176,7 +179,9 @@ def _fit(
     if rule and (beyond or not _known(node, table) or _limited(node.op, table.target)):
         rewritten = rule(node, shapes)
         if rewritten is not None:
-            nodes = _rewritten_again(rewritten, {node.op}, table, shapes)
+            nodes = [with_defaults(new) for new in rewritten]
+            if node.op == _COMPOSED:
+                nodes = [each for new in nodes for each in _fit(new, table, shapes, None)[0]]
             words = " + ".join(new.op for new in nodes if new.op != "Const")
             since = optables.first_with(node.op) or "a later TensorFlow"
             why = f"{table.target} does not know it as it is; {since} does"
@@ -194,24 +199,6 @@ def _fit(
             )
             notes.append((f"without {', '.join(dropped)}", reason))
     return nodes, notes
-
-
-def _rewritten_again(
-    nodes: list["NodeDef"], ops: Collection[str], table: OpTable, shapes: Shapes
-) -> list["NodeDef"]:
-    """Return the nodes that a rule wrote, those replaced that have a rule of their own.
-
-    What stands for one of the `ops` is meant as it is where it holds the same op again.
-    """
-    result = []
-    for node in map(with_defaults, nodes):
-        rule = None if node.op in ops or not _limited(node.op, table.target) else RULES[node.op]
-        written = rule(node, shapes) if rule else None
-        if written is None:
-            result.append(node)
-        else:
-            result += _rewritten_again(written, {*ops, node.op}, table, shapes)
-    return result
 
 
 def _limited(op: str, target: str) -> bool:

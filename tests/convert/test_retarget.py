@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import measure_legacy
 import numpy as np
+import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
@@ -267,3 +268,12 @@ def test_the_tables_are_what_the_runtimes_say(legacy, tmp_path):
         table = optables.table(runtime.name)
         said = json.loads(path.read_text())
         assert said == {"version": table.version, "producer": table.producer, "ops": table.ops}
+
+
+def test_what_a_rule_writes_on_purpose_stays_as_it_is():
+    """Both sides of a LeakyRelu's maximum are NaN together, which needs no further ops."""
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+    g (float[N, 3] x) => (float[N, 3] y) { y = LeakyRelu <alpha = 0.1> (x) }"""
+    made = convert.onnx2tf(onnx.parser.parse_model(text), None, target="tf1.4")
+    assert {node.op for node in made.graph_def.node} >= {"Mul", "Maximum"}
+    assert "IsNan" not in {node.op for node in made.graph_def.node}
