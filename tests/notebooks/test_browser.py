@@ -78,6 +78,8 @@ def lab(tmp_path: Path) -> Iterator[tuple[str, str, Path]]:
     """Start JupyterLab over a copy of the notebooks; address, token and the folder of notebooks."""
     notebooks = tmp_path / "workbook" / "notebooks"
     shutil.copytree(ROOT / "notebooks", notebooks, ignore=shutil.ignore_patterns(".*"))
+    for path in notebooks.glob("[0-9]*.ipynb"):
+        write_beside(path, notebooks.parent / "handoffs")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -105,6 +107,14 @@ def lab(tmp_path: Path) -> Iterator[tuple[str, str, Path]]:
             server.wait(30)
         server.kill()
         log.close()
+
+
+def write_beside(notebook: Path, handoffs: Path) -> None:
+    """Name the folder of handoffs in the parameters: left empty, it is that of the checkout."""
+    text = notebook.read_text(encoding="utf-8")
+    empty = r"HANDOFFS: str = \"\""
+    assert empty in text or "HANDOFFS" not in text, notebook
+    notebook.write_text(text.replace(empty, rf"HANDOFFS: str = \"{handoffs.as_posix()}\""))
 
 
 def environment(home: Path) -> dict[str, str]:
