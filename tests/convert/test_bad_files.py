@@ -133,7 +133,6 @@ BAD = {
         setattr(m.graph.node[0], "domain", "my.own"),
         m.opset_import.append(helper.make_opsetid("my.own", 1)),
     ),
-    "two nodes with same node name": lambda m: [setattr(n, "name", "n") for n in m.graph.node],
     "knows 1 to": lambda m: setattr(m.opset_import[0], "version", 999),
 }
 

@@ -43,7 +43,7 @@ def test_names_that_python_can_call_are_offered_for_all_inputs(keys, tmp_path):
 
 def test_inputs_and_outputs_that_were_left_out(tmp_path):
     message = said(two_inputs, tmp_path, inputs={"x": "x:0"})
-    added = eval(re.search(r"add it to its inputs: (\{.*\})", message)[1])
+    added = eval(re.search(r"add it to its inputs: (\{[^}]*\})", message)[1])
     written(two_inputs, tmp_path, inputs={"x": "x:0", **added})
     x, z = seeded(2, 3), seeded(2, 3, seed=1)
     with pytest.raises(GraphError, match="also takes z; feed them too"):
