@@ -34,24 +34,26 @@ def damaged_text(rng: random.Random, files: Files) -> tuple[str, Files]:
 
 def damaged_saved_model(rng: random.Random, files: Files) -> tuple[str, Files]:
     """Return what was done, and the files."""
-    draw = rng.random()
-    if draw < 0.15:
-        return _without(rng, files)
-    if draw < 0.5:
-        return _bytes(rng, files)
+    if done := _files(rng, files, until=0.5):
+        return done
     name = next(name for name in files if name.endswith("saved_model.pb"))
     return _message(rng, files, name, saved_model_pb2.SavedModel, lambda m: m.meta_graphs[0])
 
 
 def damaged_checkpoint(rng: random.Random, files: Files) -> tuple[str, Files]:
     """Return what was done, and the files."""
+    if done := _files(rng, files, until=0.6):
+        return done
+    name = next(name for name in files if name.endswith(".meta"))
+    return _message(rng, files, name, meta_graph_pb2.MetaGraphDef, lambda message: message)
+
+
+def _files(rng: random.Random, files: Files, *, until: float) -> tuple[str, Files] | None:
+    """Take a file away or damage its bytes, in a share `until` of all cases; else None."""
     draw = rng.random()
     if draw < 0.15:
         return _without(rng, files)
-    if draw < 0.6:
-        return _bytes(rng, files)
-    name = next(name for name in files if name.endswith(".meta"))
-    return _message(rng, files, name, meta_graph_pb2.MetaGraphDef, lambda message: message)
+    return _bytes(rng, files) if draw < until else None
 
 
 def _without(rng: random.Random, files: Files) -> tuple[str, Files]:
