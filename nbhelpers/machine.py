@@ -43,6 +43,11 @@ def usage(pid: int) -> Usage:
     return found
 
 
+def total_memory() -> int:
+    """Return the bytes of this machine's memory."""
+    return psutil.virtual_memory().total
+
+
 def free_memory() -> int:
     """Return the bytes that can still be used, of the machine or of the container."""
     free = [psutil.virtual_memory().available]
