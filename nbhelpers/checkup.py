@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from nbhelpers import kernelspecs, processes
+from nbhelpers import environments, kernelspecs, processes
 from nbhelpers.kernel import ENVIRONMENTS
 from nbhelpers.places import CHECKOUT
 
@@ -28,7 +28,6 @@ DISK_GB = 2
 MEMORY_GB = 4
 """The larger sample took 2.9 GB while it was converted, and 0.8 in a process beside it."""
 
-_EXECUTABLE = "Scripts/python.exe" if os.name == "nt" else "bin/python"
 _GB = 1e9
 _LONGEST_ANSWER = 120
 
@@ -87,16 +86,6 @@ def pins(environment: str) -> tuple[Requirement, ...]:
     return tuple(each for each in found if each.marker is None or each.marker.evaluate())
 
 
-def environments_folder() -> Path:
-    """Return where the environments are: `.envs` of the checkout, or $NBHELPERS_ENVS."""
-    return Path(os.environ.get("NBHELPERS_ENVS") or CHECKOUT / ".envs")
-
-
-def environment_python(name: str) -> Path:
-    """Return where the Python of an environment is, whether it is there or not."""
-    return environments_folder() / name / _EXECUTABLE
-
-
 def differences(environment: str, installed: Installed) -> list[str]:
     """Return how the packages of an environment differ from its pins, a few words each."""
     found = []
@@ -150,7 +139,7 @@ def _kernel(kernel: str) -> Finding:
 
 def _legacy(name: str, version: str) -> Finding:
     what = f"runtime TensorFlow {version}"
-    python = environment_python(name)
+    python = environments.python(name)
     if not python.exists():
         seen = "not here: artefacts for it are checked against its op tables, not run"
         return Finding(what, seen, False, needed=False, mend="make legacy")

@@ -3,15 +3,14 @@
 Packages are found without importing them, so that asking costs nothing and loads no framework.
 """
 
-import os
 import platform
 import sys
 from dataclasses import dataclass
-from importlib import metadata, util
 from pathlib import Path
 
-from nbhelpers import __version__, kernelspecs
+from nbhelpers import __version__, kernelspecs, packages
 from nbhelpers.errors import WrongKernel
+from nbhelpers.packages import has, version
 
 KERNELS = {
     "train": ("torch", "onnx", "onnxruntime", "numpy"),
@@ -27,7 +26,6 @@ VARIABLES = {"OMP_WAIT_POLICY": "PASSIVE"}
 from the thread that they wait for, if other programs run: a training then never ends.
 """
 
-_DISTRIBUTIONS = {"onnx_tf": "onnx-tf"}
 _TOUCHING = ("onnxsim",)
 
 
@@ -45,22 +43,6 @@ class Environment:
         return f"kernel {self.kernel} · Python {self.python} · {packages}"
 
 
-def has(module: str) -> bool:
-    """Whether `module` is installed here (it is not imported)."""
-    try:
-        return util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
-
-
-def version(module: str) -> str:
-    """Return the installed version of the package that holds `module`, or "not installed"."""
-    try:
-        return metadata.version(_DISTRIBUTIONS.get(module, module))
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
 def current() -> str | None:
     """Return "train" or "convert", whichever this interpreter can be, or None."""
     return next((name for name, modules in KERNELS.items() if has(modules[0])), None)
@@ -69,13 +51,7 @@ def current() -> str | None:
 def versions() -> dict[str, str]:
     """Return the versions of every package of either kernel that is installed here."""
     names = dict.fromkeys([name for modules in KERNELS.values() for name in modules] + [*_TOUCHING])
-    found = {name: version(name) for name in names if has(name)}
-    return {"python": platform.python_version(), "nbhelpers": __version__, **found}
-
-
-def in_jupyterlab() -> bool:
-    """Whether a person looks: the server of JupyterLab sets this name for its kernels."""
-    return "JPY_SESSION_NAME" in os.environ
+    return {"nbhelpers": __version__, **packages.versions(names)}
 
 
 def require(kernel: str) -> Environment:

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from nbhelpers.kernel import in_jupyterlab
-
 AFTER = 2.0
 """Seconds that a stage may take without a word."""
 
@@ -174,3 +172,8 @@ class _File:
 
 def _line(words: str, seconds: float) -> str:
     return f"{words} · {seconds:.0f} s"
+
+
+def in_jupyterlab() -> bool:
+    """Whether a person looks: the server of JupyterLab sets this name for its kernels."""
+    return "JPY_SESSION_NAME" in os.environ

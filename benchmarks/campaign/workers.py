@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nbhelpers.checkup import environment_python
+from nbhelpers import environments
 from nbhelpers.convert.proving.runtimes import clean_environment
 
 HERE = Path(__file__).resolve().parent
@@ -104,7 +104,7 @@ class Worker:
 
     def _started(self) -> subprocess.Popen:
         if self._process is None:
-            python = environment_python(self.environment)
+            python = environments.python(self.environment)
             if not python.exists():
                 raise SystemExit(f"There is no {python}: run `make setup legacy`.")
             self._process = subprocess.Popen(

@@ -8,8 +8,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-from nbhelpers import convert
-from nbhelpers.checkup import environment_python
+from nbhelpers import convert, environments
 from nbhelpers.convert.proving import runtimes
 
 WORKER = Path(__file__).resolve().with_name("legacy.py")
@@ -39,7 +38,7 @@ def write(home, conversion, runs):
 
 def run_all(target, homes, list_of_jobs, settings):
     """Run the worker until every job is done; one in which it dies is marked so and left out."""
-    python = sys.executable if target == "tf2" else environment_python(target)
+    python = sys.executable if target == "tf2" else environments.python(target)
     todo = list(homes)
     while todo:
         list_of_jobs.write_text(json.dumps([str(home) for home in todo]))

@@ -10,7 +10,7 @@ from cases import drawn
 from entries import Entry
 from record import Seen
 
-from nbhelpers.checkup import environment_python
+from nbhelpers import environments
 from nbhelpers.worker_process import Ended, WorkerProcess
 
 HERE = Path(__file__).resolve().parent
@@ -60,7 +60,7 @@ class Hunt:
 
     def _worker(self, environment: str) -> WorkerProcess:
         if environment not in self._workers:
-            python = environment_python(environment)
+            python = environments.python(environment)
             script = HERE / "worker.py"
             printed = {"NBHELPERS_FUZZ_PRINTED": str(self.folder / f"{environment}.txt")}
             self._workers[environment] = WorkerProcess(

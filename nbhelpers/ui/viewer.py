@@ -12,7 +12,7 @@ from importlib import util
 from pathlib import Path
 
 from nbhelpers.errors import Refusal
-from nbhelpers.kernel import in_jupyterlab
+from nbhelpers.progress import in_jupyterlab
 from nbhelpers.ui.address import browser_address
 from nbhelpers.ui.netron_server import NetronServer
 from nbhelpers.ui.opcount import op_counts

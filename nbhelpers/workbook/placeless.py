@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from nbhelpers.checkup import environments_folder
+from nbhelpers import environments
 from nbhelpers.spec import parse_checkpoint
 from nbhelpers.workbook.plan import ROOT, Settings
 
@@ -41,7 +41,7 @@ def _places(settings: Settings) -> Mapping[str, str]:
     known = {
         settings.handoffs: "../..",
         ROOT: ".",
-        environments_folder(): ".envs",
+        environments.folder(): ".envs",
         Path(sys.prefix): "…",
         Path.cwd(): ".",
         Path.home(): "~",

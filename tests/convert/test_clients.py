@@ -11,8 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from nbhelpers import convert, onnxgraph
-from nbhelpers.checkup import environment_python
+from nbhelpers import convert, environments, onnxgraph
 from nbhelpers.convert import clients, try_clients
 from nbhelpers.convert.clients import process
 from nbhelpers.convert.proving import artefacts
@@ -25,7 +24,7 @@ FORMS = ("frozen", "savedmodel", "onnx")
 @pytest.fixture(scope="module")
 def others():
     """Every client; a machine without their environment fails in CI."""
-    if not environment_python("clients").exists():
+    if not environments.python("clients").exists():
         sentence = "The environment of the clients is not installed: run `make clients`."
         if os.environ.get("CI") == "true":
             pytest.fail(sentence)

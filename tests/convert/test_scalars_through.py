@@ -6,8 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from nbhelpers import convert, onnxgraph, parity
-from nbhelpers.checkup import environment_python
+from nbhelpers import convert, environments, onnxgraph, parity
 from nbhelpers.convert import clients
 from nbhelpers.convert.proving import artefacts, prove
 from nbhelpers.convert.savedmodels import serving, triton
@@ -97,7 +96,7 @@ def test_verify_agrees_on_every_runtime(handoff):
 
 def test_clients_of_other_makers_get_the_rank_too(handoff):
     home, _, _, promises = handoff
-    if not environment_python("clients").exists():
+    if not environments.python("clients").exists():
         absent = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         absent("The environment of the clients is not installed: run `make clients`.")
     chosen = [c for c in clients.CLIENTS if c.name in ("TensorFlow C API", "onnxruntime")]

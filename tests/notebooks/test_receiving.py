@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbhelpers.checkup import environments_folder
+from nbhelpers import environments
 from nbhelpers.ui.limits import LIMITS
 from nbhelpers.workbook.plan import ROOT, interpreter
 
@@ -87,7 +87,7 @@ def printed(done):
 
 
 def legacy(name):
-    python = environments_folder() / name / "bin" / "python"
+    python = environments.folder() / name / "bin" / "python"
     if not python.exists():
         pytest.skip(f"TensorFlow {name[2:]} is not installed here (make legacy)")
     return python

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import onnx
 
-from nbhelpers import parity
-from nbhelpers.checkup import environment_python
+from nbhelpers import environments, parity
 from nbhelpers.convert.clients import process
 from nbhelpers.convert.clients.catalogue import CLIENTS, Client
 from nbhelpers.convert.clients.judging import judged
@@ -107,7 +106,7 @@ def _widest(artefacts: Iterable[Artefact]) -> list[Artefact]:
 def _python(client: Client) -> Path:
     if not client.separate:
         return Path(sys.executable)
-    return environment_python("clients")
+    return environments.python("clients")
 
 
 def _tried(

@@ -7,8 +7,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nbhelpers import processes
-from nbhelpers.checkup import environment_python
+from nbhelpers import environments, processes
 from nbhelpers.convert import native
 from nbhelpers.errors import Refusal
 
@@ -41,7 +40,7 @@ def runtimes() -> tuple[Runtime, ...]:
     """Return the legacy runtimes that are installed, oldest first, and this kernel's TensorFlow."""
     found = []
     for name in LEGACY:
-        python = environment_python(name)
+        python = environments.python(name)
         if python.exists():
             found.append(Runtime(name, python, _version(python)))
     return (*found, Runtime("tf2", Path(sys.executable), _version(Path(sys.executable))))
@@ -57,7 +56,7 @@ def provers() -> tuple[Runtime, ...]:
 
 def missing() -> tuple[str, ...]:
     """Return the names of the legacy runtimes that are not installed."""
-    return tuple(name for name in LEGACY if not environment_python(name).exists())
+    return tuple(name for name in LEGACY if not environments.python(name).exists())
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 
-from nbhelpers import kernel
+from nbhelpers import packages
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.files import load, save
 from nbhelpers.processes import Program
@@ -48,7 +48,7 @@ def run_simplifier(
     Raises:
         GraphError: the simplifier is not installed, crashed, failed, hung, or wrote no model.
     """
-    if not kernel.has("onnxsim"):
+    if not packages.has("onnxsim"):
         raise GraphError("onnxsim is not installed in this environment; use the kernel 'train'.")
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.onnx"), Path(folder, "out.onnx")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from nbhelpers import kernel, onnxgraph, parity
+from nbhelpers import onnxgraph, packages, parity
 from nbhelpers.arrays import ArrayFile
 from nbhelpers.errors import ConversionError, ModelError, first_line
 from nbhelpers.files import describe, new_folder, problem, recover
@@ -32,6 +32,9 @@ MODEL = "prepared.onnx"
 WEIGHTS = "weights.safetensors"
 PROGRAM = "program.pt2"
 EXAMPLES = "examples.npz"
+
+PACKAGES = ("torch", "onnx", "onnxruntime", "numpy", "onnx2pytorch")
+"""The packages whose versions are noted."""
 
 RELOADED = 1e-6
 """Largest difference of what was read back, as a share of the largest value."""
@@ -79,7 +82,7 @@ def save_imported(imported: Imported, folder: str | Path, *, program: bool = Tru
             "outputs": [spec.to_json() for spec in imported.outputs],
             "weights": dict(imported.weights),
             "files": {name: describe(draft / name) for name in names},
-            "versions": kernel.versions() | {"onnx2pytorch": kernel.version("onnx2pytorch")},
+            "versions": packages.versions(PACKAGES),
         }
         (draft / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         again = load_imported(draft)
@@ -110,7 +113,7 @@ def load_imported(folder: str | Path) -> Imported:
     except RuntimeError as error:
         raise ModelError(
             f"The weights in {folder / WEIGHTS} do not fit the module that {MODEL} makes here "
-            f"({kernel.version('onnx2pytorch')} of onnx2pytorch, written with "
+            f"({packages.version('onnx2pytorch')} of onnx2pytorch, written with "
             f"{written_with}); import the ONNX file again."
         ) from error
     specs = interface.inputs(model), interface.outputs(model)

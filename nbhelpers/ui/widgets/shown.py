@@ -13,7 +13,7 @@ import ipywidgets
 from IPython.core.getipython import get_ipython
 
 from nbhelpers.errors import Refusal
-from nbhelpers.kernel import in_jupyterlab
+from nbhelpers.progress import in_jupyterlab
 
 STYLE = """<style>
 .nbh-mono select, .nbh-mono textarea, .nbh-mono input {
