@@ -16,6 +16,9 @@ from nbhelpers import dims
 from nbhelpers.dims import Dim
 from nbhelpers.errors import Refusal
 
+Feeds = dict[str, np.ndarray]
+"""Arrays by the names of inputs or outputs."""
+
 UNKNOWN_RANK: tuple[Dim, ...] = ("...",)
 """The shape of a tensor of which not even the number of dims is known."""
 

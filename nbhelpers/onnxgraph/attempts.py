@@ -9,10 +9,10 @@ from nbhelpers.dims import Dim
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import relations as related
 from nbhelpers.onnxgraph.drawing import Style, is_integer
-from nbhelpers.onnxgraph.examples import NONE, Feeds, Run, drawn, other_symbols, symbol_sizes
+from nbhelpers.onnxgraph.examples import NONE, Run, drawn, other_symbols, symbol_sizes
 from nbhelpers.onnxgraph.roles import Role
 from nbhelpers.onnxgraph.variations import with_wide_integers
-from nbhelpers.spec import FEW, TensorSpec
+from nbhelpers.spec import FEW, Feeds, TensorSpec
 
 EVEN_SIZES = (32, 64, 16, 8, 224)
 ODD_SIZES = (33, 65, 17, 9, 225, 7)

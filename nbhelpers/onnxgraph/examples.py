@@ -5,21 +5,17 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from nbhelpers import dims
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.drawing import PLAIN, Style, draw
 from nbhelpers.onnxgraph.roles import Role
-from nbhelpers.spec import Dim, TensorSpec
+from nbhelpers.spec import Dim, Feeds, TensorSpec
 
 USUAL = 32
 """The size of a symbolic dim that is not the batch, where nothing else is known."""
 
 LARGEST = 2**28
 """An example input has no more values than this; it would take 1 GB as float32."""
-
-Feeds = dict[str, np.ndarray]
 
 Run = tuple[int, Feeds, Feeds]
 """A size of the batch, the inputs and the outputs."""

@@ -13,7 +13,6 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph.session_worker import Place
 
 _FOLDER = "basepath"
 
@@ -128,19 +127,6 @@ def values(tensor: onnx.TensorProto) -> np.ndarray:
     if is_unread(tensor):
         return _read(tensor).view(dtype).reshape(tuple(tensor.dims))
     return np.memmap(path, dtype, "r", offset, tuple(tensor.dims))
-
-
-def unread_place(tensor: onnx.TensorProto) -> Place | None:
-    """Return where a weight lies that was left in the model's own file, None for others.
-
-    Whoever reads it there asks `check_unchanged` afterwards.
-    """
-    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    whole_bytes = nbytes(tensor) == math.prod(tensor.dims) * dtype.itemsize
-    if not is_unread(tensor) or not whole_bytes:
-        return None
-    path, offset, _ = place(tensor)
-    return str(path), offset, dtype, tuple(tensor.dims)
 
 
 def check_unchanged(model: onnx.ModelProto) -> None:

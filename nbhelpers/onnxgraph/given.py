@@ -17,9 +17,9 @@ from nbhelpers import dims
 from nbhelpers.arrays import ArrayFile
 from nbhelpers.dims import Dim
 from nbhelpers.errors import GraphError, unknown_name
-from nbhelpers.onnxgraph.examples import Feeds, all_symbols
+from nbhelpers.onnxgraph.examples import all_symbols
 from nbhelpers.onnxgraph.run import check_feeds
-from nbhelpers.spec import TensorSpec, parse_path
+from nbhelpers.spec import Feeds, TensorSpec, parse_path
 
 Examples = str | Path | Mapping[str, Any] | Sequence[Any]
 """The path of an .npz, arrays by input name, a list of such, or arrays in the order of inputs."""

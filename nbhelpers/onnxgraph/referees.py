@@ -11,10 +11,10 @@ import onnx
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.anatomy import graphs
-from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.inference import InferenceFailed, infer_shapes
 from nbhelpers.onnxgraph.light import light
 from nbhelpers.onnxgraph.sessions import NoKernel, ReferenceSession, Session
+from nbhelpers.spec import Feeds
 
 PATIENCE = 120.0
 """Seconds that the reference evaluator may take for a run, which is asked in doubt only."""

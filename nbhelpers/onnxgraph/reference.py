@@ -10,7 +10,6 @@ from nbhelpers.onnxgraph import given, interface
 from nbhelpers.onnxgraph.attempts import EVEN_SIZES, first_run, runs
 from nbhelpers.onnxgraph.drawing import is_float
 from nbhelpers.onnxgraph.examples import (
-    Feeds,
     Run,
     first_symbols,
     has_dynamic_batch,
@@ -21,7 +20,7 @@ from nbhelpers.onnxgraph.extent import check_extent
 from nbhelpers.onnxgraph.roles import roles, summed_at_once
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.onnxgraph.variations import special
-from nbhelpers.spec import TensorSpec
+from nbhelpers.spec import Feeds, TensorSpec
 
 _APART = ((2, 6), (6, 2))
 """Sizes of the batch and of another first axis that show whether a model takes them apart.

@@ -5,6 +5,7 @@ which some valid models end.
 """
 
 import itertools
+import math
 import re
 import weakref
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from nbhelpers.onnxgraph import external, session_process
 from nbhelpers.onnxgraph.anatomy import graphs
 from nbhelpers.onnxgraph.files import lowest_ir_version
 from nbhelpers.onnxgraph.light import weights_size, with_weights_elsewhere
+from nbhelpers.onnxgraph.session_worker import Place
 
 TIMEOUT = 600.0
 """Seconds after which a run is taken to hang: a loop without end, say."""
@@ -117,7 +119,7 @@ class Session:
         if self._few_runs or weights_size(model) > HUGE:  # copies in other orders are faster, later
             config["session.disable_prepacking"] = "1"
         values = [
-            (each.name, each.data_type, external.unread_place(each) or external.values(each))
+            (each.name, each.data_type, _unread_place(each) or external.values(each))
             for each in weights
         ]
         return request | {"content": hollow.SerializeToString(), "weights": values}
@@ -183,3 +185,16 @@ def _said(text: str) -> str:
     text = first_line(ValueError(text))
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
     return re.sub(r"(?:/\S*/)?\w+\.(?:h|cc):\d+ \S+?(?:\(.*?\))? ", "", text)
+
+
+def _unread_place(tensor: onnx.TensorProto) -> Place | None:
+    """Return where a weight lies that was left in the model's own file, None for others.
+
+    Whoever reads it there asks `external.check_unchanged` afterwards.
+    """
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    whole_bytes = external.nbytes(tensor) == math.prod(tensor.dims) * dtype.itemsize
+    if not external.is_unread(tensor) or not whole_bytes:
+        return None
+    path, offset, _ = external.place(tensor)
+    return str(path), offset, dtype, tuple(tensor.dims)

@@ -6,9 +6,9 @@ import numpy as np
 
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph.drawing import BEYOND, LARGE, SPECIAL, Style, is_float, is_integer
-from nbhelpers.onnxgraph.examples import NONE, Feeds, Run, drawn
+from nbhelpers.onnxgraph.examples import NONE, Run, drawn
 from nbhelpers.onnxgraph.roles import Role
-from nbhelpers.spec import TensorSpec
+from nbhelpers.spec import Feeds, TensorSpec
 
 SPECIALS = (
     ("zeros and ties", (SPECIAL,)),

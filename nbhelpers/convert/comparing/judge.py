@@ -7,11 +7,11 @@ import numpy as np
 import onnx
 
 from nbhelpers.onnxgraph import referees, session_process
-from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.reference import reference_runs, special_runs
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.onnxgraph.sessions import ReferenceSession
 from nbhelpers.parity import Report, compare
+from nbhelpers.spec import Feeds
 
 
 @dataclass(frozen=True)

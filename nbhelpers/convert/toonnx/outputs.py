@@ -4,8 +4,7 @@ import onnx
 
 from nbhelpers import onnxgraph
 from nbhelpers.convert.toonnx.interface import Interface
-from nbhelpers.onnxgraph.examples import Feeds
-from nbhelpers.spec import Dim
+from nbhelpers.spec import Dim, Feeds
 
 
 def stated(

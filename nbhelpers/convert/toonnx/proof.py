@@ -17,12 +17,11 @@ from nbhelpers.convert.toonnx.sources import Source
 from nbhelpers.convert.toonnx.texts import Texts
 from nbhelpers.errors import ConversionError, GraphError, ParityError
 from nbhelpers.onnxgraph import attempts, examples, given
-from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.onnxgraph.sessions import ReferenceSession
 from nbhelpers.parity import Report, compare
-from nbhelpers.spec import TensorSpec
+from nbhelpers.spec import Feeds, TensorSpec
 
 _RANDOM = re.compile("Random|Multinomial|TruncatedNormal|RngUniform")
 

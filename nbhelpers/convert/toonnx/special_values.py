@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nbhelpers.convert.graphs.order import every_node
-from nbhelpers.onnxgraph.examples import Feeds
+from nbhelpers.spec import Feeds
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nbhelpers.onnxgraph.examples import Feeds
-from nbhelpers.spec import TensorSpec
+from nbhelpers.spec import Feeds, TensorSpec
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

@@ -22,11 +22,10 @@ from nbhelpers.convert.toonnx.sources import Asked, Names, read
 from nbhelpers.convert.toonnx.tidying import tidied
 from nbhelpers.convert.toonnx.writing import OPSETS, written
 from nbhelpers.errors import ConversionError
-from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.given import Examples, Symbols, use_examples
 from nbhelpers.parity import TOLERANCE, Report
 from nbhelpers.progress import stage
-from nbhelpers.spec import TensorSpec
+from nbhelpers.spec import Feeds, TensorSpec
 
 OPSET = 13
 """The opset that is written unless another is asked for; it is also what 01 exports."""

@@ -8,12 +8,11 @@ from nbhelpers import parity
 from nbhelpers.errors import unknown_name
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.checked import checked
-from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner, tensor_names
 from nbhelpers.progress import stage
-from nbhelpers.spec import Dim, TensorSpec
+from nbhelpers.spec import Dim, Feeds, TensorSpec
 
 TOLERANCE = 1e-5
 """An edit reorders a few additions at most; more than this share of the largest value is a

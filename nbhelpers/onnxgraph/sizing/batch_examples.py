@@ -8,10 +8,11 @@ import onnx
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import given, interface
 from nbhelpers.onnxgraph.attempts import ODD_SIZES, NotTaken
-from nbhelpers.onnxgraph.examples import USUAL, Feeds, feeds, other_symbols
+from nbhelpers.onnxgraph.examples import USUAL, feeds, other_symbols
 from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.onnxgraph.sizing.batch_shapes import Axes
+from nbhelpers.spec import Feeds
 
 _SEEDS = range(4)
 """So many examples are searched for where the rows that are drawn are not taken."""

@@ -15,13 +15,13 @@ import onnx
 from nbhelpers import parity
 from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import interface
-from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.run import Runner, tensor_names
 from nbhelpers.onnxgraph.sizing.batch_examples import run_apart
 from nbhelpers.onnxgraph.sizing.batch_proof import TOLERANCE, Differs, join
 from nbhelpers.onnxgraph.sizing.batch_shapes import rows_axis
 from nbhelpers.onnxgraph.sizing.batch_work import Work
 from nbhelpers.onnxgraph.sizing.draft import named
+from nbhelpers.spec import Feeds
 
 MOST = 20
 """So many obstacles are named at the most."""

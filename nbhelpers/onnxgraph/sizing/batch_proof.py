@@ -5,12 +5,13 @@ import onnx
 
 from nbhelpers import parity
 from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph import examples, interface
+from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.onnxgraph.sizing.batch_examples import NoExample, example, run_apart
 from nbhelpers.onnxgraph.sizing.batch_shapes import Axes
+from nbhelpers.spec import Feeds
 
 BATCHES = (1, 2, 3, 5)
 """The batches at which the result is run."""
@@ -71,7 +72,7 @@ def prove(
     return tuple(reports)
 
 
-def _check_labels(result: onnx.ModelProto, axes: Axes, rows: int, seen: examples.Feeds) -> None:
+def _check_labels(result: onnx.ModelProto, axes: Axes, rows: int, seen: Feeds) -> None:
     """Check that the outputs have the shapes that the file states, the batch being `rows`."""
     specs = {spec.name: spec for spec in interface.inputs(result)}
     symbol = next(specs[name].shape[axis] for name, axis in axes.items())
@@ -125,9 +126,7 @@ def join(parts: list[np.ndarray], seen: np.ndarray, rows: int, batch: int) -> np
     return np.concatenate(parts, axis=axis).take(range(seen.shape[axis]), axis=axis)
 
 
-def _whole(
-    parts: list[examples.Feeds], seen: examples.Feeds, rows: int, batch: int
-) -> examples.Feeds:
+def _whole(parts: list[Feeds], seen: Feeds, rows: int, batch: int) -> Feeds:
     """Return the outputs of the original for all rows.
 
     Raises:

@@ -12,10 +12,9 @@ from torch import fx
 from nbhelpers import parity
 from nbhelpers.onnxgraph import interface
 from nbhelpers.onnxgraph.checked import checked
-from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.run import check_feeds
 from nbhelpers.progress import stage
-from nbhelpers.spec import TensorSpec
+from nbhelpers.spec import Feeds, TensorSpec
 from nbhelpers.train.forward import run_torch
 from nbhelpers.train.importing.graph import build
 from nbhelpers.train.importing.plan import Plan, plan

@@ -16,10 +16,10 @@ from nbhelpers.arrays import ArrayFile
 from nbhelpers.errors import ConversionError, ModelError, first_line
 from nbhelpers.files import describe, new_folder, problem, recover
 from nbhelpers.onnxgraph import interface
-from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.reading import read_json
 from nbhelpers.safe_paths import check_name
+from nbhelpers.spec import Feeds
 from nbhelpers.train.checkpoints.reading import read_checkpoint
 from nbhelpers.train.importing.graph import build
 from nbhelpers.train.importing.imported import Imported

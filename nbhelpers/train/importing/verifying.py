@@ -11,11 +11,11 @@ from nbhelpers import parity
 from nbhelpers.errors import ConversionError, GraphError, ModelError, ParityError
 from nbhelpers.onnxgraph.comparing.bisection import first_difference
 from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Recorded
-from nbhelpers.onnxgraph.examples import Feeds
 from nbhelpers.onnxgraph.precision import precisions
 from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.onnxgraph.run import Runner
 from nbhelpers.progress import stage
+from nbhelpers.spec import Feeds
 from nbhelpers.train.forward import run_torch
 from nbhelpers.train.importing.graph import values
 
