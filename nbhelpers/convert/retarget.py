@@ -19,10 +19,10 @@ from nbhelpers.convert.graphs.frozen import (
     hollowed,
     needed,
 )
+from nbhelpers.convert.graphs.node_defs import defaults, with_defaults
 from nbhelpers.convert.graphs.order import in_loops, maker
 from nbhelpers.convert.optables import OpTable
 from nbhelpers.convert.rules import RULES, UNFUSED, UNTIL, Shapes, forms
-from nbhelpers.convert.rules.rewriting import defaults, with_defaults
 from nbhelpers.errors import ConversionError
 
 if TYPE_CHECKING:

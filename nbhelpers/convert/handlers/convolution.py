@@ -5,10 +5,10 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from nbhelpers.convert.graphs.shapes import GROUPS
 from nbhelpers.convert.handlers.registry import Node, Value, constant, refusal, register
 from nbhelpers.convert.handlers.sizes import sizes_of
 from nbhelpers.convert.handlers.windows import Window, pad, undilated, windows
-from nbhelpers.convert.rules.rewriting import GROUPS
 
 
 @register("Conv", as_arrays=[1])

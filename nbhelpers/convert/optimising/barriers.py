@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nbhelpers.convert.graphs.frozen import FrozenGraph
+from nbhelpers.convert.graphs.node_defs import new
 from nbhelpers.convert.optimising.origins import COMPARISONS, FLOATS, Sources, data_inputs
-from nbhelpers.convert.rules.rewriting import new
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef

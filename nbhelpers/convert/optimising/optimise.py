@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from nbhelpers.convert import compat
 from nbhelpers.convert.graphs.frozen import FrozenGraph, consumers, filled, hollowed, needed
 from nbhelpers.convert.graphs.order import in_order, maker
+from nbhelpers.convert.graphs.shapes import GROUPS
 from nbhelpers.convert.optimising import grappler
 from nbhelpers.convert.optimising.barriers import with_barriers
 from nbhelpers.convert.optimising.layouts import lift_anchors
-from nbhelpers.convert.rules.rewriting import GROUPS
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

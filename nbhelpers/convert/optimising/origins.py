@@ -7,7 +7,7 @@ import numpy as np
 
 from nbhelpers.convert.graphs.frozen import FrozenGraph, computed_from_constants
 from nbhelpers.convert.graphs.order import maker
-from nbhelpers.convert.rules.rewriting import Shapes
+from nbhelpers.convert.graphs.shapes import Shapes
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef

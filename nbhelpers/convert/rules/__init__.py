@@ -4,6 +4,7 @@ A rule takes a node (every attribute written out) and the graph's static shapes,
 nodes that replace it, the last one under the same name; or None where it is not exact for this one.
 """
 
+from nbhelpers.convert.graphs.shapes import Shapes
 from nbhelpers.convert.rules import (
     detection,
     elementwise,
@@ -13,7 +14,7 @@ from nbhelpers.convert.rules import (
     special_values,
     unfused,
 )
-from nbhelpers.convert.rules.rewriting import RULES, UNFUSED, UNTIL, Shapes
+from nbhelpers.convert.rules.registry import RULES, UNFUSED, UNTIL
 
 __all__ = [
     "RULES",

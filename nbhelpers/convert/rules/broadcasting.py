@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nbhelpers.convert.rules.rewriting import Shapes, const, new
+from nbhelpers.convert.graphs.node_defs import const, new
+from nbhelpers.convert.graphs.shapes import Shapes
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbhelpers.convert import compat
-from nbhelpers.convert.rules.rewriting import Shapes
+from nbhelpers.convert.graphs.shapes import Shapes
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nbhelpers.convert.graphs.shapes import Shapes
 from nbhelpers.convert.rules.composing import composed
-from nbhelpers.convert.rules.rewriting import Shapes, rule
+from nbhelpers.convert.rules.registry import rule
 from nbhelpers.convert.rules.writing import FLOAT, INT32
 
 if TYPE_CHECKING:

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nbhelpers.convert.graphs.node_defs import const, like, new
+from nbhelpers.convert.graphs.shapes import Shapes
 from nbhelpers.convert.rules.broadcasting import broadcast
-from nbhelpers.convert.rules.rewriting import Shapes, const, like, new, rule
+from nbhelpers.convert.rules.registry import rule
 from nbhelpers.convert.rules.writing import INT32, Writer
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert.graphs.frozen import FrozenGraph
+from nbhelpers.convert.graphs.node_defs import with_defaults
+from nbhelpers.convert.graphs.shapes import Shapes, groups
 from nbhelpers.convert.optables.dump_forms import CONVOLUTIONS, FEATURES, words
-from nbhelpers.convert.rules.rewriting import Shapes, groups, with_defaults
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef

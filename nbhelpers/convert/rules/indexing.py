@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nbhelpers.convert.rules.rewriting import Shapes, like, rule
+from nbhelpers.convert.graphs.node_defs import like
+from nbhelpers.convert.graphs.shapes import Shapes
+from nbhelpers.convert.rules.registry import rule
 from nbhelpers.convert.rules.writing import BOOL, INT32, INT64, Writer
 
 if TYPE_CHECKING:

@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from nbhelpers.convert.rules.rewriting import Shapes, like, rule
+from nbhelpers.convert.graphs.node_defs import like
+from nbhelpers.convert.graphs.shapes import Shapes
+from nbhelpers.convert.rules.registry import rule
 from nbhelpers.convert.rules.writing import INT32, INT64, Writer
 
 if TYPE_CHECKING:

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from nbhelpers.convert.graphs.shapes import Shapes, groups
 from nbhelpers.convert.rules.composing import composed
-from nbhelpers.convert.rules.rewriting import Shapes, groups, rule
+from nbhelpers.convert.rules.registry import rule
 from nbhelpers.convert.rules.writing import FLOAT, HALF, INT32
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nbhelpers.convert.rules.rewriting import Shapes, rule
+from nbhelpers.convert.graphs.shapes import Shapes
+from nbhelpers.convert.rules.registry import rule
 from nbhelpers.convert.rules.writing import DOUBLE, FLOAT, HALF, Writer
 
 if TYPE_CHECKING:

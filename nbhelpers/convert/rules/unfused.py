@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nbhelpers.convert.graphs.node_defs import like
+from nbhelpers.convert.graphs.shapes import Shapes
 from nbhelpers.convert.rules.composing import composed
-from nbhelpers.convert.rules.rewriting import Shapes, like, unfused
+from nbhelpers.convert.rules.registry import unfused
 from nbhelpers.convert.rules.writing import FLOAT, Writer
 
 if TYPE_CHECKING:

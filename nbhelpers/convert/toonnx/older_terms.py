@@ -7,8 +7,8 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from nbhelpers.convert.graphs.frozen import hollowed
+from nbhelpers.convert.graphs.shapes import Shapes
 from nbhelpers.convert.rules import RULES
-from nbhelpers.convert.rules.rewriting import Shapes
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
