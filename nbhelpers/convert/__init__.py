@@ -9,7 +9,7 @@ from nbhelpers.convert.comparing.layers import compare_layers, first_difference
 from nbhelpers.convert.comparing.tracing import traced
 from nbhelpers.convert.comparing.twins import Twin, twins
 from nbhelpers.convert.compat import tensorflow
-from nbhelpers.convert.conversion import Conversion, onnx2tf, run_conversion
+from nbhelpers.convert.conversion import Conversion
 from nbhelpers.convert.graphs.foreign_ops import allow_ops
 from nbhelpers.convert.graphs.graphdef import (
     GraphView,
@@ -19,6 +19,7 @@ from nbhelpers.convert.graphs.graphdef import (
 )
 from nbhelpers.convert.graphs.run import run_tf
 from nbhelpers.convert.optables import TARGETS
+from nbhelpers.convert.pipeline import onnx2tf, run_conversion
 from nbhelpers.convert.preflight import Preflight, preflight
 from nbhelpers.convert.savedmodels.reading import (
     SavedModel,

@@ -4,7 +4,7 @@ import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert import conversion
+from nbhelpers.convert import pipeline
 from nbhelpers.convert.building.build import build, prepare
 from nbhelpers.convert.building.naming import Names, legal
 from nbhelpers.convert.graphs.order import in_order
@@ -64,13 +64,13 @@ def test_a_file_is_converted_as_its_model_is_and_none_of_it_is_kept(tmp_path):
 def test_a_file_that_is_written_to_meanwhile_is_refused(moment, tmp_path, monkeypatch):
     model = parse("g (float[N, 300] x) => (float[N, 400] y) { y = MatMul(x, w) }")
     model.graph.initializer.append(onnx.numpy_helper.from_array(seeded(300, 400), "w"))
-    path, real = onnxgraph.save(model, tmp_path / "m.onnx"), getattr(conversion, moment)
+    path, real = onnxgraph.save(model, tmp_path / "m.onnx"), getattr(pipeline, moment)
 
     def disturbed(*arguments, **options):
         onnxgraph.save(model, path)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(conversion, moment, disturbed)
+    monkeypatch.setattr(pipeline, moment, disturbed)
     with pytest.raises((ConversionError, GraphError), match=r"m\.onnx was changed or removed"):
         convert.onnx2tf(path, tmp_path / "m.pb")
     assert [each.name for each in tmp_path.iterdir()] == ["m.onnx"]
@@ -110,7 +110,7 @@ def test_without_the_comparison_it_says_unproven(network):
 def test_a_graph_that_differs_is_not_written_and_the_first_tensor_is_named(
     network, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(conversion, "prepare", _off_by_one)
+    monkeypatch.setattr(pipeline, "prepare", _off_by_one)
     with pytest.raises(
         ParityError, match=r"first ONNX tensor that differs is 'wide'.*Nothing was written"
     ):
@@ -136,7 +136,7 @@ def test_an_optimiser_that_breaks_the_graph_is_noticed(network, monkeypatch):
         next(node for node in result.hollow.node if node.op == "Relu").op = "Identity"
         return result
 
-    monkeypatch.setattr(conversion, "optimise", broken)
+    monkeypatch.setattr(pipeline, "optimise", broken)
     with pytest.raises(ParityError, match="first ONNX tensor that differs is 'active'"):
         convert.onnx2tf(network, None)
 

@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from nbhelpers import convert
-from nbhelpers.convert import conversion
+from nbhelpers.convert import pipeline
 from nbhelpers.errors import ParityError
 from tests.convert.models import parse, seeded
 
@@ -36,13 +36,13 @@ def test_a_wrong_referee_refuses_nothing():
     "body", ["y = Tanh(x)", "h = Cast<to = 10>(x) t = Tanh(h) y = Cast<to = 1>(t)"]
 )
 def test_a_right_referee_catches_what_is_wrong(body, shift, monkeypatch):
-    real = conversion.run_conversion
+    real = pipeline.run_conversion
 
     def wrong(*arguments, **options):
         seen = real(*arguments, **options)
         return {name: value + value.dtype.type(shift) for name, value in seen.items()}
 
-    monkeypatch.setattr(conversion, "run_conversion", wrong)
+    monkeypatch.setattr(pipeline, "run_conversion", wrong)
     model = parse(f"g (float[n, 3] x) => (float[n, 3] y) {{ {body} }}")
     with pytest.raises(ParityError, match="against onnxruntime, batch 1: 1 of 1 tensors differ"):
         convert.onnx2tf(model, None)
@@ -115,7 +115,7 @@ def test_ties_and_zeros_are_looked_at(monkeypatch):
 
     model = parse("g (float[n, 30] x) => (float[n, 30] y) { y = Round(x) }")
     assert convert.onnx2tf(model, None).proven
-    monkeypatch.setattr(conversion, "run_conversion", half_up)
+    monkeypatch.setattr(pipeline, "run_conversion", half_up)
     with pytest.raises(ParityError, match="zeros and ties: 1 of 1 tensors differ"):
         convert.onnx2tf(model, None)
 
@@ -130,7 +130,7 @@ def test_nan_and_infinity_are_looked_at_where_the_model_says_what_they_give(monk
     def leaking(made, feeds, where=None):
         return {"y": np.tanh(feeds["x"])}
 
-    monkeypatch.setattr(conversion, "run_conversion", leaking)
+    monkeypatch.setattr(pipeline, "run_conversion", leaking)
     with pytest.raises(ParityError, match="NaN and infinity: 1 of 1 tensors differ"):
         convert.onnx2tf(parse(text), None)
 

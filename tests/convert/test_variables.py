@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert import compat, conversion
+from nbhelpers.convert import compat, pipeline
 from nbhelpers.convert.graphs import frozen
 from nbhelpers.convert.savedmodels import variables
 from nbhelpers.errors import ConversionError, GraphError
@@ -18,7 +18,7 @@ from tests.convert.models import parse, seeded
 def large(monkeypatch):
     """A model that is too large, the limit being lowered for once."""
     monkeypatch.setattr(frozen, "LIMIT", 50_000)
-    monkeypatch.setattr(conversion, "LIMIT", 50_000)
+    monkeypatch.setattr(pipeline, "LIMIT", 50_000)
     monkeypatch.setattr(variables, "SHARD", 30_000)
     return parse(
         """g (float[N, 3, 9, 11] x) => (float[N, 64] y, float[N, 64, 9, 11] c) {
