@@ -1,8 +1,11 @@
 """What is installed here, found without importing it: asking costs nothing."""
 
 import platform
+import sys
 from collections.abc import Iterable
 from importlib import metadata, util
+
+from nbhelpers.errors import WrongKernel
 
 _DISTRIBUTIONS = {"onnx_tf": "onnx-tf"}
 """Module → the name of its distribution, where they differ."""
@@ -30,3 +33,18 @@ def versions(modules: Iterable[str]) -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in modules if has(name)},
     }
+
+
+def require(*modules: str, kernel: str) -> None:
+    """Refuse to go on without some modules, which the kernel of that name has.
+
+    Raises:
+        WrongKernel: one is not installed here.
+    """
+    missing = [name for name in modules if not has(name)]
+    if missing:
+        raise WrongKernel(
+            f"This needs {' and '.join(missing)}, which the Python in {sys.prefix} does not have. "
+            f"Run it with the kernel {kernel!r}: in JupyterLab choose Kernel > Change Kernel > "
+            f"{kernel}."
+        )

@@ -22,7 +22,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from nbhelpers import kernel
+from nbhelpers import packages
 from nbhelpers.progress import stage
 
 
@@ -30,7 +30,11 @@ from nbhelpers.progress import stage
 def tensorflow() -> types.ModuleType:
     """Import and return TensorFlow, without its start-up messages, which would bury a cell, and
     without Keras, which comes when it is asked for.
+
+    Raises:
+        nbhelpers.errors.WrongKernel: TensorFlow is not installed here.
     """
+    packages.require("tensorflow", kernel="convert")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read while it is imported
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     # The first lines come before any setting is read.
@@ -45,9 +49,9 @@ def load() -> types.ModuleType:
     """Import and return `onnx_tf` (with TensorFlow); the second call is free.
 
     Raises:
-        nbhelpers.errors.WrongKernel: this is not the convert kernel.
+        nbhelpers.errors.WrongKernel: TensorFlow or onnx-tf is not installed here.
     """
-    kernel.require("convert")
+    packages.require("tensorflow", "onnx_tf", kernel="convert")
     with _stand_ins(tensorflow()):
         import onnx_tf.backend
     import onnx_tf

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbhelpers import dims, kernel
+from nbhelpers import dims, kernel, packages
 from nbhelpers.errors import (
     HandoffError,
     ParityError,
@@ -348,3 +348,10 @@ def test_half_precision_is_judged_by_its_own_last_places(error, ok):
     seen = (want.astype(np.float32) + error).astype(np.float16)
     assert compare({"y": want}, {"y": seen}).ok is ok
     assert not compare({"y": want.astype("f4")}, {"y": seen.astype("f4")}).ok
+
+
+def test_a_verb_that_needs_another_kernel_names_it():
+    with pytest.raises(
+        WrongKernel, match=r"needs tensorflox, which the Python in .* Kernel > convert"
+    ):
+        packages.require("numpy", "tensorflox", kernel="convert")
