@@ -22,7 +22,7 @@ PYTEST := -m pytest -n 2 --dist worksteal
 SHARING := OMP_WAIT_POLICY=PASSIVE
 # Whoever picks tests by name may pick none of one part: pytest's exit status 5 is no failure then.
 NO_TESTS_STATUS = $(if $(strip $(PYTEST_ARGS)),5,0)
-OPTABLES := nbhelpers/convert/optables
+OPTABLES := engine/tfgraph/optables
 ARCHITECTURES := build/architectures
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable \
 	"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"

@@ -8,9 +8,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbhelpers import __version__, kernelspecs, packages
-from nbhelpers.errors import WrongKernel
-from nbhelpers.packages import has, version
+from nbhelpers import __version__, kernelspecs
+from nbhelpers.progress import show_in_cells
+from onnxgraph.shared import packages
+from onnxgraph.shared.errors import WrongKernel
+from onnxgraph.shared.packages import has, version
 
 KERNELS = {
     "train": ("torch", "onnx", "onnxruntime", "numpy"),
@@ -85,6 +87,7 @@ def require(kernel: str) -> Environment:
             f"which lacks {', '.join(missing)}. In JupyterLab choose Kernel > Change Kernel > "
             f"{kernel}; if it is not in the list, run `make setup`."
         )
+    show_in_cells()
     return Environment(
         kernel, platform.python_version(), {name: version(name) for name in KERNELS[kernel]}
     )

@@ -1,116 +1,26 @@
-"""Stages that take long say so, where somebody looks: in JupyterLab, or on a terminal.
+"""Stages that take long are shown below the cell that runs; see `onnxgraph.shared.progress`."""
 
-The line comes after two seconds and goes with the stage. Nothing is shown in a run that nobody
-watches (papermill, a script in a pipe), and nothing is ever left behind. `make handoff` watches:
-its kernels write the stage into the file that `NBHELPERS_PROGRESS` names.
-"""
-
-import contextlib
-import contextvars
 import html
 import os
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-AFTER = 2.0
-"""Seconds that a stage may take without a word."""
-
-EVERY = 0.5
-"""Seconds between two looks."""
-
-FILE = "NBHELPERS_PROGRESS"
-"""The variable that names a file for the stage; a watcher sets it for the process it watches."""
+from onnxgraph.shared.progress import *  # noqa: F403
+from onnxgraph.shared.progress import View, line, show_in
 
 
-@dataclass
-class Stage:
-    """A stage that runs, and how far it is: `done` of `total` (None if that is not known)."""
-
-    title: str
-    total: int | None = None
-    done: int = 0
-
-    def reached(self, done: int, total: int | None = None) -> None:
-        """Note how much is done, and of how much."""
-        self.done, self.total = done, self.total if total is None else total
-
-    def __str__(self) -> str:
-        """Return the title, and how far the stage is if that is known."""
-        return f"{self.title} {self.done}/{self.total}" if self.total else self.title
+def in_jupyterlab() -> bool:
+    """Whether a person looks: the server of JupyterLab sets this name for its kernels."""
+    return "JPY_SESSION_NAME" in os.environ
 
 
-_stack: list[Stage] = []
-"""The stages that run, each inside the one before it."""
+def show_in_cells() -> None:
+    """Show stages below the cell that runs, in JupyterLab."""
+    show_in(_cell)
 
 
-@contextmanager
-def stage(title: str, total: int | None = None) -> Iterator[Stage]:
-    """Name what is being done; inside another stage, a part of it.
-
-    Args:
-        title: such as "simplifying".
-        total: how many parts there are, for those who count them with `Stage.reached`.
-    """
-    view = _view() if not _stack else None
-    _stack.append(Stage(title, total))
-    stop = threading.Event()
-    ticker = None
-    if view is not None:
-        arguments = (view, stop, time.monotonic())
-        # In its own copy of the context, so that a cell's output finds its way to the cell.
-        target = contextvars.copy_context().run
-        ticker = threading.Thread(target=target, args=(_tick, *arguments), daemon=True)
-        ticker.start()
-    try:
-        yield _stack[-1]
-    finally:
-        _stack.pop()
-        stop.set()
-        if ticker is not None:
-            ticker.join()
-
-
-class View(Protocol):
-    """Where the line is shown."""
-
-    def show(self, words: str, seconds: float, share: float | None) -> None:
-        """Show the line, for the first time or again.
-
-        Args:
-            words: the stages, and how far they are.
-            seconds: how long it has taken.
-            share: how much is done, 0 to 1; None if that is not known.
-        """
-
-    def clear(self) -> None:
-        """Take the line away, if there is one."""
-
-
-def _tick(view: View, stop: threading.Event, begin: float) -> None:
-    pause = AFTER
-    while not stop.wait(pause):
-        stages = list(_stack)
-        words = " · ".join(map(str, stages))
-        counted = [each.done / each.total for each in stages if each.total]
-        view.show(words, time.monotonic() - begin, counted[-1] if counted else None)
-        pause = EVERY
-    view.clear()
-
-
-def _view() -> View | None:
-    """Return where somebody looks, if anybody does."""
-    if os.environ.get(FILE):
-        return _File(Path(os.environ[FILE]))
-    if in_jupyterlab() and "IPython" in sys.modules:
-        return _Cell()
-    stream = sys.stderr
-    return _Line(stream) if stream is not None and stream.isatty() else None
+def _cell() -> View | None:
+    return _Cell() if in_jupyterlab() and "IPython" in sys.modules else None
 
 
 class _Cell:
@@ -123,7 +33,7 @@ class _Cell:
         from IPython.display import HTML, display
 
         value = "" if share is None else f' value="{share:.3f}"'
-        label = html.escape(_line(words, seconds))
+        label = html.escape(line(words, seconds))
         bar = HTML(f"<label><progress{value}></progress> {label}</label>")
         if self._handle is None:
             self._handle = display(bar, display_id=True)
@@ -135,45 +45,3 @@ class _Cell:
 
         if self._handle is not None:
             self._handle.update(HTML(""))
-
-
-class _Line:
-    """A line of a terminal, written over and over."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._shown = False
-
-    def show(self, words: str, seconds: float, share: float | None) -> None:
-        self._shown = True
-        self._stream.write(f"\r\x1b[K{_line(words, seconds)}")
-        self._stream.flush()
-
-    def clear(self) -> None:
-        if self._shown:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
-
-
-class _File:
-    """A file that another process reads; a run must not end because it cannot be written."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def show(self, words: str, seconds: float, share: float | None) -> None:
-        with contextlib.suppress(OSError):
-            self._path.write_text(words, encoding="utf-8")
-
-    def clear(self) -> None:
-        with contextlib.suppress(OSError):
-            self._path.write_text("", encoding="utf-8")
-
-
-def _line(words: str, seconds: float) -> str:
-    return f"{words} · {seconds:.0f} s"
-
-
-def in_jupyterlab() -> bool:
-    """Whether a person looks: the server of JupyterLab sets this name for its kernels."""
-    return "JPY_SESSION_NAME" in os.environ

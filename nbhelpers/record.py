@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from nbhelpers.entries import check_entry
-from nbhelpers.errors import HandoffError
-from nbhelpers.files import problem
-from nbhelpers.forms import check
-from nbhelpers.reading import read_json, reading
-from nbhelpers.safe_paths import check_distinct, check_links, check_name, is_behind_link
+from onnxgraph.shared.durable import problem
+from onnxgraph.shared.errors import HandoffError
+from onnxgraph.shared.forms import check
+from onnxgraph.shared.reading import read_json, reading
+from onnxgraph.shared.safe_paths import check_distinct, check_links, check_name, is_behind_link
 
 NOTEBOOKS = {
     "export": "01_export",

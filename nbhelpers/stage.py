@@ -20,13 +20,13 @@ from filelock import FileLock, Timeout
 
 from nbhelpers import kernel
 from nbhelpers.entries import check_entry
-from nbhelpers.errors import HandoffError
-from nbhelpers.files import describe, flush, keep_edited
-from nbhelpers.parity import Report
-from nbhelpers.reading import parse_json, reason
 from nbhelpers.record import NOTEBOOKS, RECORD, STAGES, Record
-from nbhelpers.safe_paths import check_distinct, check_links, check_name
-from nbhelpers.system_errors import NAMELESS, unwritable
+from onnxgraph.shared.durable import describe, flush, keep_edited
+from onnxgraph.shared.errors import HandoffError
+from onnxgraph.shared.parity import Report
+from onnxgraph.shared.reading import parse_json, reason
+from onnxgraph.shared.safe_paths import check_distinct, check_links, check_name
+from onnxgraph.shared.system_errors import NAMELESS, unwritable
 
 LOCK = ".lock"
 _TEMPORARY = ".stage-"

@@ -18,10 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "coverage"))
 
 import measure_legacy
 
-from nbhelpers import convert, onnxgraph, parity
-from nbhelpers.convert import optables
-from nbhelpers.errors import Refusal
-from nbhelpers.onnxgraph.reference import reference_runs
+from nbhelpers import convert, onnxgraph
+from onnxgraph.examples.reference import reference_runs
+from onnxgraph.shared import parity
+from onnxgraph.shared.errors import Refusal
+from tfgraph import optables
 
 HERE = Path(__file__).resolve().parent
 HEAD = """# Real architectures

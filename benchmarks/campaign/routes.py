@@ -16,7 +16,7 @@ from values import RUNS
 from workers import Ended, Failed, Worker
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.errors import Refusal, first_line
+from onnxgraph.shared.errors import Refusal, first_line
 
 RIGHT, REFUSED, STATED, WRONG, FAILED = "right", "refused", "stated", "wrong", "failed"
 

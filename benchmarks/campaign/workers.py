@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nbhelpers import environments
-from nbhelpers.convert.proving.runtimes import clean_environment
+from onnxgraph.shared import environments
+from tfgraph.runtimes.runtimes import clean_environment
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 240

@@ -26,8 +26,8 @@ import onnx
 from cases import Case, load_cases
 
 from nbhelpers import convert
-from nbhelpers.convert import optables
-from nbhelpers.errors import Refusal
+from onnxgraph.shared.errors import Refusal
+from tfgraph import optables
 
 HERE = Path(__file__).resolve().parent
 GOOD, REFUSED, WRONG, FAILED, EXCLUDED = "passed", "refused", "wrong", "failed", "excluded"

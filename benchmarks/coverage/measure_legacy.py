@@ -8,8 +8,9 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-from nbhelpers import convert, environments
-from nbhelpers.convert.proving import runtimes
+from nbhelpers import convert
+from onnxgraph.shared import environments
+from tfgraph.runtimes import runtimes
 
 WORKER = Path(__file__).resolve().with_name("legacy.py")
 

@@ -21,8 +21,8 @@ import onnx
 import referees
 from cases import load_cases
 
-from nbhelpers.convert import optables
-from nbhelpers.errors import Refusal
+from onnxgraph.shared.errors import Refusal
+from tfgraph import optables
 
 LARGE = 3e38
 IR_VERSION = 10

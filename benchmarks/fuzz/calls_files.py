@@ -7,9 +7,9 @@ import onnx
 from verdicts import Wrong
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import Refusal
-from nbhelpers.golden import load_golden
 from nbhelpers.handoff import Handoff
+from onnxgraph.shared.errors import Refusal
+from onnxgraph.shared.golden import load_golden
 
 
 def call(name: str, path: Path, rng: random.Random) -> None:

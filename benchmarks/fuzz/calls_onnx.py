@@ -13,13 +13,15 @@ import onnx
 from google.protobuf.message import DecodeError
 from verdicts import Wrong
 
-from nbhelpers import onnxgraph, parity
-from nbhelpers.errors import Refusal
-from nbhelpers.golden import Case
-from nbhelpers.onnxgraph import repairs, sessions
-from nbhelpers.onnxgraph.comparing.layers import compare_layers
-from nbhelpers.onnxgraph.comparing.sources import OnnxSource
-from nbhelpers.onnxgraph.editing.edited import Edited
+from nbhelpers import onnxgraph
+from onnxgraph import repairs
+from onnxgraph.comparing.layers import compare_layers
+from onnxgraph.comparing.sources import OnnxSource
+from onnxgraph.editing.edited import Edited
+from onnxgraph.running import sessions
+from onnxgraph.shared import parity
+from onnxgraph.shared.errors import Refusal
+from onnxgraph.shared.golden import Case
 
 sessions.TIMEOUT = 5.0
 

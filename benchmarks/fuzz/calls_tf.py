@@ -8,10 +8,10 @@ import numpy as np
 from calls_onnx import compare, drawn_feeds, parsed
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert.graphs import run as graph_run
-from nbhelpers.convert.graphs.graphdef import GraphView
-from nbhelpers.errors import Refusal
-from nbhelpers.onnxgraph import sessions
+from onnxgraph.running import sessions
+from onnxgraph.shared.errors import Refusal
+from tfgraph.graphs import run as graph_run
+from tfgraph.graphs.graphdef import GraphView
 
 convert.tensorflow()
 graph_run.TIMEOUT = sessions.TIMEOUT = 5.0

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from nbhelpers import convert, files, onnxgraph
-from nbhelpers.errors import HandoffError
-from nbhelpers.golden import Case, save_golden
+from nbhelpers import convert, onnxgraph
 from nbhelpers.handoff import Handoff
+from onnxgraph.shared import durable
+from onnxgraph.shared.errors import HandoffError
+from onnxgraph.shared.golden import Case, save_golden
 
 OLD, NEW, NONE = "old", "new", "none"
 
@@ -119,19 +120,19 @@ def _look_at_model(room):
 
 
 def _folder(room, state):
-    with files.new_folder(room / "made") as new:
+    with durable.new_folder(room / "made") as new:
         for number in range(3):
             (new / f"part{number}").mkdir()
             (new / f"part{number}" / "a.txt").write_text(state)
 
 
 def _moved(room, state):
-    exchange = files._exchange
-    files._exchange = lambda one, other: False
+    exchange = durable._exchange
+    durable._exchange = lambda one, other: False
     try:
         _folder(room, state)
     finally:
-        files._exchange = exchange
+        durable._exchange = exchange
 
 
 def _graph(home, state):
@@ -140,7 +141,7 @@ def _graph(home, state):
 
 def _looking(whole, name):
     def look(room):
-        files.recover(room / name)  # as whoever opens it next does
+        durable.recover(room / name)  # as whoever opens it next does
         if not (room / name).exists():
             return NONE
         state = whole.get(_digest(room / name))

@@ -30,10 +30,10 @@ import torch
 from cases import load_cases
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import Refusal
-from nbhelpers.onnxgraph.reference import reference_runs
 from nbhelpers.train import import_onnx
-from nbhelpers.train.importing import converter
+from onnxgraph.examples.reference import reference_runs
+from onnxgraph.shared.errors import Refusal
+from torchgraph.importing import converter
 
 README = Path(__file__).with_name("README.md")
 CONVERTERS = ("onnx2pytorch", "onnx2torch", "import_onnx")

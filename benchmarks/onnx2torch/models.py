@@ -15,8 +15,8 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from nbhelpers import onnxgraph
-from nbhelpers.spec import TensorSpec
 from nbhelpers.train import export_onnx
+from onnxgraph.shared.spec import TensorSpec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 

@@ -11,7 +11,7 @@ import os
 import sys
 
 from nbhelpers import convert
-from nbhelpers.errors import Refusal
+from onnxgraph.shared.errors import Refusal
 
 
 def saved_model(pb, folder):
@@ -19,7 +19,7 @@ def saved_model(pb, folder):
 
 
 def constants(pb, folder):
-    from nbhelpers.convert.savedmodels import variables
+    from tfgraph.savedmodels import variables
 
     variables.LEAST = 2**62
     convert.build_saved_model(pb, folder)
@@ -39,7 +39,7 @@ def ours(model, target, out):
 
 
 def old(folder, target, out):
-    from nbhelpers.convert.retarget import retarget
+    from tfgraph.retargeting.retarget import retarget
 
     if not os.path.isdir(folder):
         return {"failed": "not converted"}

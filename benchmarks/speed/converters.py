@@ -17,10 +17,10 @@ import numpy as np
 def ours(verify):
     """Return a function that converts as this project does, to a frozen graph for `tf2`."""
     from nbhelpers import convert
-    from nbhelpers.convert import compat
+    from tfgraph import compat
 
     compat.load()
-    from nbhelpers.convert import handlers  # noqa: F401 (onnx-tf's come with its backend, too)
+    from tfgraph import handlers  # noqa: F401 (onnx-tf's come with its backend, too)
 
     return lambda model, out: convert.onnx2tf(model, f"{out}.pb", target="tf2", verify=verify)
 
@@ -41,7 +41,7 @@ def onnx_tf():
     """Return a function that converts as onnx-tf's own entry points do, to a SavedModel."""
     import onnx
 
-    from nbhelpers.convert import compat
+    from tfgraph import compat
 
     compat.load()
     from onnx_tf.backend import prepare
@@ -75,7 +75,7 @@ def nothing():
     """
     import tensorflow  # noqa: F401
 
-    worker = Path(__file__).parents[2] / "nbhelpers/convert/native_worker.py"
+    worker = Path(__file__).parents[2] / "engine/tfgraph/native/native_worker.py"
     command, pipe = [sys.executable, "-P", str(worker)], subprocess.PIPE
 
     def work(model, out):

@@ -61,9 +61,13 @@ def pip_install(python: Path, *arguments: str) -> list[str]:
 
 
 def editable(python: Path) -> list[str]:
-    """Return the command that makes this checkout's `nbhelpers` importable, without network."""
-    options = ("--no-deps", "--no-build-isolation", "--editable")
-    return pip_install(python, *options, str(ROOT))
+    """Return the command that makes this checkout's `nbhelpers` and engine importable, without
+    network.
+    """
+    options = ("--no-deps", "--no-build-isolation")
+    return pip_install(
+        python, *options, "--editable", str(ROOT), "--editable", str(ROOT / "engine")
+    )
 
 
 def clean_environ() -> dict[str, str]:

@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nbhelpers import places
-from nbhelpers.files import replacing
 from nbhelpers.train.determinism import deterministic
 from nbhelpers.train.epochs import Training
+from onnxgraph.shared.durable import replacing
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from dataclasses import replace
 from PIL import Image
 from torch import nn
 
-from nbhelpers.errors import ModelError
-from nbhelpers.golden import Arrays, Case
-from nbhelpers.progress import stage
-from nbhelpers.spec import TensorSpec
-from nbhelpers.train.arguments import Given
-from nbhelpers.train.forward import as_array, check_count, run_torch
 from nbhelpers.train.picture import fitting, photograph
-from nbhelpers.train.relations import with_sums
-from nbhelpers.train.runs import Run, all_symbols, batch_symbol, run_at
-from nbhelpers.train.sizes import Runs, run_at_sizes
+from onnxgraph.shared.errors import ModelError
+from onnxgraph.shared.golden import Arrays, Case
+from onnxgraph.shared.progress import stage
+from onnxgraph.shared.spec import TensorSpec
+from torchgraph.exporting.arguments import Given
+from torchgraph.exporting.relations import with_sums
+from torchgraph.exporting.runs import Run, all_symbols, batch_symbol, run_at
+from torchgraph.exporting.sizes import Runs, run_at_sizes
+from torchgraph.modules.forward import as_array, check_count, run_torch
 
 BATCH = "batch"
 """What a fixed batch is called while it is free."""

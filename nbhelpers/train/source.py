@@ -13,14 +13,14 @@ from pathlib import Path
 
 from torch import nn
 
-from nbhelpers.errors import ModelError, unknown_name
 from nbhelpers.places import CHECKOUT
-from nbhelpers.spec import TensorSpec, parse_checkpoint, parse_sizes, parse_specs
-from nbhelpers.train.arguments import Given
-from nbhelpers.train.checkpoints.loading import load_checkpoint
-from nbhelpers.train.forward import check_count
-from nbhelpers.train.sizes import first_run
-from nbhelpers.train.structure import output_names
+from onnxgraph.shared.errors import ModelError, unknown_name
+from onnxgraph.shared.spec import TensorSpec, parse_checkpoint, parse_sizes, parse_specs
+from torchgraph.checkpoints.loading import load_checkpoint
+from torchgraph.exporting.arguments import Given
+from torchgraph.exporting.sizes import first_run
+from torchgraph.modules.forward import check_count
+from torchgraph.modules.structure import output_names
 
 
 @dataclass(frozen=True)

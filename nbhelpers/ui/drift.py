@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nbhelpers.onnxgraph.comparing.layers import LayerReport
 from nbhelpers.ui.pictures import Picture
+from onnxgraph.comparing.layers import LayerReport
 
 FLOOR = 1e-9
 """Relative differences below this are drawn here; none at all is not drawn."""

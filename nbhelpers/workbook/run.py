@@ -20,15 +20,15 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from nbhelpers import kernel
-from nbhelpers import progress as stages
-from nbhelpers.errors import Refusal
 from nbhelpers.handoff import Handoff, explained, locked, write_text
-from nbhelpers.safe_paths import check_links
 from nbhelpers.workbook.fresh import KEY, changed_by_hand, fingerprint, is_fresh
 from nbhelpers.workbook.placeless import placeless
 from nbhelpers.workbook.plan import ROOT, Notebook, Settings, find_notebooks
 from nbhelpers.workbook.progress import Progress
 from nbhelpers.workbook.watching import Stuck, Watch, WatchedClient
+from onnxgraph.shared import progress as stages
+from onnxgraph.shared.errors import Refusal
+from onnxgraph.shared.safe_paths import check_links
 
 CELL_TIMEOUT = 900
 """Seconds after which a cell is given up in which nothing moves (see `patience`)."""

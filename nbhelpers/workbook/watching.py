@@ -12,8 +12,8 @@ from typing import Any
 from nbclient.exceptions import CellTimeoutError
 from papermill.clientwrap import PapermillNotebookClient
 
-from nbhelpers.machine import usage
-from nbhelpers.patience import Patience
+from onnxgraph.shared.machine import usage
+from onnxgraph.shared.patience import Patience
 
 
 class Stuck(CellTimeoutError):

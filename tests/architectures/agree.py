@@ -11,10 +11,11 @@ from pathlib import Path
 
 import measure_legacy
 
-from nbhelpers import convert, onnxgraph, parity
-from nbhelpers.convert import optables
-from nbhelpers.errors import Refusal
-from nbhelpers.onnxgraph.reference import reference_runs
+from nbhelpers import convert, onnxgraph
+from onnxgraph.examples.reference import reference_runs
+from onnxgraph.shared import parity
+from onnxgraph.shared.errors import Refusal
+from tfgraph import optables
 
 
 def converted(model, target):

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from nbhelpers import onnxgraph, train
-from nbhelpers.parity import compare
-from nbhelpers.spec import TensorSpec
 from nbhelpers.workbook.plan import ROOT, interpreter
+from onnxgraph.shared.parity import compare
+from onnxgraph.shared.spec import TensorSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from nbhelpers.convert.proving import runtimes
 from tests.convert.models import NETWORK, parse, seeded
+from tfgraph.runtimes import runtimes
 
 
 @pytest.fixture(scope="session")

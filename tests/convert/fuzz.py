@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from nbhelpers import convert
-from nbhelpers.convert.graphs.graphdef import GraphView
-from nbhelpers.convert.savedmodels import reading
-from nbhelpers.errors import Refusal
+from onnxgraph.shared.errors import Refusal
 from tests.convert.models import parse, seeded
+from tfgraph.graphs.graphdef import GraphView
+from tfgraph.savedmodels import reading
 
 LONGEST = 3000
 """Characters that an error message may have."""

@@ -12,12 +12,12 @@ import pytest
 from onnx import helper, numpy_helper
 
 from nbhelpers import convert
-from nbhelpers.convert.building.build import build, prepare
-from nbhelpers.convert.building.naming import LONGEST, Names, legal
-from nbhelpers.convert.graphs.graphdef import GraphView, load_graph_def, save_graph_def
-from nbhelpers.convert.graphs.order import in_order
-from nbhelpers.errors import ConversionError, GraphError, Refusal
+from onnxgraph.shared.errors import ConversionError, GraphError, Refusal
 from tests.convert.models import parse, seeded
+from tfgraph.building.build import build, prepare
+from tfgraph.graphs.graphdef import GraphView, load_graph_def, save_graph_def
+from tfgraph.graphs.order import in_order
+from tfgraph.names.naming import LONGEST, Names, legal
 
 ROOT = Path(__file__).resolve().parents[2]
 

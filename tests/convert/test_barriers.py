@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert.building.build import build
-from nbhelpers.convert.comparing import processors
-from nbhelpers.convert.optimising import optimise
-from nbhelpers.convert.optimising.barriers import with_barriers
 from tests.convert.everywhere import run_there
 from tests.convert.models import parse, seeded
+from tfgraph.building.build import build
+from tfgraph.comparing import processors
+from tfgraph.optimising import optimise
+from tfgraph.optimising.barriers import with_barriers
 
 POSITIVE = [
     [0.1, 0.2, 0.3, 0.4, 0.6, 0.9],

@@ -11,11 +11,12 @@ import numpy as np
 import onnx
 import pytest
 
-from nbhelpers import convert, environments, onnxgraph
+from nbhelpers import convert, onnxgraph
 from nbhelpers.convert import clients, try_clients
 from nbhelpers.convert.clients import process
 from nbhelpers.convert.proving import artefacts
-from nbhelpers.golden import Case, save_golden
+from onnxgraph.shared import environments
+from onnxgraph.shared.golden import Case, save_golden
 from tests.convert.models import parse, seeded
 
 FORMS = ("frozen", "savedmodel", "onnx")

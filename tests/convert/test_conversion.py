@@ -4,14 +4,14 @@ import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert import pipeline
-from nbhelpers.convert.building.build import build, prepare
-from nbhelpers.convert.building.naming import Names, legal
-from nbhelpers.convert.graphs.order import in_order
-from nbhelpers.convert.optimising import optimise
-from nbhelpers.errors import ConversionError, GraphError, ParityError, UnknownName
-from nbhelpers.parity import compare
+from onnxgraph.shared.errors import ConversionError, GraphError, ParityError, UnknownName
+from onnxgraph.shared.parity import compare
 from tests.convert.models import parse, seeded
+from tfgraph import pipeline
+from tfgraph.building.build import build, prepare
+from tfgraph.graphs.order import in_order
+from tfgraph.names.naming import Names, legal
+from tfgraph.optimising import optimise
 
 
 def test_names_and_order_are_those_of_onnx(network):

@@ -3,7 +3,7 @@
 import pytest
 
 from nbhelpers.convert.proving import artefacts, prove
-from nbhelpers.errors import HandoffError, UnknownName
+from onnxgraph.shared.errors import HandoffError, UnknownName
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.convert.graphs import run
-from nbhelpers.errors import GraphError
+from onnxgraph.shared.errors import GraphError
+from tfgraph.graphs import run
 
 tf = convert.tensorflow()
 

@@ -3,8 +3,8 @@
 import pytest
 
 from nbhelpers.convert.proving.seal import SUMS, sealed_files
-from nbhelpers.errors import HandoffError
 from nbhelpers.handoff import Handoff
+from onnxgraph.shared.errors import HandoffError
 
 DIGEST = "0" * 64
 

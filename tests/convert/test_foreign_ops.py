@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.convert.graphs.foreign_ops import FAMILIES, check_ops
 from nbhelpers.convert.proving import prove
-from nbhelpers.errors import GraphError, UnknownName
+from onnxgraph.shared.errors import GraphError, UnknownName
+from tfgraph.graphs.foreign_ops import FAMILIES, check_ops
 
 tf = convert.tensorflow()
 v1 = tf.compat.v1

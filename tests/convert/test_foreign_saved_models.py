@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.convert.savedmodels.reading import check_artefact
-from nbhelpers.errors import GraphError
+from onnxgraph.shared.errors import GraphError
+from tfgraph.savedmodels.reading import check_artefact
 
 tf = convert.tensorflow()
 v1 = tf.compat.v1

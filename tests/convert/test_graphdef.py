@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.convert.graphs.graphdef import GraphView, save_graph_def
-from nbhelpers.errors import GraphError, UnknownName
+from onnxgraph.shared.errors import GraphError, UnknownName
 from tests.convert.models import seeded
+from tfgraph.graphs.graphdef import GraphView, save_graph_def
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import signal
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.convert import native
-from nbhelpers.convert.optimising import grappler
-from nbhelpers.errors import ConversionError
+from onnxgraph.shared.errors import ConversionError
 from tests.convert.models import parse, seeded
+from tfgraph.native import native
+from tfgraph.optimising import grappler
 
 
 @pytest.fixture

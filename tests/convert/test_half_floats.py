@@ -8,13 +8,15 @@ import json
 import numpy as np
 import pytest
 
-from nbhelpers import convert, onnxgraph, parity, ui
+from nbhelpers import convert, onnxgraph, ui
 from nbhelpers.convert import clients
 from nbhelpers.convert.clients import judging
-from nbhelpers.convert.proving import artefacts, prove, runtimes
+from nbhelpers.convert.proving import artefacts, prove
 from nbhelpers.convert.receiver import verify
-from nbhelpers.golden import Case, save_golden
+from onnxgraph.shared import parity
+from onnxgraph.shared.golden import Case, save_golden
 from tests.convert.models import parse, seeded
+from tfgraph.runtimes import runtimes
 
 TEXT = """g (float[N, 64] x) => (float[N, 8] y, float[N, 8] z) {
     h = Cast<to = 10>(x)

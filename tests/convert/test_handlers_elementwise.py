@@ -5,8 +5,8 @@ import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.errors import ConversionError
-from nbhelpers.parity import compare
+from onnxgraph.shared.errors import ConversionError
+from onnxgraph.shared.parity import compare
 from tests.convert.models import parse, seeded
 
 EDGES = np.array([[np.nan, np.inf, -np.inf, 0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -7.25, 80, -80, 1e-5]])

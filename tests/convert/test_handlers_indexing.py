@@ -5,8 +5,8 @@ import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.errors import ConversionError, GraphError
-from nbhelpers.parity import compare
+from onnxgraph.shared.errors import ConversionError, GraphError
+from onnxgraph.shared.parity import compare
 from tests.convert.models import parse
 
 INTS = np.random.default_rng(7).integers

@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.parity import compare
+from onnxgraph.shared.parity import compare
 from tests.convert.models import parse
 
 OPTIONS = {

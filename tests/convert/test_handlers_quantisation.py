@@ -6,7 +6,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.errors import ConversionError
+from onnxgraph.shared.errors import ConversionError
 from tests.convert.models import parse, seeded
 
 SCALES = np.array([0.02, 0.5, 0.1], np.float32)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.errors import ConversionError
-from nbhelpers.parity import compare
+from onnxgraph.shared.errors import ConversionError
+from onnxgraph.shared.parity import compare
 from tests.convert.models import parse, seeded
 
 TARGETS = ("tf2", "tf1.4")

@@ -5,9 +5,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from nbhelpers import convert
-from nbhelpers.convert import pipeline
-from nbhelpers.errors import ParityError
+from onnxgraph.shared.errors import ParityError
 from tests.convert.models import parse, seeded
+from tfgraph import pipeline
 
 REFERENCE = "onnx's reference evaluator"
 
@@ -66,7 +66,7 @@ def test_half_floats_inside_set_the_tolerance_of_the_outputs_behind_them(wide):
 def test_labels_that_half_floats_cannot_tell_apart_are_no_difference():
     expected = np.array([[1.0, 1.0005, 0.2]], np.float32)
     seen = np.array([[1.0005, 1.0, 0.2]], np.float32)
-    from nbhelpers.parity import compare
+    from onnxgraph.shared.parity import compare
 
     assert compare({"y": expected}, {"y": seen}, precisions={"y": "float16"}).ok
     assert not compare({"y": expected}, {"y": seen}, tolerance=1e-2).ok

@@ -9,11 +9,11 @@ import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert.proving import runtimes
-from nbhelpers.errors import GraphError, UnknownName
-from nbhelpers.onnxgraph.comparing.activations import save_activations
-from nbhelpers.onnxgraph.comparing.sources import Recorded
+from onnxgraph.comparing.activations import save_activations
+from onnxgraph.comparing.sources import Recorded
+from onnxgraph.shared.errors import GraphError, UnknownName
 from tests.convert.models import parse, seeded
+from tfgraph.runtimes import runtimes
 
 DEEP = """
 deep (float[N, 3, S, S] images) => (float[N, 4] scores, int64[N] best, float[N, 2] pair) {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.errors import GraphError
+from onnxgraph.shared.errors import GraphError
 from tests.convert import test_layers as layers
 from tests.convert.models import seeded
 

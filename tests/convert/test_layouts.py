@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.parity import compare
+from onnxgraph.shared.parity import compare
 from tests.convert.models import parse, seeded
 
 SHUFFLE = """

@@ -10,12 +10,12 @@ from onnx import helper
 
 from nbhelpers import convert, onnxgraph
 from nbhelpers.convert import TARGETS
-from nbhelpers.convert.building.naming import legal, legal_names
-from nbhelpers.convert.graphs.frozen import hollowed
-from nbhelpers.convert.retarget import retarget
-from nbhelpers.errors import GraphError
-from nbhelpers.parity import compare
+from onnxgraph.shared.errors import GraphError
+from onnxgraph.shared.parity import compare
 from tests.convert.models import graph_of, parse, seeded
+from tfgraph.graphs.frozen import hollowed
+from tfgraph.names.naming import legal, legal_names
+from tfgraph.retargeting.retarget import retarget
 
 AWKWARD = [
     *("a", "A", "a/b", "a/B", "a:0", "a_0", "/a", "a_", "_a", "t_a", "入力", "a\u0301", "0", "x/1"),

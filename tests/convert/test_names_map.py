@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from nbhelpers.convert.comparing.twins import read_names
-from nbhelpers.errors import GraphError
+from onnxgraph.shared.errors import GraphError
+from tfgraph.comparing.twins import read_names
 
 ROW = {"torch": "a.b", "onnx": "t", "op": "Relu", "tensorflow": "t:0", "layout": "as is"}
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.convert import native
-from nbhelpers.convert.comparing import processors
-from nbhelpers.convert.graphs.frozen import hollowed
-from nbhelpers.errors import GraphError
+from onnxgraph.shared.errors import GraphError
 from tests.convert.models import graph_of, seeded
+from tfgraph.comparing import processors
+from tfgraph.graphs.frozen import hollowed
+from tfgraph.native import native
 
 
 def held(make, *, onednn, **inputs):

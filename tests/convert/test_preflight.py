@@ -3,9 +3,9 @@
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.convert.building.obstacles import Refused
-from nbhelpers.errors import UnknownName
+from onnxgraph.shared.errors import UnknownName
 from tests.convert.models import parse
+from tfgraph.obstacles import Refused
 
 
 @pytest.fixture

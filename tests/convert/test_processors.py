@@ -13,12 +13,12 @@ import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert import optables
-from nbhelpers.convert.optables import dump_forms
-from nbhelpers.convert.retarget import retarget
-from nbhelpers.errors import ConversionError
-from nbhelpers.parity import compare
+from onnxgraph.shared.errors import ConversionError
+from onnxgraph.shared.parity import compare
 from tests.convert.models import graph_of, seeded
+from tfgraph import optables
+from tfgraph.optables import dump_forms
+from tfgraph.retargeting.retarget import retarget
 
 RECEIVER = """
 import json, sys, numpy as np, tensorflow as tf
@@ -129,7 +129,7 @@ def test_artefacts_run_as_every_receiver_runs_them(received, onednn):
 
 ASKED = """
 import json, sys, tensorflow as tf
-from nbhelpers.convert.optables import dump_forms as d
+from tfgraph.optables import dump_forms as d
 chains = [c for c in d.chains() if d.words(*c) in json.loads(sys.argv[1])]
 print(json.dumps({d.words(*c): [t for t in d.TYPES if d.fails(tf, c, t)] for c in chains}))
 """

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from nbhelpers import checkup, convert, onnxgraph
-from nbhelpers.convert.proving import artefacts, prove, runtimes, seal
+from nbhelpers.convert.proving import artefacts, prove, seal
 from nbhelpers.convert.receiver import verify as script
 from nbhelpers.convert.savedmodels import serving
-from nbhelpers.errors import ConversionError
-from nbhelpers.golden import Case, save_golden
+from onnxgraph.shared.errors import ConversionError
+from onnxgraph.shared.golden import Case, save_golden
 from tests.convert.models import seeded
+from tfgraph.runtimes import runtimes
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nbhelpers.convert.savedmodels import serving
-from nbhelpers.convert.savedmodels.reading import SavedModel, Signature
+from tfgraph.savedmodels.reading import SavedModel, Signature
 
 PLAIN = [
     "x",
@@ -78,7 +78,7 @@ def test_protobuf_takes_each_name_as_one_text(name):
 
 def serving_quoted(name):
     """Return a name as it stands in config.pbtxt."""
-    from nbhelpers.spec import TensorSpec
+    from onnxgraph.shared.spec import TensorSpec
 
     spec = TensorSpec("x", "float32", ("batch", 4))
     text = serving.triton_config("m", "tensorflow_savedmodel", {name: spec}, {"y": spec})

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert.building.obstacles import RANDOM
-from nbhelpers.errors import ConversionError
+from onnxgraph.shared.errors import ConversionError
 from tests.convert.models import parse, seeded
+from tfgraph.obstacles import RANDOM
 
 DRAWN = {
     "normal": "r = RandomNormal<shape = [2, 3]>() y = Add(x, r)",

@@ -5,13 +5,14 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from nbhelpers import convert, onnxgraph, parity
-from nbhelpers.convert.proving.child import Child
-from nbhelpers.convert.receiver import fetch
-from nbhelpers.convert.receiver import reproduce as again
+from nbhelpers import convert, onnxgraph
 from nbhelpers.convert.receiver import verify as script
-from nbhelpers.errors import GraphError, first_line
+from onnxgraph.shared import parity
+from onnxgraph.shared.errors import GraphError, first_line
 from tests.convert.models import seeded
+from tfgraph.comparing import reproduce as again
+from tfgraph.runtimes import fetch
+from tfgraph.runtimes.child import Child
 
 WHOLE, PARTS = np.array([50000, 7]), np.array([[1 + 2j, 3]], np.complex64)
 EDGES = np.array([[-np.inf, np.nan, 1.0], [np.inf, 2.0, 0.0]], np.float32)

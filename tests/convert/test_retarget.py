@@ -10,14 +10,14 @@ import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert import optables
-from nbhelpers.convert.proving import runtimes
-from nbhelpers.convert.retarget import retarget
-from nbhelpers.convert.rules import RULES
-from nbhelpers.errors import ConversionError
-from nbhelpers.parity import compare
+from onnxgraph.shared.errors import ConversionError
+from onnxgraph.shared.parity import compare
 from tests.convert.everywhere import run_there
 from tests.convert.models import graph_of, seeded
+from tfgraph import optables
+from tfgraph.retargeting.retarget import retarget
+from tfgraph.retargeting.rules import RULES
+from tfgraph.runtimes import runtimes
 
 
 def composition(tf, value, *ops):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.convert.proving import runtimes
-from nbhelpers.errors import GraphError
+from onnxgraph.shared.errors import GraphError
+from tfgraph.runtimes import runtimes
 
 LOOKUP = """
 import numpy as np, tensorflow as tf

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert.proving import runtimes
-from nbhelpers.convert.savedmodels import serving, writing
-from nbhelpers.errors import GraphError, UnknownName
-from nbhelpers.parity import compare
+from nbhelpers.convert.savedmodels import serving
+from onnxgraph.shared.errors import GraphError, UnknownName
+from onnxgraph.shared.parity import compare
 from tests.convert.models import seeded
+from tfgraph.runtimes import runtimes
+from tfgraph.savedmodels import writing
 
 LOAD = """
 import numpy as np, tensorflow as tf

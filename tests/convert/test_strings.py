@@ -6,9 +6,9 @@ import pytest
 from onnx import helper
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert.proving.child import Child
-from nbhelpers.errors import ConversionError
+from onnxgraph.shared.errors import ConversionError
 from tests.convert.models import parse
+from tfgraph.runtimes.child import Child
 
 WORDS = np.array(["cat", "Dog", "", "naïve 入力", " a  b ", "a,b,,c", "cat"], object)
 

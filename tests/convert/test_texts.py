@@ -4,12 +4,13 @@ import numpy as np
 import onnx
 import pytest
 
-from nbhelpers import convert, golden, parity, texts
-from nbhelpers.convert.comparing.tracing import traced
+from nbhelpers import convert
 from nbhelpers.convert.proving import artefacts, prove
 from nbhelpers.convert.savedmodels import serving
-from nbhelpers.errors import GraphError, HandoffError
 from nbhelpers.onnxgraph import run_onnx
+from onnxgraph.shared import golden, parity, texts
+from onnxgraph.shared.errors import GraphError, HandoffError
+from tfgraph.comparing.tracing import traced
 
 RAW = b"\x89PNG\r\n\x00\x00"
 """Bytes that NumPy's own type for them cuts the end off."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.errors import GraphError, UnknownName
+from onnxgraph.shared.errors import GraphError, UnknownName
 from tests.convert.models import parse, seeded
 
 ROWS = {"x": seeded(3, 2)}

@@ -5,8 +5,8 @@ import pytest
 
 from nbhelpers import convert
 from nbhelpers.convert.savedmodels.triton import triton_config, triton_files
-from nbhelpers.errors import GraphError
-from nbhelpers.spec import UNKNOWN_RANK, TensorSpec
+from onnxgraph.shared.errors import GraphError
+from onnxgraph.shared.spec import UNKNOWN_RANK, TensorSpec
 from tests.convert import triton_rules
 
 ROW = TensorSpec("x", "float32", ("batch", 6))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert.comparing.twins import names_json
-from nbhelpers.onnxgraph.comparing.scopes import torch_module
+from onnxgraph.comparing.scopes import torch_module
 from tests.convert.models import seeded
+from tfgraph.comparing.twins import names_json
 
 
 def test_every_twin_holds_the_numbers_of_its_onnx_tensor(network):

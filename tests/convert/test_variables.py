@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert import compat, pipeline
-from nbhelpers.convert.graphs import frozen
-from nbhelpers.convert.savedmodels import variables
-from nbhelpers.errors import ConversionError, GraphError
-from nbhelpers.parity import compare
+from onnxgraph.shared.errors import ConversionError, GraphError
+from onnxgraph.shared.parity import compare
 from tests.convert.models import parse, seeded
+from tfgraph import compat, pipeline
+from tfgraph.graphs import frozen
+from tfgraph.savedmodels import variables
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.convert.comparing.tracing import traced
 from nbhelpers.convert.proving import prove
 from nbhelpers.convert.proving.artefacts import Artefact
-from nbhelpers.errors import GraphError
-from nbhelpers.golden import Case, save_golden
+from onnxgraph.shared.errors import GraphError
+from onnxgraph.shared.golden import Case, save_golden
 from tests.convert.models import parse
+from tfgraph.comparing.tracing import traced
 
 tf = convert.tensorflow()
 v1 = tf.compat.v1

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.convert.savedmodels.writing import signature_text
-from nbhelpers.errors import GraphError
 from nbhelpers.ui.widgets import signature_builder, tensor_explorer
 from nbhelpers.ui.widgets.search import found_tensors
+from onnxgraph.shared.errors import GraphError
+from tfgraph.savedmodels.writing import signature_text
 
 
 @pytest.fixture(scope="module")

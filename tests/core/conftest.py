@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbhelpers.golden import Case, save_golden
 from nbhelpers.handoff import Handoff
+from onnxgraph.shared.golden import Case, save_golden
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nbhelpers import checkup, kernel, kernelspecs
-from nbhelpers.errors import WrongKernel
+from onnxgraph.shared.errors import WrongKernel
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -8,9 +8,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from nbhelpers import archives
-from nbhelpers.errors import HandoffError
-from nbhelpers.golden import Case, load_golden, save_golden
+from onnxgraph.shared import archives
+from onnxgraph.shared.errors import HandoffError
+from onnxgraph.shared.golden import Case, load_golden, save_golden
 
 
 def saved(value):

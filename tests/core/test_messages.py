@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from nbhelpers.errors import LONGEST, GraphError, Refusal, UnknownName, unknown_name
+from onnxgraph.shared.errors import LONGEST, GraphError, Refusal, UnknownName, unknown_name
 
 
 @pytest.mark.parametrize("kind", [Refusal, GraphError, UnknownName])

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from nbhelpers import patience
-from nbhelpers.machine import usage
-from nbhelpers.patience import Patience
+from onnxgraph.shared import patience
+from onnxgraph.shared.machine import usage
+from onnxgraph.shared.patience import Patience
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import types
 
 import pytest
 
-from nbhelpers import progress
-from nbhelpers.progress import stage
+from onnxgraph.shared import progress
+from onnxgraph.shared.progress import stage
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from nbhelpers import record
-from nbhelpers.errors import HandoffError
 from nbhelpers.handoff import Handoff
-from nbhelpers.safe_paths import check_distinct, check_name, is_data
+from onnxgraph.shared.errors import HandoffError
+from onnxgraph.shared.safe_paths import check_distinct, check_name, is_data
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from nbhelpers import stage as stage_module
-from nbhelpers.errors import HandoffError, ParityError, UnknownName
 from nbhelpers.handoff import Handoff
-from nbhelpers.parity import compare
+from onnxgraph.shared.errors import HandoffError, ParityError, UnknownName
+from onnxgraph.shared.parity import compare
 
 
 def state(handoff, stage="export"):

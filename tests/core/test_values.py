@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbhelpers import dims, kernel, packages
-from nbhelpers.errors import (
+from nbhelpers import kernel
+from onnxgraph.shared import dims, packages
+from onnxgraph.shared.durable import describe, new_folder, write_text
+from onnxgraph.shared.errors import (
     HandoffError,
     ParityError,
     Refusal,
@@ -18,10 +20,9 @@ from nbhelpers.errors import (
     WrongKernel,
     unknown_name,
 )
-from nbhelpers.files import describe, new_folder, write_text
-from nbhelpers.golden import Case, load_golden, save_golden
-from nbhelpers.parity import compare
-from nbhelpers.spec import TensorSpec, parse_axes, parse_specs
+from onnxgraph.shared.golden import Case, load_golden, save_golden
+from onnxgraph.shared.parity import compare
+from onnxgraph.shared.spec import TensorSpec, parse_axes, parse_specs
 
 # -- specs -------------------------------------------------------------------------------------
 
@@ -313,7 +314,7 @@ def test_a_text_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     def full(*paths):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nbhelpers.files.os.replace", full)
+    monkeypatch.setattr("onnxgraph.shared.durable.os.replace", full)
     with pytest.raises(OSError, match=r"No space"):
         write_text(path, "new")
     assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]

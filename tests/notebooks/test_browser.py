@@ -298,7 +298,7 @@ from pathlib import Path
 import numpy as np
 
 from nbhelpers import convert, ui
-from nbhelpers.golden import Case
+from onnxgraph.shared.golden import Case
 
 tf = convert.tensorflow()
 graph = tf.Graph()

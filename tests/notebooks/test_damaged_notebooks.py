@@ -5,9 +5,9 @@ import json
 import pytest
 
 from nbhelpers import kernelspecs
-from nbhelpers.errors import Refusal
 from nbhelpers.workbook.books import read_book
 from nbhelpers.workbook.plan import find_notebooks, interpreter
+from onnxgraph.shared.errors import Refusal
 
 CELL = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": ["NAME: str = 'a'"]}
 BOOK = {"cells": [CELL], "metadata": {"kernelspec": {"name": "train"}}}

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from nbhelpers.errors import Refusal
 from nbhelpers.workbook.exercises import (
     EXERCISES,
     NOTEBOOKS,
@@ -16,6 +15,7 @@ from nbhelpers.workbook.exercises import (
     write_exercises,
 )
 from nbhelpers.workbook.plan import ROOT
+from onnxgraph.shared.errors import Refusal
 
 BOOKS = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
 

@@ -9,8 +9,8 @@ import papermill
 import pytest
 
 from nbhelpers import places
-from nbhelpers.errors import Refusal
 from nbhelpers.handoff import Handoff
+from onnxgraph.shared.errors import Refusal
 
 BOOKS = sorted((places.CHECKOUT / "notebooks").glob("[0-9]*.ipynb"))
 

@@ -7,13 +7,13 @@ import papermill
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.golden import Case, save_golden
-from nbhelpers.onnxgraph.comparing.activations import load_activations
-from nbhelpers.onnxgraph.comparing.layers import compare_layers
-from nbhelpers.onnxgraph.comparing.sources import OnnxSource
-from nbhelpers.onnxgraph.repairs import example
 from nbhelpers.workbook.plan import ROOT
 from nbhelpers.workbook.run import CELL_TIMEOUT, KERNEL_TIMEOUT
+from onnxgraph.comparing.activations import load_activations
+from onnxgraph.comparing.layers import compare_layers
+from onnxgraph.comparing.sources import OnnxSource
+from onnxgraph.repairs import example
+from onnxgraph.shared.golden import Case, save_golden
 
 # The first test waits for the six notebooks; a machine shared with others takes its time.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]

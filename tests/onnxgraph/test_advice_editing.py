@@ -7,8 +7,8 @@ import onnx
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import run_onnx
+from onnxgraph.shared.errors import GraphError
 
 X = np.array([[1, -2, 3], [4, 5, -6]], np.float32)
 

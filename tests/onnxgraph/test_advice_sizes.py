@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError
 from nbhelpers.onnxgraph import run_onnx
-from nbhelpers.onnxgraph.repairs import take_channels_last
+from onnxgraph.repairs import take_channels_last
+from onnxgraph.shared.errors import GraphError
 
 
 def test_the_picture_is_named(graph, values):

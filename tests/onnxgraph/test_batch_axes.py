@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError, UnknownName
+from onnxgraph.shared.errors import GraphError, UnknownName
 
 
 class Recurrent(nn.Module):

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from nbhelpers import onnxgraph
-from nbhelpers.parity import compare
 from nbhelpers.workbook.plan import ROOT
+from onnxgraph.shared.parity import compare
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError
+from onnxgraph.shared.errors import GraphError
 
 
 class Picks(nn.Module):

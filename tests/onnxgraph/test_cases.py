@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError, ParityError
-from nbhelpers.golden import Case
+from onnxgraph.shared.errors import GraphError, ParityError
+from onnxgraph.shared.golden import Case
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError
+from onnxgraph.shared.errors import GraphError
 
 VERBS = {
     "cost": onnxgraph.cost,
@@ -128,7 +128,7 @@ def test_outputs_without_shapes_are_still_inferred():
 
 
 def test_verbs_that_other_verbs_call_check_nothing_again(monkeypatch):
-    from nbhelpers.onnxgraph import checked
+    from onnxgraph.model import checked
 
     seen = []
     monkeypatch.setattr(checked, "check", lambda model, **_: seen.append(model))

@@ -4,7 +4,7 @@ import onnx
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError, ParityError, UnknownName
+from onnxgraph.shared.errors import GraphError, ParityError, UnknownName
 
 NETWORK = """
     g (float[batch, 4, height, width] x) => (float[n, 2, h, w] y)

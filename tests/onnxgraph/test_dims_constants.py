@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError, ParityError
+from onnxgraph.shared.errors import GraphError, ParityError
 
 AXES = {"x": {2: "height", 3: "width"}}
 

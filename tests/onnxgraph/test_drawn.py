@@ -5,8 +5,8 @@ import onnx
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph.repairs import repair_missing_flatten
+from onnxgraph.repairs import repair_missing_flatten
+from onnxgraph.shared.errors import GraphError
 
 IDLE = """
     g (float[n, 2] x) => (float[n, 2] y) <float[2] w = {1.0, 2.0}> {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.onnxgraph.reference import batch_inputs, reference_runs
+from onnxgraph.examples.reference import batch_inputs, reference_runs
 
 PARTED = """
     g (float[batch, 3] x, float[n, 4] y) => (float[batch, k, 4] z)

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from nbhelpers import onnxgraph
-from nbhelpers.parity import compare
-from nbhelpers.spec import TensorSpec
 from nbhelpers.train import export_onnx, samples
 from nbhelpers.workbook.plan import ROOT, interpreter
+from onnxgraph.shared.parity import compare
+from onnxgraph.shared.spec import TensorSpec
 
 pytestmark = pytest.mark.slow
 

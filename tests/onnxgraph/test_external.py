@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError
+from onnxgraph.shared.errors import GraphError
 
 GB = 2**30
 

@@ -4,7 +4,7 @@ import onnx
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError
+from onnxgraph.shared.errors import GraphError
 
 
 def test_what_is_saved_reads_back_and_has_the_same_bytes_twice(chain, tmp_path):

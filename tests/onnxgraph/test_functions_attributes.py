@@ -6,7 +6,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from nbhelpers import onnxgraph
-from nbhelpers.onnxgraph.functions import inline_functions
+from onnxgraph.model.functions import inline_functions
 
 HEAD = """<ir_version: 10, opset_import: ["" : 17, "f" : 1]>
     g (float[N, 3] x) => (float[N, 3] y)"""

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError, UnknownName
-from nbhelpers.golden import Case, save_golden
-from nbhelpers.onnxgraph.reference import reference_runs
+from onnxgraph.examples.reference import reference_runs
+from onnxgraph.shared.errors import GraphError, UnknownName
+from onnxgraph.shared.golden import Case, save_golden
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ import onnx
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError
-from nbhelpers.spec import TensorSpec
+from onnxgraph.shared.errors import GraphError
+from onnxgraph.shared.spec import TensorSpec
 
 
 def test_symbols_stay_and_weights_are_no_inputs(chain):

@@ -6,13 +6,13 @@ import numpy as np
 import onnx
 import pytest
 
-from nbhelpers.errors import GraphError, UnknownName
-from nbhelpers.onnxgraph.comparing.activations import load_activations, save_activations
-from nbhelpers.onnxgraph.comparing.bisection import first_difference
-from nbhelpers.onnxgraph.comparing.layers import compare_layers, groups
-from nbhelpers.onnxgraph.comparing.sources import OnnxSource, Recorded
-from nbhelpers.onnxgraph.comparing.wiring import wiring
-from nbhelpers.onnxgraph.run import run_onnx
+from onnxgraph.comparing.activations import load_activations, save_activations
+from onnxgraph.comparing.bisection import first_difference
+from onnxgraph.comparing.layers import compare_layers, groups
+from onnxgraph.comparing.sources import OnnxSource, Recorded
+from onnxgraph.model.dataflow import wiring
+from onnxgraph.running.run import run_onnx
+from onnxgraph.shared.errors import GraphError, UnknownName
 
 
 def spoiled(model, name, value):

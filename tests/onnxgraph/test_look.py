@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError, UnknownName
+from onnxgraph.shared.errors import GraphError, UnknownName
 
 
 def resnet18():

@@ -7,9 +7,9 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from nbhelpers.errors import GraphError, ParityError
 from nbhelpers.onnxgraph import load, lower_opset, op_histogram, opset, run_onnx, same
-from nbhelpers.onnxgraph.lowering import lowered
+from onnxgraph.lowering import lowered
+from onnxgraph.shared.errors import GraphError, ParityError
 
 RELEASED_WITH = {13: 7, 11: 6, 9: 4}
 """The IR version of the time of each opset."""
@@ -265,7 +265,7 @@ def test_opsets_newer_than_onnxruntime_are_proven_by_the_reference(graph):
 
 
 def test_the_result_is_compared_before_it_is_given_back(graph, monkeypatch):
-    from nbhelpers.onnxgraph.lowering import steps
+    from onnxgraph.lowering import steps
 
     model = graph("g (float[n, 3] x) => (float[n, 3] y) { y = HardSwish(x) }", opset=14)
     wrong = {("HardSwish", 14): lambda site: site.give("Relu", site.input(0))}

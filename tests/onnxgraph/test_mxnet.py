@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError
-from nbhelpers.golden import Case
-from nbhelpers.onnxgraph import repairs
+from onnxgraph import repairs
+from onnxgraph.shared.errors import GraphError
+from onnxgraph.shared.golden import Case
 
 DATA = Path(__file__).parent / "data" / "mxnet"
 IN_THE_FILE = (

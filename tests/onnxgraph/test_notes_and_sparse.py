@@ -5,7 +5,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError
+from onnxgraph.shared.errors import GraphError
 
 VERBS = {
     "insert_after": lambda m: onnxgraph.insert_after(m, "a", "Identity"),

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph.anatomy import graphs
-from nbhelpers.onnxgraph.editing.nodes import node_name
-from nbhelpers.onnxgraph.editing.weights import weights
+from onnxgraph.editing.weights import weights
+from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.nodes import node_name
+from onnxgraph.shared.errors import GraphError
 from tests.onnxgraph.random_graphs import UNARY, models
 
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "25"))

@@ -5,8 +5,8 @@ import onnx
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph.reference import reference_runs
+from onnxgraph.examples.reference import reference_runs
+from onnxgraph.shared.errors import GraphError
 from tests.onnxgraph.decoders import KINDS, decoder
 
 

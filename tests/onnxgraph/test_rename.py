@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError, UnknownName
-from nbhelpers.golden import Case
+from onnxgraph.shared.errors import GraphError, UnknownName
+from onnxgraph.shared.golden import Case
 
 
 def test_inputs_outputs_and_inner_tensors_are_renamed(chain, values):

@@ -6,9 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from nbhelpers.errors import GraphError, UnknownName
 from nbhelpers.onnxgraph import check_cases, op_histogram, run_onnx
-from nbhelpers.onnxgraph.repairs import (
+from onnxgraph.repairs import (
     EXAMPLES,
     example,
     fold_reshapes,
@@ -22,6 +21,7 @@ from nbhelpers.onnxgraph.repairs import (
     take_channels_last,
     take_images,
 )
+from onnxgraph.shared.errors import GraphError, UnknownName
 
 VERBS = {
     "fix_gamma": repair_fix_gamma,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nbhelpers.onnxgraph.reference import reference_runs
-from nbhelpers.onnxgraph.roles import roles
+from onnxgraph.examples.reference import reference_runs
+from onnxgraph.examples.roles import roles
 
 
 def drawn(model, name):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError, UnknownName
+from onnxgraph.shared.errors import GraphError, UnknownName
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])

@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph import session_process
-from nbhelpers.onnxgraph.run import Runner
+from onnxgraph.running import session_process
+from onnxgraph.running.run import Runner
+from onnxgraph.shared.errors import GraphError
 
 
 def model(*nodes, inputs, outputs, opset=17, **weights):

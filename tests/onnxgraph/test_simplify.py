@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nbhelpers import kernel, onnxgraph
-from nbhelpers.onnxgraph.simplifying import simplifier
+from onnxgraph.simplifying import simplifier
 
 FOLDABLE = """
     g (float[batch, 4] x, float[batch, 4] w) => (float[batch, 4] second, float[batch, 4] first)
@@ -116,7 +116,7 @@ def test_large_weights_are_kept_out_and_put_back(graph, values, monkeypatch, wor
         "assert 'w' in [value.name for value in m.graph.input], 'the weight came along'\n"
         "onnx.save(m, sys.argv[2])\nprint('noise')\nprint('round: 1 1 1 0')"
     )
-    module = importlib.import_module("nbhelpers.onnxgraph.simplifying.simplify")  # not the function
+    module = importlib.import_module("onnxgraph.simplifying.simplify")  # not the function
     monkeypatch.setattr(module, "HEAVY", 5)
     model = graph(
         "g (float[batch, 3] x) => (float[batch, 2] y) "

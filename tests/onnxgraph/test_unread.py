@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError
-from nbhelpers.onnxgraph import external, unread
+from onnxgraph.model import external, lazy_load
+from onnxgraph.shared.errors import GraphError
 
 DTYPES = [np.float32, np.float16, np.int64, np.bool_, np.complex128, ml_dtypes.bfloat16]
 DTYPES += [ml_dtypes.int4, ml_dtypes.float8_e4m3fn]
@@ -103,7 +103,7 @@ def outcome(work, path):
 def test_a_damaged_file_is_taken_or_refused_as_when_it_is_read_whole(path):
     """Cut short, and with flipped bits in what is not a large weight."""
     content, chance = path.read_bytes(), random.Random(0)
-    _, places = unread.read(path)
+    _, places = lazy_load.read(path)
     inside = {n for begin, length in places.values() for n in range(begin + 9, begin + length)}
     outside = [number for number in range(len(content)) if number not in inside]
     for turn in range(60):
@@ -117,9 +117,9 @@ def test_a_damaged_file_is_taken_or_refused_as_when_it_is_read_whole(path):
 
 def test_messages_that_protobuf_would_merge_are_left_to_it(path):
     path.write_bytes(path.read_bytes() + b"\x3a\x00")  # a second graph, which is empty
-    assert unread.read(path) is None
+    assert lazy_load.read(path) is None
     assert left(path).graph == onnxgraph.load(path).graph
     for content in (b"", b"\x80" * 10_000, b"\x3a\xff\xff\xff\xff\x7f", b"\x0f"):
         path.write_bytes(content)
-        assert unread.read(path) is None
-    assert unread.read(path.parent) is unread.read(path.with_name("n" * 5000)) is None
+        assert lazy_load.read(path) is None
+    assert lazy_load.read(path.parent) is lazy_load.read(path.with_name("n" * 5000)) is None

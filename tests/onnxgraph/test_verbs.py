@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto
 
 from nbhelpers import onnxgraph
-from nbhelpers.errors import GraphError, ParityError, UnknownName
+from onnxgraph.shared.errors import GraphError, ParityError, UnknownName
 
 BRANCHES = """
     g (bool c, float[batch, 2] x) => (float[batch, 2] y) <float[2] w = {1.0, -2.0}> {

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from nbhelpers import train
-from nbhelpers.errors import ModelError, Refusal
-from nbhelpers.spec import parse_checkpoint, parse_specs
+from onnxgraph.shared.errors import ModelError, Refusal
+from onnxgraph.shared.spec import parse_checkpoint, parse_specs
 
 
 def refused(path, words):

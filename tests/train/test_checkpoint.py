@@ -5,7 +5,7 @@ import safetensors.torch
 import torch
 
 from nbhelpers import train
-from nbhelpers.errors import ModelError
+from onnxgraph.shared.errors import ModelError
 
 
 def other(small):

@@ -12,9 +12,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from nbhelpers import archives
-from nbhelpers.errors import ModelError
-from nbhelpers.train.checkpoints.loading import load_checkpoint
+from onnxgraph.shared import archives
+from onnxgraph.shared.errors import ModelError
+from torchgraph.checkpoints.loading import load_checkpoint
 
 LEGACY = {"_use_new_zipfile_serialization": False}
 

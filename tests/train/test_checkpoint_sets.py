@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from nbhelpers import train
-from nbhelpers.errors import ModelError, UnknownName
+from onnxgraph.shared.errors import ModelError, UnknownName
 
 
 class Net(nn.Module):

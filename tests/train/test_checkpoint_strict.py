@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nbhelpers import train
-from nbhelpers.errors import ModelError
+from onnxgraph.shared.errors import ModelError
 
 
 def saved(content, tmp_path):

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from nbhelpers import onnxgraph, parity, train
-from nbhelpers.errors import ModelError
-from nbhelpers.spec import TensorSpec, parse_specs
+from nbhelpers import onnxgraph, train
+from onnxgraph.shared import parity
+from onnxgraph.shared.errors import ModelError
+from onnxgraph.shared.spec import TensorSpec, parse_specs
 
 SPEC = TensorSpec("images", "float32", ("batch", 3, 7, 5))
 

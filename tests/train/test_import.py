@@ -7,18 +7,19 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from nbhelpers import onnxgraph, parity
-from nbhelpers.errors import ConversionError, GraphError, ModelError, ParityError, UnknownName
-from nbhelpers.spec import TensorSpec
-from nbhelpers.train import (
-    export_onnx,
-    import_onnx,
-    load_imported,
-    preflight_import,
-    save_imported,
-)
+from nbhelpers import onnxgraph
+from nbhelpers.train import export_onnx, import_onnx, load_imported, preflight_import, save_imported
 from nbhelpers.train.digits import Recipe, load_digits
-from nbhelpers.train.importing import functions
+from onnxgraph.shared import parity
+from onnxgraph.shared.errors import (
+    ConversionError,
+    GraphError,
+    ModelError,
+    ParityError,
+    UnknownName,
+)
+from onnxgraph.shared.spec import TensorSpec
+from torchgraph.importing import functions
 
 HEAD = '<ir_version: 8, opset_import: ["" : {opset}]> g {inputs} => {outputs} {{ {body} }}'
 

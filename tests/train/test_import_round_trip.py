@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from nbhelpers.parity import compare
-from nbhelpers.spec import TensorSpec
 from nbhelpers.train import export_onnx, import_onnx
-from nbhelpers.train.forward import run_torch
+from onnxgraph.shared.parity import compare
+from onnxgraph.shared.spec import TensorSpec
+from torchgraph.modules.forward import run_torch
 
 ROOT = Path(__file__).parents[2]
 TARGETS = ("tf1.4", "tf1.13", "tf1.15", "tf2")

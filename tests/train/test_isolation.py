@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from nbhelpers import train
-from nbhelpers.errors import ModelError
-from nbhelpers.spec import parse_specs
+from onnxgraph.shared.errors import ModelError
+from onnxgraph.shared.spec import parse_specs
 
 
 class Restless(nn.Module):

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nbhelpers import onnxgraph, parity, train
-from nbhelpers.errors import GraphError, ModelError, Refusal
-from nbhelpers.spec import parse_sizes, parse_specs
+from nbhelpers import onnxgraph, train
+from onnxgraph.shared import parity
+from onnxgraph.shared.errors import GraphError, ModelError, Refusal
+from onnxgraph.shared.spec import parse_sizes, parse_specs
 
 
 class Mean(nn.Module):

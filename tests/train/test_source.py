@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nbhelpers import train
-from nbhelpers.errors import ModelError, Refusal
+from onnxgraph.shared.errors import ModelError, Refusal
 
 CODE = """
 import torch

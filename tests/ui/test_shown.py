@@ -17,14 +17,7 @@ import onnx.parser
 import pytest
 
 from nbhelpers.handoff import Handoff
-from nbhelpers.ui import (
-    flow_picture,
-    handoff_status,
-    histogram_picture,
-    netron_view,
-    table,
-    viewer,
-)
+from nbhelpers.ui import flow_picture, handoff_status, histogram_picture, netron_view, table, viewer
 from nbhelpers.ui.address import browser_address
 from nbhelpers.ui.opcount import op_counts
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nbhelpers import processes
-from nbhelpers.convert.proving import runtimes
+from onnxgraph.shared import processes
+from tfgraph.runtimes import runtimes
 
 # A thread that spins while it waits takes the processor from those that work.
 _ENVIRONMENT = {

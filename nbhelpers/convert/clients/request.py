@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nbhelpers.convert.graphs.graphdef import load_graph_def
 from nbhelpers.convert.proving.artefacts import Artefact
-from nbhelpers.convert.savedmodels.reading import check_artefact, read_saved_model
-from nbhelpers.golden import Case
+from onnxgraph.shared.golden import Case
+from tfgraph.graphs.graphdef import load_graph_def
+from tfgraph.savedmodels.reading import check_artefact, read_saved_model
 
 MADE = "made.model"
 """The file that a converter makes of an artefact."""

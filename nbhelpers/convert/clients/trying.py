@@ -11,7 +11,6 @@ from pathlib import Path
 
 import onnx
 
-from nbhelpers import environments, parity
 from nbhelpers.convert.clients import process
 from nbhelpers.convert.clients.catalogue import CLIENTS, Client
 from nbhelpers.convert.clients.judging import judged
@@ -19,9 +18,10 @@ from nbhelpers.convert.clients.request import MADE, request_for
 from nbhelpers.convert.clients.trial import ABSENT, Trial
 from nbhelpers.convert.proving.artefacts import Artefact
 from nbhelpers.convert.proving.needs import needed
-from nbhelpers.golden import load_golden
-from nbhelpers.onnxgraph.precision import precisions
-from nbhelpers.progress import stage
+from onnxgraph.model.precision import precisions
+from onnxgraph.shared import environments, parity
+from onnxgraph.shared.golden import load_golden
+from onnxgraph.shared.progress import stage
 
 TIMEOUT = 180.0
 """Seconds after which a client is given up."""

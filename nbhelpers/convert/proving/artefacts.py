@@ -6,9 +6,9 @@ Notebook 03 records what it converted, 05 what it signed; 06 reads both here.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nbhelpers.convert.conversion import Conversion
-from nbhelpers.convert.savedmodels.reading import SavedModel
-from nbhelpers.errors import unknown_name
+from onnxgraph.shared.errors import unknown_name
+from tfgraph.conversion import Conversion
+from tfgraph.savedmodels.reading import SavedModel
 
 OLDEST = {"tf1.4": [1, 4], "tf1.13": [1, 13], "tf1.15": [1, 15], "tf2": [2, 0]}
 """Target → the oldest TensorFlow version that must load it."""

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
-from nbhelpers import parity, processes
-from nbhelpers.convert.graphs.foreign_ops import FAMILIES
-from nbhelpers.convert.proving import runtimes as rt
 from nbhelpers.convert.proving.artefacts import OLDEST, Artefact
 from nbhelpers.convert.proving.needs import needed
-from nbhelpers.convert.savedmodels.reading import check_artefact
-from nbhelpers.errors import ConversionError, HandoffError
-from nbhelpers.progress import stage
-from nbhelpers.safe_paths import check_distinct, check_links, check_name, is_data
+from onnxgraph.shared import parity, processes
+from onnxgraph.shared.errors import ConversionError, HandoffError
+from onnxgraph.shared.progress import stage
+from onnxgraph.shared.safe_paths import check_distinct, check_links, check_name, is_data
+from tfgraph.graphs.foreign_ops import FAMILIES
+from tfgraph.runtimes import runtimes as rt
+from tfgraph.savedmodels.reading import check_artefact
 
 SCRIPTS = ("verify.py", "predict.py")
 """The only programs that lie in a handoff."""

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from nbhelpers.errors import HandoffError
-from nbhelpers.files import describe
 from nbhelpers.handoff import Handoff
-from nbhelpers.reading import reading
-from nbhelpers.safe_paths import check_name
+from onnxgraph.shared.durable import describe
+from onnxgraph.shared.errors import HandoffError
+from onnxgraph.shared.reading import reading
+from onnxgraph.shared.safe_paths import check_name
 
 SUMS = "SHA256SUMS"
 

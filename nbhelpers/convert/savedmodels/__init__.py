@@ -1,1 +1,1 @@
-"""SavedModels: written, read, called, dressed for a server."""
+"""What a receiver needs beside a SavedModel: requests, client code, Triton's configuration."""

@@ -14,14 +14,14 @@ from shlex import quote
 
 import numpy as np
 
-from nbhelpers.convert import compat
 from nbhelpers.convert.proving.artefacts import Artefact
-from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel, read_saved_model
 from nbhelpers.convert.savedmodels.triton import graph_config as graph_config
 from nbhelpers.convert.savedmodels.triton import triton_config as triton_config
-from nbhelpers.errors import unknown_name
-from nbhelpers.golden import load_golden
-from nbhelpers.texts import as_bytes, is_text
+from onnxgraph.shared.errors import unknown_name
+from onnxgraph.shared.golden import load_golden
+from onnxgraph.shared.texts import as_bytes, is_text
+from tfgraph import compat
+from tfgraph.savedmodels.reading import SERVING_DEFAULT, SavedModel, read_saved_model
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from nbhelpers.convert.savedmodels.reading import SERVING_DEFAULT, SavedModel, Signature
-from nbhelpers.errors import GraphError
-from nbhelpers.spec import UNKNOWN_RANK, TensorSpec
+from onnxgraph.shared.errors import GraphError
+from onnxgraph.shared.spec import UNKNOWN_RANK, TensorSpec
+from tfgraph.savedmodels.reading import SERVING_DEFAULT, SavedModel, Signature
 
 SAVED_MODEL, GRAPH = "tensorflow_savedmodel", "tensorflow_graphdef"
 

@@ -47,8 +47,8 @@ def checked(parameters: Mapping[str, Any]) -> "ModelSource":
     Raises:
         Refusal: one of them cannot be right; the sentence says which and what to write.
     """
-    from nbhelpers.train.export import check_opset
     from nbhelpers.train.source import load_model
+    from torchgraph.exporting.export import check_opset
 
     check_handoff_name(parameters["NAME"])
     check_opset(parameters["OPSET"])

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import ipywidgets
 import numpy as np
 
-from nbhelpers.errors import Refusal
 from nbhelpers.ui.values import value_line, value_picture
 from nbhelpers.ui.widgets.search import (
     ORDERS,
@@ -21,10 +20,11 @@ from nbhelpers.ui.widgets.search import (
     tensor_table,
 )
 from nbhelpers.ui.widgets.shown import Handlers, Shown, answer, said, stacked, text_block
+from onnxgraph.shared.errors import Refusal
 
 if TYPE_CHECKING:
-    from nbhelpers.convert.comparing.twins import Twin
-    from nbhelpers.convert.graphs.graphdef import GraphView, TensorInfo
+    from tfgraph.comparing.twins import Twin
+    from tfgraph.graphs.graphdef import GraphView, TensorInfo
 
 PAGE = 25
 """Rows on a page."""
@@ -183,7 +183,7 @@ class Explorer:
         self.histogram.layout.display = "none"
 
     def _fetch(self) -> str:
-        from nbhelpers.convert.graphs.run import run_view  # here: it needs TensorFlow
+        from tfgraph.graphs.run import run_view  # here: it needs TensorFlow
 
         value = run_view(self._view, self._feeds, fetch=[self.picked], optimised=False)[self.picked]
         self.histogram.value = value_picture(value, self.picked)._repr_png_()

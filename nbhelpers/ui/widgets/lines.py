@@ -2,7 +2,7 @@
 
 import ipywidgets
 
-from nbhelpers.errors import GraphError
+from onnxgraph.shared.errors import GraphError
 
 
 class Line:

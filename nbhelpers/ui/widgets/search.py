@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbhelpers.errors import GraphError
 from nbhelpers.ui.tables import Table, table
+from onnxgraph.shared.errors import GraphError
 
 if TYPE_CHECKING:
-    from nbhelpers.convert.comparing.twins import Twin
-    from nbhelpers.convert.graphs.graphdef import GraphView, TensorInfo
+    from tfgraph.comparing.twins import Twin
+    from tfgraph.graphs.graphdef import GraphView, TensorInfo
 
 WIDTHS = {"tensor": 44, "op": 16, "dtype": 8, "shape": 18, "ONNX twin": 24}
 """Letters in each column of the table; longer texts lose their middle."""

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import ipywidgets
 import numpy as np
 
-from nbhelpers import parity
-from nbhelpers.errors import GraphError, Refusal
 from nbhelpers.ui.tables import Table, table
 from nbhelpers.ui.widgets.lines import Line, named_tensors
 from nbhelpers.ui.widgets.shown import Handlers, Shown, answer, said, stacked, text_block
+from onnxgraph.shared import parity
+from onnxgraph.shared.errors import GraphError, Refusal
 
 if TYPE_CHECKING:
-    from nbhelpers.convert.savedmodels.reading import Signature
+    from tfgraph.savedmodels.reading import Signature
 
 EXPORT = "export/1"
 """Where the client code that is shown finds the SavedModel."""
@@ -72,7 +72,7 @@ class Builder:
         signature: str,
     ) -> None:
         """Make the widgets, a line for each tensor."""
-        from nbhelpers.convert.graphs.graphdef import GraphView, load_graph_def
+        from tfgraph.graphs.graphdef import GraphView, load_graph_def
 
         self._path, self._feeds, self._expected = path, *arrays
         self._view = GraphView(load_graph_def(path))
@@ -107,7 +107,7 @@ class Builder:
         Raises:
             GraphError: a name is missing or given twice, or there is no output.
         """
-        from nbhelpers.convert.savedmodels.reading import Signature
+        from tfgraph.savedmodels.reading import Signature
 
         if not self.name.value.strip():
             raise GraphError("The signature has no name; TensorFlow Serving asks for one.")
@@ -134,8 +134,9 @@ class Builder:
         return box
 
     def _show(self) -> None:
-        from nbhelpers.convert.savedmodels import serving, writing
-        from nbhelpers.convert.savedmodels.reading import SavedModel
+        from nbhelpers.convert.savedmodels import serving
+        from tfgraph.savedmodels import writing
+        from tfgraph.savedmodels.reading import SavedModel
 
         for side, lines in self.lines.items():
             self.sides[side].children = tuple(line.box for line in lines)

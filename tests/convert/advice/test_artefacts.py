@@ -7,7 +7,7 @@ import pytest
 
 from nbhelpers import convert
 from nbhelpers.convert.savedmodels.triton import triton_files
-from nbhelpers.errors import GraphError
+from onnxgraph.shared.errors import GraphError
 from tests.convert import triton_rules
 from tests.convert.models import parse, seeded
 from tests.convert.toonnx.sources import graph, tf, v1

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.errors import ConversionError, GraphError
+from onnxgraph.shared.errors import ConversionError, GraphError
 from tests.convert.models import parse, seeded
 
 SPLIT = """g (string[2] x) => (string[2, k] y, int64[2] n) {

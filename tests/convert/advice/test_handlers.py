@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.errors import ConversionError
+from onnxgraph.shared.errors import ConversionError
 from tests.convert.models import parse, seeded
 
 LOOP = """g ({inputs}float[3] x) => (float[3] y) {{ {before} y = Loop({asked}, x) <

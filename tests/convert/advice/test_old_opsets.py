@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.errors import ConversionError
+from onnxgraph.shared.errors import ConversionError
 from tests.convert.models import parse, seeded
 
 SCAN = """g ({0}float[2, 3, 4] x) => (float[2, 3, 4] y) {{ s, y = Scan<num_scan_inputs = 1,

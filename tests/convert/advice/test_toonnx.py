@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nbhelpers.convert import tf2onnx
-from nbhelpers.errors import ConversionError, GraphError, ParityError
+from onnxgraph.shared.errors import ConversionError, GraphError, ParityError
 from tests.convert.models import seeded
 from tests.convert.toonnx.sources import fixed_batch, graph, tf, v1
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbhelpers.convert.proving import runtimes
+from tfgraph.runtimes import runtimes
 
 SCRIPT = Path(__file__).with_name("train_with_tf1.py")
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert.toonnx import parts
-from nbhelpers.errors import GraphError
+from onnxgraph.shared.errors import GraphError
 from tests.convert.models import seeded
 from tests.convert.toonnx.sources import tf
+from tfgraph.graphs import parts
 
 ROWS = seeded(3, 4)
 FIRST, SECOND = seeded(4, 8, seed=1), seeded(8, 2, seed=2)

@@ -7,10 +7,10 @@ import onnx
 import pytest
 
 from nbhelpers import convert
-from nbhelpers.convert.toonnx import verb
-from nbhelpers.errors import ConversionError, GraphError, ParityError, UnknownName
+from onnxgraph.shared.errors import ConversionError, GraphError, ParityError, UnknownName
 from tests.convert.models import seeded
 from tests.convert.toonnx.sources import OLD, fixed_batch, graph, tf, two_heads, v1
+from tfgraph.toonnx import verb
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.errors import GraphError, UnknownName
-from nbhelpers.parity import compare
+from onnxgraph.shared.errors import GraphError, UnknownName
+from onnxgraph.shared.parity import compare
 from tests.convert.models import seeded
 from tests.convert.toonnx.sources import tf
 

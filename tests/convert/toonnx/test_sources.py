@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.parity import compare
+from onnxgraph.shared.parity import compare
 from tests.convert.models import seeded
 from tests.convert.toonnx.sources import OLD, fixed_batch, graph, tf, two_heads, v1
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.errors import ConversionError, ParityError
-from nbhelpers.parity import compare
+from onnxgraph.shared.errors import ConversionError, ParityError
+from onnxgraph.shared.parity import compare
 from tests.convert.toonnx.sources import graph, tf, v1
 
 NAN, INF = np.nan, np.inf
@@ -225,7 +225,7 @@ def test_a_sum_of_nothing_but_minus_infinity_is_that():
 
 def test_a_wrong_way_to_write_an_op_is_seen(monkeypatch):
     """What is drawn shows a NaN that leaks, a tie and a class of -1, whatever handler is wrong."""
-    from nbhelpers.convert.toonnx import handlers
+    from tfgraph.toonnx import handlers
 
     builds = {
         "SelectV2": (lambda x: tf.where(tf.math.is_finite(x), x, 0.5 * x[:1] * 0), "infinities"),

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.convert.proving import runtimes
-from nbhelpers.errors import ConversionError, GraphError
-from nbhelpers.parity import compare
+from onnxgraph.shared.errors import ConversionError, GraphError
+from onnxgraph.shared.parity import compare
 from tests.convert.models import seeded
 from tests.convert.toonnx.sources import graph, tf, v1
+from tfgraph.runtimes import runtimes
 
 TRAINING = """
 import sys, numpy as np, tensorflow as tf

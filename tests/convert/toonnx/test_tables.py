@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nbhelpers import convert, onnxgraph
-from nbhelpers.errors import ConversionError, GraphError
-from nbhelpers.parity import compare
+from onnxgraph.shared.errors import ConversionError, GraphError
+from onnxgraph.shared.parity import compare
 from tests.convert.toonnx.sources import tf, v1
 
 WORDS = np.array([["cat", "dog", "fish"], ["bird", "cat", ""]], object)

@@ -14,7 +14,7 @@ def main(request_path: str) -> None:
     with open(request_path, encoding="utf-8") as file:
         request = json.load(file)
     from nbhelpers.convert import tf2onnx
-    from nbhelpers.errors import Refusal
+    from onnxgraph.shared.errors import Refusal
 
     inputs, outputs = (list(request[side].values()) for side in ("inputs", "outputs"))
     try:

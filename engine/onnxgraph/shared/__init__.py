@@ -1,0 +1,1 @@
+"""What all three libraries share: errors, specs, comparison, progress."""
