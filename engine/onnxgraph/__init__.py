@@ -5,6 +5,8 @@ shape-inferred; the one that came in is untouched.
 """
 
 from onnxgraph import repairs
+from onnxgraph.comparing.activations import load_activations
+from onnxgraph.comparing.sources import OnnxSource
 from onnxgraph.editing.attributes import set_attributes
 from onnxgraph.editing.cut import add_outputs, cut
 from onnxgraph.editing.edit import infer_shapes
@@ -37,6 +39,7 @@ __all__ = [
     "Cost",
     "Edited",
     "Excerpt",
+    "OnnxSource",
     "Runner",
     "Simplified",
     "accuracy",
@@ -57,6 +60,7 @@ __all__ = [
     "insert_before",
     "join",
     "load",
+    "load_activations",
     "lower_opset",
     "make_batch_dynamic",
     "neighbours",

@@ -3,17 +3,20 @@
 TensorFlow is imported when it is first needed, not by importing this package.
 """
 
+from tfgraph.building.build import build, prepare
 from tfgraph.comparing.layers import compare_layers, first_difference
 from tfgraph.comparing.tracing import traced
-from tfgraph.comparing.twins import Twin, twins
+from tfgraph.comparing.twins import Twin, names_json, twins
 from tfgraph.compat import tensorflow
 from tfgraph.conversion import Conversion
 from tfgraph.graphs.foreign_ops import allow_ops
 from tfgraph.graphs.graphdef import GraphView, load_graph_def, op_histogram, save_graph_def
 from tfgraph.graphs.run import run_tf
 from tfgraph.optables import TARGETS
-from tfgraph.pipeline import onnx2tf, run_conversion
+from tfgraph.optimising.optimise import optimise
+from tfgraph.pipeline import onnx2tf, run_conversion, written
 from tfgraph.preflight import Preflight, preflight
+from tfgraph.retargeting.retarget import retarget
 from tfgraph.savedmodels.reading import (
     SavedModel,
     Signature,
@@ -35,17 +38,22 @@ __all__ = [
     "Signature",
     "Twin",
     "allow_ops",
+    "build",
     "build_saved_model",
     "call_saved_model",
     "compare_layers",
     "first_difference",
     "load_graph_def",
     "load_saved_model",
+    "names_json",
     "onnx2tf",
     "op_histogram",
     "open_graph",
+    "optimise",
     "preflight",
+    "prepare",
     "read_saved_model",
+    "retarget",
     "run_conversion",
     "run_tf",
     "save_graph_def",
@@ -53,4 +61,5 @@ __all__ = [
     "tf2onnx",
     "traced",
     "twins",
+    "written",
 ]
