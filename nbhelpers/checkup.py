@@ -15,10 +15,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from graphcore import environments, processes
 from nbhelpers import kernelspecs
 from nbhelpers.kernel import ENVIRONMENTS
 from nbhelpers.places import CHECKOUT
-from onnxgraph.shared import environments, processes
 
 LEGACY = {"tf1.4": "1.4.1", "tf1.13": "1.13.2", "tf1.15": "1.15.5"}
 """Legacy environment to its TensorFlow."""

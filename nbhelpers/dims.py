@@ -1,3 +1,3 @@
-"""The names of `onnxgraph.shared.dims`, under the path that scripts use."""
+"""The names of `graphcore.dims`, under the path that scripts use."""
 
-from onnxgraph.shared.dims import *  # noqa: F403
+from graphcore.dims import *  # noqa: F403

@@ -6,8 +6,8 @@ passed here need not ask whether it is a text.
 
 from typing import Any
 
-from onnxgraph.shared.forms import NUMBER, Form, check
-from onnxgraph.shared.spec import TensorSpec
+from graphcore.forms import NUMBER, Form, check
+from graphcore.spec import TensorSpec
 
 _NAMES = {str: str}
 _MAYBE = (*NUMBER, None)

@@ -1,3 +1,3 @@
-"""The names of `onnxgraph.shared.errors`, under the path that scripts use."""
+"""The names of `graphcore.errors`, under the path that scripts use."""
 
-from onnxgraph.shared.errors import *  # noqa: F403
+from graphcore.errors import *  # noqa: F403

@@ -1,3 +1,3 @@
-"""The names of `onnxgraph.shared.durable`, under the path that scripts use."""
+"""The names of `graphcore.durable`, under the path that scripts use."""
 
-from onnxgraph.shared.durable import *  # noqa: F403
+from graphcore.durable import *  # noqa: F403

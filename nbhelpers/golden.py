@@ -1,3 +1,3 @@
-"""The names of `onnxgraph.shared.golden`, under the path that scripts use."""
+"""The names of `graphcore.golden`, under the path that scripts use."""
 
-from onnxgraph.shared.golden import *  # noqa: F403
+from graphcore.golden import *  # noqa: F403

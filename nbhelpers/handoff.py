@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from graphcore.durable import describe, write_text
+from graphcore.errors import HandoffError, unknown_name
+from graphcore.golden import Case, load_golden
+from graphcore.safe_paths import check_links, check_name
+from graphcore.spec import TensorSpec
 from nbhelpers.record import NOTEBOOKS, RECORD, STAGES, Record, StageStatus, expected_owner
 from nbhelpers.stage import StageWriter, explained, locked, writing
-from onnxgraph.shared.durable import describe, write_text
-from onnxgraph.shared.errors import HandoffError, unknown_name
-from onnxgraph.shared.golden import Case, load_golden
-from onnxgraph.shared.safe_paths import check_links, check_name
-from onnxgraph.shared.spec import TensorSpec
 
 __all__ = [
     "NOTEBOOKS",

@@ -8,11 +8,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from graphcore import packages
+from graphcore.errors import WrongKernel
+from graphcore.packages import has, version
 from nbhelpers import __version__, kernelspecs
 from nbhelpers.progress import show_in_cells
-from onnxgraph.shared import packages
-from onnxgraph.shared.errors import WrongKernel
-from onnxgraph.shared.packages import has, version
 
 KERNELS = {
     "train": ("torch", "onnx", "onnxruntime", "numpy"),

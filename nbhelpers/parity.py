@@ -1,3 +1,3 @@
-"""The names of `onnxgraph.shared.parity`, under the path that scripts use."""
+"""The names of `graphcore.parity`, under the path that scripts use."""
 
-from onnxgraph.shared.parity import *  # noqa: F403
+from graphcore.parity import *  # noqa: F403

@@ -6,7 +6,7 @@ JupyterLab starts a kernel beside the notebook, other programs start it wherever
 import os
 from pathlib import Path
 
-from onnxgraph.shared.errors import Refusal
+from graphcore.errors import Refusal
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 """The checkout: `notebooks/`, `environments/` and this package are in it."""

@@ -1,12 +1,12 @@
-"""Stages that take long are shown below the cell that runs; see `onnxgraph.shared.progress`."""
+"""Stages that take long are shown below the cell that runs; see `graphcore.progress`."""
 
 import html
 import os
 import sys
 from typing import Any
 
-from onnxgraph.shared.progress import *  # noqa: F403
-from onnxgraph.shared.progress import View, line, show_in
+from graphcore.progress import *  # noqa: F403
+from graphcore.progress import View, line, show_in
 
 
 def in_jupyterlab() -> bool:

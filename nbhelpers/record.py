@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from graphcore.durable import problem
+from graphcore.errors import HandoffError
+from graphcore.forms import check
+from graphcore.reading import read_json, reading
+from graphcore.safe_paths import check_distinct, check_links, check_name, is_behind_link
 from nbhelpers.entries import check_entry
-from onnxgraph.shared.durable import problem
-from onnxgraph.shared.errors import HandoffError
-from onnxgraph.shared.forms import check
-from onnxgraph.shared.reading import read_json, reading
-from onnxgraph.shared.safe_paths import check_distinct, check_links, check_name, is_behind_link
 
 NOTEBOOKS = {
     "export": "01_export",

@@ -1,3 +1,3 @@
-"""The names of `onnxgraph.shared.spec`, under the path that scripts use."""
+"""The names of `graphcore.spec`, under the path that scripts use."""
 
-from onnxgraph.shared.spec import *  # noqa: F403
+from graphcore.spec import *  # noqa: F403

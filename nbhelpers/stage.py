@@ -18,15 +18,15 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from filelock import FileLock, Timeout
 
+from graphcore.durable import describe, flush, keep_edited
+from graphcore.errors import HandoffError
+from graphcore.parity import Report
+from graphcore.reading import parse_json, reason
+from graphcore.safe_paths import check_distinct, check_links, check_name
+from graphcore.system_errors import NAMELESS, unwritable
 from nbhelpers import kernel
 from nbhelpers.entries import check_entry
 from nbhelpers.record import NOTEBOOKS, RECORD, STAGES, Record
-from onnxgraph.shared.durable import describe, flush, keep_edited
-from onnxgraph.shared.errors import HandoffError
-from onnxgraph.shared.parity import Report
-from onnxgraph.shared.reading import parse_json, reason
-from onnxgraph.shared.safe_paths import check_distinct, check_links, check_name
-from onnxgraph.shared.system_errors import NAMELESS, unwritable
 
 LOCK = ".lock"
 _TEMPORARY = ".stage-"

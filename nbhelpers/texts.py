@@ -1,3 +1,3 @@
-"""The names of `onnxgraph.shared.texts`, under the path that scripts use."""
+"""The names of `graphcore.texts`, under the path that scripts use."""
 
-from onnxgraph.shared.texts import *  # noqa: F403
+from graphcore.texts import *  # noqa: F403

@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "coverage"))
 
 import measure_legacy
 
+from graphcore import parity
+from graphcore.errors import Refusal
 from nbhelpers import convert, onnxgraph
 from onnxgraph.examples.reference import reference_runs
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import Refusal
 from tfgraph import optables
 
 HERE = Path(__file__).resolve().parent

@@ -15,8 +15,8 @@ from referees import Expected, Referees
 from values import RUNS
 from workers import Ended, Failed, Worker
 
+from graphcore.errors import Refusal, first_line
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import Refusal, first_line
 
 RIGHT, REFUSED, STATED, WRONG, FAILED = "right", "refused", "stated", "wrong", "failed"
 

@@ -9,8 +9,8 @@ import onnx
 import torch
 from serving import compute, serve
 
+from graphcore.errors import Refusal
 from nbhelpers.train import import_onnx
-from onnxgraph.shared.errors import Refusal
 
 
 def run(request):

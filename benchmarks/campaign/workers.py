@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from onnxgraph.shared import environments
+from graphcore import environments
 from tfgraph.runtimes.runtimes import clean_environment
 
 HERE = Path(__file__).resolve().parent

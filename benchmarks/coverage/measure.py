@@ -25,8 +25,8 @@ import numpy as np
 import onnx
 from cases import Case, load_cases
 
+from graphcore.errors import Refusal
 from nbhelpers import convert
-from onnxgraph.shared.errors import Refusal
 from tfgraph import optables
 
 HERE = Path(__file__).resolve().parent

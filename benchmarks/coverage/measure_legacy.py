@@ -8,8 +8,8 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
+from graphcore import environments
 from nbhelpers import convert
-from onnxgraph.shared import environments
 from tfgraph.runtimes import runtimes
 
 WORKER = Path(__file__).resolve().with_name("legacy.py")

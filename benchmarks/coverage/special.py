@@ -21,7 +21,7 @@ import onnx
 import referees
 from cases import load_cases
 
-from onnxgraph.shared.errors import Refusal
+from graphcore.errors import Refusal
 from tfgraph import optables
 
 LARGE = 3e38

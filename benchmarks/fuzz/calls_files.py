@@ -6,10 +6,10 @@ from pathlib import Path
 import onnx
 from verdicts import Wrong
 
+from graphcore.errors import Refusal
+from graphcore.golden import load_golden
 from nbhelpers import onnxgraph
 from nbhelpers.handoff import Handoff
-from onnxgraph.shared.errors import Refusal
-from onnxgraph.shared.golden import load_golden
 
 
 def call(name: str, path: Path, rng: random.Random) -> None:

@@ -13,15 +13,15 @@ import onnx
 from google.protobuf.message import DecodeError
 from verdicts import Wrong
 
+from graphcore import parity
+from graphcore.errors import Refusal
+from graphcore.golden import Case
 from nbhelpers import onnxgraph
 from onnxgraph import repairs
 from onnxgraph.comparing.layers import compare_layers
 from onnxgraph.comparing.sources import OnnxSource
 from onnxgraph.editing.edited import Edited
 from onnxgraph.running import sessions
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import Refusal
-from onnxgraph.shared.golden import Case
 
 sessions.TIMEOUT = 5.0
 

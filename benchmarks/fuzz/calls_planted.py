@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from verdicts import Wrong
 
-from onnxgraph.shared.errors import GraphError
+from graphcore.errors import GraphError
 
 
 def call(name: str, path: Path, rng: random.Random) -> None:

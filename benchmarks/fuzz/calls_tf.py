@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from calls_onnx import compare, drawn_feeds, parsed
 
+from graphcore.errors import Refusal
 from nbhelpers import convert, onnxgraph
 from onnxgraph.running import sessions
-from onnxgraph.shared.errors import Refusal
 from tfgraph.graphs import run as graph_run
 from tfgraph.graphs.graphdef import GraphView
 

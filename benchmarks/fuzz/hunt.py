@@ -10,8 +10,8 @@ from cases import drawn
 from entries import Entry
 from record import Seen
 
-from onnxgraph.shared import environments
-from onnxgraph.shared.worker_process import Ended, WorkerProcess
+from graphcore import environments
+from graphcore.worker_process import Ended, WorkerProcess
 
 HERE = Path(__file__).resolve().parent
 

@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from graphcore.golden import Case, save_golden
 from nbhelpers.handoff import Handoff
-from onnxgraph.shared.golden import Case, save_golden
 
 Files = dict[str, bytes]
 

@@ -3,7 +3,7 @@
 import traceback
 from pathlib import Path
 
-from onnxgraph.shared.errors import Refusal
+from graphcore.errors import Refusal
 
 LONGEST = 2000
 """Characters that a message may have."""

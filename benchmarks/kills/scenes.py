@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from graphcore import durable
+from graphcore.errors import HandoffError
+from graphcore.golden import Case, save_golden
 from nbhelpers import convert, onnxgraph
 from nbhelpers.handoff import Handoff
-from onnxgraph.shared import durable
-from onnxgraph.shared.errors import HandoffError
-from onnxgraph.shared.golden import Case, save_golden
 
 OLD, NEW, NONE = "old", "new", "none"
 

@@ -29,10 +29,10 @@ import onnx
 import torch
 from cases import load_cases
 
+from graphcore.errors import Refusal
 from nbhelpers import onnxgraph
 from nbhelpers.train import import_onnx
 from onnxgraph.examples.reference import reference_runs
-from onnxgraph.shared.errors import Refusal
 from torchgraph.importing import converter
 
 README = Path(__file__).with_name("README.md")

@@ -14,9 +14,9 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
+from graphcore.spec import TensorSpec
 from nbhelpers import onnxgraph
 from nbhelpers.train import export_onnx
-from onnxgraph.shared.spec import TensorSpec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 

@@ -10,8 +10,8 @@ import json
 import os
 import sys
 
+from graphcore.errors import Refusal
 from nbhelpers import convert
-from onnxgraph.shared.errors import Refusal
 
 
 def saved_model(pb, folder):

@@ -22,8 +22,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from onnxgraph.shared import packages
-from onnxgraph.shared.progress import stage
+from graphcore import packages
+from graphcore.progress import stage
 
 
 @functools.cache
@@ -32,7 +32,7 @@ def tensorflow() -> types.ModuleType:
     without Keras, which comes when it is asked for.
 
     Raises:
-        onnxgraph.shared.errors.WrongKernel: TensorFlow is not installed here.
+        graphcore.errors.WrongKernel: TensorFlow is not installed here.
     """
     packages.require("tensorflow", kernel="convert")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read while it is imported
@@ -49,7 +49,7 @@ def load() -> types.ModuleType:
     """Import and return `onnx_tf` (with TensorFlow); the second call is free.
 
     Raises:
-        onnxgraph.shared.errors.WrongKernel: TensorFlow or onnx-tf is not installed here.
+        graphcore.errors.WrongKernel: TensorFlow or onnx-tf is not installed here.
     """
     packages.require("tensorflow", "onnx_tf", kernel="convert")
     with _stand_ins(tensorflow()):

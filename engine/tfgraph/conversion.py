@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxgraph.shared.parity import Report
-from onnxgraph.shared.spec import TensorSpec
+from graphcore.parity import Report
+from graphcore.spec import TensorSpec
 from tfgraph.graphs.frozen import FrozenGraph
 from tfgraph.graphs.graphdef import GraphView
 from tfgraph.retargeting.retarget import Rewrite

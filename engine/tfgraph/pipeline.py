@@ -16,6 +16,9 @@ import numpy as np
 import onnx
 
 import onnxgraph
+from graphcore.errors import ConversionError, GraphError, ParityError
+from graphcore.parity import TOLERANCE, Report
+from graphcore.progress import stage
 from onnxgraph.examples.given import Examples, Symbols, use_examples
 from onnxgraph.examples.reference import check_examples_fit
 from onnxgraph.model import external
@@ -23,9 +26,6 @@ from onnxgraph.model.checked import checked
 from onnxgraph.model.precision import precisions
 from onnxgraph.model.weightless import weights_size
 from onnxgraph.running import session_process
-from onnxgraph.shared.errors import ConversionError, GraphError, ParityError
-from onnxgraph.shared.parity import TOLERANCE, Report
-from onnxgraph.shared.progress import stage
 from tfgraph import compat, memory, optables
 from tfgraph.building.build import Built, attempt, prepare
 from tfgraph.comparing import processors

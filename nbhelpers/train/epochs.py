@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from onnxgraph.shared.durable import replacing
-from onnxgraph.shared.progress import stage
+from graphcore.durable import replacing
+from graphcore.progress import stage
 
 _DIGEST = 64
 """Characters of the sha256 that a file begins with; what follows is torch's."""

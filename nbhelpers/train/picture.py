@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from onnxgraph.shared.spec import TensorSpec
+from graphcore.spec import TensorSpec
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)

@@ -9,11 +9,11 @@ from dataclasses import replace
 from PIL import Image
 from torch import nn
 
+from graphcore.errors import ModelError
+from graphcore.golden import Arrays, Case
+from graphcore.progress import stage
+from graphcore.spec import TensorSpec
 from nbhelpers.train.picture import fitting, photograph
-from onnxgraph.shared.errors import ModelError
-from onnxgraph.shared.golden import Arrays, Case
-from onnxgraph.shared.progress import stage
-from onnxgraph.shared.spec import TensorSpec
 from torchgraph.exporting.arguments import Given
 from torchgraph.exporting.relations import with_sums
 from torchgraph.exporting.runs import Run, all_symbols, batch_symbol, run_at

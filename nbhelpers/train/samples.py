@@ -12,12 +12,12 @@ All of it is optional; what a module does not say is given as parameters (INPUTS
 import torch
 from torch import nn
 
+from graphcore.golden import Arrays
+from graphcore.spec import TensorSpec
 from nbhelpers.train import digits
 from nbhelpers.train.determinism import deterministic
 from nbhelpers.train.resnet import ResNet18
 from nbhelpers.train.resnet3d import ResNet34For3d
-from onnxgraph.shared.golden import Arrays
-from onnxgraph.shared.spec import TensorSpec
 
 
 class MultitaskResNet18(ResNet18):

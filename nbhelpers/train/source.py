@@ -13,9 +13,9 @@ from pathlib import Path
 
 from torch import nn
 
+from graphcore.errors import ModelError, unknown_name
+from graphcore.spec import TensorSpec, parse_checkpoint, parse_sizes, parse_specs
 from nbhelpers.places import CHECKOUT
-from onnxgraph.shared.errors import ModelError, unknown_name
-from onnxgraph.shared.spec import TensorSpec, parse_checkpoint, parse_sizes, parse_specs
 from torchgraph.checkpoints.loading import load_checkpoint
 from torchgraph.exporting.arguments import Given
 from torchgraph.exporting.sizes import first_run

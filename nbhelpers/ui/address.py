@@ -11,8 +11,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from onnxgraph.shared.errors import Refusal
-from onnxgraph.shared.reading import read_json
+from graphcore.errors import Refusal
+from graphcore.reading import read_json
 
 HOST = "127.0.0.1"
 """What is served here listens to this machine alone."""

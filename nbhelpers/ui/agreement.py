@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
+from graphcore import parity
 from nbhelpers.ui.drift import draw_drift
 from nbhelpers.ui.pictures import Picture
 from onnxgraph.comparing.layers import LayerReport
-from onnxgraph.shared import parity
 
 POINTS = 5000
 """Points of a scatter; of more values, this many at even distances."""

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 
+from graphcore.spec import TensorSpec
 from nbhelpers.ui.cells import MINUS, html_table, labels, number
 from nbhelpers.ui.clients import clients_section, clients_warning
 from nbhelpers.ui.limits import limits_section
-from onnxgraph.shared.spec import TensorSpec
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from importlib import util
 from pathlib import Path
 
+from graphcore.errors import Refusal
 from nbhelpers.progress import in_jupyterlab
 from nbhelpers.ui.address import browser_address
 from nbhelpers.ui.netron_server import NetronServer
 from nbhelpers.ui.opcount import op_counts
 from nbhelpers.ui.tables import Table, table
-from onnxgraph.shared.errors import Refusal
 
 LIFETIME = timedelta(days=180)
 """How long after its build Netron still opens."""

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from graphcore.errors import Refusal
 from nbhelpers.workbook.plan import SAMPLE, TARGETS, Settings
 from nbhelpers.workbook.progress import Progress
 from nbhelpers.workbook.run import run
 from nbhelpers.workbook.summary import summary
-from onnxgraph.shared.errors import Refusal
 
 INTERRUPTED = 130
 

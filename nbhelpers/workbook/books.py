@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from onnxgraph.shared.errors import Refusal
-from onnxgraph.shared.forms import check
-from onnxgraph.shared.reading import check_regular, reading
+from graphcore.errors import Refusal
+from graphcore.forms import check
+from graphcore.reading import check_regular, reading
 
 _CELL = {"cell_type": str, "metadata": {"tags?": [str]}, "source": (str, [str])}
 _BOOK = {"cells": [_CELL], "metadata": {"kernelspec?": {"name": str}}}

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from graphcore.durable import write_text
+from graphcore.errors import Refusal
 from nbhelpers.places import CHECKOUT
 from nbhelpers.workbook.books import read_book
-from onnxgraph.shared.durable import write_text
-from onnxgraph.shared.errors import Refusal
 
 NOTEBOOKS = CHECKOUT / "notebooks"
 

@@ -8,10 +8,10 @@ import hashlib
 import json
 from pathlib import Path
 
+from graphcore.durable import describe, edited_name
+from graphcore.spec import parse_checkpoint
 from nbhelpers.handoff import Handoff
 from nbhelpers.workbook.plan import ROOT, Notebook, Settings, interpreter
-from onnxgraph.shared.durable import describe, edited_name
-from onnxgraph.shared.spec import parse_checkpoint
 
 KEY = "nbhelpers"
 

@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from graphcore import environments
+from graphcore.spec import parse_checkpoint
 from nbhelpers.workbook.plan import ROOT, Settings
-from onnxgraph.shared import environments
-from onnxgraph.shared.spec import parse_checkpoint
 
 _LIBRARY = re.compile(r"(?<![\w~])(?:/[^\s\"'<>():,;\\/]+)+(?=/(?:site-packages|python3\.\d+)/)")
 """What leads to an installed package, or to Python's own modules."""

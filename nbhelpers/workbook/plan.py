@@ -12,12 +12,12 @@ from pathlib import Path
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from traitlets import TraitError
 
+from graphcore.errors import Refusal, unknown_name
+from graphcore.reading import reading, reason
+from graphcore.spec import parse_checkpoint, parse_sizes, parse_specs
 from nbhelpers import places
 from nbhelpers.handoff import NOTEBOOKS, check_handoff_name
 from nbhelpers.workbook.books import read_book
-from onnxgraph.shared.errors import Refusal, unknown_name
-from onnxgraph.shared.reading import reading, reason
-from onnxgraph.shared.spec import parse_checkpoint, parse_sizes, parse_specs
 
 ROOT = places.CHECKOUT
 """The checkout: the notebooks are in it."""

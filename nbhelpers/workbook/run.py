@@ -19,6 +19,9 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
+from graphcore import progress as stages
+from graphcore.errors import Refusal
+from graphcore.safe_paths import check_links
 from nbhelpers import kernel
 from nbhelpers.handoff import Handoff, explained, locked, write_text
 from nbhelpers.workbook.fresh import KEY, changed_by_hand, fingerprint, is_fresh
@@ -26,9 +29,6 @@ from nbhelpers.workbook.placeless import placeless
 from nbhelpers.workbook.plan import ROOT, Notebook, Settings, find_notebooks
 from nbhelpers.workbook.progress import Progress
 from nbhelpers.workbook.watching import Stuck, Watch, WatchedClient
-from onnxgraph.shared import progress as stages
-from onnxgraph.shared.errors import Refusal
-from onnxgraph.shared.safe_paths import check_links
 
 CELL_TIMEOUT = 900
 """Seconds after which a cell is given up in which nothing moves (see `patience`)."""

@@ -12,8 +12,8 @@ from typing import Any
 from nbclient.exceptions import CellTimeoutError
 from papermill.clientwrap import PapermillNotebookClient
 
-from onnxgraph.shared.machine import usage
-from onnxgraph.shared.patience import Patience
+from graphcore.machine import usage
+from graphcore.patience import Patience
 
 
 class Stuck(CellTimeoutError):

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import measure_legacy
 
+from graphcore import parity
+from graphcore.errors import Refusal
 from nbhelpers import convert, onnxgraph
 from onnxgraph.examples.reference import reference_runs
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import Refusal
 from tfgraph import optables
 
 

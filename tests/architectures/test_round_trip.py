@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
+from graphcore.parity import compare
+from graphcore.spec import TensorSpec
 from nbhelpers import onnxgraph, train
 from nbhelpers.workbook.plan import ROOT, interpreter
-from onnxgraph.shared.parity import compare
-from onnxgraph.shared.spec import TensorSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from graphcore.errors import Refusal
 from nbhelpers import convert
-from onnxgraph.shared.errors import Refusal
 from tests.convert.models import parse, seeded
 from tfgraph.graphs.graphdef import GraphView
 from tfgraph.savedmodels import reading

@@ -11,8 +11,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from graphcore.errors import ConversionError, GraphError, Refusal
 from nbhelpers import convert
-from onnxgraph.shared.errors import ConversionError, GraphError, Refusal
+from tests.checkout import PYTHONPATH
 from tests.convert.models import parse, seeded
 from tfgraph.building.build import build, prepare
 from tfgraph.graphs.graphdef import GraphView, load_graph_def, save_graph_def
@@ -231,7 +232,7 @@ def test_whatever_bit_flips_it_is_refused_or_right(tmp_path):
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        env={"PYTHONPATH": PYTHONPATH, "PATH": ""},
     )
     assert done.returncode == 0, (done.returncode, done.stderr.splitlines()[-20:])
     assert done.stdout == ""

@@ -11,12 +11,12 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore import environments
+from graphcore.golden import Case, save_golden
 from nbhelpers import convert, onnxgraph
 from nbhelpers.convert import clients, try_clients
 from nbhelpers.convert.clients import process
 from nbhelpers.convert.proving import artefacts
-from onnxgraph.shared import environments
-from onnxgraph.shared.golden import Case, save_golden
 from tests.convert.models import parse, seeded
 
 FORMS = ("frozen", "savedmodel", "onnx")

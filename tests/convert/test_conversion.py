@@ -3,9 +3,9 @@
 import onnx
 import pytest
 
+from graphcore.errors import ConversionError, GraphError, ParityError, UnknownName
+from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError, GraphError, ParityError, UnknownName
-from onnxgraph.shared.parity import compare
 from tests.convert.models import parse, seeded
 from tfgraph import pipeline
 from tfgraph.building.build import build, prepare

@@ -2,8 +2,8 @@
 
 import pytest
 
+from graphcore.errors import HandoffError, UnknownName
 from nbhelpers.convert.proving import artefacts, prove
-from onnxgraph.shared.errors import HandoffError, UnknownName
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import pytest
 
+from graphcore.errors import HandoffError
 from nbhelpers.convert.proving.seal import SUMS, sealed_files
 from nbhelpers.handoff import Handoff
-from onnxgraph.shared.errors import HandoffError
 
 DIGEST = "0" * 64
 

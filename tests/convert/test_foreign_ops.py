@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError, UnknownName
 from nbhelpers import convert
 from nbhelpers.convert.proving import prove
-from onnxgraph.shared.errors import GraphError, UnknownName
 from tfgraph.graphs.foreign_ops import FAMILIES, check_ops
 
 tf = convert.tensorflow()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError
 from nbhelpers import convert
-from onnxgraph.shared.errors import GraphError
 from tfgraph.savedmodels.reading import check_artefact
 
 tf = convert.tensorflow()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError, UnknownName
 from nbhelpers import convert
-from onnxgraph.shared.errors import GraphError, UnknownName
 from tests.convert.models import seeded
 from tfgraph.graphs.graphdef import GraphView, save_graph_def
 

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
+from graphcore.errors import ConversionError
 from nbhelpers import convert
-from onnxgraph.shared.errors import ConversionError
 from tests.convert.models import parse, seeded
 from tfgraph.native import native
 from tfgraph.optimising import grappler

@@ -8,13 +8,13 @@ import json
 import numpy as np
 import pytest
 
+from graphcore import parity
+from graphcore.golden import Case, save_golden
 from nbhelpers import convert, onnxgraph, ui
 from nbhelpers.convert import clients
 from nbhelpers.convert.clients import judging
 from nbhelpers.convert.proving import artefacts, prove
 from nbhelpers.convert.receiver import verify
-from onnxgraph.shared import parity
-from onnxgraph.shared.golden import Case, save_golden
 from tests.convert.models import parse, seeded
 from tfgraph.runtimes import runtimes
 

@@ -4,9 +4,9 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore.errors import ConversionError
+from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError
-from onnxgraph.shared.parity import compare
 from tests.convert.models import parse, seeded
 
 EDGES = np.array([[np.nan, np.inf, -np.inf, 0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -7.25, 80, -80, 1e-5]])

@@ -4,9 +4,9 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore.errors import ConversionError, GraphError
+from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError, GraphError
-from onnxgraph.shared.parity import compare
 from tests.convert.models import parse
 
 INTS = np.random.default_rng(7).integers

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.parity import compare
 from tests.convert.models import parse, seeded
 
 

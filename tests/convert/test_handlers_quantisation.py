@@ -5,8 +5,8 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from graphcore.errors import ConversionError
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError
 from tests.convert.models import parse, seeded
 
 SCALES = np.array([0.02, 0.5, 0.1], np.float32)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from graphcore.errors import ConversionError
+from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError
-from onnxgraph.shared.parity import compare
 from tests.convert.models import parse, seeded
 
 INEXACT = 2e-4

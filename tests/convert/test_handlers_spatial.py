@@ -6,9 +6,9 @@ Each conversion is run at two batch sizes, and what it becomes for the oldest ta
 import numpy as np
 import pytest
 
+from graphcore.errors import ConversionError
+from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError
-from onnxgraph.shared.parity import compare
 from tests.convert.models import parse, seeded
 
 TARGETS = ("tf2", "tf1.4")

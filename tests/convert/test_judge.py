@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from graphcore.errors import ParityError
 from nbhelpers import convert
-from onnxgraph.shared.errors import ParityError
 from tests.convert.models import parse, seeded
 from tfgraph import pipeline
 
@@ -66,7 +66,7 @@ def test_half_floats_inside_set_the_tolerance_of_the_outputs_behind_them(wide):
 def test_labels_that_half_floats_cannot_tell_apart_are_no_difference():
     expected = np.array([[1.0, 1.0005, 0.2]], np.float32)
     seen = np.array([[1.0005, 1.0, 0.2]], np.float32)
-    from onnxgraph.shared.parity import compare
+    from graphcore.parity import compare
 
     assert compare({"y": expected}, {"y": seen}, precisions={"y": "float16"}).ok
     assert not compare({"y": expected}, {"y": seen}, tolerance=1e-2).ok

@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore.errors import GraphError, UnknownName
 from nbhelpers import convert, onnxgraph
 from onnxgraph.comparing.activations import save_activations
 from onnxgraph.comparing.sources import Recorded
-from onnxgraph.shared.errors import GraphError, UnknownName
 from tests.convert.models import parse, seeded
 from tfgraph.runtimes import runtimes
 

@@ -8,10 +8,10 @@ import onnx
 import pytest
 from onnx import helper
 
+from graphcore.errors import GraphError
+from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
 from nbhelpers.convert import TARGETS
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.parity import compare
 from tests.convert.models import graph_of, parse, seeded
 from tfgraph.graphs.frozen import hollowed
 from tfgraph.names.naming import legal, legal_names

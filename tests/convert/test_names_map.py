@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from onnxgraph.shared.errors import GraphError
+from graphcore.errors import GraphError
 from tfgraph.comparing.twins import read_names
 
 ROW = {"torch": "a.b", "onnx": "t", "op": "Relu", "tensorflow": "t:0", "layout": "as is"}

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError
 from nbhelpers import convert
-from onnxgraph.shared.errors import GraphError
 from tests.convert.models import graph_of, seeded
 from tfgraph.comparing import processors
 from tfgraph.graphs.frozen import hollowed

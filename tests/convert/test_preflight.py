@@ -2,8 +2,8 @@
 
 import pytest
 
+from graphcore.errors import UnknownName
 from nbhelpers import convert
-from onnxgraph.shared.errors import UnknownName
 from tests.convert.models import parse
 from tfgraph.obstacles import Refused
 

@@ -11,12 +11,12 @@ import sys
 import numpy as np
 import pytest
 
+from graphcore.errors import ConversionError
+from graphcore.golden import Case, save_golden
 from nbhelpers import checkup, convert, onnxgraph
 from nbhelpers.convert.proving import artefacts, prove, seal
 from nbhelpers.convert.receiver import verify as script
 from nbhelpers.convert.savedmodels import serving
-from onnxgraph.shared.errors import ConversionError
-from onnxgraph.shared.golden import Case, save_golden
 from tests.convert.models import seeded
 from tfgraph.runtimes import runtimes
 

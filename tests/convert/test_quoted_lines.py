@@ -78,7 +78,7 @@ def test_protobuf_takes_each_name_as_one_text(name):
 
 def serving_quoted(name):
     """Return a name as it stands in config.pbtxt."""
-    from onnxgraph.shared.spec import TensorSpec
+    from graphcore.spec import TensorSpec
 
     spec = TensorSpec("x", "float32", ("batch", 4))
     text = serving.triton_config("m", "tensorflow_savedmodel", {name: spec}, {"y": spec})

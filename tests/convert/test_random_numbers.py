@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
+from graphcore.errors import ConversionError
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError
 from tests.convert.models import parse, seeded
 from tfgraph.obstacles import RANDOM
 

@@ -5,10 +5,10 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from graphcore import parity
+from graphcore.errors import GraphError, first_line
 from nbhelpers import convert, onnxgraph
 from nbhelpers.convert.receiver import verify as script
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError, first_line
 from tests.convert.models import seeded
 from tfgraph.comparing import reproduce as again
 from tfgraph.runtimes import fetch

@@ -5,8 +5,8 @@ import subprocess
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError
 from nbhelpers import convert
-from onnxgraph.shared.errors import GraphError
 from tfgraph.runtimes import runtimes
 
 LOOKUP = """

@@ -5,10 +5,10 @@ import subprocess
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError, UnknownName
+from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
 from nbhelpers.convert.savedmodels import serving
-from onnxgraph.shared.errors import GraphError, UnknownName
-from onnxgraph.shared.parity import compare
 from tests.convert.models import seeded
 from tfgraph.runtimes import runtimes
 from tfgraph.savedmodels import writing

@@ -6,12 +6,12 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore import environments, parity
+from graphcore.golden import Case, save_golden
 from nbhelpers import convert, onnxgraph
 from nbhelpers.convert import clients
 from nbhelpers.convert.proving import artefacts, prove
 from nbhelpers.convert.savedmodels import serving, triton
-from onnxgraph.shared import environments, parity
-from onnxgraph.shared.golden import Case, save_golden
 from tests.convert.models import parse
 
 TARGETS = ("tf1.4", "tf2")

@@ -5,8 +5,8 @@ import onnx
 import pytest
 from onnx import helper
 
+from graphcore.errors import ConversionError
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError
 from tests.convert.models import parse
 from tfgraph.runtimes.child import Child
 

@@ -4,12 +4,12 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore import golden, parity, texts
+from graphcore.errors import GraphError, HandoffError
 from nbhelpers import convert
 from nbhelpers.convert.proving import artefacts, prove
 from nbhelpers.convert.savedmodels import serving
 from nbhelpers.onnxgraph import run_onnx
-from onnxgraph.shared import golden, parity, texts
-from onnxgraph.shared.errors import GraphError, HandoffError
 from tfgraph.comparing.tracing import traced
 
 RAW = b"\x89PNG\r\n\x00\x00"

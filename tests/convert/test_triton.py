@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError
+from graphcore.spec import UNKNOWN_RANK, TensorSpec
 from nbhelpers import convert
 from nbhelpers.convert.savedmodels.triton import triton_config, triton_files
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import UNKNOWN_RANK, TensorSpec
 from tests.convert import triton_rules
 
 ROW = TensorSpec("x", "float32", ("batch", 6))

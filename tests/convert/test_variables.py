@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
+from graphcore.errors import ConversionError, GraphError
+from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError, GraphError
-from onnxgraph.shared.parity import compare
 from tests.convert.models import parse, seeded
 from tfgraph import compat, pipeline
 from tfgraph.graphs import frozen

@@ -7,11 +7,11 @@ import sys
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError
+from graphcore.golden import Case, save_golden
 from nbhelpers import convert
 from nbhelpers.convert.proving import prove
 from nbhelpers.convert.proving.artefacts import Artefact
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.golden import Case, save_golden
 from tests.convert.models import parse
 from tfgraph.comparing.tracing import traced
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError
 from nbhelpers import convert
 from nbhelpers.ui.widgets import signature_builder, tensor_explorer
 from nbhelpers.ui.widgets.search import found_tensors
-from onnxgraph.shared.errors import GraphError
 from tfgraph.savedmodels.writing import signature_text
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graphcore.golden import Case, save_golden
 from nbhelpers.handoff import Handoff
-from onnxgraph.shared.golden import Case, save_golden
+from tests.checkout import PYTHONPATH
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +65,7 @@ def python():
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONPATH": PYTHONPATH, "PYTHONDONTWRITEBYTECODE": "1"},
             **options,
         )
         started.append(process)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from onnxgraph.shared.errors import Refusal
-from onnxgraph.shared.spec import parse_axes, parse_checkpoint, parse_path, parse_sizes, parse_specs
+from graphcore.errors import Refusal
+from graphcore.spec import parse_axes, parse_checkpoint, parse_path, parse_sizes, parse_specs
 
 DIGITS = "9" * 5000
 

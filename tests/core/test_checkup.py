@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from graphcore.errors import WrongKernel
 from nbhelpers import checkup, kernel, kernelspecs
-from onnxgraph.shared.errors import WrongKernel
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -8,9 +8,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from onnxgraph.shared import archives
-from onnxgraph.shared.errors import HandoffError
-from onnxgraph.shared.golden import Case, load_golden, save_golden
+from graphcore import archives
+from graphcore.errors import HandoffError
+from graphcore.golden import Case, load_golden, save_golden
 
 
 def saved(value):

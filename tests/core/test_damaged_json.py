@@ -6,10 +6,10 @@ import os
 
 import pytest
 
+from graphcore.errors import GraphError, HandoffError
+from graphcore.reading import read_json
 from nbhelpers.handoff import Handoff
 from nbhelpers.record import RECORD, Record
-from onnxgraph.shared.errors import GraphError, HandoffError
-from onnxgraph.shared.reading import read_json
 
 BAD = {
     "empty": b"",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from onnxgraph.shared import dims
-from onnxgraph.shared.errors import GraphError
+from graphcore import dims
+from graphcore.errors import GraphError
 
 SIZES = {"past": 5, "length": 3, "past_sequence_length": 7, "h": 9, "n": 4, "b": 2, "heads": 6}
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from graphcore import durable
+from graphcore.durable import new_folder, replacing, write_text
+from graphcore.errors import HandoffError
 from nbhelpers.handoff import Handoff
-from onnxgraph.shared import durable
-from onnxgraph.shared.durable import new_folder, replacing, write_text
-from onnxgraph.shared.errors import HandoffError
 
 STEPS = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "ctypes.dlsym")
 
@@ -97,7 +97,7 @@ def test_a_folder_whose_place_cannot_be_taken_stays_as_it_was(tmp_path, monkeypa
         replace(source, target)
 
     monkeypatch.setattr(durable, "_exchange", lambda one, other: False)
-    monkeypatch.setattr("onnxgraph.shared.durable.os.replace", full)
+    monkeypatch.setattr("graphcore.durable.os.replace", full)
     with pytest.raises(OSError, match="No space"):
         fill(folder, "new")
     assert content(folder) == ["old"] * 2
@@ -162,9 +162,7 @@ def raising(error):
     return fails
 
 
-@pytest.mark.parametrize(
-    "call", ["filelock.FileLock.acquire", "onnxgraph.shared.durable.os.replace"]
-)
+@pytest.mark.parametrize("call", ["filelock.FileLock.acquire", "graphcore.durable.os.replace"])
 def test_each_error_of_a_file_system_is_one_sentence(handoff, export, monkeypatch, call):
     export(handoff)
     for code, said in SAID.items():

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from graphcore.errors import HandoffError, UnknownName
 from nbhelpers.handoff import Handoff
-from onnxgraph.shared.errors import HandoffError, UnknownName
 
 
 def states(handoff):

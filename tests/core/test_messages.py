@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from onnxgraph.shared.errors import LONGEST, GraphError, Refusal, UnknownName, unknown_name
+from graphcore.errors import LONGEST, GraphError, Refusal, UnknownName, unknown_name
 
 
 @pytest.mark.parametrize("kind", [Refusal, GraphError, UnknownName])

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from onnxgraph.shared import patience
-from onnxgraph.shared.machine import usage
-from onnxgraph.shared.patience import Patience
+from graphcore import patience
+from graphcore.machine import usage
+from graphcore.patience import Patience
 
 
 @pytest.fixture

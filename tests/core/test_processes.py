@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from onnxgraph.shared import processes
-from onnxgraph.shared.machine import free_memory, killed_for_memory
-from onnxgraph.shared.worker_process import Ended, WorkerProcess
+from graphcore import processes
+from graphcore.machine import free_memory, killed_for_memory
+from graphcore.worker_process import Ended, WorkerProcess
 
 HOLD = "import os, signal, sys, time; held = b'x' * 200_000_000; time.sleep(0.8);"
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"

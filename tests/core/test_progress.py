@@ -7,8 +7,8 @@ import types
 
 import pytest
 
-from onnxgraph.shared import progress
-from onnxgraph.shared.progress import stage
+from graphcore import progress
+from graphcore.progress import stage
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from graphcore.errors import HandoffError
+from graphcore.safe_paths import check_distinct, check_name, is_data
 from nbhelpers import record
 from nbhelpers.handoff import Handoff
-from onnxgraph.shared.errors import HandoffError
-from onnxgraph.shared.safe_paths import check_distinct, check_name, is_data
 
 
 @pytest.mark.parametrize(

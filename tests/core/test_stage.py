@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graphcore.errors import HandoffError, ParityError, UnknownName
+from graphcore.parity import compare
 from nbhelpers import stage as stage_module
 from nbhelpers.handoff import Handoff
-from onnxgraph.shared.errors import HandoffError, ParityError, UnknownName
-from onnxgraph.shared.parity import compare
 
 
 def state(handoff, stage="export"):

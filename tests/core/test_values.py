@@ -4,15 +4,13 @@ import io
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nbhelpers import kernel
-from onnxgraph.shared import dims, packages
-from onnxgraph.shared.durable import describe, new_folder, write_text
-from onnxgraph.shared.errors import (
+from graphcore import dims, packages
+from graphcore.durable import describe, new_folder, write_text
+from graphcore.errors import (
     HandoffError,
     ParityError,
     Refusal,
@@ -20,9 +18,11 @@ from onnxgraph.shared.errors import (
     WrongKernel,
     unknown_name,
 )
-from onnxgraph.shared.golden import Case, load_golden, save_golden
-from onnxgraph.shared.parity import compare
-from onnxgraph.shared.spec import TensorSpec, parse_axes, parse_specs
+from graphcore.golden import Case, load_golden, save_golden
+from graphcore.parity import compare
+from graphcore.spec import TensorSpec, parse_axes, parse_specs
+from nbhelpers import kernel
+from tests.checkout import PYTHONPATH
 
 # -- specs -------------------------------------------------------------------------------------
 
@@ -298,7 +298,7 @@ def test_versions_are_found_without_importing():
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         check=True,
@@ -314,7 +314,7 @@ def test_a_text_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     def full(*paths):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("onnxgraph.shared.durable.os.replace", full)
+    monkeypatch.setattr("graphcore.durable.os.replace", full)
     with pytest.raises(OSError, match=r"No space"):
         write_text(path, "new")
     assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]

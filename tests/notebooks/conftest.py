@@ -15,6 +15,7 @@ import pytest
 from nbhelpers.handoff import NOTEBOOKS, Handoff
 from nbhelpers.workbook import Settings, run
 from nbhelpers.workbook.progress import Progress
+from tests.checkout import PYTHONPATH
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,7 +110,7 @@ def workbook():
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": PYTHONPATH},
             **options,
         )
         started.append(process)

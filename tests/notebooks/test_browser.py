@@ -24,6 +24,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from nbhelpers.handoff import NOTEBOOKS, Handoff
 from nbhelpers.workbook.plan import ROOT
+from tests.checkout import PYTHONPATH
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -129,7 +130,7 @@ def environment(home: Path) -> dict[str, str]:
         "JUPYTER_DATA_DIR": str(home / "data"),
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": PYTHONPATH,
     }
 
 
@@ -298,7 +299,7 @@ from pathlib import Path
 import numpy as np
 
 from nbhelpers import convert, ui
-from onnxgraph.shared.golden import Case
+from graphcore.golden import Case
 
 tf = convert.tensorflow()
 graph = tf.Graph()

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from graphcore.errors import Refusal
 from nbhelpers import kernelspecs
 from nbhelpers.workbook.books import read_book
 from nbhelpers.workbook.plan import find_notebooks, interpreter
-from onnxgraph.shared.errors import Refusal
 
 CELL = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": ["NAME: str = 'a'"]}
 BOOK = {"cells": [CELL], "metadata": {"kernelspec": {"name": "train"}}}

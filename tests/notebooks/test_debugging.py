@@ -10,6 +10,7 @@ from papermill.exceptions import PapermillExecutionError
 from nbhelpers.train import load_model, record_activations
 from nbhelpers.workbook.plan import ROOT, interpreter
 from nbhelpers.workbook.run import CELL_TIMEOUT, KERNEL_TIMEOUT
+from tests.checkout import PYTHONPATH
 
 # The first test waits for the six notebooks; a machine shared with others takes its time.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -20,7 +21,7 @@ NOTEBOOK = ROOT / "notebooks" / "07_debugging.ipynb"
 @pytest.fixture(autouse=True)
 def package(monkeypatch):
     """Let the kernel find this checkout's package."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
 
 
 def executed(handoffs, copy):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from graphcore.errors import Refusal
 from nbhelpers.workbook.exercises import (
     EXERCISES,
     NOTEBOOKS,
@@ -15,7 +16,6 @@ from nbhelpers.workbook.exercises import (
     write_exercises,
 )
 from nbhelpers.workbook.plan import ROOT
-from onnxgraph.shared.errors import Refusal
 
 BOOKS = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
 

@@ -8,9 +8,9 @@ import nbformat
 import papermill
 import pytest
 
+from graphcore.errors import Refusal
 from nbhelpers import places
 from nbhelpers.handoff import Handoff
-from onnxgraph.shared.errors import Refusal
 
 BOOKS = sorted((places.CHECKOUT / "notebooks").glob("[0-9]*.ipynb"))
 

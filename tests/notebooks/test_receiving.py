@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graphcore import environments
 from nbhelpers.ui.limits import LIMITS
 from nbhelpers.workbook.plan import ROOT, interpreter
-from onnxgraph.shared import environments
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 

@@ -6,12 +6,12 @@ import signal
 
 import pytest
 
+from graphcore.errors import HandoffError, Refusal
 from nbhelpers.handoff import NOTEBOOKS, Handoff, locked
 from nbhelpers.workbook import NotebookFailed, Settings, run
 from nbhelpers.workbook.__main__ import main
 from nbhelpers.workbook.progress import Progress
 from nbhelpers.workbook.summary import summary
-from onnxgraph.shared.errors import HandoffError, Refusal
 
 
 def artefacts(handoff):

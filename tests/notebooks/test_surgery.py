@@ -6,6 +6,7 @@ import numpy as np
 import papermill
 import pytest
 
+from graphcore.golden import Case, save_golden
 from nbhelpers import onnxgraph
 from nbhelpers.workbook.plan import ROOT
 from nbhelpers.workbook.run import CELL_TIMEOUT, KERNEL_TIMEOUT
@@ -13,7 +14,7 @@ from onnxgraph.comparing.activations import load_activations
 from onnxgraph.comparing.layers import compare_layers
 from onnxgraph.comparing.sources import OnnxSource
 from onnxgraph.repairs import example
-from onnxgraph.shared.golden import Case, save_golden
+from tests.checkout import PYTHONPATH
 
 # The first test waits for the six notebooks; a machine shared with others takes its time.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -25,7 +26,7 @@ MXNET = ROOT / "tests" / "onnxgraph" / "data" / "mxnet"
 @pytest.fixture(autouse=True)
 def package(monkeypatch):
     """Let the kernel find this checkout's package."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
 
 
 def shown(path):

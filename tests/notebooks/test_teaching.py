@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 
 from nbhelpers.workbook.exercises import NOTEBOOKS, for_learners
 from nbhelpers.workbook.plan import ROOT
+from tests.checkout import PYTHONPATH
 
 PAGE = (NOTEBOOKS / "TEACHING.md").read_text(encoding="utf-8")
 START = NOTEBOOKS / "00_start_here.ipynb"
@@ -40,7 +41,7 @@ def by_nbmake(path, copy):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options],
         cwd=copy.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
     )

@@ -8,6 +8,7 @@ import pytest
 from nbhelpers import onnxgraph
 from nbhelpers.workbook.plan import ROOT
 from nbhelpers.workbook.run import CELL_TIMEOUT, KERNEL_TIMEOUT
+from tests.checkout import PYTHONPATH
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -15,7 +16,7 @@ NOTEBOOK = ROOT / "notebooks" / "09_tensorflow_to_onnx.ipynb"
 
 
 def test_it_runs_and_leaves_a_file_that_says_what_it_is(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
     papermill.execute_notebook(
         NOTEBOOK,
         tmp_path / "09.ipynb",

@@ -13,7 +13,7 @@ from nbhelpers.workbook.run import run_notebook
 
 PRINTS = "import time\nfor n in range(6):\n    time.sleep(0.6)\n    print(n)\n"
 STAGES = (
-    "import time\nfrom onnxgraph.shared.progress import stage\n"
+    "import time\nfrom graphcore.progress import stage\n"
     "with stage('training: epoch', 3) as epochs:\n"
     "    for n in 1, 2, 3:\n        epochs.reached(n)\n        time.sleep(2.7)\n"
 )

@@ -6,9 +6,9 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
 from nbhelpers.onnxgraph import run_onnx
-from onnxgraph.shared.errors import GraphError
 
 X = np.array([[1, -2, 3], [4, 5, -6]], np.float32)
 

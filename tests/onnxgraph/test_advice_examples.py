@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
 from nbhelpers.onnxgraph import run_onnx
-from onnxgraph.shared.errors import GraphError
 
 PICK = """g (int64[{batch}, 3] i, float[{batch}, 3] x) => (float[{batch}, 3] y)
 <float[6] w = {{1, 2, 3, 4, 5, 6}}, int64 far = {{1000}}{more}> {{ j = Add(i, far) v = Gather(w, j)

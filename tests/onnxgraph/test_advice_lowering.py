@@ -6,9 +6,9 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
 from nbhelpers.onnxgraph import lower_opset, run_onnx
-from onnxgraph.shared.errors import GraphError
 
 COMPUTED = """g (float[n, k] x) => (float[n, k] y) <int64[1] two = {2}, int64[1] i = {1}> {
     s = Shape(x) w = Gather(s, i) h = Div(w, two) r = Sub(w, h) t = Concat<axis = 0>(h, r)

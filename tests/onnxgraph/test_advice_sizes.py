@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
 from nbhelpers.onnxgraph import run_onnx
 from onnxgraph.repairs import take_channels_last
-from onnxgraph.shared.errors import GraphError
 
 
 def test_the_picture_is_named(graph, values):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.running import sessions
-from onnxgraph.shared.errors import GraphError
 
 
 def model(*nodes, weights=(), opset=13, x=(1, ["N", 4]), y=(1, ["N", 4])):
@@ -302,7 +302,7 @@ FUZZ = """
 import random, sys, warnings
 from pathlib import Path
 from nbhelpers import onnxgraph
-from onnxgraph.shared.errors import GraphError
+from graphcore.errors import GraphError
 
 warnings.simplefilter("error")
 whole, path, draw = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), random.Random(0)

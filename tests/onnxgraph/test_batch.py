@@ -2,8 +2,8 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
-from onnxgraph.shared.errors import GraphError
 
 FIXED = {
     "a view": """

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from graphcore.parity import compare
 from nbhelpers import onnxgraph
 from nbhelpers.workbook.plan import ROOT
-from onnxgraph.shared.parity import compare
 
 pytestmark = pytest.mark.slow
 

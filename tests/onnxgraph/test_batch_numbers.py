@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
-from onnxgraph.shared.errors import GraphError
 
 
 class Picks(nn.Module):

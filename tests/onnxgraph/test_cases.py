@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError, ParityError
+from graphcore.golden import Case
 from nbhelpers import onnxgraph
-from onnxgraph.shared.errors import GraphError, ParityError
-from onnxgraph.shared.golden import Case
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore.errors import GraphError, ParityError, UnknownName
 from nbhelpers import onnxgraph
-from onnxgraph.shared.errors import GraphError, ParityError, UnknownName
 
 NETWORK = """
     g (float[batch, 4, height, width] x) => (float[n, 2, h, w] y)

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
+from graphcore.errors import GraphError, ParityError
 from nbhelpers import onnxgraph
-from onnxgraph.shared.errors import GraphError, ParityError
 
 AXES = {"x": {2: "height", 3: "width"}}
 

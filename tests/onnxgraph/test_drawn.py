@@ -4,9 +4,9 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
 from onnxgraph.repairs import repair_missing_flatten
-from onnxgraph.shared.errors import GraphError
 
 IDLE = """
     g (float[n, 2] x) => (float[n, 2] y) <float[2] w = {1.0, 2.0}> {

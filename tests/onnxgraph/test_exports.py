@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import nn
 
+from graphcore.parity import compare
+from graphcore.spec import TensorSpec
 from nbhelpers import onnxgraph
 from nbhelpers.train import export_onnx, samples
-from nbhelpers.workbook.plan import ROOT, interpreter
-from onnxgraph.shared.parity import compare
-from onnxgraph.shared.spec import TensorSpec
+from nbhelpers.workbook.plan import interpreter
+from tests.checkout import PYTHONPATH
 
 pytestmark = pytest.mark.slow
 
@@ -141,7 +142,7 @@ def converted(path, target, feeds):
         [interpreter("convert"), "-c", CONVERT, path, target, json.dumps(feeds)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         check=False,
     )
     assert done.returncode == 0 and done.stdout.split()[-1] == target, done.stderr[-3000:]

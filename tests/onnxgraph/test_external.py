@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
-from onnxgraph.shared.errors import GraphError
 
 GB = 2**30
 

@@ -3,8 +3,8 @@ import hashlib
 import onnx
 import pytest
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
-from onnxgraph.shared.errors import GraphError
 
 
 def test_what_is_saved_reads_back_and_has_the_same_bytes_twice(chain, tmp_path):

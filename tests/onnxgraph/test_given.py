@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError, UnknownName
+from graphcore.golden import Case, save_golden
 from nbhelpers import onnxgraph
 from onnxgraph.examples.reference import reference_runs
-from onnxgraph.shared.errors import GraphError, UnknownName
-from onnxgraph.shared.golden import Case, save_golden
 
 
 @pytest.fixture

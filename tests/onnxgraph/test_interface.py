@@ -1,9 +1,9 @@
 import onnx
 import pytest
 
+from graphcore.errors import GraphError
+from graphcore.spec import TensorSpec
 from nbhelpers import onnxgraph
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import TensorSpec
 
 
 def test_symbols_stay_and_weights_are_no_inputs(chain):

@@ -6,13 +6,13 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore.errors import GraphError, UnknownName
 from onnxgraph.comparing.activations import load_activations, save_activations
 from onnxgraph.comparing.bisection import first_difference
 from onnxgraph.comparing.layers import compare_layers, groups
 from onnxgraph.comparing.sources import OnnxSource, Recorded
 from onnxgraph.model.dataflow import wiring
 from onnxgraph.running.run import run_onnx
-from onnxgraph.shared.errors import GraphError, UnknownName
 
 
 def spoiled(model, name, value):

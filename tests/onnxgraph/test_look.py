@@ -8,8 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from graphcore.errors import GraphError, UnknownName
 from nbhelpers import onnxgraph
-from onnxgraph.shared.errors import GraphError, UnknownName
 
 
 def resnet18():

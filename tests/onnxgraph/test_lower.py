@@ -7,9 +7,9 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from graphcore.errors import GraphError, ParityError
 from nbhelpers.onnxgraph import load, lower_opset, op_histogram, opset, run_onnx, same
 from onnxgraph.lowering import lowered
-from onnxgraph.shared.errors import GraphError, ParityError
 
 RELEASED_WITH = {13: 7, 11: 6, 9: 4}
 """The IR version of the time of each opset."""

@@ -7,10 +7,10 @@ import onnx
 import pytest
 from cases import load_cases
 
+from graphcore.errors import GraphError
 from nbhelpers.onnxgraph import opset, run_onnx
 from onnxgraph.editing.edit import finished
 from onnxgraph.lowering import lowered
-from onnxgraph.shared.errors import GraphError
 
 pytestmark = [
     pytest.mark.slow,

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError
+from graphcore.golden import Case
 from nbhelpers import onnxgraph
 from onnxgraph import repairs
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.golden import Case
 
 DATA = Path(__file__).parent / "data" / "mxnet"
 IN_THE_FILE = (

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
-from onnxgraph.shared.errors import GraphError
 
 VERBS = {
     "insert_after": lambda m: onnxgraph.insert_after(m, "a", "Identity"),

@@ -12,11 +12,11 @@ import onnx
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
 from onnxgraph.editing.weights import weights
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.nodes import node_name
-from onnxgraph.shared.errors import GraphError
 from tests.onnxgraph.random_graphs import UNARY, models
 
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "25"))

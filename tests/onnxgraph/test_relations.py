@@ -4,9 +4,9 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
 from onnxgraph.examples.reference import reference_runs
-from onnxgraph.shared.errors import GraphError
 from tests.onnxgraph.decoders import KINDS, decoder
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError, UnknownName
+from graphcore.golden import Case
 from nbhelpers import onnxgraph
-from onnxgraph.shared.errors import GraphError, UnknownName
-from onnxgraph.shared.golden import Case
 
 
 def test_inputs_outputs_and_inner_tensors_are_renamed(chain, values):

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore.errors import GraphError, UnknownName
 from nbhelpers.onnxgraph import check_cases, op_histogram, run_onnx
 from onnxgraph.repairs import (
     EXAMPLES,
@@ -21,7 +22,6 @@ from onnxgraph.repairs import (
     take_channels_last,
     take_images,
 )
-from onnxgraph.shared.errors import GraphError, UnknownName
 
 VERBS = {
     "fix_gamma": repair_fix_gamma,

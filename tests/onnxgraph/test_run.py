@@ -1,13 +1,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError, UnknownName
 from nbhelpers import onnxgraph
-from onnxgraph.shared.errors import GraphError, UnknownName
+from tests.checkout import PYTHONPATH
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
@@ -85,6 +85,6 @@ def test_onnxruntime_is_loaded_by_who_runs_something():
     )
     subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         check=True,
     )

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
 from onnxgraph.running import session_process
 from onnxgraph.running.run import Runner
-from onnxgraph.shared.errors import GraphError
 
 
 def model(*nodes, inputs, outputs, opset=17, **weights):

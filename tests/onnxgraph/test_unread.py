@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
 from onnxgraph.model import external, lazy_load
-from onnxgraph.shared.errors import GraphError
 
 DTYPES = [np.float32, np.float16, np.int64, np.bool_, np.complex128, ml_dtypes.bfloat16]
 DTYPES += [ml_dtypes.int4, ml_dtypes.float8_e4m3fn]

@@ -6,8 +6,8 @@ import onnx
 import pytest
 from onnx import TensorProto
 
+from graphcore.errors import GraphError, ParityError, UnknownName
 from nbhelpers import onnxgraph
-from onnxgraph.shared.errors import GraphError, ParityError, UnknownName
 
 BRANCHES = """
     g (bool c, float[batch, 2] x) => (float[batch, 2] y) <float[2] w = {1.0, -2.0}> {

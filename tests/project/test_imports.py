@@ -15,20 +15,24 @@ import pytest
 from envsetup import pinfiles
 from envsetup.catalogue import ENVIRONMENTS
 
-PACKAGE = Path(__file__).resolve().parents[2] / "nbhelpers"
+ENGINE = ("graphcore", "onnxgraph", "tfgraph", "torchgraph")
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = [ROOT / "nbhelpers", *(ROOT / "engine" / each for each in ENGINE)]
 # The room -> the kernels that it must work in; a room that is not listed works in both.
 KERNELS = {
-    "train": ["th"],
-    "convert": ["tf"],
-    "workbook": ["th"],
+    "nbhelpers/train": ["th"],
+    "nbhelpers/convert": ["tf"],
+    "nbhelpers/workbook": ["th"],
+    "engine/torchgraph": ["th"],
+    "engine/tfgraph": ["tf"],
     # Scripts for other makers' runtimes, and two that prepare files for them in the kernel convert.
-    "convert/clients/workers": ["clients"],
-    "convert/clients/workers/onnxruntime.py": ["tf"],
-    "convert/clients/workers/c_api.py": ["tf"],
-    "convert/clients/workers/to_tflite.py": ["tf"],
-    "convert/clients/workers/to_onnx.py": ["tf"],
+    "nbhelpers/convert/clients/workers": ["clients"],
+    "nbhelpers/convert/clients/workers/onnxruntime.py": ["tf"],
+    "nbhelpers/convert/clients/workers/c_api.py": ["tf"],
+    "nbhelpers/convert/clients/workers/to_tflite.py": ["tf"],
+    "nbhelpers/convert/clients/workers/to_onnx.py": ["tf"],
     # The simplifier is a tool of notebook 02; the kernel convert gets what is simplified already.
-    "onnxgraph/simplifying/simplify_worker.py": ["th"],
+    "engine/onnxgraph/simplifying/simplify_worker.py": ["th"],
 }
 # Part of what a chosen package is, imported under a name of its own.
 COMES_WITH = {
@@ -43,7 +47,7 @@ COMES_WITH = {
     "ml_dtypes": "onnx",
 }
 LISTING = "import importlib.metadata as m, json; print(json.dumps(m.packages_distributions()))"
-MODULES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
+MODULES = sorted(str(path.relative_to(ROOT)) for each in PACKAGES for path in each.rglob("*.py"))
 
 
 @cache
@@ -63,7 +67,7 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names.add(node.module.split(".")[0])
     beside = {each.stem for each in path.parent.glob("*.py")}  # a script imports its neighbour
-    return names - set(sys.stdlib_module_names) - beside - {"nbhelpers"}
+    return names - set(sys.stdlib_module_names) - beside - {"nbhelpers", *ENGINE}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -71,7 +75,7 @@ def test_an_import_is_a_chosen_pin(module):
     rooms = [module, *map(str, Path(module).parents)]
     for environment in next((KERNELS[room] for room in rooms if room in KERNELS), ["th", "tf"]):
         chosen = {pin.key for pin in pinfiles.read(environment) if pin.chosen}
-        for name in imported(PACKAGE / module):
+        for name in imported(ROOT / module):
             known = distributions(environment).get(name, [name])
             brought = {pinfiles.normal(known) for known in [*known, COMES_WITH.get(name, "")]}
             assert brought & chosen, f"{module} imports {name}: choose it in {environment}.txt"

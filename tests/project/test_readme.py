@@ -34,7 +34,7 @@ def messages():
 
 @pytest.fixture(scope="module")
 def texts():
-    files = sorted((ROOT / "nbhelpers").rglob("*.py"))
+    files = sorted(path for room in ("nbhelpers", "engine") for path in (ROOT / room).rglob("*.py"))
     return [text for path in files for text in texts_of(path)]
 
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from graphcore.durable import describe
+from graphcore.errors import ModelError
 from nbhelpers.train import export_onnx, record_activations
 from onnxgraph.comparing.activations import load_activations
 from onnxgraph.comparing.bisection import first_difference
 from onnxgraph.comparing.layers import compare_layers
 from onnxgraph.comparing.sources import OnnxSource
-from onnxgraph.shared.durable import describe
-from onnxgraph.shared.errors import ModelError
 
 
 class Net(nn.Module):

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from graphcore.errors import ConversionError, ModelError
 from nbhelpers import onnxgraph
 from nbhelpers.onnxgraph import run_onnx
 from nbhelpers.train import export_onnx, import_onnx
-from onnxgraph.shared.errors import ConversionError, ModelError
 
 
 class Larger(nn.Module):

@@ -7,9 +7,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from graphcore.errors import ModelError, Refusal
+from graphcore.spec import parse_checkpoint, parse_specs
 from nbhelpers import train
-from onnxgraph.shared.errors import ModelError, Refusal
-from onnxgraph.shared.spec import parse_checkpoint, parse_specs
 
 
 def refused(path, words):

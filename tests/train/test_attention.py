@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from graphcore import parity
+from graphcore.errors import ModelError
+from graphcore.spec import parse_specs
 from nbhelpers import onnxgraph, train
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import ModelError
-from onnxgraph.shared.spec import parse_specs
 
 WIDTH, HEADS = 8, 2
 

@@ -4,8 +4,8 @@ import pytest
 import safetensors.torch
 import torch
 
+from graphcore.errors import ModelError
 from nbhelpers import train
-from onnxgraph.shared.errors import ModelError
 
 
 def other(small):

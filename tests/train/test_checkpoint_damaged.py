@@ -12,8 +12,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from onnxgraph.shared import archives
-from onnxgraph.shared.errors import ModelError
+from graphcore import archives
+from graphcore.errors import ModelError
 from torchgraph.checkpoints.loading import load_checkpoint
 
 LEGACY = {"_use_new_zipfile_serialization": False}

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from graphcore.errors import ModelError, UnknownName
 from nbhelpers import train
-from onnxgraph.shared.errors import ModelError, UnknownName
 
 
 class Net(nn.Module):

@@ -7,8 +7,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from graphcore.errors import ModelError
 from nbhelpers import train
-from onnxgraph.shared.errors import ModelError
 
 
 def saved(content, tmp_path):

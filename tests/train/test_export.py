@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from graphcore import parity
+from graphcore.errors import ModelError
+from graphcore.spec import TensorSpec, parse_specs
 from nbhelpers import onnxgraph, train
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import ModelError
-from onnxgraph.shared.spec import TensorSpec, parse_specs
 
 SPEC = TensorSpec("images", "float32", ("batch", 3, 7, 5))
 

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from graphcore import parity
+from graphcore.golden import Case
+from graphcore.spec import parse_specs
 from nbhelpers import onnxgraph, train
-from onnxgraph.shared import parity
-from onnxgraph.shared.golden import Case
-from onnxgraph.shared.spec import parse_specs
 
 
 class Half(nn.Module):

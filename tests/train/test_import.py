@@ -7,18 +7,18 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from nbhelpers import onnxgraph
-from nbhelpers.train import export_onnx, import_onnx, load_imported, preflight_import, save_imported
-from nbhelpers.train.digits import Recipe, load_digits
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import (
+from graphcore import parity
+from graphcore.errors import (
     ConversionError,
     GraphError,
     ModelError,
     ParityError,
     UnknownName,
 )
-from onnxgraph.shared.spec import TensorSpec
+from graphcore.spec import TensorSpec
+from nbhelpers import onnxgraph
+from nbhelpers.train import export_onnx, import_onnx, load_imported, preflight_import, save_imported
+from nbhelpers.train.digits import Recipe, load_digits
 from torchgraph.importing import functions
 
 HEAD = '<ir_version: 8, opset_import: ["" : {opset}]> g {inputs} => {outputs} {{ {body} }}'

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from graphcore.parity import compare
+from graphcore.spec import TensorSpec
 from nbhelpers.train import export_onnx, import_onnx
-from onnxgraph.shared.parity import compare
-from onnxgraph.shared.spec import TensorSpec
 from torchgraph.modules.forward import run_torch
 
 ROOT = Path(__file__).parents[2]

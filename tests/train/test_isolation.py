@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from graphcore.errors import ModelError
+from graphcore.spec import parse_specs
 from nbhelpers import train
-from onnxgraph.shared.errors import ModelError
-from onnxgraph.shared.spec import parse_specs
 
 
 class Restless(nn.Module):

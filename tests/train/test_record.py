@@ -3,11 +3,11 @@ import pytest
 from PIL import Image
 from torch import nn
 
+from graphcore import parity
+from graphcore.golden import load_golden, save_golden
+from graphcore.spec import TensorSpec, parse_specs
 from nbhelpers import onnxgraph, train
 from nbhelpers.train.picture import Preprocessing, copy_photograph, photograph
-from onnxgraph.shared import parity
-from onnxgraph.shared.golden import load_golden, save_golden
-from onnxgraph.shared.spec import TensorSpec, parse_specs
 
 SPEC = TensorSpec("images", "float32", ("batch", 3, 7, 5))
 

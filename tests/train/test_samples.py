@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from graphcore import parity
 from nbhelpers import onnxgraph, train
 from nbhelpers.train import digits, samples
 from nbhelpers.train.resnet import ResNet18
 from nbhelpers.train.resnet3d import ResNet34For3d, shortcut_a
-from onnxgraph.shared import parity
 
 
 def test_resnet18_has_torchvisions_names_and_sizes():

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from graphcore import parity
+from graphcore.errors import GraphError, ModelError, Refusal
+from graphcore.spec import parse_sizes, parse_specs
 from nbhelpers import onnxgraph, train
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError, ModelError, Refusal
-from onnxgraph.shared.spec import parse_sizes, parse_specs
 
 
 class Mean(nn.Module):

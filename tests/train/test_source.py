@@ -3,8 +3,8 @@ import sys
 import pytest
 import torch
 
+from graphcore.errors import ModelError, Refusal
 from nbhelpers import train
-from onnxgraph.shared.errors import ModelError, Refusal
 
 CODE = """
 import torch

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from graphcore import parity
+from graphcore.errors import ModelError
+from graphcore.spec import parse_specs
 from nbhelpers import onnxgraph, train
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import ModelError
-from onnxgraph.shared.spec import parse_specs
 
 
 class Net(nn.Module):

@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from graphcore.errors import ModelError
 from nbhelpers.train import load_model
 from nbhelpers.ui.widgets import model_panel
 from nbhelpers.ui.widgets.choosing import command_lines
-from onnxgraph.shared.errors import ModelError
 
 MODULE = """
 from torch import nn

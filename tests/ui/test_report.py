@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 
+from graphcore.parity import compare
+from graphcore.spec import TensorSpec
 from nbhelpers.ui import ReportData, report_html
-from onnxgraph.shared.parity import compare
-from onnxgraph.shared.spec import TensorSpec
 
 ONES = np.ones((2, 3))
 PROOF = {

@@ -20,6 +20,7 @@ from nbhelpers.handoff import Handoff
 from nbhelpers.ui import flow_picture, handoff_status, histogram_picture, netron_view, table, viewer
 from nbhelpers.ui.address import browser_address
 from nbhelpers.ui.opcount import op_counts
+from tests.checkout import PYTHONPATH
 
 ROOT = Path(__file__).parents[2]
 
@@ -230,7 +231,7 @@ def test_the_interpreter_ends_with_a_server_running_and_nothing_is_said(model):
     code = "import sys; from nbhelpers.ui import netron_view; print(netron_view(sys.argv[1]).port)"
     done = subprocess.run(
         [sys.executable, "-c", code, str(model)],
-        env={**os.environ, "JPY_SESSION_NAME": "notebook", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "JPY_SESSION_NAME": "notebook", "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         timeout=120,
@@ -248,7 +249,7 @@ def test_importing_shows_nothing_and_loads_no_framework():
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         check=True,

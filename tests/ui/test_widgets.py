@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from graphcore import parity
+from graphcore.errors import GraphError
+from graphcore.golden import Case
 from nbhelpers.ui import parity_picture, table, value_line, value_picture
 from nbhelpers.ui.widgets import Shown, parity_dashboard
 from nbhelpers.ui.widgets.shown import Handlers, answer, said, text_block
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.golden import Case
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 

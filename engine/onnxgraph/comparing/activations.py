@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from graphcore.arrays import ArrayFile
+from graphcore.durable import replacing
+from graphcore.errors import GraphError
+from graphcore.forms import check
+from graphcore.reading import parse_json, reading
 from onnxgraph.comparing.sources import Recorded
-from onnxgraph.shared.arrays import ArrayFile
-from onnxgraph.shared.durable import replacing
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.forms import check
-from onnxgraph.shared.reading import parse_json, reading
 
 _ABOUT = "about"
 _WRONG = "does not hold activations recorded by PyTorch"

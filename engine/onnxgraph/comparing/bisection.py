@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from graphcore import parity
 from onnxgraph.comparing.difference import Difference
 from onnxgraph.comparing.layer import Layer, judge
 from onnxgraph.comparing.layers import BUDGET, compared, groups, ordering, shared
 from onnxgraph.comparing.layouts import from_onnx, to_onnx
 from onnxgraph.comparing.sources import OnnxSource, Source
-from onnxgraph.shared import parity
 
 STEPS = 5
 """Where no op is wrong by itself: how many of the largest steps are tried alone."""

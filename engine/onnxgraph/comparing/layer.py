@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from graphcore import parity
 from onnxgraph.comparing.layouts import AS_IS, channels_last, to_onnx
 from onnxgraph.comparing.sources import Source
-from onnxgraph.shared import parity
 
 NO_EFFECT = "no effect"
 """Status of a tensor that differs while everything that is computed from it agrees."""

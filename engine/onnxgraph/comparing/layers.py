@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from graphcore import parity
+from graphcore.errors import GraphError
+from graphcore.progress import stage
 from onnxgraph.comparing.layer import Layer, badness, judge, without_effect
 from onnxgraph.comparing.sources import OnnxSource, Source
 from onnxgraph.model.dataflow import Wiring
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.progress import stage
 
 BUDGET = 128 << 20
 """Bytes of tensors that are fetched from one source in one run."""

@@ -14,12 +14,12 @@ import numpy as np
 import onnx
 from onnx import external_data_helper
 
+from graphcore.errors import GraphError, unknown_name
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import Wiring, piece, tensor_bytes, wiring
 from onnxgraph.model.files import load
 from onnxgraph.running.run import check_feeds
-from onnxgraph.shared.errors import GraphError, unknown_name
 
 HEAVY = 1024
 """Weights of more bytes than this are kept in a file; onnxruntime maps it into memory."""

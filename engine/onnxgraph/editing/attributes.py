@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, defs
 
+from graphcore.errors import GraphError, first_line, unknown_name
 from onnxgraph.editing.edited import Edited, copied, settled
 from onnxgraph.model.checked import checked
 from onnxgraph.model.nodes import locate, node_name, titled
 from onnxgraph.model.words import attribute_text
-from onnxgraph.shared.errors import GraphError, first_line, unknown_name
 
 Schema = Any
 """An `onnx.defs.OpSchema`."""

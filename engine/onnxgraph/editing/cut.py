@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import onnx
 
+from graphcore.errors import GraphError, unknown_name
 from onnxgraph.editing.edit import inferred
 from onnxgraph.editing.edited import Edited, copied, settled
 from onnxgraph.editing.observed import observed_shapes
@@ -14,7 +15,6 @@ from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import reads
 from onnxgraph.model.nodes import node_name, tensors, titled
 from onnxgraph.model.sparse import dense_model
-from onnxgraph.shared.errors import GraphError, unknown_name
 
 
 @checked

@@ -7,6 +7,7 @@ from typing import Any
 
 import onnx
 
+from graphcore import parity
 from onnxgraph.editing.edit import note_shapes
 from onnxgraph.editing.proof import same
 from onnxgraph.editing.rewire import sort_nodes
@@ -15,7 +16,6 @@ from onnxgraph.model.anatomy import op_histogram
 from onnxgraph.model.excerpt import side_by_side
 from onnxgraph.model.files import check
 from onnxgraph.model.sparse import dense_model
-from onnxgraph.shared import parity
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import onnx
 
+from graphcore.errors import GraphError, unknown_name
 from onnxgraph.editing.attributes import schema_of, typed
 from onnxgraph.editing.edit import add_constant, free_name
 from onnxgraph.editing.edited import Edited, copied, settled
 from onnxgraph.editing.rewire import move_readers, rename_output
 from onnxgraph.model.checked import checked
 from onnxgraph.model.nodes import home, locate, node_name, nodes, tensors, titled
-from onnxgraph.shared.errors import GraphError, unknown_name
 
 Operand = str | np.ndarray | np.generic
 """What a new node reads: a tensor's name, or an array that becomes an initializer."""

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import onnx
 
+from graphcore.errors import GraphError, unknown_name
+from graphcore.spec import Dim
 from onnxgraph.editing.edit import inferred
 from onnxgraph.editing.edited import Edited, copied, settled
 from onnxgraph.editing.rename import rename_tensors
@@ -11,8 +13,6 @@ from onnxgraph.model import interface
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
 from onnxgraph.model.nodes import tensors
-from onnxgraph.shared.errors import GraphError, unknown_name
-from onnxgraph.shared.spec import Dim
 
 Values = Mapping[str, onnx.ValueInfoProto]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 
 import onnx
 
+from graphcore.errors import GraphError
+from graphcore.spec import Dim
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import Dim
 
 Shape = tuple[Dim | None, ...]
 

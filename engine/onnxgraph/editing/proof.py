@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping
 
 import onnx
 
+from graphcore import parity
+from graphcore.errors import unknown_name
+from graphcore.progress import stage
+from graphcore.spec import Dim, Feeds, TensorSpec
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
 from onnxgraph.model.precision import precisions
 from onnxgraph.running.run import Runner, tensor_names
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import unknown_name
-from onnxgraph.shared.progress import stage
-from onnxgraph.shared.spec import Dim, Feeds, TensorSpec
 
 TOLERANCE = 1e-5
 """An edit reorders a few additions at most; more than this share of the largest value is a

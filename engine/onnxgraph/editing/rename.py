@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Mapping
 
 import onnx
 
+from graphcore.errors import GraphError, unknown_name
 from onnxgraph.editing.edited import Edited, copied, edited
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
 from onnxgraph.model.nodes import locate, node_name, op_name
-from onnxgraph.shared.errors import GraphError, unknown_name
 
 
 @checked

@@ -5,6 +5,7 @@ from typing import Any
 
 import onnx
 
+from graphcore.errors import GraphError, unknown_name
 from onnxgraph.editing.edit import free_name
 from onnxgraph.editing.edited import Edited, copied, settled
 from onnxgraph.editing.insert import Operand, new_node
@@ -13,7 +14,6 @@ from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import reads
 from onnxgraph.model.nodes import locate, node_name, titled
-from onnxgraph.shared.errors import GraphError, unknown_name
 
 
 @checked

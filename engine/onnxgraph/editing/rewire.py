@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable
 
 import onnx
 
+from graphcore.errors import GraphError
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.dataflow import reads
 from onnxgraph.model.nodes import node_name, titled
-from onnxgraph.shared.errors import GraphError
 
 
 def move_readers(graph: onnx.GraphProto, old: str, new: str) -> None:

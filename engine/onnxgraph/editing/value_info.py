@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 
 import onnx
 
+from graphcore.errors import GraphError
+from graphcore.spec import Dim
 from onnxgraph.editing.edit import inferred
 from onnxgraph.editing.observed import complete_outputs
 from onnxgraph.editing.rewire import keep_notes
@@ -18,8 +20,6 @@ from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.dataflow import reads
 from onnxgraph.model.value_info import forget
 from onnxgraph.model.weightless import light
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import Dim
 
 Notes = Mapping[str, onnx.ValueInfoProto]
 

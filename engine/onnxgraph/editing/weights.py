@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from graphcore.errors import GraphError, unknown_name
 from onnxgraph.editing.edit import add_constant
 from onnxgraph.editing.edited import Edited, copied, settled
 from onnxgraph.editing.rewire import replace_input
@@ -19,7 +20,6 @@ from onnxgraph.model import interface
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
 from onnxgraph.model.nodes import node_name, nodes, titled
-from onnxgraph.shared.errors import GraphError, unknown_name
 
 if TYPE_CHECKING:
     import pandas

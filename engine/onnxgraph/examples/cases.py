@@ -6,14 +6,14 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 
+from graphcore import parity
+from graphcore.errors import GraphError
+from graphcore.golden import Case
+from graphcore.progress import stage
 from onnxgraph.examples.examples import has_dynamic_batch
 from onnxgraph.model.checked import checked
 from onnxgraph.model.precision import precisions
 from onnxgraph.running.run import Runner
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.golden import Case
-from onnxgraph.shared.progress import stage
 
 
 @checked

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graphcore import dims
+from graphcore.errors import GraphError
+from graphcore.spec import FEW, TensorSpec
 from onnxgraph.examples.roles import Role
-from onnxgraph.shared import dims
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import FEW, TensorSpec
 
 SPECIAL = (0.0, -0.0, 0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 1.0, -1.0)
 """Exact zeros, ties of rounding, and ones: normal values are never one of them."""

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from graphcore.dims import Dim
+from graphcore.errors import GraphError
+from graphcore.spec import FEW, Feeds, TensorSpec
 from onnxgraph.examples import relations as related
 from onnxgraph.examples.drawing import Style, is_integer
 from onnxgraph.examples.examples import NONE, Run, drawn, other_symbols, symbol_sizes
 from onnxgraph.examples.roles import Role
 from onnxgraph.examples.variations import with_wide_integers
-from onnxgraph.shared.dims import Dim
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import FEW, Feeds, TensorSpec
 
 EVEN_SIZES = (32, 64, 16, 8, 224)
 ODD_SIZES = (33, 65, 17, 9, 225, 7)

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from graphcore import dims
+from graphcore.errors import GraphError
+from graphcore.spec import Dim, Feeds, TensorSpec
 from onnxgraph.examples.drawing import PLAIN, Style, draw
 from onnxgraph.examples.roles import Role
-from onnxgraph.shared import dims
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import Dim, Feeds, TensorSpec
 
 USUAL = 32
 """The size of a symbolic dim that is not the batch, where nothing else is known."""

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from graphcore import dims
+from graphcore.arrays import ArrayFile
+from graphcore.dims import Dim
+from graphcore.errors import GraphError, unknown_name
+from graphcore.spec import Feeds, TensorSpec, parse_path
 from onnxgraph.examples.examples import all_symbols
 from onnxgraph.running.run import check_feeds
-from onnxgraph.shared import dims
-from onnxgraph.shared.arrays import ArrayFile
-from onnxgraph.shared.dims import Dim
-from onnxgraph.shared.errors import GraphError, unknown_name
-from onnxgraph.shared.spec import Feeds, TensorSpec, parse_path
 
 Examples = str | Path | Mapping[str, Any] | Sequence[Any]
 """The path of an .npz, arrays by input name, a list of such, or arrays in the order of inputs."""

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import onnx
 
+from graphcore.errors import GraphError
+from graphcore.spec import Feeds, TensorSpec
 from onnxgraph.examples import given
 from onnxgraph.examples.drawing import is_float
 from onnxgraph.examples.example_search import EVEN_SIZES, first_run, runs
@@ -20,8 +22,6 @@ from onnxgraph.examples.variations import special
 from onnxgraph.model import interface
 from onnxgraph.running.memory_guard import check_extent
 from onnxgraph.running.run import Runner
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import Feeds, TensorSpec
 
 _APART = ((2, 6), (6, 2))
 """Sizes of the batch and of another first axis that show whether a model takes them apart.

@@ -8,11 +8,11 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from graphcore import dims
+from graphcore.dims import Dim
+from graphcore.errors import GraphError
+from graphcore.spec import TensorSpec
 from onnxgraph.examples.examples import all_symbols, first_symbols
-from onnxgraph.shared import dims
-from onnxgraph.shared.dims import Dim
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import TensorSpec
 
 Relations = dict[str, Dim]
 """Symbol to what it is computed from."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from graphcore.spec import Dim
 from onnxgraph.model import external, interface
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.inference import InferenceFailed, infer_shapes
 from onnxgraph.model.weightless import light
-from onnxgraph.shared.spec import Dim
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
+from graphcore.errors import GraphError
+from graphcore.spec import Feeds, TensorSpec
 from onnxgraph.examples.drawing import BEYOND, LARGE, SPECIAL, Style, is_float, is_integer
 from onnxgraph.examples.examples import NONE, Run, drawn
 from onnxgraph.examples.roles import Role
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import Feeds, TensorSpec
 
 SPECIALS = (
     ("zeros and ties", (SPECIAL,)),

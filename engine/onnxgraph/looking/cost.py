@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import TensorProto, helper
 
+from graphcore.errors import GraphError
 from onnxgraph.looking.macs import FORMULAS
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
@@ -21,7 +22,6 @@ from onnxgraph.model.dataflow import reads
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.nodes import node_name, op_name
 from onnxgraph.running.sizes import Sizes
-from onnxgraph.shared.errors import GraphError
 
 if TYPE_CHECKING:
     import pandas

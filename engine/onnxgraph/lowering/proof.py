@@ -5,14 +5,14 @@ from collections.abc import Iterable
 import onnx
 from onnx import helper
 
+from graphcore import parity
+from graphcore.errors import GraphError
 from onnxgraph.editing.proof import same
 from onnxgraph.examples import given
 from onnxgraph.examples.examples import feeds, has_dynamic_batch
 from onnxgraph.model import interface
 from onnxgraph.model.precision import precisions
 from onnxgraph.running.run import Runner
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError
 
 
 def proven(

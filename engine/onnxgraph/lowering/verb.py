@@ -9,6 +9,8 @@ from dataclasses import replace
 import onnx
 from onnx import inliner
 
+from graphcore.errors import GraphError
+from graphcore.progress import stage
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import TOLERANCE
 from onnxgraph.lowering.proof import proven
@@ -19,8 +21,6 @@ from onnxgraph.model.checked import checked
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.model.value_info import without_stale_notes
 from onnxgraph.model.weightless import light
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.progress import stage
 
 LOWEST = 9
 """Below, too many ops of today have no counterpart."""

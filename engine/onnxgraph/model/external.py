@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxgraph.shared.errors import GraphError
+from graphcore.errors import GraphError
 
 _FOLDER = "basepath"
 

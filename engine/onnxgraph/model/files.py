@@ -17,11 +17,11 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import external_data_helper
 
+from graphcore.durable import flush, replacing
+from graphcore.errors import GraphError
 from onnxgraph.model import external, lazy_load
 from onnxgraph.model.validity import check, messages
 from onnxgraph.model.weightless import LIGHT
-from onnxgraph.shared.durable import flush, replacing
-from onnxgraph.shared.errors import GraphError
 
 _UNREADABLE = (
     onnx.checker.ValidationError,

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import onnx
 from onnx import defs, inliner
 
+from graphcore.errors import GraphError, first_line
 from onnxgraph.model.calls import (
     assign_once,
     call_fault,
@@ -14,7 +15,6 @@ from onnxgraph.model.calls import (
     with_bound_attributes,
 )
 from onnxgraph.model.inference import NATIVE, infer_shapes
-from onnxgraph.shared.errors import GraphError, first_line
 
 ROUNDS = 10
 """How deep ONNX's own functions may stand in each other."""

@@ -8,7 +8,7 @@ import onnx
 from google.protobuf.message import DecodeError, EncodeError
 from onnx import checker, shape_inference
 
-from onnxgraph.shared.errors import GraphError
+from graphcore.errors import GraphError
 
 NATIVE = (
     checker.ValidationError,

@@ -7,8 +7,8 @@ import re
 
 import onnx
 
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import Dim, TensorSpec
+from graphcore.errors import GraphError
+from graphcore.spec import Dim, TensorSpec
 
 
 def inputs(model: onnx.ModelProto) -> tuple[TensorSpec, ...]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import onnx
 
+from graphcore.errors import GraphError, unknown_name
 from onnxgraph.model.anatomy import graphs
-from onnxgraph.shared.errors import GraphError, unknown_name
 
 
 def node_name(node: onnx.NodeProto) -> str:

@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from graphcore.memory import largest_tensor
 from onnxgraph.model.anatomy import graphs
-from onnxgraph.shared.memory import largest_tensor
 
 
 def dense_model(model: onnx.ModelProto) -> onnx.ModelProto:

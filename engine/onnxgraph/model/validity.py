@@ -15,13 +15,13 @@ import onnx
 from google.protobuf.descriptor import FieldDescriptor
 from onnx import TensorProto
 
+from graphcore.errors import GraphError
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.calls import call_fault
 from onnxgraph.model.external import is_kept, kept_fault
 from onnxgraph.model.inference import NATIVE, said
 from onnxgraph.model.sparse import sparse_faults
 from onnxgraph.model.weightless import light
-from onnxgraph.shared.errors import GraphError
 
 _DTYPES = set(TensorProto.DataType.values()) - {TensorProto.UNDEFINED}
 

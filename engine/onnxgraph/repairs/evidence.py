@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import onnx
 
+from graphcore import parity
+from graphcore.errors import GraphError
+from graphcore.golden import Case
 from onnxgraph.editing.edited import Edited
 from onnxgraph.examples.cases import check_cases, run_case
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.golden import Case
 
 Reports = tuple[parity.Report, ...]
 

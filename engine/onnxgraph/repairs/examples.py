@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import onnx
 
+from graphcore.errors import unknown_name
+from graphcore.golden import Case
 from onnxgraph.examples.examples import feeds
 from onnxgraph.model import interface
 from onnxgraph.running.run import Runner
-from onnxgraph.shared.errors import unknown_name
-from onnxgraph.shared.golden import Case
 
 FIX_GAMMA = """
 <ir_version: 4, opset_import: ["" : 9], producer_name: "mxnet">

@@ -6,6 +6,7 @@ from dataclasses import replace
 import onnx
 from onnx import helper
 
+from graphcore.errors import GraphError
 from onnxgraph.editing.edit import free_name
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.model import interface
@@ -13,7 +14,6 @@ from onnxgraph.model.checked import checked
 from onnxgraph.model.nodes import titled
 from onnxgraph.model.value_info import inferred_graph
 from onnxgraph.repairs.evidence import complaint, unchanged
-from onnxgraph.shared.errors import GraphError
 
 
 @checked

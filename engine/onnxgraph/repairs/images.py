@@ -12,6 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from graphcore import parity
+from graphcore.errors import GraphError, unknown_name
 from onnxgraph.editing.edit import add_constant, free_name
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import TOLERANCE
@@ -20,8 +22,6 @@ from onnxgraph.examples.examples import feeds, has_dynamic_batch
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
 from onnxgraph.running.run import Runner
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError, unknown_name
 
 TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 

@@ -12,13 +12,13 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from graphcore import parity
+from graphcore.golden import Case
 from onnxgraph.editing.edit import free_name, without_dead_parts
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.model.checked import checked
 from onnxgraph.model.nodes import titled
 from onnxgraph.repairs.evidence import compared, largest_change, unchanged
-from onnxgraph.shared import parity
-from onnxgraph.shared.golden import Case
 
 _TRIED_IN_FULL = 5
 """Up to so many doubts, every combination is tried; above, one at a time from all and from none."""

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 
 import onnx
 
+from graphcore.errors import GraphError
+from graphcore.memory import largest_tensor
 from onnxgraph.model import interface
 from onnxgraph.model.inference import InferenceFailed, infer_shapes
 from onnxgraph.model.weightless import light
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.memory import largest_tensor
 
 
 def check_extent(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import onnx
 
+from graphcore.errors import GraphError
+from graphcore.spec import Feeds
 from onnxgraph.model import interface
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.inference import InferenceFailed, infer_shapes
 from onnxgraph.model.weightless import light
 from onnxgraph.running.sessions import NoKernel, ReferenceSession, Session
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import Feeds
 
 PATIENCE = 120.0
 """Seconds that the reference evaluator may take for a run, which is asked in doubt only."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from graphcore.worker_process import Ended, WorkerProcess
 from onnxgraph.running.session_worker import receive, send
-from onnxgraph.shared.worker_process import Ended, WorkerProcess
 
 _worker = WorkerProcess(Path(__file__).with_name("session_worker.py"))
 

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import onnx
 
+from graphcore.errors import GraphError, first_line
 from onnxgraph.model import external
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.files import lowest_ir_version
 from onnxgraph.model.weightless import weights_size, with_weights_elsewhere
 from onnxgraph.running import session_process
 from onnxgraph.running.session_worker import Place
-from onnxgraph.shared.errors import GraphError, first_line
 
 TIMEOUT = 600.0
 """Seconds after which a run is taken to hang: a loop without end, say."""

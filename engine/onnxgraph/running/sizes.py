@@ -14,11 +14,11 @@ import numpy as np
 import onnx
 from onnx import defs, helper, numpy_helper
 
+from graphcore.errors import GraphError
 from onnxgraph.model import interface
 from onnxgraph.model.inference import InferenceFailed, infer_node
 from onnxgraph.model.weightless import LIGHT, size
 from onnxgraph.running.run import run_onnx
-from onnxgraph.shared.errors import GraphError
 
 _IR_VERSION = 8
 """New enough for every operator, old enough for every onnxruntime."""

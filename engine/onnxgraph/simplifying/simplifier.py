@@ -8,10 +8,10 @@ from pathlib import Path
 
 import onnx
 
+from graphcore import packages
+from graphcore.errors import GraphError
+from graphcore.processes import Program
 from onnxgraph.model.files import load, save
-from onnxgraph.shared import packages
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.processes import Program
 
 ROUNDS = 8
 """So many rounds are done at the most."""

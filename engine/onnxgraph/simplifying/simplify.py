@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import onnx
 
+from graphcore.errors import GraphError, ParityError
+from graphcore.progress import stage
 from onnxgraph.editing.edit import finished
 from onnxgraph.editing.edited import Edited
 from onnxgraph.editing.proof import TOLERANCE, same
@@ -18,8 +20,6 @@ from onnxgraph.model.checked import checked
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.model.value_info import without_stale_notes
 from onnxgraph.model.weightless import light, size
-from onnxgraph.shared.errors import GraphError, ParityError
-from onnxgraph.shared.progress import stage
 from onnxgraph.simplifying.simplifier import Round, run_simplifier
 
 TIMEOUT = 300.0

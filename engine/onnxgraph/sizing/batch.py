@@ -10,6 +10,8 @@ from functools import cached_property
 
 import onnx
 
+from graphcore.errors import GraphError
+from graphcore.progress import stage
 from onnxgraph.editing.edit import finished
 from onnxgraph.editing.edited import Edited
 from onnxgraph.examples.reference import batch_inputs
@@ -17,8 +19,6 @@ from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.sparse import dense_model
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.progress import stage
 from onnxgraph.sizing.batch_axes import Way, question, sizes, stated, ways
 from onnxgraph.sizing.batch_examples import NoExample
 from onnxgraph.sizing.batch_labels import labelled

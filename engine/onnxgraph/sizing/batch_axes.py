@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import onnx
 
+from graphcore.errors import GraphError, unknown_name
 from onnxgraph.examples.reference import batch_inputs
 from onnxgraph.model import interface
-from onnxgraph.shared.errors import GraphError, unknown_name
 from onnxgraph.sizing.batch_shapes import Axes
 
 MOST = 24

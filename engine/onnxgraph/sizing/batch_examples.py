@@ -5,14 +5,14 @@ from collections.abc import Iterable
 import numpy as np
 import onnx
 
+from graphcore.errors import GraphError
+from graphcore.spec import Feeds
 from onnxgraph.examples import given
 from onnxgraph.examples.example_search import ODD_SIZES, NotTaken
 from onnxgraph.examples.examples import USUAL, feeds, other_symbols
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
 from onnxgraph.running.run import Runner
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import Feeds
 from onnxgraph.sizing.batch_shapes import Axes
 
 _SEEDS = range(4)

@@ -12,11 +12,11 @@ from functools import partial
 import numpy as np
 import onnx
 
+from graphcore import parity
+from graphcore.errors import GraphError
+from graphcore.spec import Feeds
 from onnxgraph.model import interface
 from onnxgraph.running.run import Runner, tensor_names
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import Feeds
 from onnxgraph.sizing.batch_examples import run_apart
 from onnxgraph.sizing.batch_proof import TOLERANCE, Differs, join
 from onnxgraph.sizing.batch_shapes import rows_axis

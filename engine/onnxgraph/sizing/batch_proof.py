@@ -3,13 +3,13 @@
 import numpy as np
 import onnx
 
+from graphcore import parity
+from graphcore.errors import GraphError
+from graphcore.spec import Feeds
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
 from onnxgraph.model.precision import precisions
 from onnxgraph.running.run import Runner
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import Feeds
 from onnxgraph.sizing.batch_examples import NoExample, example, run_apart
 from onnxgraph.sizing.batch_shapes import Axes
 

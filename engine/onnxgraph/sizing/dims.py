@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
+from graphcore.errors import GraphError, ParityError, unknown_name
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import same
 from onnxgraph.examples.examples import symbol_sizes
@@ -19,7 +20,6 @@ from onnxgraph.model.checked import checked
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.running.run import Runner
-from onnxgraph.shared.errors import GraphError, ParityError, unknown_name
 from onnxgraph.sizing.batch_shapes import forget_shapes
 from onnxgraph.sizing.dims_followed import Followed
 from onnxgraph.sizing.dims_rules import Obstacle, rewrite

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import onnx
 
+from graphcore.errors import GraphError, unknown_name
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import same
 from onnxgraph.examples.reference import reference_runs
@@ -11,7 +12,6 @@ from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.running.sizes import Sizes
-from onnxgraph.shared.errors import GraphError, unknown_name
 from onnxgraph.sizing.draft import named
 
 

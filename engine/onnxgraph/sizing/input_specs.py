@@ -6,6 +6,9 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
+from graphcore import parity
+from graphcore.errors import GraphError, unknown_name
+from graphcore.spec import TensorSpec, parse_specs
 from onnxgraph.editing.edit import free_name
 from onnxgraph.editing.edited import Edited, copied, settled
 from onnxgraph.editing.rewire import move_readers
@@ -13,9 +16,6 @@ from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import reads
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError, unknown_name
-from onnxgraph.shared.spec import TensorSpec, parse_specs
 from onnxgraph.sizing.batch_proof import Differs, prove
 from onnxgraph.sizing.batch_shapes import Axes, set_batch_dim
 

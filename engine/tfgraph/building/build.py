@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import onnx
 
+from graphcore.errors import ConversionError, first_line
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.sparse import dense_values
-from onnxgraph.shared.errors import ConversionError, first_line
 from tfgraph import compat
 from tfgraph.graphs.frozen import LARGE, FrozenGraph
 from tfgraph.names.naming import Names, legal

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from graphcore.durable import new_folder
+from graphcore.errors import GraphError
 from onnxgraph.comparing.bisection import Difference
 from onnxgraph.comparing.layouts import from_onnx
 from onnxgraph.comparing.sources import OnnxSource, Source
-from onnxgraph.shared.durable import new_folder
-from onnxgraph.shared.errors import GraphError
 from tfgraph.comparing.tracing import GraphSource
 from tfgraph.graphs.graphdef import save_graph_def
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from graphcore.parity import Report, compare
+from graphcore.spec import Feeds
 from onnxgraph.examples.reference import reference_runs, special_runs
 from onnxgraph.running import referees, session_process
 from onnxgraph.running.run import Runner
 from onnxgraph.running.sessions import ReferenceSession
-from onnxgraph.shared.parity import Report, compare
-from onnxgraph.shared.spec import Feeds
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx
 
+from graphcore import parity
+from graphcore.errors import GraphError
+from graphcore.progress import stage
 from onnxgraph.comparing import bisection, layers
 from onnxgraph.comparing.activations import load_activations
 from onnxgraph.comparing.bisection import Difference
 from onnxgraph.comparing.layers import BUDGET, LayerReport
 from onnxgraph.comparing.sources import OnnxSource, Recorded, Source
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.progress import stage
 from tfgraph.comparing.cutout import write_cutout
 from tfgraph.comparing.tracing import Graph, GraphSource, traced
 

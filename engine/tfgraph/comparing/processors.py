@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from onnxgraph.shared.errors import GraphError, first_line
+from graphcore.errors import GraphError, first_line
 from tfgraph.graphs.frozen import FrozenGraph
 from tfgraph.graphs.run import TIMEOUT
 from tfgraph.native import native

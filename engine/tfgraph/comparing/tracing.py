@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import onnx
 
+from graphcore.errors import GraphError, unknown_name
+from graphcore.texts import as_bytes, is_text
 from onnxgraph.comparing.sources import Feeds, OnnxSource
-from onnxgraph.shared.errors import GraphError, unknown_name
-from onnxgraph.shared.texts import as_bytes, is_text
 from tfgraph import compat
 from tfgraph.comparing.twins import read_names
 from tfgraph.graphs.foreign_ops import check_ops

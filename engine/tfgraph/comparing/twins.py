@@ -15,14 +15,14 @@ import numpy as np
 import onnx
 
 import onnxgraph
+from graphcore import parity
+from graphcore.errors import GraphError
+from graphcore.progress import stage
+from graphcore.reading import read_json, reading
 from onnxgraph.comparing.layouts import layouts, to_onnx
 from onnxgraph.comparing.scopes import module_path
 from onnxgraph.model.checked import checked
 from onnxgraph.model.precision import tensor_precisions
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.progress import stage
-from onnxgraph.shared.reading import read_json, reading
 from tfgraph.graphs.graphdef import GraphView
 from tfgraph.graphs.run import run_view
 from tfgraph.names.naming import legal_names

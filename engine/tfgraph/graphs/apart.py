@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxgraph.shared.errors import GraphError, first_line
+from graphcore.errors import GraphError, first_line
 from tfgraph.native import native
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxgraph.shared.errors import GraphError
+from graphcore.errors import GraphError
 from tfgraph.graphs.order import in_order, maker
 
 if TYPE_CHECKING:

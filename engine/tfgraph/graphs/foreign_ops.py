@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from onnxgraph.shared.errors import GraphError, unknown_name
+from graphcore.errors import GraphError, unknown_name
 from tfgraph.graphs.order import maker
 from tfgraph.graphs.reach import callees, reached
 

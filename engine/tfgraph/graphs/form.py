@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.memory import largest_tensor
+from graphcore.errors import GraphError
+from graphcore.memory import largest_tensor
 from tfgraph import compat
 from tfgraph.graphs.order import every_node, ordered
 

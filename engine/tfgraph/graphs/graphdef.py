@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxgraph.shared.errors import GraphError, first_line, unknown_name
-from onnxgraph.shared.spec import UNKNOWN_RANK, TensorSpec
+from graphcore.errors import GraphError, first_line, unknown_name
+from graphcore.spec import UNKNOWN_RANK, TensorSpec
 from tfgraph import compat
 from tfgraph.graphs.foreign_ops import check_import
 from tfgraph.graphs.form import check_form, check_nodes

@@ -7,7 +7,7 @@ not.
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from onnxgraph.shared.errors import ConversionError, GraphError, Refusal, unknown_name
+from graphcore.errors import ConversionError, GraphError, Refusal, unknown_name
 from tfgraph import compat
 from tfgraph.graphs.frozen import LIMIT
 from tfgraph.graphs.graphdef import import_graph

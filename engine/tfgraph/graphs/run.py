@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from onnxgraph.shared.errors import GraphError, first_line
-from onnxgraph.shared.texts import as_bytes, is_text
+from graphcore.errors import GraphError, first_line
+from graphcore.texts import as_bytes, is_text
 from tfgraph import compat
 from tfgraph.graphs.apart import run_apart
 from tfgraph.graphs.foreign_ops import check_ops

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxgraph.shared.errors import GraphError, unknown_name
+from graphcore.errors import GraphError, unknown_name
 from tfgraph import compat
 from tfgraph.graphs.order import full, maker
 

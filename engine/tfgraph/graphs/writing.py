@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from onnxgraph.shared.durable import replacing
-from onnxgraph.shared.errors import GraphError
+from graphcore.durable import replacing
+from graphcore.errors import GraphError
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

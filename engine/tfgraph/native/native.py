@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from onnxgraph.shared.worker_process import Ended, WorkerProcess
+from graphcore.worker_process import Ended, WorkerProcess
 from tfgraph import compat
 from tfgraph.native.native_worker import read_frame, write_frames
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from onnxgraph.shared.errors import unknown_name
+from graphcore.errors import unknown_name
 from tfgraph import compat
 from tfgraph.optables.dump import attributes
 

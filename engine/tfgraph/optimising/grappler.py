@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from onnxgraph.shared.errors import ConversionError
+from graphcore.errors import ConversionError
 from tfgraph.native import native
 
 if TYPE_CHECKING:

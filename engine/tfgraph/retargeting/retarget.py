@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from onnxgraph.shared.errors import ConversionError
+from graphcore.errors import ConversionError
 from tfgraph import optables
 from tfgraph.graphs.frozen import FrozenGraph, computed_from_constants, hollowed, needed
 from tfgraph.graphs.node_defs import defaults, with_defaults

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from onnxgraph.shared.errors import GraphError, unknown_name
-from onnxgraph.shared.processes import Program, last_line
+from graphcore.errors import GraphError, unknown_name
+from graphcore.processes import Program, last_line
 from tfgraph.graphs.graphdef import load_graph_def, save_graph_def
 from tfgraph.runtimes import runtimes
 from tfgraph.runtimes.fetch import packed, unpacked

@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from onnxgraph.shared import environments, processes
-from onnxgraph.shared.errors import Refusal
+from graphcore import environments, processes
+from graphcore.errors import Refusal
 from tfgraph.native import native
 
 LEGACY = ("tf1.4", "tf1.13", "tf1.15")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxgraph.shared.errors import GraphError, first_line
+from graphcore.errors import GraphError, first_line
 from tfgraph import compat
 from tfgraph.graphs.constants import variables, with_constants
 from tfgraph.graphs.form import check_form

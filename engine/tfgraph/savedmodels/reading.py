@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxgraph.shared.errors import GraphError, HandoffError, first_line, unknown_name
-from onnxgraph.shared.safe_paths import check_name, is_behind_link
-from onnxgraph.shared.spec import UNKNOWN_RANK, TensorSpec
-from onnxgraph.shared.texts import as_bytes, is_text
+from graphcore.errors import GraphError, HandoffError, first_line, unknown_name
+from graphcore.safe_paths import check_name, is_behind_link
+from graphcore.spec import UNKNOWN_RANK, TensorSpec
+from graphcore.texts import as_bytes, is_text
 from tfgraph import compat
 from tfgraph.graphs.foreign_ops import check_import, check_ops
 from tfgraph.graphs.form import check_nodes

@@ -8,7 +8,7 @@ has none in a graph from a file, and is refused.
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from onnxgraph.shared.errors import GraphError
+from graphcore.errors import GraphError
 from tfgraph.graphs.order import full, maker
 from tfgraph.graphs.reach import called, reached
 from tfgraph.savedmodels.reading import Signature

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnxgraph.shared.durable import new_folder
-from onnxgraph.shared.errors import GraphError
+from graphcore.durable import new_folder
+from graphcore.errors import GraphError
 from tfgraph import compat
 from tfgraph.graphs.foreign_ops import check_ops
 from tfgraph.graphs.frozen import FrozenGraph, hollowed

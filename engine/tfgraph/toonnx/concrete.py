@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from onnxgraph.shared.errors import GraphError, first_line
+from graphcore.errors import GraphError, first_line
 from tfgraph.graphs.order import every_node
 from tfgraph.graphs.parts import check_size, named
 from tfgraph.toonnx import tables

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxgraph.shared.errors import GraphError, first_line, unknown_name
-from onnxgraph.shared.spec import Dim, TensorSpec
+from graphcore.errors import GraphError, first_line, unknown_name
+from graphcore.spec import Dim, TensorSpec
 from tfgraph import compat
 from tfgraph.graphs.graphdef import TensorInfo
 from tfgraph.toonnx.names import PREFIX

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnxgraph.shared.errors import GraphError, first_line
+from graphcore.errors import GraphError, first_line
 from tfgraph import compat
 from tfgraph.toonnx import concrete
 

@@ -3,7 +3,7 @@
 import onnx
 
 import onnxgraph
-from onnxgraph.shared.spec import Dim, Feeds
+from graphcore.spec import Dim, Feeds
 from tfgraph.toonnx.interface import Interface
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import onnx
 
+from graphcore.errors import ConversionError, GraphError, ParityError
+from graphcore.parity import Report, compare
+from graphcore.spec import Feeds, TensorSpec
 from onnxgraph.examples import example_search, examples, given
 from onnxgraph.model.precision import precisions
 from onnxgraph.running.run import Runner
 from onnxgraph.running.sessions import ReferenceSession
-from onnxgraph.shared.errors import ConversionError, GraphError, ParityError
-from onnxgraph.shared.parity import Report, compare
-from onnxgraph.shared.spec import Feeds, TensorSpec
 from tfgraph.graphs.run import run_view
 from tfgraph.toonnx import special_values
 from tfgraph.toonnx.interface import Interface

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from onnxgraph.shared.errors import GraphError, first_line, unknown_name
+from graphcore.errors import GraphError, first_line, unknown_name
 from tfgraph import compat
 from tfgraph.graphs.form import check_nodes
 from tfgraph.graphs.order import every_node, maker

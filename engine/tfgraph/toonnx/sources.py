@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxgraph.shared.errors import GraphError
+from graphcore.errors import GraphError
 from tfgraph import compat
 from tfgraph.conversion import Conversion
 from tfgraph.graphs.constants import variables

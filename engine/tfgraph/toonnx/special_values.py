@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxgraph.shared.spec import Feeds
+from graphcore.spec import Feeds
 from tfgraph.graphs.order import every_node
 
 if TYPE_CHECKING:

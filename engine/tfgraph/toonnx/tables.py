@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxgraph.shared.errors import GraphError
+from graphcore.errors import GraphError
 from tfgraph import compat
 from tfgraph.graphs.order import full, maker
 from tfgraph.toonnx.names import plain

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxgraph.shared.spec import Feeds, TensorSpec
+from graphcore.spec import Feeds, TensorSpec
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

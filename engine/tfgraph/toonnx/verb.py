@@ -13,11 +13,11 @@ from typing import Any
 import onnx
 
 import onnxgraph
+from graphcore.errors import ConversionError
+from graphcore.parity import TOLERANCE, Report
+from graphcore.progress import stage
+from graphcore.spec import Feeds, TensorSpec
 from onnxgraph.examples.given import Examples, Symbols, use_examples
-from onnxgraph.shared.errors import ConversionError
-from onnxgraph.shared.parity import TOLERANCE, Report
-from onnxgraph.shared.progress import stage
-from onnxgraph.shared.spec import Feeds, TensorSpec
 from tfgraph import compat
 from tfgraph.savedmodels.reading import several
 from tfgraph.toonnx import proof

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from graphcore.errors import ConversionError, first_line
 from onnxgraph.model.anatomy import graphs
-from onnxgraph.shared.errors import ConversionError, first_line
 from tfgraph import compat
 from tfgraph.optimising import grappler
 from tfgraph.retargeting.rules import RULES

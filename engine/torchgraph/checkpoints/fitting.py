@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from onnxgraph.shared.errors import first_line
+from graphcore.errors import first_line
 
 _SHOWN = 3
 _COUNTER = "num_batches_tracked"

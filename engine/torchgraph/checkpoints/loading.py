@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from onnxgraph.shared.errors import ModelError, unknown_name
+from graphcore.errors import ModelError, unknown_name
 from torchgraph.checkpoints import fitting
 from torchgraph.checkpoints.finding import Weights, below_prefixes, find_weights, without_wrappers
 from torchgraph.checkpoints.reading import read_checkpoint

@@ -16,9 +16,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from onnxgraph.shared.archives import check_directory, check_sums
-from onnxgraph.shared.errors import ModelError
-from onnxgraph.shared.reading import reading
+from graphcore.archives import check_directory, check_sums
+from graphcore.errors import ModelError
+from graphcore.reading import reading
 
 
 def read_checkpoint(path: Path) -> tuple[str, object]:

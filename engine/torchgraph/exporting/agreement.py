@@ -12,13 +12,13 @@ from pathlib import Path
 import onnx
 from torch import nn
 
+from graphcore import parity
+from graphcore.errors import GraphError, ModelError, Refusal, first_line
+from graphcore.golden import Arrays
+from graphcore.progress import stage
 from onnxgraph.model.anatomy import op_histogram
 from onnxgraph.model.precision import precisions
 from onnxgraph.running.run import Runner
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError, ModelError, Refusal, first_line
-from onnxgraph.shared.golden import Arrays
-from onnxgraph.shared.progress import stage
 from torchgraph.exporting.runs import Run
 from torchgraph.exporting.sizes import Runs
 from torchgraph.modules.activations import record_activations

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from graphcore.errors import ModelError
+from graphcore.spec import TensorSpec
 from onnxgraph.examples import examples
-from onnxgraph.shared.errors import ModelError
-from onnxgraph.shared.spec import TensorSpec
 from torchgraph.modules.forward import as_array
 from torchgraph.modules.structure import flattened, parameters
 

@@ -7,8 +7,8 @@ as the symbol in each of them is the symbol's.
 import itertools
 from collections.abc import Mapping, Sequence
 
-from onnxgraph.shared import dims
-from onnxgraph.shared.spec import TensorSpec
+from graphcore import dims
+from graphcore.spec import TensorSpec
 from torchgraph.exporting.runs import Run, all_symbols
 from torchgraph.exporting.sizes import Runs
 

@@ -16,10 +16,10 @@ import onnx
 import torch
 from torch import nn
 
+from graphcore.errors import GraphError, ModelError
+from graphcore.progress import stage
+from graphcore.spec import TensorSpec
 from onnxgraph.model import files, interface
-from onnxgraph.shared.errors import GraphError, ModelError
-from onnxgraph.shared.progress import stage
-from onnxgraph.shared.spec import TensorSpec
 from torchgraph.exporting.agreement import WrongFile, check_agreement
 from torchgraph.exporting.arguments import Input, given_inputs
 from torchgraph.exporting.axes import Axes, following, symbolic_axes

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from onnxgraph.shared.errors import ModelError
+from graphcore.errors import ModelError
 from torchgraph.exporting.arguments import Given
 from torchgraph.exporting.runs import Sizes, batch_symbol, given_sizes, input_symbols, run_at
 

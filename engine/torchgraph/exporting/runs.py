@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from graphcore import dims
+from graphcore.errors import ModelError
+from graphcore.spec import TensorSpec
 from onnxgraph.examples.examples import LARGEST, first_symbols
-from onnxgraph.shared import dims
-from onnxgraph.shared.errors import ModelError
-from onnxgraph.shared.spec import TensorSpec
 from torchgraph.exporting.arguments import Given
 from torchgraph.modules.forward import tensors
 

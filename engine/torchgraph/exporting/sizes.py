@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from graphcore import dims
+from graphcore.errors import ModelError
 from onnxgraph.examples.examples import first_symbols
-from onnxgraph.shared import dims
-from onnxgraph.shared.errors import ModelError
 from torchgraph.exporting.arguments import Given
 from torchgraph.exporting.runs import Run, Sizes, batch_symbol, given_sizes, input_symbols, run_at
 

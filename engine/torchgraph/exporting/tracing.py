@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from onnxgraph.shared.errors import ModelError, first_line
+from graphcore.errors import ModelError, first_line
 from torchgraph.exporting.decomposition import decomposed
 from torchgraph.modules.forward import returned
 from torchgraph.modules.isolation import isolated

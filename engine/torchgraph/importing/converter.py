@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 import onnx
 from torch import nn
 
-from onnxgraph.shared.errors import ConversionError
+from graphcore.errors import ConversionError
 
 NEEDS_TORCHVISION = frozenset(
     {"DeformConv", "ImageDecoder", "MaxRoiPool", "NonMaxSuppression", "RoiAlign"}

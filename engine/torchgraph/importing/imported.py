@@ -9,12 +9,12 @@ import numpy as np
 import onnx
 from torch import fx
 
+from graphcore import parity
+from graphcore.progress import stage
+from graphcore.spec import Feeds, TensorSpec
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
 from onnxgraph.running.run import check_feeds
-from onnxgraph.shared import parity
-from onnxgraph.shared.progress import stage
-from onnxgraph.shared.spec import Feeds, TensorSpec
 from torchgraph.importing.graph import build
 from torchgraph.importing.plan import Plan, plan
 from torchgraph.importing.prepare import prepared, read

@@ -13,8 +13,8 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
+from graphcore.errors import ConversionError
 from onnxgraph.model import external
-from onnxgraph.shared.errors import ConversionError
 from torchgraph.importing import converter, functions, resizing, sizes
 
 FEW = 64

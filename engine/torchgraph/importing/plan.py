@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import onnx
 
+from graphcore.errors import ConversionError
 from onnxgraph.model import interface
 from onnxgraph.model.dataflow import reads
-from onnxgraph.shared.errors import ConversionError
 from torchgraph.importing.nodes import Call, call_for
 
 NAMED = 10

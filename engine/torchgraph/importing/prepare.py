@@ -6,11 +6,11 @@ import onnx
 from onnx import helper
 
 import onnxgraph
+from graphcore.errors import GraphError
 from onnxgraph.model import interface
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.repairs import fold_reshapes
-from onnxgraph.shared.errors import GraphError
 from torchgraph.importing.converter import known_ops
 from torchgraph.importing.nodes import OURS
 

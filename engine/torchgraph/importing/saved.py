@@ -12,15 +12,15 @@ import torch
 from safetensors.torch import save_file
 
 import onnxgraph
+from graphcore import packages, parity
+from graphcore.arrays import ArrayFile
+from graphcore.durable import describe, new_folder, problem, recover
+from graphcore.errors import ConversionError, ModelError, first_line
+from graphcore.reading import read_json
+from graphcore.safe_paths import check_name
+from graphcore.spec import Feeds
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
-from onnxgraph.shared import packages, parity
-from onnxgraph.shared.arrays import ArrayFile
-from onnxgraph.shared.durable import describe, new_folder, problem, recover
-from onnxgraph.shared.errors import ConversionError, ModelError, first_line
-from onnxgraph.shared.reading import read_json
-from onnxgraph.shared.safe_paths import check_name
-from onnxgraph.shared.spec import Feeds
 from torchgraph.checkpoints.reading import read_checkpoint
 from torchgraph.importing.graph import build
 from torchgraph.importing.imported import Imported

@@ -7,15 +7,15 @@ import onnx
 import torch
 from torch import fx
 
+from graphcore import parity
+from graphcore.errors import ConversionError, GraphError, ModelError, ParityError
+from graphcore.progress import stage
+from graphcore.spec import Feeds
 from onnxgraph.comparing.bisection import first_difference
 from onnxgraph.comparing.sources import OnnxSource, Recorded
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model.precision import precisions
 from onnxgraph.running.run import Runner
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import ConversionError, GraphError, ModelError, ParityError
-from onnxgraph.shared.progress import stage
-from onnxgraph.shared.spec import Feeds
 from torchgraph.importing.graph import values
 from torchgraph.modules.forward import run_torch
 

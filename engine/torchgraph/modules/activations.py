@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from graphcore.durable import describe
+from graphcore.errors import ModelError
+from graphcore.progress import stage
 from onnxgraph.comparing.activations import save_activations
 from onnxgraph.comparing.scopes import has_scopes, module_path
 from onnxgraph.comparing.sources import OnnxSource, Recorded
 from onnxgraph.model.dataflow import Wiring
-from onnxgraph.shared.durable import describe
-from onnxgraph.shared.errors import ModelError
-from onnxgraph.shared.progress import stage
 from torchgraph.modules.forward import as_array, tensors
 
 

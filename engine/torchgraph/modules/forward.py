@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from onnxgraph.shared.errors import ModelError, first_line
+from graphcore.errors import ModelError, first_line
 from torchgraph.modules.isolation import isolated
 from torchgraph.modules.structure import bound, flattened
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from onnxgraph.shared.errors import ModelError
+from graphcore.errors import ModelError
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 

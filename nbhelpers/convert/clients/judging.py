@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from graphcore import parity
+from graphcore.golden import Case
 from nbhelpers.convert.clients.process import last_line
 from nbhelpers.convert.clients.trial import ABSENT, AGREES, DIFFERS, FAILED, Trial
 from nbhelpers.convert.proving.artefacts import Artefact
-from onnxgraph.shared import parity
-from onnxgraph.shared.golden import Case
 
 _LONGEST = 300
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from onnxgraph.shared import processes
+from graphcore import processes
 from tfgraph.runtimes import runtimes
 
 # A thread that spins while it waits takes the processor from those that work.

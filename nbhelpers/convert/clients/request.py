@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from graphcore.golden import Case
 from nbhelpers.convert.proving.artefacts import Artefact
-from onnxgraph.shared.golden import Case
 from tfgraph.graphs.graphdef import load_graph_def
 from tfgraph.savedmodels.reading import check_artefact, read_saved_model
 

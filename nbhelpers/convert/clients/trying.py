@@ -11,6 +11,9 @@ from pathlib import Path
 
 import onnx
 
+from graphcore import environments, parity
+from graphcore.golden import load_golden
+from graphcore.progress import stage
 from nbhelpers.convert.clients import process
 from nbhelpers.convert.clients.catalogue import CLIENTS, Client
 from nbhelpers.convert.clients.judging import judged
@@ -19,9 +22,6 @@ from nbhelpers.convert.clients.trial import ABSENT, Trial
 from nbhelpers.convert.proving.artefacts import Artefact
 from nbhelpers.convert.proving.needs import needed
 from onnxgraph.model.precision import precisions
-from onnxgraph.shared import environments, parity
-from onnxgraph.shared.golden import load_golden
-from onnxgraph.shared.progress import stage
 
 TIMEOUT = 180.0
 """Seconds after which a client is given up."""

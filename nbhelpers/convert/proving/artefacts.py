@@ -6,7 +6,7 @@ Notebook 03 records what it converted, 05 what it signed; 06 reads both here.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from onnxgraph.shared.errors import unknown_name
+from graphcore.errors import unknown_name
 from tfgraph.conversion import Conversion
 from tfgraph.savedmodels.reading import SavedModel
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
+from graphcore import parity, processes
+from graphcore.errors import ConversionError, HandoffError
+from graphcore.progress import stage
+from graphcore.safe_paths import check_distinct, check_links, check_name, is_data
 from nbhelpers.convert.proving.artefacts import OLDEST, Artefact
 from nbhelpers.convert.proving.needs import needed
-from onnxgraph.shared import parity, processes
-from onnxgraph.shared.errors import ConversionError, HandoffError
-from onnxgraph.shared.progress import stage
-from onnxgraph.shared.safe_paths import check_distinct, check_links, check_name, is_data
 from tfgraph.graphs.foreign_ops import FAMILIES
 from tfgraph.runtimes import runtimes as rt
 from tfgraph.savedmodels.reading import check_artefact

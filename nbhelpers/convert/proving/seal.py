@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from graphcore.durable import describe
+from graphcore.errors import HandoffError
+from graphcore.reading import reading
+from graphcore.safe_paths import check_name
 from nbhelpers.handoff import Handoff
-from onnxgraph.shared.durable import describe
-from onnxgraph.shared.errors import HandoffError
-from onnxgraph.shared.reading import reading
-from onnxgraph.shared.safe_paths import check_name
 
 SUMS = "SHA256SUMS"
 

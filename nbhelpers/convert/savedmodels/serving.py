@@ -14,12 +14,12 @@ from shlex import quote
 
 import numpy as np
 
+from graphcore.errors import unknown_name
+from graphcore.golden import load_golden
+from graphcore.texts import as_bytes, is_text
 from nbhelpers.convert.proving.artefacts import Artefact
 from nbhelpers.convert.savedmodels.triton import graph_config as graph_config
 from nbhelpers.convert.savedmodels.triton import triton_config as triton_config
-from onnxgraph.shared.errors import unknown_name
-from onnxgraph.shared.golden import load_golden
-from onnxgraph.shared.texts import as_bytes, is_text
 from tfgraph import compat
 from tfgraph.savedmodels.reading import SERVING_DEFAULT, SavedModel, read_saved_model
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.spec import UNKNOWN_RANK, TensorSpec
+from graphcore.errors import GraphError
+from graphcore.spec import UNKNOWN_RANK, TensorSpec
 from tfgraph.savedmodels.reading import SERVING_DEFAULT, SavedModel, Signature
 
 SAVED_MODEL, GRAPH = "tensorflow_savedmodel", "tensorflow_graphdef"

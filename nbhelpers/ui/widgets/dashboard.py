@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 import ipywidgets
 import numpy as np
 
+from graphcore import parity
+from graphcore.errors import GraphError
+from graphcore.golden import Case
 from nbhelpers.ui.agreement import parity_picture, verdict
 from nbhelpers.ui.pictures import Picture
 from nbhelpers.ui.tables import Table, table
 from nbhelpers.ui.widgets.shown import Handlers, Shown, stacked
 from onnxgraph.comparing.layers import LayerReport
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError
-from onnxgraph.shared.golden import Case
 
 Given = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
 """Who ran → case → output → array."""

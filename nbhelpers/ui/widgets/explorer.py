@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import ipywidgets
 import numpy as np
 
+from graphcore.errors import Refusal
 from nbhelpers.ui.values import value_line, value_picture
 from nbhelpers.ui.widgets.search import (
     ORDERS,
@@ -20,7 +21,6 @@ from nbhelpers.ui.widgets.search import (
     tensor_table,
 )
 from nbhelpers.ui.widgets.shown import Handlers, Shown, answer, said, stacked, text_block
-from onnxgraph.shared.errors import Refusal
 
 if TYPE_CHECKING:
     from tfgraph.comparing.twins import Twin

@@ -2,7 +2,7 @@
 
 import ipywidgets
 
-from onnxgraph.shared.errors import GraphError
+from graphcore.errors import GraphError
 
 
 class Line:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from graphcore.errors import GraphError
 from nbhelpers.ui.tables import Table, table
-from onnxgraph.shared.errors import GraphError
 
 if TYPE_CHECKING:
     from tfgraph.comparing.twins import Twin

@@ -12,8 +12,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import ipywidgets
 from IPython.core.getipython import get_ipython
 
+from graphcore.errors import Refusal
 from nbhelpers.progress import in_jupyterlab
-from onnxgraph.shared.errors import Refusal
 
 STYLE = """<style>
 .nbh-mono select, .nbh-mono textarea, .nbh-mono input {

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import ipywidgets
 import numpy as np
 
+from graphcore import parity
+from graphcore.errors import GraphError, Refusal
 from nbhelpers.ui.tables import Table, table
 from nbhelpers.ui.widgets.lines import Line, named_tensors
 from nbhelpers.ui.widgets.shown import Handlers, Shown, answer, said, stacked, text_block
-from onnxgraph.shared import parity
-from onnxgraph.shared.errors import GraphError, Refusal
 
 if TYPE_CHECKING:
     from tfgraph.savedmodels.reading import Signature

@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError
 from nbhelpers import convert
 from nbhelpers.convert.savedmodels.triton import triton_files
-from onnxgraph.shared.errors import GraphError
 from tests.convert import triton_rules
 from tests.convert.models import parse, seeded
 from tests.convert.toonnx.sources import graph, tf, v1

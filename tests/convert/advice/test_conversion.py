@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore.errors import ConversionError, GraphError
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError, GraphError
 from tests.convert.models import parse, seeded
 
 SPLIT = """g (string[2] x) => (string[2, k] y, int64[2] n) {

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
+from graphcore.errors import ConversionError
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError
 from tests.convert.models import parse, seeded
 
 LOOP = """g ({inputs}float[3] x) => (float[3] y) {{ {before} y = Loop({asked}, x) <

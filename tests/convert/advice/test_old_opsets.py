@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from graphcore.errors import ConversionError
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError
 from tests.convert.models import parse, seeded
 
 SCAN = """g ({0}float[2, 3, 4] x) => (float[2, 3, 4] y) {{ s, y = Scan<num_scan_inputs = 1,

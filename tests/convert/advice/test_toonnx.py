@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
+from graphcore.errors import ConversionError, GraphError, ParityError
 from nbhelpers.convert import tf2onnx
-from onnxgraph.shared.errors import ConversionError, GraphError, ParityError
 from tests.convert.models import seeded
 from tests.convert.toonnx.sources import fixed_batch, graph, tf, v1
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import GraphError
 from tests.convert.models import seeded
 from tests.convert.toonnx.sources import tf
 from tfgraph.graphs import parts

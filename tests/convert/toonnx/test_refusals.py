@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
+from graphcore.errors import ConversionError, GraphError, ParityError, UnknownName
 from nbhelpers import convert
-from onnxgraph.shared.errors import ConversionError, GraphError, ParityError, UnknownName
 from tests.convert.models import seeded
 from tests.convert.toonnx.sources import OLD, fixed_batch, graph, tf, two_heads, v1
 from tfgraph.toonnx import verb

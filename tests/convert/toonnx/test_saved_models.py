@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from graphcore.errors import GraphError, UnknownName
+from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import GraphError, UnknownName
-from onnxgraph.shared.parity import compare
 from tests.convert.models import seeded
 from tests.convert.toonnx.sources import tf
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from graphcore.errors import ConversionError, ParityError
+from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError, ParityError
-from onnxgraph.shared.parity import compare
 from tests.convert.toonnx.sources import graph, tf, v1
 
 NAN, INF = np.nan, np.inf

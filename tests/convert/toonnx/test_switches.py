@@ -5,9 +5,9 @@ import subprocess
 import numpy as np
 import pytest
 
+from graphcore.errors import ConversionError, GraphError
+from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError, GraphError
-from onnxgraph.shared.parity import compare
 from tests.convert.models import seeded
 from tests.convert.toonnx.sources import graph, tf, v1
 from tfgraph.runtimes import runtimes

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from graphcore.errors import ConversionError, GraphError
+from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
-from onnxgraph.shared.errors import ConversionError, GraphError
-from onnxgraph.shared.parity import compare
 from tests.convert.toonnx.sources import tf, v1
 
 WORDS = np.array([["cat", "dog", "fish"], ["bird", "cat", ""]], object)

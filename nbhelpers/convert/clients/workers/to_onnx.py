@@ -13,8 +13,8 @@ def main(request_path: str) -> None:
     """Write `request["made"]`, or end with the refusal as the last line on stderr."""
     with open(request_path, encoding="utf-8") as file:
         request = json.load(file)
+    from graphcore.errors import Refusal
     from nbhelpers.convert import tf2onnx
-    from onnxgraph.shared.errors import Refusal
 
     inputs, outputs = (list(request[side].values()) for side in ("inputs", "outputs"))
     try:

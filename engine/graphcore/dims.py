@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 
-from onnxgraph.shared.errors import GraphError
+from graphcore.errors import GraphError
 
 Dim = int | str
 

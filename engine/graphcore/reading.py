@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from onnxgraph.shared.errors import Refusal, first_line
-from onnxgraph.shared.forms import Form, check
-from onnxgraph.shared.system_errors import mend_to_read
+from graphcore.errors import Refusal, first_line
+from graphcore.forms import Form, check
+from graphcore.system_errors import mend_to_read
 
 FOREIGN: tuple[type[Exception], ...] = (
     ArithmeticError,

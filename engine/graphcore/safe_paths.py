@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from onnxgraph.shared.errors import HandoffError
+from graphcore.errors import HandoffError
 
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """The categories of Unicode whose characters do not show, or change how others do."""

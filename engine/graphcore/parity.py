@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from onnxgraph.shared.errors import ParityError
-from onnxgraph.shared.texts import as_bytes, is_text
+from graphcore.errors import ParityError
+from graphcore.texts import as_bytes, is_text
 
 TOLERANCE = 1e-4
 """Largest difference allowed, as a share of the largest reference value."""

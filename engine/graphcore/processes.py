@@ -19,9 +19,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from onnxgraph.shared.machine import GB, free_memory, killed_for_memory, usage
-from onnxgraph.shared.patience import Patience
-from onnxgraph.shared.progress import stage
+from graphcore.machine import GB, free_memory, killed_for_memory, usage
+from graphcore.patience import Patience
+from graphcore.progress import stage
 
 LOOKS = (0.05, 0.25)
 """Seconds before the first look at a program, and between two."""

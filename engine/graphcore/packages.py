@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from importlib import metadata, util
 
-from onnxgraph.shared.errors import WrongKernel
+from graphcore.errors import WrongKernel
 
 _DISTRIBUTIONS = {"onnx_tf": "onnx-tf"}
 """Module → the name of its distribution, where they differ."""

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from onnxgraph.shared import dims
-from onnxgraph.shared.dims import Dim
-from onnxgraph.shared.errors import Refusal
+from graphcore import dims
+from graphcore.dims import Dim
+from graphcore.errors import Refusal
 
 Feeds = dict[str, np.ndarray]
 """Arrays by the names of inputs or outputs."""

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from onnxgraph.shared.archives import is_plausible
-from onnxgraph.shared.arrays import ArrayFile
-from onnxgraph.shared.errors import HandoffError
-from onnxgraph.shared.texts import as_unicode, is_text
+from graphcore.archives import is_plausible
+from graphcore.arrays import ArrayFile
+from graphcore.errors import HandoffError
+from graphcore.texts import as_unicode, is_text
 
 Arrays = Mapping[str, np.ndarray]
 

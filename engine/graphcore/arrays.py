@@ -14,9 +14,9 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from onnxgraph.shared.archives import check_directory
-from onnxgraph.shared.errors import Refusal
-from onnxgraph.shared.reading import check_regular, reading
+from graphcore.archives import check_directory
+from graphcore.errors import Refusal
+from graphcore.reading import check_regular, reading
 
 _ENDING = ".npy"
 _KINDS = "biufcSUV"

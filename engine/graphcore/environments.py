@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-_CHECKOUT = Path(__file__).resolve().parents[3]
+_CHECKOUT = Path(__file__).resolve().parents[2]
 _EXECUTABLE = "Scripts/python.exe" if os.name == "nt" else "bin/python"
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from onnxgraph.shared.processes import Program
+from graphcore.processes import Program
 
 Answer = TypeVar("Answer")
 

@@ -1,1 +1,0 @@
-"""What all three libraries share: errors, specs, comparison, progress."""
