@@ -1,6 +1,6 @@
 """How much memory one tensor may take: beyond that the system would end the whole process."""
 
-from nbhelpers.machine import total_memory
+from graphcore.machine import total_memory
 
 SHARE = 4
 """A tensor may take one part in so many of the machine's memory."""
