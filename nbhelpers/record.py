@@ -78,7 +78,7 @@ class Record:
                 folder may have; or the folder, or the record in it, is a link.
         """
         path = folder / RECORD
-        again = f"restore it, or delete the folder and run {NOTEBOOKS['export']} again"
+        again = f"Restore it, or delete the folder and run {NOTEBOOKS['export']} again"
         check_links(folder, RECORD)
         try:
             data = read_json(path, "is not a handoff record", error=HandoffError, advice=again)

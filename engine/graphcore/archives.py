@@ -1,7 +1,7 @@
-"""Zip archives that somebody else may have damaged: what their directory claims, and their sums.
+"""Zip archives that may be damaged: checks of their directory and of their checksums.
 
-A small archive can claim to hold far more than its size explains, and its members can lie on top of
-each other. Both is told by the directory, before anything is unpacked.
+A small archive can claim far more content than its size explains, and its members can overlap. The
+directory shows both before anything is unpacked.
 """
 
 import zipfile
@@ -10,7 +10,7 @@ ALWAYS = 256 << 20
 """Bytes that any archive may take when it is unpacked."""
 
 RATIO = 100
-"""How many times its own size an archive may take beyond that."""
+"""How many times its own size an archive may take in addition."""
 
 _LOCAL_HEADER = 30
 _ENCRYPTED = 0x1
@@ -18,16 +18,17 @@ _PIECE = 1 << 20
 
 
 def is_plausible(unpacked: int, size: int) -> bool:
-    """Whether an archive of a size may hold so many bytes."""
+    """Whether an archive of `size` bytes may plausibly hold `unpacked` bytes."""
     return unpacked <= max(ALWAYS, RATIO * size)
 
 
 def check_directory(archive: zipfile.ZipFile, size: int) -> None:
-    """Check what the directory of an archive of `size` bytes claims.
+    """Check the claims in the directory of an archive of `size` bytes.
 
     Raises:
-        ValueError: it takes too much memory, or a member is encrypted, compressed in a rare way, of
-            the same name as another, or in the place of another.
+        ValueError: it would take too much memory, or a member is encrypted, uses a rare
+            compression, has
+            the name of another member, or overlaps another member.
     """
     members = sorted(archive.infolist(), key=lambda info: info.header_offset)
     unpacked = sum(info.file_size for info in members)
@@ -36,7 +37,7 @@ def check_directory(archive: zipfile.ZipFile, size: int) -> None:
     end, names = 0, set[str]()
     for info in members:
         if info.filename in names:
-            raise ValueError(f"it holds {info.filename!r} twice")
+            raise ValueError(f"it contains {info.filename!r} twice")
         if info.header_offset < end:
             raise ValueError(f"its member {info.filename!r} overlaps another")
         if info.flag_bits & _ENCRYPTED:
@@ -48,10 +49,10 @@ def check_directory(archive: zipfile.ZipFile, size: int) -> None:
 
 
 def check_sums(archive: zipfile.ZipFile) -> None:
-    """Compare every member with its CRC-32; an archive that was written without any has zeros.
+    """Compare every member with its CRC-32. An archive written without checksums has zeros there.
 
     Raises:
-        zipfile.BadZipFile: a member has another sum.
+        zipfile.BadZipFile: a member has another checksum.
     """
     if any(info.CRC for info in archive.infolist()):
         for info in archive.infolist():

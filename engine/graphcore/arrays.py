@@ -1,7 +1,7 @@
-"""Arrays in an `.npz` that somebody else may have damaged.
+"""Arrays in an `.npz` file that may be damaged.
 
-What its directory and the head of each array claim is checked before anything is unpacked, so that
-a small file cannot ask for more memory than its size explains.
+The directory of the archive and the header of each array are checked before anything is unpacked.
+So a small file cannot claim an unreasonable amount of memory.
 """
 
 import math
@@ -23,13 +23,13 @@ _KINDS = "biufcSUV"
 
 
 class ArrayFile(Mapping[str, np.ndarray]):
-    """The arrays of a file by name, each read when it is asked for; close it, or use `with`."""
+    """The arrays of a file by name. Each is read on demand. Close the file, or use `with`."""
 
     def __init__(self, path: str | Path, wrong: str, *, error: type[Refusal], advice: str) -> None:
-        """Open a file; see `reading.reading` for the words.
+        """Open a file. The arguments are those of `reading.reading`.
 
         Raises:
-            Refusal: `error`, if the file is no `.npz`, or claims what cannot be.
+            Refusal: of the kind `error`, if the file is not an `.npz` or makes impossible claims.
         """
         self._path, self._words = Path(path), (wrong, error, advice)
         with self._reading():
@@ -64,10 +64,10 @@ class ArrayFile(Mapping[str, np.ndarray]):
 
 
 def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """Return the members by the name of their array.
+    """Return the members of an archive by the names of their arrays.
 
     Raises:
-        ValueError: the directory claims what cannot be, or a member is no array of numbers or
+        ValueError: the directory makes impossible claims, or a member is not an array of numbers or
             texts.
     """
     check_directory(archive, size)
@@ -76,21 +76,21 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
         raise ValueError("two arrays have the same name")
     for name, info in found.items():
         if not info.filename.endswith(_ENDING):
-            raise ValueError(f"its member {info.filename!r} is no array")
+            raise ValueError(f"its member {info.filename!r} is not an array")
         with archive.open(info) as file:
             _check_head(name, file, info.file_size)
     return found
 
 
 def _check_head(name: str, file: IO[bytes], size: int) -> None:
-    """Check the head of an array: a known type, and as many values as there are bytes for."""
+    """Check the header of an array: a known dtype, and as many bytes as its shape needs."""
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"the array {name!r} is in version {version} of NumPy's format")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(file)
     if dtype.kind not in _KINDS or dtype.fields or not dtype.itemsize:
-        raise ValueError(f"the array {name!r} holds {dtype}, and neither numbers nor texts")
+        raise ValueError(f"the array {name!r} holds {dtype}, which is neither numbers nor texts")
     wanted, there = math.prod(shape) * dtype.itemsize, size - file.tell()
     if wanted != there or not all(0 <= each < 2**63 for each in shape):
-        raise ValueError(f"the array {name!r} has the shape {shape}, and {there} bytes")
+        raise ValueError(f"the array {name!r} has the shape {shape}, but {there} bytes")

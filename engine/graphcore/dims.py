@@ -1,8 +1,8 @@
 """Symbolic dims that depend on each other: `past + length`, `2*n`, `h/2`, `batch_size x heads`.
 
-A dim is read as a sum, a difference, a product or a quotient of sizes and symbols where it can be
-meant as one; any other text is one symbol. A symbol that is no identifier stands in backticks in a
-computed dim.
+A dim is read as a sum, difference, product or quotient of sizes and symbols where that is
+plausible. Any other text is one symbol. In a computed dim, a symbol that is not an identifier is
+written in backticks.
 """
 
 import ast
@@ -25,18 +25,18 @@ _OPERATORS: dict[type, Callable] = {
     ast.Mod: operator.mod,
 }
 _QUOTED = "_quoted_"
-"""Begins the identifiers that are read for symbols in backticks."""
+"""The prefix of identifiers that replace symbols in backticks."""
 
 _LONGEST = 500
-"""Characters of a computed dim; Python's parser takes its memory for a longer one."""
+"""The most characters in a computed dim. Python's parser would use too much memory on more."""
 
 _FUNCTIONS = {"floor": 1, "ceil": 1, "ceiling": 1, "max": 2, "min": 2}
-"""Functions that exporters write, and how many sizes each takes."""
+"""Functions that exporters write, and how many arguments each takes."""
 
 
 @functools.lru_cache(maxsize=4096)
 def names(dim: Dim) -> tuple[str, ...]:
-    """Return the symbols in a dim, in order: none of a size, the dim itself if it is one symbol."""
+    """Return the symbols in a dim, in order. A size has none, and a plain symbol is its own."""
     if isinstance(dim, int):
         return ()
     tree = _parsed(dim)
@@ -47,12 +47,12 @@ def names(dim: Dim) -> tuple[str, ...]:
 
 
 def quoted(name: str) -> str:
-    """Return a symbol as it is written in a computed dim: in backticks if it is no identifier."""
+    """Return a symbol as a computed dim writes it: in backticks if it is not an identifier."""
     return name if name.isidentifier() else f"`{name}`"
 
 
 def is_expression(dim: Dim) -> bool:
-    """Whether a dim is computed from others."""
+    """Whether a dim is computed from other symbols."""
     return isinstance(dim, str) and names(dim) != (dim,)
 
 
@@ -61,7 +61,7 @@ def size(dim: Dim, sizes: Mapping[str, int]) -> int:
 
     Raises:
         KeyError: a symbol is not among the sizes.
-        GraphError: it is none (negative, or divided by zero).
+        GraphError: the result is not a size, because it is negative or divided by zero.
     """
     if isinstance(dim, int):
         return dim
@@ -71,15 +71,15 @@ def size(dim: Dim, sizes: Mapping[str, int]) -> int:
     except ZeroDivisionError:
         found = -1
     if found < 0:
-        raise GraphError(f"The dim {dim!r} is no size where {_listed(sizes, names(dim))}.")
+        raise GraphError(f"The dim {dim!r} is not a size where {_listed(sizes, names(dim))}.")
     return found
 
 
 def solved(relations: Mapping[str, Dim], sizes: Mapping[str, int]) -> dict[str, int]:
-    """Return the sizes with those that relations give ("total" to "past + length").
+    """Return the sizes, together with those that relations give ("total" from "past + length").
 
     Raises:
-        GraphError: a relation goes in a circle, or gives no size.
+        GraphError: a relation is circular, or gives no size.
     """
     known = {name: sizes[name] for name in sizes if name not in relations}
     waiting = dict(relations)
@@ -88,8 +88,9 @@ def solved(relations: Mapping[str, Dim], sizes: Mapping[str, int]) -> dict[str, 
         if not ready:
             first = next(iter(waiting))
             raise GraphError(
-                f"The size {first} = {waiting[first]} cannot be computed: a symbol in it is "
-                "unknown, or depends on it."
+                f"The size {first} = {waiting[first]} cannot be computed, because a symbol in it "
+                "is unknown or "
+                "depends on it."
             )
         for name in ready:
             known[name] = size(waiting.pop(name), known)
@@ -98,7 +99,7 @@ def solved(relations: Mapping[str, Dim], sizes: Mapping[str, int]) -> dict[str, 
 
 @functools.lru_cache(maxsize=4096)
 def _parsed(dim: str) -> ast.expr | None:
-    """Return the tree of a computed dim, None for one symbol."""
+    """Return the syntax tree of a computed dim, or None for a single symbol."""
     text = re.sub(r"(?<=\w) x (?=\w)", " * ", dim.strip())
     text = re.sub("`([^`]+)`", lambda found: _QUOTED + found[1].encode().hex(), text)
     if (text.isidentifier() and not text.startswith(_QUOTED)) or not re.search(
@@ -113,7 +114,7 @@ def _parsed(dim: str) -> ast.expr | None:
     except (SyntaxError, TypeError, KeyError, ZeroDivisionError, RecursionError, ValueError):
         return None
     symbols = {node.id for node in _leaves(tree) if isinstance(node, ast.Name)}
-    # "batch-size" is a name, and so is "x/y"; "h/2" and "past - 1" are not.
+    # "batch-size" and "x/y" are names. "h/2" and "past - 1" are not.
     named = re.fullmatch(r"\w+(-\w+)+", text) or (
         re.fullmatch(r"\w+/\w+", text) and len(symbols) > 1
     )
@@ -121,7 +122,7 @@ def _parsed(dim: str) -> ast.expr | None:
 
 
 def _leaves(tree: ast.expr) -> list[ast.Name | ast.Constant]:
-    """Return the symbols and numbers in a tree, in order, without the names of functions."""
+    """Return the symbols and numbers in a tree, in order, without names of functions."""
     functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     found = (node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Constant))
     return sorted(
@@ -130,27 +131,27 @@ def _leaves(tree: ast.expr) -> list[ast.Name | ast.Constant]:
 
 
 def _plain(identifier: str) -> str:
-    """Return the symbol that an identifier in a tree is for."""
+    """Return the symbol that an identifier in a tree represents."""
     if not identifier.startswith(_QUOTED):
         return identifier
     return bytes.fromhex(identifier.removeprefix(_QUOTED)).decode()
 
 
 class _Ones(dict):
-    """Every symbol is one."""
+    """A mapping in which every symbol has the size 1."""
 
     def __missing__(self, key: str) -> int:
         return 1
 
 
 def _value(tree: ast.AST, sizes: Mapping[str, int]) -> Fraction | int:
-    """Return what a tree computes.
+    """Return the value of a tree.
 
     Raises:
-        TypeError: it holds something else than sums, products and quotients.
+        TypeError: it contains something other than sums, products and quotients.
     """
     if isinstance(tree, ast.Name):
-        return sizes[_plain(tree.id)]  # KeyError: it has none
+        return sizes[_plain(tree.id)]  # KeyError: the symbol has no size
     if isinstance(tree, ast.Constant) and type(tree.value) is int:
         return tree.value
     if isinstance(tree, ast.BinOp) and type(tree.op) in _OPERATORS:

@@ -1,6 +1,6 @@
-"""Files of a handoff: sha256, and writing that is never seen half-done.
+"""Files of a handoff: their sha256, and writing in a way that nobody ever sees a half-written file.
 
-Nothing here knows what a stage is; `record` and `handoff` are built on it.
+This module does not know what a stage is. `record` and `handoff` are built on it.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 _DIGESTS: dict[tuple[int, ...], str] = {}
 
 _NEW, _OLD, _LOCK = "new", "old", "lock"
-"""What the folder beside one that is being written holds: both folders, and who writes."""
+"""Names inside the temporary folder: the new folder, the old folder, and the lock of the writer."""
 
 
 def describe(path: Path) -> dict:
@@ -34,14 +34,15 @@ def describe(path: Path) -> dict:
     if digest is None:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        # A file written a moment ago can change again within one tick of the clock that stamps it.
+        # A file written a moment ago can change again without a new time stamp, so it is not
+        # cached.
         if time.time() - max(stat.st_mtime, stat.st_ctime) > 2:
             _DIGESTS[key] = digest
     return {"sha256": digest, "bytes": stat.st_size}
 
 
 def problem(path: Path, recorded: dict) -> str:
-    """Return what is wrong with a recorded file, in words that follow its name, or ""."""
+    """Return what is wrong with a recorded file, or "". The words follow the file's name."""
     try:
         size = path.stat().st_size if path.is_file() else None
         if size is None:
@@ -56,35 +57,36 @@ def problem(path: Path, recorded: dict) -> str:
 
 
 def edited_name(path: Path) -> Path:
-    """Return where a file that was changed by hand is kept: a name beside it that is free."""
+    """Return a free name beside a file, for keeping the version that was edited by hand."""
     names = (path.with_name(f"{path.name}.edited{number or ''}") for number in itertools.count())
     return next(name for name in names if not name.exists())
 
 
 def keep_edited(path: Path, wrong: str) -> None:
-    """Move a file aside that was changed by hand, and warn: it may be somebody's work.
+    """Move a file aside that was edited by hand, and warn. It may be somebody's work.
 
     Args:
-        path: the file; nothing is done if it is gone.
-        wrong: what `problem` says of it.
+        path: the file. Nothing happens if it does not exist.
+        wrong: what `problem` found.
     """
     if path.is_file():
         kept = path.rename(edited_name(path))
-        warnings.warn(f"{path} {wrong}; it is made again, and kept as {kept.name}.", stacklevel=2)
+        warnings.warn(f"{path} {wrong}. It is made again, and kept as {kept.name}.", stacklevel=2)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file by renaming, so that it is never seen half-written."""
+    """Write a text file by renaming, so that nobody sees it half-written."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a name to write a file to, which takes the place of `path` if all goes well.
+    """Give a temporary name to write to. The file replaces `path` if no error occurs.
 
-    Its content is on the disk before it has the name, and the name is on the disk in the end: not
-    even a power cut leaves half a file.
+    The content is flushed to the disk before the renaming, and the new name after it. So even a
+    power
+    cut leaves the old file or the new one, never a part of one.
     """
     temporary = path.with_name(f".{path.name[:50]}.{os.getpid()}.part")
     try:
@@ -103,7 +105,11 @@ def flush(*paths: Path) -> None:
         try:
             os.fsync(opened)
         except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):  # it cannot flush
+            if error.errno not in (
+                errno.EINVAL,
+                errno.EBADF,
+                errno.ENOTSUP,
+            ):  # this kind of file cannot be flushed
                 raise
         finally:
             os.close(opened)
@@ -111,10 +117,12 @@ def flush(*paths: Path) -> None:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; it takes the place of `folder`, as a whole, if all goes well.
+    """Give an empty folder to fill. It replaces `folder` as a whole if no error occurs.
 
-    What stood there before stays until then. A process that is killed leaves the old folder or the
-    new one; what else it leaves goes when the folder is written again.
+    The old folder stays until then. If the process is killed, either the old folder or the new one
+    is
+    there. Temporary files that a killed process leaves are removed when the folder is written
+    again.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     recover(folder)
@@ -122,7 +130,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     new, old = _pair(beside, folder)
     lock = FileLock(beside / _LOCK, timeout=0)
     try:
-        with suppress(OSError):  # without locks, what a killed process left stays there
+        with suppress(OSError):  # no locks here, so nothing will clean up after a killed process
             lock.acquire()
         new.mkdir(parents=True)
         yield new
@@ -134,10 +142,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def recover(folder: Path) -> None:
-    """Bring a folder back whose writer was killed, and remove what the writer left."""
+    """Restore a folder whose writer was killed, and remove the writer's temporary files."""
     for beside in folder.parent.glob(f".{glob.escape(folder.name[:50])}.*"):
         _, old = _pair(beside, folder)
-        # "a" and "a.b" begin alike: a folder of another name that waits there is not touched.
+        # The names "a" and "a.b" begin alike, so skip temporary files of another folder.
         if not (beside / _LOCK).is_file() or {*(beside / _OLD).glob("*")} - {old}:
             continue
         with suppress(OSError, Timeout), FileLock(beside / _LOCK, timeout=0):
@@ -147,12 +155,13 @@ def recover(folder: Path) -> None:
 
 
 def _pair(beside: Path, folder: Path) -> tuple[Path, Path]:
-    """Return where the new folder is filled, and where the old one may have to wait."""
+    """Return the path of the new folder while it is filled, and the path where the old one
+    waits."""
     return beside / _NEW / folder.name, beside / _OLD / folder.name
 
 
 def _put(new: Path, folder: Path, old: Path) -> None:
-    """Move a whole folder into the place of another."""
+    """Move a finished folder into the place of another."""
     if not folder.exists():
         os.replace(new, folder)
     elif not _exchange(new, folder):
@@ -167,9 +176,9 @@ def _put(new: Path, folder: Path, old: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Let two folders change places in one step, where the system and the file system can.
+    """Swap two folders in one step. Return whether the system and the file system can do it.
 
-    Source: renameat2(2) of Linux, renamex_np(2) of macOS; both know this as flag 2.
+    Source: renameat2(2) of Linux, renamex_np(2) of macOS. Flag 2 means "exchange" in both.
     """
     names, here = (os.fsencode(one), os.fsencode(other)), -100  # AT_FDCWD, for relative paths
     with suppress(AttributeError, OSError, TypeError):  # Windows, or an old C library

@@ -1,4 +1,4 @@
-"""The other Pythons of this machine that run for us: old TensorFlows, runtimes of other makers."""
+"""The other Python environments on this machine: old TensorFlows and third-party runtimes."""
 
 import os
 from pathlib import Path
@@ -8,10 +8,10 @@ _EXECUTABLE = "Scripts/python.exe" if os.name == "nt" else "bin/python"
 
 
 def folder() -> Path:
-    """Return where the environments are: `.envs` of the checkout, or $NBHELPERS_ENVS."""
+    """Return the folder of the environments: $NBHELPERS_ENVS, or `.envs` in the checkout."""
     return Path(os.environ.get("NBHELPERS_ENVS") or _CHECKOUT / ".envs")
 
 
 def python(name: str) -> Path:
-    """Return where the Python of an environment is, whether it is there or not."""
+    """Return the path of an environment's Python, whether it exists or not."""
     return folder() / name / _EXECUTABLE

@@ -1,23 +1,24 @@
-"""The few ways in which this package says no.
+"""The errors of this project: one small family of `ValueError`s.
 
-Every message says what was expected, what was seen and what to do. All are `ValueError`s, so that a
-script can catch one type; the subclass says which part of the work refused.
+Every message says what was expected, what was seen and what to do. A script can catch `ValueError`,
+because all of them are one. The subclass tells which part of the work refused.
 """
 
 import difflib
 from collections.abc import Iterable
 
 LONGEST = 1_900
-"""Characters of a message; the middle of a longer one is left out, where the names are listed."""
+"""The most characters in a message. A longer one loses its middle, where names are listed."""
 
 _TAIL = 500
-"""How much of its end stays: what to do is said there."""
+"""Characters that stay from the end of a long message, because the advice is there."""
 
 
 class Refusal(ValueError):
-    """The work was refused because going on would give something wrong or half-made.
+    """The work was refused because its result would be wrong or incomplete.
 
-    The message is shortened to what a person reads, and holds only what every terminal can show.
+    The message is shortened to a readable length. Characters that a terminal cannot show are
+    escaped.
     """
 
     def __init__(self, *arguments: object) -> None:
@@ -42,18 +43,18 @@ class GraphError(Refusal):
 
 
 class ConversionError(Refusal):
-    """A graph cannot be converted, or not for the target that was asked for."""
+    """A graph cannot be converted at all, or cannot be converted for the chosen target."""
 
 
 class ParityError(Refusal):
-    """Two runs that must agree do not."""
+    """Two runs give different results and must give the same."""
 
 
 class UnknownName(Refusal, KeyError):
     """A tensor, node or file was asked for by a name that does not exist."""
 
     def __str__(self) -> str:
-        """Return the sentence itself (a plain `KeyError` would print its repr)."""
+        """Return the message itself, because a plain `KeyError` would print its repr."""
         return str(self.args[0])
 
 
@@ -63,7 +64,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     Args:
         kind: what was looked for, in the reader's words ("TensorFlow tensor").
         name: the name that was given.
-        known: every name that would have been right.
+        known: every valid name.
     """
     choices = list(known)
     close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
@@ -78,7 +79,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
 
 
 def _shown(text: str) -> str:
-    """Return a text without lone surrogates, which no terminal can show, and without its middle."""
+    """Return a text with lone surrogates escaped, and without its middle if it is too long.
+
+    No terminal can show a lone surrogate.
+    """
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) <= LONGEST:
         return text
@@ -89,9 +93,9 @@ _WHERE = ("Graph execution error", "Detected at node", "<stack traces", "Node: "
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error of another library says, without its full stop.
+    """Return the first line of another library's error message, without its full stop.
 
-    TensorFlow puts the reason behind lines that say where in a graph it was noticed.
+    TensorFlow prints the place in the graph before the reason, so those lines are skipped.
     """
     lines = [line.strip() for line in str(getattr(error, "message", error)).splitlines()]
     said = [line for line in lines if line and not line.startswith(_WHERE)]

@@ -1,15 +1,15 @@
-"""The form that JSON data must have: which keys, and what each value is.
+"""The form that JSON data must have: its keys, and the type of each value.
 
     {"name": str, "shape": [(int, str)], "bounds?": [int], "labels": {str: int}}
 
-is an object with a text, a list of numbers or texts, perhaps another list, and an object of numbers
-by any key. Keys that a form does not name are left alone.
+means an object with a text, a list of numbers or texts, an optional list of numbers, and an object
+with numbers under any keys. Keys that a form does not name are ignored.
 """
 
 from typing import Any
 
 Form = Any
-"""A type, a tuple of forms of which one must fit, a list of one form, or an object of forms."""
+"""A type, a tuple of alternative forms, a list of one form, or an object of forms."""
 
 NUMBER = (int, float)
 
@@ -28,13 +28,13 @@ def check(value: Any, form: Form, place: str = "") -> None:
     """Check that a value has a form.
 
     Args:
-        value: what a JSON file says.
-        form: a form, as described above; `object` is any value, None is null.
+        value: the content of a JSON file.
+        form: a form, as described above. `object` is any value, None is null.
         place: where the value is, for the message ("stages.export").
 
     Raises:
-        ValueError: it has another form; the sentence says where, what was expected and what is
-            there.
+        ValueError: it has another form. The message says where, what was expected and what was
+            seen.
     """
     if not isinstance(value, _kinds(form)) or (isinstance(value, bool) and not _has(form, bool)):
         expected = " or ".join(dict.fromkeys(_NAMES[kind] for kind in _kinds(form)))

@@ -1,7 +1,7 @@
-"""Golden cases: inputs and the outputs that torch gave for them, recorded once.
+"""Golden cases: recorded inputs and the outputs that PyTorch gave for them.
 
-Stored as one `.npz` whose keys are `case/kind/name` (kind: input, output or label), so that a
-receiver can read it with numpy alone. At least two cases differ in batch size.
+They are stored in one `.npz` file with the keys `case/kind/name` (kind: input, output or label), so
+a receiver needs only numpy to read it. At least two cases differ in batch size.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,12 +18,12 @@ from graphcore.texts import as_unicode, is_text
 Arrays = Mapping[str, np.ndarray]
 
 _KINDS = ("input", "output", "label")
-_WRONG, _ADVICE = "cannot be read as golden cases", "run the notebook 01_export"
+_WRONG, _ADVICE = "cannot be read as golden cases", "Run the notebook 01_export"
 
 
 @dataclass(frozen=True)
 class Case:
-    """Named inputs, torch's outputs for them and, where they are known, the true labels."""
+    """Named inputs, PyTorch's outputs for them, and the true labels where they are known."""
 
     name: str
     inputs: Arrays
@@ -38,11 +38,12 @@ class Case:
 
 
 def save_golden(path: str | Path, cases: Iterable[Case]) -> Path:
-    """Write the cases; the same cases give the same bytes.
+    """Write the cases. The same cases always give the same bytes.
 
     Raises:
-        HandoffError: two cases have the same name, a name holds a slash, or there are bytes that
-            are no text.
+        HandoffError: two cases have the same name, a name contains a slash, or some bytes are not
+            valid
+            text.
     """
     stored: dict[str, np.ndarray] = {}
     names: set[str] = set()
@@ -58,7 +59,7 @@ def save_golden(path: str | Path, cases: Iterable[Case]) -> Path:
     with open(path, "wb") as file:  # numpy would add .npz to a temporary name
         np.savez_compressed(file, allow_pickle=False, **stored)
     unpacked = sum(value.nbytes for value in stored.values())
-    if not is_plausible(unpacked + (1 << 20), Path(path).stat().st_size):  # zeros, mostly
+    if not is_plausible(unpacked + (1 << 20), Path(path).stat().st_size):  # it is mostly zeros
         with open(path, "wb") as file:
             np.savez(file, allow_pickle=False, **stored)
     return Path(path)
@@ -71,13 +72,14 @@ def _stored(name: str, value: np.ndarray) -> np.ndarray:
         return as_unicode(value)
     except (TypeError, ValueError) as error:
         raise HandoffError(
-            f"Golden cases hold numbers and texts, but {name!r} holds neither: {error}. Record the "
-            "tensor that is made of it instead."
+            f"Golden cases hold numbers and texts, but {name!r} holds neither: {error}. Record a "
+            "tensor that "
+            "is computed from it instead."
         ) from error
 
 
 def load_golden(path: str | Path) -> tuple[Case, ...]:
-    """Read the cases back, in the order in which they were recorded.
+    """Read the cases back in the order in which they were recorded.
 
     Raises:
         HandoffError: the file is not a golden file, or is damaged.
@@ -91,9 +93,9 @@ def load_golden(path: str | Path) -> tuple[Case, ...]:
             cases.setdefault(case, {each: {} for each in _KINDS})[kind][name] = arrays[key]
     names = [[set(kinds["input"]), set(kinds["output"])] for kinds in cases.values()]
     if not names or not all(names[0]) or any(each != names[0] for each in names):
-        raise _no_golden(path, "the same inputs and outputs were expected in every case")
+        raise _no_golden(path, "not every case has the same inputs and outputs")
     return tuple(Case(name, *kinds.values()) for name, kinds in cases.items())
 
 
 def _no_golden(path: str | Path, why: str) -> HandoffError:
-    return HandoffError(f"{path} {_WRONG} ({why}); {_ADVICE}.")
+    return HandoffError(f"{path} {_WRONG} ({why}). {_ADVICE}.")

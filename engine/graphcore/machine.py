@@ -1,4 +1,4 @@
-"""What this machine has free, and what a process uses of it."""
+"""Free and used memory of this machine, and what one process uses."""
 
 import contextlib
 import itertools
@@ -13,31 +13,31 @@ _LIMITS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 )
-"""Where a container says how much memory it may use, and how much it does."""
+"""The files in which a container states its memory limit and its memory use."""
 
 _KILLED = (
     "/proc/vmstat",
     "/sys/fs/cgroup/memory.events",
     "/sys/fs/cgroup/memory/memory.oom_control",
 )
-"""Where Linux counts the processes that it ended because memory ran out, after `oom_kill`."""
+"""Where Linux counts the processes it killed because memory ran out, after the word `oom_kill`."""
 
 
 @dataclass
 class Usage:
-    """What a process and all that it has started use: processor seconds, bytes of memory."""
+    """What a process and its descendants use: seconds of processor time, bytes of memory."""
 
     seconds: float = 0.0
     memory: int = 0
 
 
 def usage(pid: int) -> Usage:
-    """Return what a process and its descendants use; nothing if it has ended."""
+    """Return what a process and its descendants use, or zeros if the process has ended."""
     found = Usage()
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
         for each in (process, *process.children(recursive=True)):
-            with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+            with contextlib.suppress(psutil.Error):  # the process has ended meanwhile
                 found.seconds += sum(each.cpu_times()[:4])
                 found.memory += each.memory_info().rss
     return found
@@ -49,16 +49,16 @@ def total_memory() -> int:
 
 
 def free_memory() -> int:
-    """Return the bytes that can still be used, of the machine or of the container."""
+    """Return the bytes of memory that are free on this machine or in this container."""
     free = [psutil.virtual_memory().available]
     for limit, used in _LIMITS:
-        with contextlib.suppress(OSError, ValueError):  # not there, or "max"
+        with contextlib.suppress(OSError, ValueError):  # the file is missing, or says "max"
             free.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
     return max(0, min(free))
 
 
 def killed_for_memory() -> int:
-    """Return how many processes Linux has ended because memory ran out; 0 elsewhere."""
+    """Return how many processes Linux has killed because memory ran out, or 0 on other systems."""
     count = 0
     for path in _KILLED:
         with contextlib.suppress(OSError):

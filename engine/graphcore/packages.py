@@ -1,4 +1,4 @@
-"""What is installed here, found without importing it: asking costs nothing."""
+"""Installed packages, found without importing them, because an import is slow."""
 
 import platform
 import sys
@@ -8,11 +8,11 @@ from importlib import metadata, util
 from graphcore.errors import WrongKernel
 
 _DISTRIBUTIONS = {"onnx_tf": "onnx-tf"}
-"""Module → the name of its distribution, where they differ."""
+"""Modules whose distribution has another name."""
 
 
 def has(module: str) -> bool:
-    """Whether `module` is installed here (it is not imported)."""
+    """Whether `module` is installed here. It is not imported."""
     try:
         return util.find_spec(module) is not None
     except (ImportError, ValueError):
@@ -28,7 +28,7 @@ def version(module: str) -> str:
 
 
 def versions(modules: Iterable[str]) -> dict[str, str]:
-    """Return the version of this Python, and of each package that is installed here."""
+    """Return the version of this Python, and of each of the packages that is installed here."""
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in modules if has(name)},
@@ -36,10 +36,10 @@ def versions(modules: Iterable[str]) -> dict[str, str]:
 
 
 def require(*modules: str, kernel: str) -> None:
-    """Refuse to go on without some modules, which the kernel of that name has.
+    """Refuse to go on if a module is missing that the kernel of that name has.
 
     Raises:
-        WrongKernel: one is not installed here.
+        WrongKernel: a module is not installed here.
     """
     missing = [name for name in modules if not has(name)]
     if missing:

@@ -1,7 +1,7 @@
-"""Compare two sets of named arrays, and say how far apart they are.
+"""Compare two sets of named arrays, and report how far apart they are.
 
-Names first, then shapes, dtypes, NaN and infinity, then values; every row is reported, worst first.
-Needs nothing but numpy, so that both kernels use the same yardstick.
+Names come first, then shapes, dtypes, NaN and infinity, then values. Every row is reported, worst
+first. Only numpy is needed, so both kernels compare in the same way.
 """
 
 import html
@@ -16,17 +16,17 @@ from graphcore.errors import ParityError
 from graphcore.texts import as_bytes, is_text
 
 TOLERANCE = 1e-4
-"""Largest difference allowed, as a share of the largest reference value."""
+"""The largest difference allowed, as a share of the largest reference value."""
 
 COARSE = {"float16": 8 * 2.0**-10, "bfloat16": 8 * 2.0**-7}
-"""The tolerance is never less than eight units in the last place of the dtype."""
+"""The tolerance is at least eight units in the last place of the dtype."""
 
 _SEVERITY = ("missing", "unexpected", "shape", "dtype", "nan", "mismatch", "ok")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One compared tensor. `largest_difference` is absolute, `scale` the largest |reference|."""
+    """One compared tensor. `largest_difference` is absolute, `scale` is the largest |reference|."""
 
     name: str
     status: str
@@ -35,9 +35,10 @@ class Row:
     labels_agree: bool | None
     note: str = ""
     shows: bool = True
-    """Whether anything was compared: a reference that is empty or holds no finite value is not."""
+    """Whether anything was compared. It was not if the reference is empty or has no finite
+    value."""
     tolerance: float = 0.0
-    """The largest difference allowed, as a share of the scale; wider where half floats are."""
+    """The largest difference allowed, as a share of the scale. It is larger for half floats."""
 
     @property
     def relative(self) -> float:
@@ -49,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """What a comparison found: rows, worst first."""
+    """The result of a comparison: rows, worst first."""
 
     rows: tuple[Row, ...]
     tolerance: float
@@ -67,23 +68,24 @@ class Report:
 
     @property
     def worst(self) -> float:
-        """The largest relative difference (NaN if something could not be compared)."""
+        """The largest relative difference, or NaN if something could not be compared."""
         return max((row.relative for row in self.rows), default=math.nan, key=_nan_last)
 
     def check(self) -> "Report":
         """Return self if everything agrees.
 
-        Raises:
+        ParityError: something differs. The message holds the worst rows.
             ParityError: something differs; the message holds the worst rows.
         """
         if self.ok:
             return self
         if not self.rows:
             raise ParityError(
-                f"{self.title or 'The outputs'}: nothing was compared; there are no tensors."
+                f"{self.title or 'The outputs'}: nothing was compared, because there are no "
+                "tensors."
             )
         bad = [row for row in self.rows if row.status != "ok"]
-        lines = "; ".join(f"{row.name}: {row.status} {row.note}".strip() for row in bad[:3])
+        lines = ". ".join(f"{row.name}: {row.status} {row.note}".strip() for row in bad[:3])
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
         allowed = min((row.tolerance for row in bad if row.tolerance), default=self.tolerance)
         raise ParityError(
@@ -145,12 +147,13 @@ def compare(
 
     Args:
         expected: the reference, name to array.
-        actual: what is judged, name to array.
-        tolerance: largest |difference| allowed, as a share of the largest |reference| value; of
-            float16 and bfloat16 at least what `COARSE` says.
-        title: what is being compared, for the message and the table.
-        precisions: name to the coarsest dtype that its values went through, such as "float16";
-            the tolerance is that of this dtype, then.
+        actual: the arrays to judge, name to array.
+        tolerance: the largest |difference| allowed, as a share of the largest |reference| value.
+            For
+            float16 and bfloat16 it is at least the value in `COARSE`.
+        title: what is compared, for the message and the table.
+        precisions: name to the coarsest dtype that its values went through, such as "float16". The
+            tolerance is then that of this dtype.
     """
     coarse = {name: COARSE.get(dtype, 0.0) for name, dtype in (precisions or {}).items()}
     rows = [
@@ -167,7 +170,7 @@ def compare(
 
 
 def worst_sample(expected: np.ndarray, actual: np.ndarray) -> int:
-    """Return the index on the first axis where two arrays of one shape are furthest apart."""
+    """Return the index on the first axis where two arrays of the same shape differ most."""
     if expected.ndim == 0 or expected.size == 0:
         return 0
     with np.errstate(invalid="ignore"):
@@ -177,7 +180,7 @@ def worst_sample(expected: np.ndarray, actual: np.ndarray) -> int:
 
 
 def label_agreement(expected: np.ndarray, actual: np.ndarray) -> tuple[int, int] | None:
-    """Return (rows with the same largest class, rows); None where there are no classes."""
+    """Return (rows with the same largest class, rows), or None where there are no classes."""
     if _labels_agree(expected, actual) is None:
         return None
     return int((expected.argmax(axis=1) == actual.argmax(axis=1)).sum()), len(expected)
@@ -203,7 +206,7 @@ def _compare_one(name: str, expected: Any, actual: Any, tolerance: float, coarse
         return _compare_exactly(name, expected, actual)
     exact = expected.astype(np.complex128 if np.iscomplexobj(expected) else np.float64)
     seen = actual.astype(exact.dtype)
-    # Equal infinities and NaNs in the same places agree; their difference would be NaN.
+    # Equal infinities, and NaNs in the same places, agree. Their difference would be NaN.
     same = (exact == seen) | (np.isnan(exact) & np.isnan(seen))
     with np.errstate(invalid="ignore"):
         difference = np.where(same, 0.0, np.abs(seen - exact))
@@ -214,7 +217,7 @@ def _compare_one(name: str, expected: Any, actual: Any, tolerance: float, coarse
         note = f"{count} values are NaN or infinite"
         return Row(name, "nan", math.nan, scale, None, note, tolerance=tolerance)
     largest = float(difference.max())
-    # A reference of zeros has no scale; single precision noise is then judged as it is.
+    # A reference of zeros has no scale, so single precision noise is judged absolutely.
     good = largest <= tolerance * scale if scale else largest <= 1e-6
     labels = _labels_agree(exact, seen, slack=coarse * scale)
     where = np.unravel_index(int(difference.argmax()), difference.shape) if difference.ndim else ()
@@ -228,10 +231,11 @@ def _compare_one(name: str, expected: Any, actual: Any, tolerance: float, coarse
 
 
 def _compare_exactly(name: str, expected: np.ndarray, actual: np.ndarray) -> Row:
-    """Compare whole numbers, booleans or texts: a label that is nearly right is wrong."""
+    """Compare integers, booleans or texts exactly, because a label that is nearly right is
+    wrong."""
     differs = np.asarray(expected != actual)
     if expected.dtype.kind in "iub":
-        # Python's own integers: neither unsigned wrap-around nor the 53 bits of a float.
+        # Python's integers have neither unsigned wrap-around nor the 53 bits of a float.
         pairs = zip(expected[differs].tolist(), actual[differs].tolist(), strict=True)
         largest = float(max((abs(int(a) - int(b)) for a, b in pairs), default=0))
         scale = float(max(abs(int(expected.max())), abs(int(expected.min()))))
@@ -245,9 +249,9 @@ def _compare_exactly(name: str, expected: np.ndarray, actual: np.ndarray) -> Row
 
 
 def _labels_agree(expected: np.ndarray, actual: np.ndarray, *, slack: float = 0.0) -> bool | None:
-    """Whether the largest class is the same in every row; None where there are no classes.
+    """Whether the largest class is the same in every row, or None where there are no classes.
 
-    Classes of the reference that are apart by no more than `slack` count as the same.
+    Two classes count as the same if their reference values differ by at most `slack`.
     """
     if expected.ndim != 2 or expected.shape[1] < 2 or np.iscomplexobj(expected):
         return None

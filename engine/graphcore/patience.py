@@ -1,33 +1,35 @@
-"""How long a process is waited for: its limit counts what the machine gave it.
+"""How long to wait for a process, in seconds of actual work rather than of the clock.
 
-On a busy machine work takes longer in proportion. So a process has used its limit when that many
-seconds have passed and it computed for as long, or computed nothing for as long: then it hangs.
+On a busy machine the same work takes longer. So a process has used up its limit after that many
+seconds of the clock if it also computed for that long. It counts as hanging if it computed nothing
+for that long.
 """
 
 import time
 
 IDLE = 0.05
-"""A process that uses less of one processor than this share waits for something."""
+"""A process that uses a smaller share of one processor than this is idle."""
 
 LONGEST = 20
-"""So many times its limit nothing is waited for."""
+"""Nothing is waited for longer than this many times its limit."""
 
 
 class Patience:
-    """Waits for a process up to `limit` seconds; each sign of progress begins them anew."""
+    """Waits for a process up to `limit` seconds. Each sign of progress starts them again."""
 
     def __init__(self, limit: float, *, computed: float = 0.0) -> None:
-        """Begin, at `computed` processor seconds of the process."""
+        """Start to wait. `computed` is the process's processor time so far, in seconds."""
         self.limit = limit
         self.moved(computed)
 
     def moved(self, computed: float) -> None:
-        """Note a sign of progress, at `computed` processor seconds of the process."""
+        """Note a sign of progress. `computed` is the process's processor time so far, in
+        seconds."""
         self._since = self._active = self._looked = time.monotonic()
         self._before = self._seen = computed
 
     def is_over(self, computed: float) -> bool:
-        """Whether the limit is used up, at `computed` processor seconds of the process."""
+        """Whether the limit is used up. `computed` is the process's processor time, in seconds."""
         now = time.monotonic()
         if computed - self._seen > IDLE * (now - self._looked):
             self._active = now

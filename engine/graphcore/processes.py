@@ -1,7 +1,7 @@
-"""Other programs: each in a process group of its own, with a limit, and watched while it runs.
+"""Other programs: each runs in its own process group, with a time limit, and is watched.
 
-One that hangs, crashes or takes too much memory ends alone, with all that it had started, and says
-in words how it ended.
+A program that hangs, crashes or takes too much memory is killed with all its descendants, and
+nothing else is. The result says in words how it ended.
 """
 
 import contextlib
@@ -24,23 +24,23 @@ from graphcore.patience import Patience
 from graphcore.progress import stage
 
 LOOKS = (0.05, 0.25)
-"""Seconds before the first look at a program, and between two."""
+"""Seconds before the first look at a program, and between two later looks."""
 
 HEAVY = 0.5
-"""A program is heavy that needs more than this share of the free memory: one at a time."""
+"""A program is heavy if it needs more than this share of the free memory. One runs at a time."""
 
 _OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|[Oo]ut of memory|Cannot allocate|OOM")
 
 
 class Program:
-    """A program that was started; its group ends with `end`."""
+    """A program that was started. `end` kills its whole process group."""
 
     def __init__(self, command: Sequence[str | Path], **options: Any) -> None:
-        """Start it; `options` are those of `subprocess.Popen`."""
+        """Start the program. `options` are those of `subprocess.Popen`."""
         self.peak = 0
-        """The most bytes of memory that it was seen to use, with all that it had started."""
+        """The most memory it was seen to use, with all its descendants, in bytes."""
         self.late = ""
-        """How long it was waited for, in words, if it was ended for that."""
+        """The time limit in words, if the program was killed for exceeding it."""
         self._killed = killed_for_memory()
         self.process = subprocess.Popen(
             [str(word) for word in command], start_new_session=True, **options
@@ -48,7 +48,7 @@ class Program:
 
     @contextlib.contextmanager
     def watched(self, limit: float) -> Iterator[None]:
-        """Look at the program, and end it when `limit` seconds are used up (see `patience`)."""
+        """Watch the program, and kill it when `limit` seconds are used up (see `patience`)."""
         done = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(limit, done), daemon=True)
         watcher.start()
@@ -59,7 +59,7 @@ class Program:
             watcher.join()
 
     def end(self) -> None:
-        """End the program and all that it had started, if they still run."""
+        """Kill the program and all its descendants, if they still run."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if hasattr(os, "killpg"):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -68,10 +68,10 @@ class Program:
         self.process.wait()
 
     def ending(self, said: str = "") -> str:
-        """Return how the program ended, in words that follow its name; "" if all was well.
+        """Return how the program ended, in words that follow its name, or "" for success.
 
         Args:
-            said: the last line that it printed.
+            said: the last line it printed.
         """
         status = self.process.wait()
         if self.late:
@@ -81,11 +81,11 @@ class Program:
         if not status:
             return ""
         used = f" (it had used {self._used})" if _OUT_OF_MEMORY.search(said) else ""
-        return f"ended with status {status}: {said or 'it said nothing'}{used}"
+        return f"ended with status {status}: {said or 'it printed nothing'}{used}"
 
     @property
     def crash(self) -> str:
-        """What ended the program, in a few words: a signal, or its status."""
+        """What killed the program, in a few words: a signal, or its status."""
         status = self.process.wait()
         if status >= 0:
             return f"status {status}"
@@ -94,14 +94,14 @@ class Program:
             return name
         sure = killed_for_memory() > self._killed
         why = "because memory ran out" if sure else "as it does when memory runs out"
-        return f"{name}: the system ended it, {why}; it had used {self._used}"
+        return f"{name}: the system killed it, {why}, when it had used {self._used}"
 
     @property
     def _used(self) -> str:
         return f"{self.peak / GB:.1f} GB of memory"
 
     def _watch(self, limit: float, done: threading.Event) -> None:
-        if done.wait(LOOKS[0]):  # most answers are quick, and a look is not
+        if done.wait(LOOKS[0]):  # most programs end quickly, and a look takes time
             return
         patience = Patience(limit, computed=self._look())
         while not done.wait(LOOKS[1]):
@@ -111,7 +111,7 @@ class Program:
                 return
 
     def _look(self) -> float:
-        """Note the memory that is used now; return the processor seconds."""
+        """Note the memory that is in use, and return the processor seconds so far."""
         seen = usage(self.process.pid)
         self.peak = max(self.peak, seen.memory)
         return seen.seconds
@@ -119,7 +119,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Done:
-    """A program that has ended: how ("" if well), what it printed, and the memory that it used."""
+    """A program that has ended: how ("" for success), what it printed, and its peak memory."""
 
     ending: str
     output: str
@@ -127,7 +127,7 @@ class Done:
 
     @property
     def last_line(self) -> str:
-        """The last line that it printed."""
+        """The last line it printed."""
         return last_line(self.output)
 
 
@@ -144,15 +144,16 @@ def run(
 
     Args:
         command: the program and its arguments.
-        limit: seconds that it may take on a machine that has nothing else to do.
-        env: its environment variables; those of this process if left out.
-        cwd: the directory that it starts in.
-        needs: the bytes of memory that it needs, as far as that is known. One that needs much waits
-            until no other such program runs, and a warning says if so much is not free.
-        what: the program, as that warning calls it; its file's name if left out.
+        limit: the seconds it may take on an otherwise idle machine.
+        env: its environment variables. The default is this process's own.
+        cwd: its working directory.
+        needs: the bytes of memory it needs, as far as they are known. A heavy program waits until
+            no other
+            heavy program runs. A warning says if less memory is free than it needs.
+        what: the name of the program in that warning. The default is its file's name.
 
     Raises:
-        OSError: it cannot be started.
+        OSError: the program cannot be started.
     """
     with tempfile.TemporaryFile() as said, turn(needs, what or Path(command[0]).name):
         options = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": subprocess.STDOUT}
@@ -169,11 +170,11 @@ def run(
 
 @contextlib.contextmanager
 def turn(needs: int, what: str) -> Iterator[None]:
-    """Wait until no other heavy program of this machine runs, if this is one; warn before it runs.
+    """Wait until no other heavy program runs, if this one is heavy, and warn if memory is short.
 
     Args:
-        needs: the bytes of memory that are needed.
-        what: the program, as the warning calls it.
+        needs: the bytes of memory it needs.
+        what: the name of the program in the warning.
     """
     if needs <= HEAVY * free_memory():
         yield
@@ -185,8 +186,9 @@ def turn(needs: int, what: str) -> Iterator[None]:
         free = free_memory()
         if needs > free:
             warnings.warn(
-                f"{what} needs about {needs / GB:.1f} GB of memory, and {free / GB:.1f} are free: "
-                "the system may end it. Close other programs if it does.",
+                f"{what} needs about {needs / GB:.1f} GB of memory, but only {free / GB:.1f} GB "
+                "are free, so the "
+                "system may kill it. Close other programs if it does.",
                 stacklevel=3,
             )
         yield
@@ -195,7 +197,7 @@ def turn(needs: int, what: str) -> Iterator[None]:
 
 
 def last_line(text: str) -> str:
-    """Return the last line of a text that holds something, "" if there is none."""
+    """Return the last line of a text that is not blank, or ""."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 

@@ -1,8 +1,8 @@
-"""Stages that take long say so, where somebody looks: on a terminal, or where `show_in` says.
+"""Any long step shows its progress: on a terminal, or in the view that `show_in` registers.
 
-The line comes after two seconds and goes with the stage. Nothing is shown in a run that nobody
-watches (papermill, a script in a pipe), and nothing is ever left behind. `make handoff` watches:
-its kernels write the stage into the file that `NBHELPERS_PROGRESS` names.
+The line appears after two seconds and disappears with the stage. A run that nobody watches
+(papermill, a script in a pipe) shows nothing, and nothing stays behind. `make handoff` does watch:
+its kernels write the stage into the file named by `NBHELPERS_PROGRESS`.
 """
 
 import contextlib
@@ -18,46 +18,46 @@ from pathlib import Path
 from typing import Any, Protocol
 
 AFTER = 2.0
-"""Seconds that a stage may take without a word."""
+"""Seconds before a stage is shown."""
 
 EVERY = 0.5
-"""Seconds between two looks."""
+"""Seconds between two updates."""
 
 FILE = "NBHELPERS_PROGRESS"
-"""The variable that names a file for the stage; a watcher sets it for the process it watches."""
+"""The environment variable that names a file for the stage. The watching process sets it."""
 
 
 @dataclass
 class Stage:
-    """A stage that runs, and how far it is: `done` of `total` (None if that is not known)."""
+    """A running stage and its progress: `done` of `total`, which is None if it is not known."""
 
     title: str
     total: int | None = None
     done: int = 0
 
     def reached(self, done: int, total: int | None = None) -> None:
-        """Note how much is done, and of how much."""
+        """Note how many parts are done, and how many there are."""
         self.done, self.total = done, self.total if total is None else total
 
     def __str__(self) -> str:
-        """Return the title, and how far the stage is if that is known."""
+        """Return the title, and the progress if it is known."""
         return f"{self.title} {self.done}/{self.total}" if self.total else self.title
 
 
 _stack: list[Stage] = []
-"""The stages that run, each inside the one before it."""
+"""The running stages, each inside the one before it."""
 
 _makers: "list[Callable[[], View | None]]" = []
-"""What else makes views; see `show_in`."""
+"""Functions that make other views (see `show_in`)."""
 
 
 @contextmanager
 def stage(title: str, total: int | None = None) -> Iterator[Stage]:
-    """Name what is being done; inside another stage, a part of it.
+    """Name the current step. Inside another stage it is a part of that stage.
 
     Args:
         title: such as "simplifying".
-        total: how many parts there are, for those who count them with `Stage.reached`.
+        total: the number of parts, if you count them with `Stage.reached`.
     """
     view = _view() if not _stack else None
     _stack.append(Stage(title, total))
@@ -65,7 +65,7 @@ def stage(title: str, total: int | None = None) -> Iterator[Stage]:
     ticker = None
     if view is not None:
         arguments = (view, stop, time.monotonic())
-        # In its own copy of the context, so that a cell's output finds its way to the cell.
+        # A copy of the context lets the output of a thread find its notebook cell.
         target = contextvars.copy_context().run
         ticker = threading.Thread(target=target, args=(_tick, *arguments), daemon=True)
         ticker.start()
@@ -79,23 +79,23 @@ def stage(title: str, total: int | None = None) -> Iterator[Stage]:
 
 
 class View(Protocol):
-    """Where the line is shown."""
+    """A place that shows the line."""
 
     def show(self, words: str, seconds: float, share: float | None) -> None:
-        """Show the line, for the first time or again.
+        """Show or update the line.
 
         Args:
-            words: the stages, and how far they are.
-            seconds: how long it has taken.
-            share: how much is done, 0 to 1; None if that is not known.
+            words: the stages and their progress.
+            seconds: the time so far.
+            share: the part that is done, 0 to 1, or None if it is not known.
         """
 
     def clear(self) -> None:
-        """Take the line away, if there is one."""
+        """Remove the line, if there is one."""
 
 
 def show_in(make: Callable[[], View | None]) -> None:
-    """Ask `make` first for where stages are shown, such as a notebook's cell; None is nowhere."""
+    """Register a function that makes a view, such as a notebook cell's. It may return None."""
     if make not in _makers:
         _makers.append(make)
 
@@ -112,7 +112,7 @@ def _tick(view: View, stop: threading.Event, begin: float) -> None:
 
 
 def _view() -> View | None:
-    """Return where somebody looks, if anybody does."""
+    """Return the view that somebody watches, or None."""
     if os.environ.get(FILE):
         return _File(Path(os.environ[FILE]))
     for make in _makers:
@@ -123,7 +123,7 @@ def _view() -> View | None:
 
 
 class _Line:
-    """A line of a terminal, written over and over."""
+    """One line of a terminal, overwritten at each update."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -141,7 +141,7 @@ class _Line:
 
 
 class _File:
-    """A file that another process reads; a run must not end because it cannot be written."""
+    """A file that another process reads. A failure to write it must not stop the work."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -156,5 +156,5 @@ class _File:
 
 
 def line(words: str, seconds: float) -> str:
-    """Return what a view says of stages: their words, and how long it has taken."""
+    """Return the text of a view: the words of the stages, and the time so far."""
     return f"{words} · {seconds:.0f} s"

@@ -1,7 +1,7 @@
-"""Files that somebody else may have damaged: what a parser says of them becomes one sentence.
+"""Reading files that may be damaged: a parser's error becomes one clear message.
 
-`reading` is put around the call of the parser alone, so that a mistake of this package is never
-taken for a damaged file. `read_json` reads JSON more strictly than Python does.
+Put `reading` around the parser's call alone. Otherwise a bug of this package would look like a
+damaged file. `read_json` reads JSON more strictly than Python does.
 """
 
 import errno
@@ -41,13 +41,13 @@ FOREIGN: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What parsers raise about damaged files: those of Python, NumPy, PyTorch and safetensors."""
+"""Errors that parsers raise about damaged files: Python's, NumPy's, PyTorch's and safetensors'."""
 
 DEEPEST = 50
-"""Lists and objects that may be inside each other in JSON that this package reads."""
+"""How deeply lists and objects may be nested in JSON that this package reads."""
 
 LARGEST = 64 << 20
-"""Bytes of a JSON file; in memory it takes up to thirty times as many."""
+"""The most bytes in a JSON file. In memory it can take thirty times as much."""
 
 _REASON = 200
 
@@ -61,17 +61,18 @@ def reading(
     advice: str,
     more: tuple[type[Exception], ...] = (),
 ) -> Iterator[None]:
-    """Turn what a parser raises about a damaged file into one sentence.
+    """Turn a parser's error about a damaged file into one clear message.
 
     Args:
         path: the file.
-        wrong: what is wrong then, in words that follow its name ("is not a handoff record").
+        wrong: what is wrong, in words that follow the file's name ("is not a handoff record").
         error: the kind of error to raise.
-        advice: what to do ("copy it again").
-        more: errors that this parser alone raises.
+        advice: what to do, as a sentence without its full stop ("Copy it again").
+        more: further errors that only this parser raises.
 
     Raises:
-        Refusal: `error`, about anything in `FOREIGN` or `more`; a `Refusal` passes as it is.
+        Refusal: of the kind `error`, for any error in `FOREIGN` or `more`. A `Refusal` passes
+            unchanged.
     """
     try:
         yield
@@ -80,13 +81,13 @@ def reading(
     except (*FOREIGN, *more) as raised:
         mend = mend_to_read(raised)
         wrong, advice = ("cannot be read", mend) if mend else (wrong, advice)
-        raise error(f"{path} {wrong} ({reason(raised)}); {advice}.") from raised
+        raise error(f"{path} {wrong} ({reason(raised)}). {advice}.") from raised
 
 
 def reason(raised: BaseException) -> str:
-    """Return what a parser says, in a few words."""
+    """Return the parser's reason in a few words."""
     if isinstance(raised, MemoryError):
-        return "it asks for more memory than there is"
+        return "it asks for more memory than this machine has"
     if isinstance(raised, RecursionError):
         return "it is nested too deeply"
     said = (isinstance(raised, OSError) and raised.strerror) or first_line(raised)
@@ -102,22 +103,23 @@ def read_json(
     form: Form = object,
     largest: int = LARGEST,
 ) -> Any:
-    """Return what a JSON file says.
+    """Return the content of a JSON file.
 
-    No key may be there twice, no number be NaN, infinite or longer than 64 bits, and no text hold
-    half of a character.
+    The file is refused if a key occurs twice, a number is NaN, infinite or longer than 64 bits, or
+    a
+    text contains half of a character.
 
     Args:
         path: the file.
-        wrong: what is wrong if it cannot be read; see `reading`.
+        wrong: what is wrong if it cannot be read (see `reading`).
         error: the kind of error to raise.
-        advice: what to do.
-        form: what its values must be; see `forms.check`.
-        largest: bytes that the file may have.
+        advice: what to do, as a sentence without its full stop.
+        form: what the values must be (see `forms.check`).
+        largest: the most bytes that the file may have.
 
     Raises:
-        FileNotFoundError: there is no such file; some callers begin a new one then.
-        Refusal: `error`, if it cannot be read or has another form.
+        FileNotFoundError: the file does not exist. Some callers then start a new one.
+        Refusal: of the kind `error`, if the file cannot be read or has another form.
     """
     try:
         with reading(path, wrong, error=error, advice=advice):
@@ -136,20 +138,22 @@ def read_json(
 
 
 def check_regular(path: Path) -> None:
-    """Check that a path is that of a file: to open something else may wait for ever.
+    """Check that a path leads to a regular file. Opening anything else may block forever.
 
     Raises:
-        OSError: it is something else, or there is nothing.
+        OSError: the path leads to something else, or to nothing.
     """
     if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "it is a folder" if path.is_dir() else "it is no regular file")
+        raise OSError(
+            errno.EINVAL, "it is a folder" if path.is_dir() else "it is not a regular file"
+        )
 
 
 def parse_json(content: bytes) -> Any:
-    """Return what JSON says, read as strictly as `read_json` does.
+    """Return the content of JSON text, read as strictly as in `read_json`.
 
     Raises:
-        ValueError: it is not JSON of this kind.
+        ValueError: it is not valid JSON, or `read_json` would refuse it.
         RecursionError: it is nested too deeply.
     """
     text = content.decode("utf-8")
@@ -162,17 +166,17 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {key!r} is there twice")
+            raise ValueError(f"the key {key!r} occurs twice")
         found[key] = value
     return found
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number in JSON")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _check_plain(value: Any, depth: int) -> None:
-    """Check what JSON's own grammar leaves open."""
+    """Check the values that JSON's grammar allows and this package refuses."""
     if depth > DEEPEST:
         raise RecursionError
     if isinstance(value, str):

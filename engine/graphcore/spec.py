@@ -1,6 +1,6 @@
 """TensorSpec: the name, dtype and shape of one input or output.
 
-A shape holds sizes (`int`) and symbolic dims (`str`, such as "batch"), as ONNX does. A dim such as
+A shape holds sizes (`int`) and symbolic dims (`str`, such as "batch"), as in ONNX. A dim such as
 "past+new" or "2*time" is computed from symbols and numbers (see `dims`).
 """
 
@@ -20,23 +20,24 @@ Feeds = dict[str, np.ndarray]
 """Arrays by the names of inputs or outputs."""
 
 UNKNOWN_RANK: tuple[Dim, ...] = ("...",)
-"""The shape of a tensor of which not even the number of dims is known."""
+"""The shape of a tensor whose number of dims is unknown."""
 
 _DTYPES = r"bool|str|string|object|u?int\d+|b?float\d+\w*|complex\d+"
 
 _DIGITS = 18
-"""The digits of a size or an axis that a text may give."""
+"""The most digits of a size or an axis in a text."""
 
 FEW = (0, 2)
-"""Integers that nearly every model takes: the least, and the one behind the greatest."""
+"""A half-open range of integers that nearly every model accepts."""
 
 
 @dataclass(frozen=True)
 class TensorSpec:
     """Name, numpy dtype name and shape (with symbolic dims) of one tensor.
 
-    `bounds` are the least and the greatest value of an integer input, where it takes few; they
-    may be dims, as in the lengths of sequences, 1 to "time".
+    `bounds` are the smallest and the largest value of an integer input that accepts only a few
+    values.
+    They may be dims: the lengths of sequences, for example, go from 1 to "time".
     """
 
     name: str
@@ -46,9 +47,10 @@ class TensorSpec:
 
     @classmethod
     def parse(cls, text: str) -> "TensorSpec":
-        """Read `"images:float32:batch,3,64,64"` (dims also parted by `x`; dtype may be left out).
+        """Read `"images:float32:batch,3,64,64"`. Dims may also be separated by `x`.
 
-        A scalar has no dims: `"scale:float32:"`. Integers may say what they lie between:
+        The dtype may be left out. A scalar has no dims: `"scale:float32:"`. Integers may have
+        bounds:
         `"lengths:int64[1..time]:batch"`.
 
         Raises:
@@ -59,11 +61,12 @@ class TensorSpec:
             parts.insert(1, "float32")
         if len(parts) != 3 or not parts[0]:
             raise Refusal(
-                f"An input is written name:dtype:dims, as in images:float32:batch,3,64,64, "
-                f"but this is {text!r}."
+                "An input is written name:dtype:dims, for example images:float32:batch,3,64,64, "
+                "but this is "
+                f"{text!r}."
             )
         name, dtype, dims = parts
-        # "1x3x64x64" is parted by x; a dim called "x" or "max" needs the commas.
+        # "1x3x64x64" is split at x. A dim called "x" or "max" needs commas.
         by_x = re.fullmatch(r"\d+(x\d+)+", dims)
         sizes = dims.split("x" if by_x else ",") if dims.strip() else ()
         dtype, bounds = _bounds(dtype, text)
@@ -74,7 +77,8 @@ class TensorSpec:
         """Read what `to_json` wrote.
 
         Raises:
-            ValueError: the dtype is none, no array can have the sizes, or there are not two bounds.
+            ValueError: the dtype is not valid, no array can have these sizes, or there are not two
+                bounds.
         """
         spec = cls(data["name"], data["dtype"], tuple(data["shape"]))
         sizes = [dim for dim in spec.shape if isinstance(dim, int)]
@@ -82,7 +86,8 @@ class TensorSpec:
         if not sized or not re.fullmatch(_DTYPES, spec.dtype) or len(data.get("bounds", "12")) != 2:
             raise ValueError(
                 f"{spec.name!r} was expected to have a dtype such as float32, the sizes of an "
-                f"array and two bounds, if any, but is {dict(data)}"
+                "array and either "
+                f"two bounds or none, but is {dict(data)}"
             )
         return replace(spec, bounds=tuple(data["bounds"])) if "bounds" in data else spec
 
@@ -92,7 +97,7 @@ class TensorSpec:
         return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape), **bounds}
 
     def sized(self, sizes: Mapping[str, int]) -> "TensorSpec":
-        """Return the spec with a size for each symbol, in its shape and its bounds.
+        """Return the spec with a size in place of each symbol, in its shape and its bounds.
 
         Raises:
             KeyError: a symbol is not among the sizes.
@@ -102,7 +107,7 @@ class TensorSpec:
         return TensorSpec(self.name, self.dtype, self.shape_at(sizes), bounds)
 
     def shape_at(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
-        """Return the shape with a size for each symbol.
+        """Return the shape with a size in place of each symbol.
 
         Raises:
             KeyError: a symbol is not among the sizes.
@@ -119,8 +124,8 @@ class TensorSpec:
 
         Args:
             batch: the size of every symbolic dim.
-            seed: of the random values.
-            integers: the least, and the one behind the greatest, where the spec has no bounds.
+            seed: the seed of the random values.
+            integers: a half-open range, used where the spec has no bounds.
         """
         if self.bounds is not None:
             every = [*dims.names(self.bounds[0]), *dims.names(self.bounds[1])]
@@ -134,45 +139,45 @@ class TensorSpec:
         return generator.integers(*(integers if whole else FEW), shape).astype(self.dtype)
 
     def __str__(self) -> str:
-        """Return the form that `parse` reads."""
+        """Return the text that `parse` reads."""
         bounds = "[{}..{}]".format(*self.bounds) if self.bounds else ""
         return f"{self.name}:{self.dtype}{bounds}:{','.join(map(str, self.shape))}"
 
 
 def parse_specs(texts: str | Iterable[str]) -> tuple[TensorSpec, ...]:
-    """Read several specs, given as a list or as one text parted by white space.
+    """Read several specs, given as a list or as one space-separated text.
 
     Raises:
-        Refusal: one of them does not have the form, or two have the same name.
+        Refusal: one of them does not have that form, or two have the same name.
     """
     specs = tuple(map(TensorSpec.parse, texts.split() if isinstance(texts, str) else texts))
     names = [spec.name for spec in specs]
     for name in names:
         if names.count(name) > 1:
-            raise Refusal(f"Two tensors are named {name!r}; give each a name of its own.")
+            raise Refusal(f"Two tensors are named {name!r}. Give each its own name.")
     return specs
 
 
 def parse_pairs(text: str) -> dict[str, str]:
-    """Read pairs such as "images=pixels", parted by white space or commas.
+    """Read pairs such as "images=pixels", separated by white space or commas.
 
     Raises:
-        Refusal: one of them has no name on one side.
+        Refusal: one of them lacks a name on one side.
     """
     pairs = [pair.partition("=") for pair in text.replace(",", " ").split()]
     for left, _, right in pairs:
         if not left or not right:
-            raise Refusal(f"A pair of names is written one=other, but there is {left!r} alone.")
+            raise Refusal(f"A pair of names is written one=other, but {left!r} has no partner.")
     return {left: right for left, _, right in pairs}
 
 
 def parse_checkpoint(text: str) -> tuple[Path, str]:
-    """Read "weights.pth" or "weights.pth:model_ema": the file, and where in it the weights are.
+    """Read "weights.pth" or "weights.pth:model_ema": a file, and where the weights are inside it.
 
-    A file whose own name holds a colon is taken as it is.
+    If a file has a colon in its own name, the text is taken as that name.
 
     Raises:
-        Refusal: no file can have such a path.
+        Refusal: no file can have this path.
     """
     path = parse_path(text)
     file, colon, key = text.rpartition(":")
@@ -182,10 +187,10 @@ def parse_checkpoint(text: str) -> tuple[Path, str]:
 
 
 def parse_path(text: str | Path) -> Path:
-    """Read the path of a file, `~` for the home.
+    """Read the path of a file. `~` is the home folder.
 
     Raises:
-        Refusal: no file can have such a path, or there is no such home.
+        Refusal: no file can have this path, or there is no such home folder.
     """
     try:
         path = Path(text).expanduser()
@@ -193,14 +198,14 @@ def parse_path(text: str | Path) -> Path:
         return path
     except (OSError, ValueError, RuntimeError) as error:
         said = (isinstance(error, OSError) and error.strerror) or str(error).rstrip(".")
-        raise Refusal(f"{str(text)[:200]!r} is no path of a file: {said}.") from error
+        raise Refusal(f"{str(text)[:200]!r} is not the path of a file: {said}.") from error
 
 
 def parse_sizes(text: str) -> dict[str, tuple[int, ...]]:
-    """Read sizes of symbols such as "time=48,96 height=64,128".
+    """Read sizes of symbols, such as "time=48,96 height=64,128".
 
     Raises:
-        Refusal: one of them does not have the form.
+        Refusal: one of them does not have that form.
     """
     sizes = {}
     for each in text.split():
@@ -208,21 +213,23 @@ def parse_sizes(text: str) -> dict[str, tuple[int, ...]]:
         if not symbol.isidentifier() or not re.fullmatch(
             r"[1-9]\d{0,17}(,[1-9]\d{0,17})*", numbers
         ):
-            raise Refusal(f"Sizes are written symbol=size,size, as in time=48,96, not {each!r}.")
+            raise Refusal(
+                f"Sizes are written symbol=size,size, for example time=48,96, but this is {each!r}."
+            )
         sizes[symbol] = tuple(map(int, numbers.split(",")))
     return sizes
 
 
 def parse_axes(text: str) -> dict[str, int]:
-    """Read pairs of a name and an axis, such as "images=0 state=1", parted as in `parse_pairs`.
+    """Read pairs of a name and an axis, such as "images=0 state=1", separated as in `parse_pairs`.
 
     Raises:
-        Refusal: one of them is not that.
+        Refusal: one of them does not have that form.
     """
     pairs = parse_pairs(text)
     for name, axis in pairs.items():
         if not axis.isdecimal() or len(axis) > _DIGITS:
-            raise Refusal(f"An axis is a number from 0 on, as in {name}=0, but there is {axis!r}.")
+            raise Refusal(f"An axis is a number from 0 on, as in {name}=0, but this is {axis!r}.")
     return {name: int(axis) for name, axis in pairs.items()}
 
 
@@ -235,14 +242,15 @@ def _dtype(name: str, text: str) -> str:
         raise Refusal(f"{name!r} in {text!r} is not a numpy dtype such as float32.")
     if dtype.name != name and not re.search(r"\d", name):  # "float" is 32 bits to PyTorch
         raise Refusal(
-            f"{name!r} in {text!r} does not say how many bits it has, and numpy takes it for "
-            f"{dtype.name}; write {dtype.name}, or another dtype such as float32."
+            f"{name!r} in {text!r} does not say how many bits it has, and numpy would read it as "
+            f"{dtype.name}. "
+            f"Write {dtype.name}, or another dtype such as float32."
         )
     return dtype.name
 
 
 def _bounds(dtype: str, text: str) -> tuple[str, tuple[Dim, Dim] | None]:
-    """Split "int64[1..time]" into the dtype and the bounds."""
+    """Split "int64[1..time]" into the dtype and its bounds."""
     found = re.fullmatch(r"(u?int\d+)\[(.+)\.\.(.+)\]", dtype)
     if found is None:
         return dtype, None
@@ -251,7 +259,9 @@ def _bounds(dtype: str, text: str) -> tuple[str, tuple[Dim, Dim] | None]:
         int(end) if re.fullmatch(r"-?\d{1,18}", end) else _dim(end, text) for end in ends
     )
     if isinstance(least, int) and isinstance(most, int) and least > most:
-        raise Refusal(f"[{least}..{most}] in {text!r} holds no integer; write the lesser first.")
+        raise Refusal(
+            f"[{least}..{most}] in {text!r} holds no integer. Write the smaller one first."
+        )
     return dtype, (least, most)
 
 
@@ -264,6 +274,7 @@ def _dim(size: str, text: str) -> Dim:
     if named and all(term.isidentifier() or term.isdecimal() for term in terms):
         return size
     raise Refusal(
-        f"{size!r} in {text!r} is not a dim: a dim is a size above 0, a name like batch, or a sum "
-        "like past+new."
+        f"{size!r} in {text!r} is not a dim. A dim is a size above 0, a name like batch, or a sum "
+        "like "
+        "past+new."
     )

@@ -1,13 +1,14 @@
-"""Texts in arrays, in the one form that TensorFlow has for them: object arrays of bytes.
+"""Texts in arrays, always in the form that TensorFlow uses: object arrays of bytes.
 
-NumPy has three more (`<U3`, `S3`, object arrays of str), and onnxruntime gives the last one.
+NumPy has three other forms (`<U3`, `S3`, object arrays of str). onnxruntime returns the last one.
 """
 
 import numpy as np
 
 
 def is_text(value: object) -> bool:
-    """Whether an array or a plain value is text or bytes; of objects, the first one counts."""
+    """Whether an array or a plain value is text or bytes. An object array is judged by its first
+    item."""
     if isinstance(value, str | bytes):
         return True
     array = np.asarray(value)
@@ -18,12 +19,12 @@ def is_text(value: object) -> bool:
 
 
 def as_bytes(value: object) -> np.ndarray:
-    """Return texts or bytes of any shape, a plain one too, as an object array of bytes.
+    """Return texts or bytes of any shape, or a plain one, as an object array of bytes.
 
     Raises:
-        TypeError: an element is neither.
+        TypeError: an element is neither text nor bytes.
     """
-    # Without the dtype NumPy would cut zero bytes off the end of a plain bytes.
+    # Without this dtype NumPy would remove zero bytes from the end.
     array = np.asarray(value, object)
     found = np.empty(array.shape, object)
     for place in np.ndindex(array.shape):
@@ -32,15 +33,15 @@ def as_bytes(value: object) -> np.ndarray:
 
 
 def as_unicode(value: object) -> np.ndarray:
-    """Return texts of any shape as NumPy's own type for them, which files hold without a pickle.
+    """Return texts of any shape in NumPy's own text dtype, which can be saved without pickle.
 
     Raises:
-        ValueError: an element is no text in UTF-8, or ends in a zero, which NumPy would cut off.
+        ValueError: an element is not UTF-8 text, or ends in a zero byte, which NumPy would remove.
     """
     found = as_bytes(value)
     texts = [each.decode() for each in found.ravel()]
     if any(text.endswith("\0") for text in texts):
-        raise ValueError("a text ends in a zero")
+        raise ValueError("a text ends in a zero byte")
     return np.array(texts, np.str_).reshape(found.shape)
 
 
@@ -49,4 +50,4 @@ def _bytes(value: object) -> bytes:
         return value.encode()
     if isinstance(value, bytes | bytearray):
         return bytes(value)
-    raise TypeError(f"text or bytes were expected, but there is a {type(value).__name__}")
+    raise TypeError(f"text or bytes were expected, but this is a {type(value).__name__}")

@@ -1,6 +1,6 @@
-"""A process that serves requests: what crashes or hangs there ends nothing here.
+"""A process that serves requests, so that a crash or a hang there ends nothing here.
 
-It comes up while other work is done, serves until this process ends, and is replaced if it ended.
+It starts while other work goes on, serves until this process ends, and is replaced if it dies.
 """
 
 import atexit
@@ -19,16 +19,17 @@ Answer = TypeVar("Answer")
 
 
 class Ended(Exception):
-    """The process ended before it answered; `crash` says how, None if it was too slow."""
+    """The process ended before it answered. `crash` says how, or is None if it was too slow."""
 
     def __init__(self, crash: str | None) -> None:
-        """Take what ended it: a signal or a status, and why if that is known."""
+        """Take what ended it: a signal or a status, and the reason if it is known."""
         super().__init__(crash or "it was too slow")
         self.crash = crash
 
 
 class WorkerProcess:
-    """A script in a process of its own, whose standard input and output carry what is asked."""
+    """A script in its own process, with requests on its standard input and answers on its
+    output."""
 
     def __init__(
         self,
@@ -37,7 +38,8 @@ class WorkerProcess:
         variables: Mapping[str, str] | None = None,
         python: Path | str = sys.executable,
     ) -> None:
-        """Take the script, environment variables to set, and who runs it; nothing is started."""
+        """Take the script, environment variables to set, and the Python to run. Nothing is
+        started."""
         self.started = 0
         self._python = str(python)
         self._script, self._variables = script, dict(variables or {})
@@ -45,7 +47,7 @@ class WorkerProcess:
         self._owner, self._program = 0, None  # type: int, Program | None
 
     def start(self) -> subprocess.Popen:
-        """Start the process, if it is not there."""
+        """Start the process, if it does not run."""
         return self._running().process
 
     def end(self) -> None:
@@ -57,14 +59,15 @@ class WorkerProcess:
     def exchange(
         self, talk: Callable[[subprocess.Popen], Answer | None], *, timeout: float
     ) -> Answer:
-        """Return the answer to one request; requests of several threads take turns.
+        """Return the answer to one request. Requests of several threads take turns.
 
         Args:
-            talk: sends the request to the process and returns its answer, None if it has gone.
-            timeout: seconds that it may take on a machine that has nothing else to do.
+            talk: sends the request to the process and returns its answer, or None if the process
+                has gone.
+            timeout: the seconds it may take on an otherwise idle machine.
 
         Raises:
-            Ended: the process crashed, or was ended because it took longer.
+            Ended: the process crashed, or was killed because it took longer.
         """
         with self._lock:
             return _exchanged(self._running(), talk, timeout)
@@ -72,7 +75,7 @@ class WorkerProcess:
     def _running(self) -> Program:
         program = self._program
         if program is None or self._owner != os.getpid() or program.process.poll() is not None:
-            # -P keeps the folder of the script, whose modules have common names, off the path.
+            # -P keeps the script's folder off the path, because its modules have common names.
             command = [self._python, "-P", str(self._script)]
             pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
             environment = {**os.environ, **self._variables}
@@ -84,7 +87,7 @@ class WorkerProcess:
 
 
 def _end(owner: int, program: Program) -> None:
-    """Let the process end with the one that started it."""
+    """End the process together with the one that started it."""
     if os.getpid() == owner:
         with contextlib.suppress(BrokenPipeError), program.process:  # which closes its pipes
             program.end()
@@ -98,9 +101,9 @@ def _exchanged(
             answer = talk(program.process)
         if answer is not None:
             return answer
-    except BrokenPipeError:  # it went away while it was being written to
+    except BrokenPipeError:  # the process died while we wrote to it
         pass
-    except BaseException:  # interrupted: its answer would be taken for that to the next request
+    except BaseException:  # interrupted: a late answer would be taken for the next request's
         program.end()
         raise
     program.process.wait()

@@ -21,7 +21,7 @@ def read_book(path: Path, *, wrong: str = "is not a whole notebook: it cannot be
     Raises:
         Refusal: there is none, or it is damaged.
     """
-    with reading(path, wrong, error=Refusal, advice="get it again, as it was committed"):
+    with reading(path, wrong, error=Refusal, advice="Get it again, as it was committed"):
         check_regular(path)
         book = json.loads(path.read_text(encoding="utf-8"))
         check(book, _BOOK)

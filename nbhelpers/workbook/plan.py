@@ -166,7 +166,7 @@ def _read(stage: str, path: Path) -> Notebook:
         raise Refusal(f"There is no notebook {path}; restore it, or name the folder that has it.")
     wrong = "is not a notebook that names its kernel"
     book = read_book(path, wrong=wrong)
-    with reading(path, wrong, error=Refusal, advice="get it again, as it was committed"):
+    with reading(path, wrong, error=Refusal, advice="Get it again, as it was committed"):
         kernel = book["metadata"]["kernelspec"]["name"]
         defaults = _defaults(book["cells"])
     interpreter(kernel)

@@ -32,7 +32,7 @@ def test_data_is_copied_and_so_are_the_folders_own_scripts(folder, tmp_path):
         ("a/verify.py", "none of the files that a handoff passes on"),
         ("x.so", "none of the files that a handoff passes on"),
         ("d/../../profile", "relative path"),
-        ("d/x.npz", "is a link, and a handoff follows none"),
+        ("d/x.npz", "is a link, and a handoff never follows links"),
         ("/etc/passwd", "relative path"),
     ],
 )

@@ -31,6 +31,6 @@ def test_a_good_map_is_read(tmp_path):
 )
 def test_a_map_of_another_form_is_one_sentence(tmp_path, rows, said):
     (tmp_path / "names.json").write_text(json.dumps(rows))
-    with pytest.raises(GraphError, match=r"run the notebook 04_tensor_names again") as caught:
+    with pytest.raises(GraphError, match=r"Run the notebook 04_tensor_names again") as caught:
         read_names(tmp_path / "names.json")
     assert said in str(caught.value)

@@ -35,7 +35,7 @@ def test_a_number_of_thousands_of_digits_is_refused(parse):
 @pytest.mark.parametrize("text", ["~nobody-of-this-name/w.pth", "~\0", "a" * 5000, "~\ud800"])
 def test_a_path_that_no_file_can_have_is_refused(text):
     for parse in (parse_path, parse_checkpoint):
-        with pytest.raises(Refusal, match="is no path of a file: "):
+        with pytest.raises(Refusal, match="is not the path of a file: "):
             parse(text)
 
 

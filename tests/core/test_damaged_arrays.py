@@ -40,7 +40,7 @@ def headed(descr, shape, *, version=1):
 def refused(tmp_path, content, said):
     path = tmp_path / "golden.npz"
     path.write_bytes(content)
-    with pytest.raises(HandoffError, match=r"golden cases \(.*\); run the notebook 01") as caught:
+    with pytest.raises(HandoffError, match=r"golden cases \(.*\)\. Run the notebook 01") as caught:
         load_golden(path)
     assert said in str(caught.value)
     assert len(str(caught.value)) < 700
@@ -54,8 +54,8 @@ def refused(tmp_path, content, said):
         ("/input/x.npy", "an array is named '/input/x'"),
         ("a/what/x.npy", "an array is named 'a/what/x'"),
         ("a/input/x", "two arrays have the same name"),
-        ("a/input/z", "its member 'a/input/z' is no array"),
-        ("b/input/x.npy", "the same inputs and outputs were expected in every case"),
+        ("a/input/z", "its member 'a/input/z' is not an array"),
+        ("b/input/x.npy", "not every case has the same inputs and outputs"),
     ],
 )
 def test_a_member_of_another_name_is_refused(tmp_path, name, said):
@@ -64,7 +64,7 @@ def test_a_member_of_another_name_is_refused(tmp_path, name, said):
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_two_members_of_one_name_are_refused(tmp_path):
-    refused(tmp_path, archive(("a/input/x.npy", ONE)), "it holds 'a/input/x.npy' twice")
+    refused(tmp_path, archive(("a/input/x.npy", ONE)), "it contains 'a/input/x.npy' twice")
 
 
 @pytest.mark.parametrize(
@@ -158,10 +158,10 @@ def test_whatever_bit_flips_it_is_refused_or_read(tmp_path):
         try:
             load_golden(path)
         except HandoffError as error:
-            assert "run the notebook 01_export" in str(error)
+            assert "Run the notebook 01_export" in str(error)
 
 
 def test_an_archive_without_cases_is_refused(tmp_path):
     file = io.BytesIO()
     zipfile.ZipFile(file, "w").close()
-    refused(tmp_path, file.getvalue(), "the same inputs and outputs were expected")
+    refused(tmp_path, file.getvalue(), "not every case has the same inputs and outputs")

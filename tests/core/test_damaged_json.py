@@ -37,8 +37,8 @@ BAD = {
 def test_each_bad_form_is_one_sentence(tmp_path, content):
     path = tmp_path / "a.json"
     path.write_bytes(content)
-    with pytest.raises(GraphError, match=r"a.json is no map \(.+\); make it again\.$") as caught:
-        read_json(path, "is no map", error=GraphError, advice="make it again")
+    with pytest.raises(GraphError, match=r"a.json is no map \(.+\)\. Make it again\.$") as caught:
+        read_json(path, "is no map", error=GraphError, advice="Make it again")
     assert len(str(caught.value)) < 500
 
 
@@ -53,7 +53,7 @@ def test_a_folder_is_no_json_and_a_missing_file_is_missing(tmp_path):
     with pytest.raises(GraphError, match=r"is no map \(it is a folder\)"):
         read_json(tmp_path, "is no map", error=GraphError, advice="-")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(GraphError, match="it is no regular file"):
+    with pytest.raises(GraphError, match="it is not a regular file"):
         read_json(tmp_path / "pipe", "is no map", error=GraphError, advice="-")
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "none.json", "is no map", error=GraphError, advice="-")
@@ -62,11 +62,11 @@ def test_a_folder_is_no_json_and_a_missing_file_is_missing(tmp_path):
 @pytest.mark.parametrize(
     ("code", "advice"),
     [
-        (errno.EACCES, "change its rights"),
-        (errno.EIO, "check the disk or the network drive"),
-        (errno.ESTALE, "check the disk or the network drive"),
-        (errno.ELOOP, "put the file itself in the place of the link"),
-        (errno.EMFILE, "restart the kernel, or raise `ulimit -n`"),
+        (errno.EACCES, "Change its rights"),
+        (errno.EIO, "Check the disk or the network drive"),
+        (errno.ESTALE, "Check the disk or the network drive"),
+        (errno.ELOOP, "Put the file itself in the place of the link"),
+        (errno.EMFILE, "Restart the kernel, or raise `ulimit -n`"),
     ],
 )
 def test_a_record_that_cannot_be_read_is_not_called_damaged(
@@ -80,7 +80,7 @@ def test_a_record_that_cannot_be_read_is_not_called_damaged(
     monkeypatch.setattr("pathlib.Path.open", fails)
     with pytest.raises(HandoffError) as caught:
         handoff.status()
-    assert str(caught.value).endswith(f"cannot be read ({os.strerror(code)}); {advice}.")
+    assert str(caught.value).endswith(f"cannot be read ({os.strerror(code)}). {advice}.")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ TENSOR = {"name": "x", "dtype": "float32", "shape": [1]}
         (in_facts(inputs=[{**TENSOR, "dtype": "nonsense"}]), "expected to have a dtype such as"),
         (in_facts(inputs=[{**TENSOR, "shape": [-1]}]), "expected to have a dtype such as"),
         (in_facts(inputs=[{**TENSOR, "shape": [2**63, 2**63]}]), "the sizes of an array"),
-        (in_facts(inputs=[{**TENSOR, "bounds": [1]}]), "and two bounds, if any"),
+        (in_facts(inputs=[{**TENSOR, "bounds": [1]}]), "and either two bounds or none"),
         (in_facts(picture=[]), "facts.picture should be an object or nothing (null)"),
     ],
 )
@@ -158,7 +158,7 @@ def test_a_forged_record_says_what_is_wrong_in_it(handoff, export, change, said)
     export(handoff)
     forged(handoff, change=change)
     for use in (handoff.inputs, handoff.golden, handoff.status):
-        with pytest.raises(HandoffError, match="restore it, or delete the folder") as caught:
+        with pytest.raises(HandoffError, match="Restore it, or delete the folder") as caught:
             use()
         assert said in str(caught.value)
 

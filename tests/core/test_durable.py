@@ -143,15 +143,15 @@ def test_a_folder_that_cannot_be_flushed_is_written_all_the_same(tmp_path, monke
 
 
 SAID = {
-    errno.ENOLCK: "its file system keeps no locks, as some network drives do; choose another",
-    errno.EOPNOTSUPP: "its file system keeps no locks",
-    errno.EIO: "the disk or the network drive failed; check it and run the notebook again",
+    errno.ENOLCK: "its file system has no locks, like some network drives. Choose another",
+    errno.EOPNOTSUPP: "its file system has no locks",
+    errno.EIO: "the disk or the network drive failed. Check it and run the notebook again",
     errno.ESTALE: "the disk or the network drive failed",
     errno.EFBIG: "a file is larger than the file system or your limits allow",
-    errno.EDQUOT: "your disk quota is used up; free some space",
+    errno.EDQUOT: "your disk quota is used up. Free some space",
     errno.ELOOP: "a part of the path is a link that leads nowhere",
-    errno.EMFILE: "this process has too many files open; restart the kernel",
-    errno.ETXTBSY: "a program that runs is to be replaced; end it",
+    errno.EMFILE: "this process has too many files open. Restart the kernel",
+    errno.ETXTBSY: "a file to be replaced is a running program. End that",
 }
 
 

@@ -177,7 +177,7 @@ def test_a_truncated_record_says_what_to_do(handoff, export, text):
     export(handoff)
     record_of(handoff).write_text(text)
     with pytest.raises(
-        HandoffError, match=r"not a handoff record .* restore it, or delete the folder"
+        HandoffError, match=r"not a handoff record .* Restore it, or delete the folder"
     ):
         handoff.read("exported.onnx")
 

@@ -30,7 +30,7 @@ def test_a_program_that_ends_well_says_nothing_else():
     ("code", "ending"),
     [
         ("import os; os.abort()", "crashed (SIGABRT)"),
-        ("raise SystemExit(3)", "ended with status 3: it said nothing"),
+        ("raise SystemExit(3)", "ended with status 3: it printed nothing"),
         ("raise ValueError('no such op')", "ended with status 1: ValueError: no such op"),
     ],
 )
@@ -41,8 +41,8 @@ def test_how_it_ended_is_said(code, ending):
 def test_one_that_was_killed_for_memory_is_said_so_with_what_it_had_used():
     done = run(HOLD + KILL)
     assert done.ending == (
-        "crashed (SIGKILL: the system ended it, as it does when memory runs out; "
-        "it had used 0.2 GB of memory)"
+        "crashed (SIGKILL: the system killed it, as it does when memory runs out, "
+        "when it had used 0.2 GB of memory)"
     )
     assert 200_000_000 < done.peak < 400_000_000
     said = run(HOLD + "raise MemoryError('no room')").ending
@@ -52,7 +52,7 @@ def test_one_that_was_killed_for_memory_is_said_so_with_what_it_had_used():
 def test_where_linux_counts_it_there_is_no_doubt(monkeypatch):
     counts = iter([4, 5])
     monkeypatch.setattr(processes, "killed_for_memory", lambda: next(counts))
-    assert "ended it, because memory ran out; it had used" in run(HOLD + KILL).ending
+    assert "killed it, because memory ran out, when it had used" in run(HOLD + KILL).ending
 
 
 def test_at_its_limit_it_ends_with_all_that_it_had_started(tmp_path):
@@ -105,12 +105,14 @@ def test_a_worker_that_is_killed_says_why(tmp_path):
         process.stdin.flush()
         return process.stdout.readline() or None
 
-    with pytest.raises(Ended, match=r"SIGKILL: the system ended it, .* it had used 0\.2 GB of"):
+    with pytest.raises(Ended, match=r"SIGKILL: the system killed it, .* it had used 0\.2 GB of"):
         worker.exchange(talk, timeout=60)
 
 
 def test_what_needs_more_than_is_free_is_announced_before_it_runs():
-    with pytest.warns(UserWarning, match=r"needs about \d+\.\d GB of memory, and \d+\.\d are free"):
+    with pytest.warns(
+        UserWarning, match=r"needs about \d+\.\d GB of memory, but only \d+\.\d GB are free"
+    ):
         assert run("print(1)", needs=10 * free_memory()).ending == ""
     with warnings.catch_warnings(action="error"):
         run("print(1)", needs=1)

@@ -35,7 +35,7 @@ def test_plain_names_are_taken():
     ("one", "other"), [("a/B.npz", "a/b.npz"), ("stra\xdfe", "strasse"), ("\xe9", "e\u0301")]
 )
 def test_names_that_are_one_file_on_some_machines_are_refused(one, other):
-    with pytest.raises(HandoffError, match="are one file on some machines; use another name"):
+    with pytest.raises(HandoffError, match=r"are one file on some machines\. Use another name"):
         check_distinct([one, other])
 
 
@@ -90,7 +90,7 @@ def written(handoff, file="graph/tf2/frozen.pb"):
         stage.write(file).write_text("new")
 
 
-LINK = "is a link, and a handoff follows none"
+LINK = "is a link, and a handoff never follows links"
 
 
 @pytest.mark.parametrize("place", ["", "graph", "graph/tf2", ".lock", "handoff.json"])

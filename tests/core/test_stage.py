@@ -57,7 +57,7 @@ def test_a_changed_file_is_mended_by_the_same_work_and_kept_beside_it(handoff, e
         (handoff.folder / "exported.onnx").write_bytes(mine)
         kept = f"exported.onnx.edited{number or ''}"
         with pytest.warns(
-            UserWarning, match=f"exported.onnx .*; it is made again, and kept as {kept}"
+            UserWarning, match=f"exported.onnx .*\\. It is made again, and kept as {kept}"
         ):
             export(handoff)
         assert state(handoff) == "done"
@@ -291,7 +291,7 @@ def test_a_folder_without_the_right_to_write_is_one_sentence(powerless, snapshot
     for path in (folder.parent, folder, shut):
         if path.exists():
             path.chmod(0o555 if path == shut else 0o777)
-    said = f"handoff folder {folder} cannot be written: you may not write there; .* is unchanged"
+    said = f"handoff folder {folder} cannot be written: you may not write there. .* is unchanged"
     with (
         powers(),
         pytest.raises(HandoffError, match=said),
@@ -306,13 +306,15 @@ def test_a_path_through_a_file_is_one_sentence(tmp_path, export):
     (tmp_path / "file").write_text("")
     with pytest.raises(HandoffError, match=r"a part of the path is a file"):
         export(Handoff(tmp_path / "file" / "model"))
-    with pytest.raises(HandoffError, match=r"there is a file of that name; choose another NAME"):
+    with pytest.raises(
+        HandoffError, match=r"a file of that name already exists. Choose another NAME"
+    ):
         export(Handoff(tmp_path / "file"))
 
 
 def test_a_folder_in_the_place_of_a_file_is_one_sentence(handoff, export):
     (handoff.folder / "exported.onnx").mkdir(parents=True)
-    with pytest.raises(HandoffError, match=r"there is a folder where a file must go"):
+    with pytest.raises(HandoffError, match=r"a folder is where a file must go"):
         export(handoff)
 
 
@@ -336,7 +338,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(small_disk, export, sna
     handoff = Handoff(small_disk / "model")
     export(handoff)
     before = snapshot(handoff.folder)
-    with pytest.raises(HandoffError, match=r"the disk is full; free some space"):
+    with pytest.raises(HandoffError, match=r"the disk is full. Free some space"):
         export(handoff, bytes(1 << 20))
     assert snapshot(handoff.folder) == before
     assert hidden(handoff) == []

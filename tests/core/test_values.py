@@ -52,7 +52,7 @@ def test_a_spec_is_read_and_written_in_one_form(text, spec):
         ("x:float33:1", "'float33' in 'x:float33:1' is not a numpy dtype"),
         ("x:object:1", "'object' in 'x:object:1' is not a numpy dtype"),
         ("x:f4,f4:1", "is not a numpy dtype"),
-        ("x:float:1", "does not say how many bits it has, and numpy takes it for float64; write"),
+        ("x:float:1", "how many bits it has, and numpy would read it as float64. Write"),
         ("x:float32:0", "'0' in 'x:float32:0' is not a dim"),
         ("x:float32:-1,3", "'-1' in 'x:float32:-1,3' is not a dim"),
         ("x:float32:1,,3", "'' in 'x:float32:1,,3' is not a dim"),
@@ -91,9 +91,7 @@ def test_two_tensors_of_one_name_are_refused():
 def test_axes_are_numbers():
     assert parse_axes("images=0, state=1") == {"images": 0, "state": 1}
     assert parse_axes("") == {}
-    with pytest.raises(
-        Refusal, match="An axis is a number from 0 on, as in x=0, but there is '-1'"
-    ):
+    with pytest.raises(Refusal, match="An axis is a number from 0 on, as in x=0, but this is '-1'"):
         parse_axes("x=-1")
 
 

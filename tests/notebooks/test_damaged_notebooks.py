@@ -31,7 +31,7 @@ BOOK = {"cells": [CELL], "metadata": {"kernelspec": {"name": "train"}}}
 def test_each_bad_notebook_is_one_sentence(tmp_path, content):
     path = tmp_path / "01_export.ipynb"
     path.write_bytes(content)
-    with pytest.raises(Refusal, match=r"not a whole notebook: .* get it again, as it was"):
+    with pytest.raises(Refusal, match=r"not a whole notebook: .* Get it again, as it was"):
         read_book(path)
     with pytest.raises(Refusal, match=r"01_export.ipynb is not a notebook that names its kernel"):
         find_notebooks(tmp_path)
@@ -41,7 +41,7 @@ def test_each_bad_notebook_is_one_sentence(tmp_path, content):
 def test_parameters_that_are_no_python_are_one_sentence(tmp_path, source):
     book = {**BOOK, "cells": [{**CELL, "source": source}]}
     (tmp_path / "01_export.ipynb").write_text(json.dumps(book))
-    with pytest.raises(Refusal, match=r"is not a notebook that names its kernel \(.+\); get it"):
+    with pytest.raises(Refusal, match=r"is not a notebook that names its kernel \(.+\)\. Get it"):
         find_notebooks(tmp_path)
 
 

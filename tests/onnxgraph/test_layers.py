@@ -189,7 +189,7 @@ def test_recordings_are_kept_in_a_file_and_belong_to_their_inputs(graph, values,
     with pytest.raises(GraphError, match="was recorded for another ONNX file"):
         load_activations(path, made_for="def")
     path.write_bytes(before[:100])
-    with pytest.raises(GraphError, match=r"does not hold activations.*record them again"):
+    with pytest.raises(GraphError, match=r"does not hold activations.*Record them again"):
         load_activations(path)
 
 

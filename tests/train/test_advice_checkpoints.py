@@ -87,9 +87,9 @@ def test_one_of_several_sets_is_chosen(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words", "right"),
     [
-        ("x:float:batch,3", "write float64", "x:float64:batch,3"),
-        ("i:int64[5..2]:batch", "write the lesser first", "i:int64[2..5]:batch"),
-        ("x:float32:2 x:float32:3", "give each a name of its own", "x:float32:2 z:float32:3"),
+        ("x:float:batch,3", "Write float64", "x:float64:batch,3"),
+        ("i:int64[5..2]:batch", "Write the smaller one first", "i:int64[2..5]:batch"),
+        ("x:float32:2 x:float32:3", "Give each its own name", "x:float32:2 z:float32:3"),
     ],
 )
 def test_specs_are_written_as_the_message_says(text, words, right):

@@ -18,7 +18,7 @@ from onnxgraph.comparing.sources import Recorded
 
 _ABOUT = "about"
 _WRONG = "does not hold activations recorded by PyTorch"
-_ADVICE = "record them again with nbhelpers.train.record_activations in the kernel train"
+_ADVICE = "Record them again with nbhelpers.train.record_activations in the kernel train"
 
 
 def save_activations(recorded: Recorded, path: str | Path, *, made_for: str = "") -> Path:
@@ -55,7 +55,7 @@ def load_activations(path: str | Path, *, made_for: str = "") -> Recorded:
     """
     with _opened(path) as arrays:
         if _ABOUT not in arrays:
-            raise GraphError(f"{path} {_WRONG} (it lacks {_ABOUT!r}); {_ADVICE}.")
+            raise GraphError(f"{path} {_WRONG} (it lacks {_ABOUT!r}). {_ADVICE}.")
         with reading(Path(path), _WRONG, error=GraphError, advice=_ADVICE):
             about = parse_json(arrays[_ABOUT].tobytes())
             check(about, {"title": str, "made_for": str})

@@ -36,7 +36,7 @@ class Given:
     symbols: Mapping[str, Dim] = field(default_factory=dict)
 
 
-_ADVICE = "write them with numpy.savez(path, **arrays), an array for each input"
+_ADVICE = "Write them with numpy.savez(path, **arrays), an array for each input"
 _NOTHING = Given()
 _given: ContextVar[Given] = ContextVar("given")
 

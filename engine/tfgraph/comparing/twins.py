@@ -120,7 +120,7 @@ def read_names(path: Path) -> dict[str, str]:
     Raises:
         GraphError: the file is damaged, or gives two tensors for one name.
     """
-    wrong, again = "is not a map of names", "run the notebook 04_tensor_names again"
+    wrong, again = "is not a map of names", "Run the notebook 04_tensor_names again"
     form = [dict.fromkeys(("onnx", "tensorflow", "torch?", "op?", "layout?"), str)]
     rows = read_json(path, wrong, error=GraphError, advice=again, form=form)
     with reading(path, wrong, error=GraphError, advice=again):

@@ -50,7 +50,7 @@ def _read_torch(path: Path) -> object:
 def _whole(path: Path, kind: str) -> AbstractContextManager[None]:
     size = path.stat().st_size
     wrong = f"cannot be read as {kind}: it is cut short or of another kind ({size} bytes)"
-    again, own = "copy it again", (SafetensorError,)
+    again, own = "Copy it again", (SafetensorError,)
     return reading(path, wrong, error=ModelError, advice=again, more=own)
 
 

@@ -26,7 +26,7 @@ from torchgraph.importing.graph import build
 from torchgraph.importing.imported import Imported
 from torchgraph.importing.plan import plan
 
-_ADVICE = "save the imported model again"
+_ADVICE = "Save the imported model again"
 
 ABOUT = "imported.json"
 MODEL = "prepared.onnx"
@@ -154,7 +154,7 @@ def _read_examples(path: Path, names: list[str]) -> tuple[Feeds, ...]:
         count = len(arrays) // max(1, len(names))
         wanted = [{name: f"{at}/{name}" for name in names} for at in range(count)]
         if {key for each in wanted for key in each.values()} != set(arrays):
-            raise ModelError(f"{path} does not hold examples of {', '.join(names)}; {_ADVICE}.")
+            raise ModelError(f"{path} does not hold examples of {', '.join(names)}. {_ADVICE}.")
         return tuple({name: arrays[key] for name, key in each.items()} for each in wanted)
 
 

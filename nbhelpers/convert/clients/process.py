@@ -43,4 +43,4 @@ def ended(
 def last_line(log: Path) -> str:
     """Return the last line that was printed."""
     text = log.read_text(encoding="utf-8", errors="replace")
-    return processes.last_line(text) or "it said nothing"
+    return processes.last_line(text) or "it printed nothing"

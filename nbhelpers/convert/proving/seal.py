@@ -43,7 +43,7 @@ def sealed_files(handoff: Handoff) -> tuple[str, ...]:
         HandoffError: it is missing, or a line of it is no sum and name of a file in the folder.
     """
     path = handoff.read(SUMS)
-    wrong, again = "does not list the files of a handoff", "run the notebook 06_handoff again"
+    wrong, again = "does not list the files of a handoff", "Run the notebook 06_handoff again"
     with reading(path, wrong, error=HandoffError, advice=again):
         *lines, last = path.read_text(encoding="utf-8").split("\n")
         found = [line[1] for line in map(_LINE.fullmatch, lines) if line]
