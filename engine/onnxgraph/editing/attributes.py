@@ -11,6 +11,7 @@ from onnx import AttributeProto, defs
 from graphcore.errors import GraphError, first_line, unknown_name
 from onnxgraph.editing.edited import Edited, copied, settled
 from onnxgraph.model.checked import checked
+from onnxgraph.model.domains import domain, opsets
 from onnxgraph.model.nodes import locate, node_name, titled
 from onnxgraph.model.words import attribute_text
 
@@ -49,10 +50,9 @@ def set_attributes(model: onnx.ModelProto, node: str, /, **values: Any) -> Edite
 
 def schema_of(model: onnx.ModelProto, node: onnx.NodeProto) -> Schema | None:
     """Return the definition of a node's operator in the model's opset; None if ONNX has none."""
-    domain = "" if node.domain == "ai.onnx" else node.domain
-    versions = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
+    versions = opsets(model)
     try:
-        return defs.get_schema(node.op_type, versions.get(domain, 1), domain)
+        return defs.get_schema(node.op_type, versions.get(domain(node), 1), domain(node))
     except defs.SchemaError:
         return None
 

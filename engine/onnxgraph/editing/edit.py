@@ -6,9 +6,11 @@ Also the few small things that edits share: constants by name, names that are fr
 import numpy as np
 import onnx
 
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
+from onnxgraph.model.copies import copy_of
+from onnxgraph.model.dataflow import reads
 from onnxgraph.model.files import check
+from onnxgraph.model.names import Names, used_names
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.model.value_info import infer
 from onnxgraph.model.weightless import LIGHT, light, size
@@ -32,8 +34,7 @@ def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         GraphError: the shapes contradict each other.
     """
-    result = onnx.ModelProto()
-    result.CopyFrom(dense_model(model))
+    result = copy_of(dense_model(model))
     note_shapes(result)
     return result
 
@@ -103,33 +104,19 @@ def add_constant(graph: onnx.GraphProto, value: np.ndarray, *, stem: str) -> str
 
 def free_name(graph: onnx.GraphProto, stem: str) -> str:
     """Return `stem`, or `stem_1`, `stem_2` …: the first that no tensor and no node has."""
-    taken: set[str] = set()
-    for each in graphs(graph):
-        values = (*each.input, *each.output, *each.initializer, *each.value_info)
-        taken.update(value.name for value in values)
-        taken.update(tensor.values.name for tensor in each.sparse_initializer)
-        for node in each.node:
-            taken.update((node.name, *node.input, *node.output))
-    names = [stem, *(f"{stem}_{number}" for number in range(1, len(taken) + 2))]
-    return next(name for name in names if name not in taken)
+    return Names(used_names(graph)).free(stem)
 
 
 def without_dead_parts(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy without the nodes and weights that no output needs."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     graph = copy.graph
     needed = {value.name for value in graph.output}
     kept = []
     for node in reversed(graph.node):
         if needed.intersection(node.output):
             kept.append(node)
-            needed.update(node.input)
-            for attribute in node.attribute:
-                inner = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
-                for sub in (each for one in inner for each in graphs(one)):
-                    needed.update(name for inside in sub.node for name in inside.input)
-                    needed.update(value.name for value in sub.output)
+            needed.update(reads(node))
     if len(kept) < len(graph.node):
         nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in reversed(kept)]
         del graph.node[:]

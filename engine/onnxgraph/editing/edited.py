@@ -13,6 +13,7 @@ from onnxgraph.editing.proof import same
 from onnxgraph.editing.rewire import sort_nodes
 from onnxgraph.editing.value_info import renew_notes
 from onnxgraph.model.anatomy import op_histogram
+from onnxgraph.model.copies import copy_of
 from onnxgraph.model.excerpt import side_by_side
 from onnxgraph.model.files import check
 from onnxgraph.model.sparse import dense_model
@@ -136,6 +137,4 @@ def _list_weights(copy: onnx.ModelProto) -> None:
 
 def copied(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a private copy that a verb may change; its weights are dense."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(dense_model(model))
-    return copy
+    return copy_of(dense_model(model))

@@ -147,7 +147,7 @@ def new_node(
         node.input.append(each)
     schema = schema_of(copy, node)
     domains = {entry.domain for entry in copy.opset_import}
-    if schema is None and (domain in ("", "ai.onnx") or domain not in domains):
+    if schema is None and (not domain or domain not in domains):
         versions = ", ".join(f"{o.domain or 'ai.onnx'} {o.version}" for o in copy.opset_import)
         raise GraphError(f"There is no operator {op!r} in the model's operator sets ({versions}).")
     node.attribute.extend(typed(node, schema, *pair) for pair in (attributes or {}).items())

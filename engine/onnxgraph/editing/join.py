@@ -12,6 +12,8 @@ from onnxgraph.editing.rename import rename_tensors
 from onnxgraph.model import interface
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
+from onnxgraph.model.domains import domain, opsets
+from onnxgraph.model.names import Names
 from onnxgraph.model.nodes import tensors
 
 Values = Mapping[str, onnx.ValueInfoProto]
@@ -109,15 +111,12 @@ def _words(shape: Iterable[Dim | None]) -> str:
 
 
 def _check_opsets(first: onnx.ModelProto, second: onnx.ModelProto) -> None:
-    one, two = (
-        {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
-        for model in (first, second)
-    )
-    for domain in one:
-        if two.get(domain, one[domain]) != one[domain]:
+    one, two = opsets(first), opsets(second)
+    for name, version in one.items():
+        if two.get(name, version) != version:
             raise GraphError(
-                f"The first model is written in {domain or 'ai.onnx'} {one[domain]}, the second in "
-                f"{two[domain]}; bring both to the lower one first, with lower_opset."
+                f"The first model is written in {name or 'ai.onnx'} {version}, the second in "
+                f"{two[name]}; bring both to the lower one first, with lower_opset."
             )
 
 
@@ -155,15 +154,13 @@ def _make_names_free(
 ) -> list[str]:
     """Let no name of the second model mean something in the first, and join the fed inputs."""
     taken = {*tensors(first), *(node.name for g in graphs(first.graph) for node in g.node)}
-    used = taken | set(tensors(follower))
+    in_use = Names(taken | set(tensors(follower)))
     interface_names = {value.name for value in interface.fed(follower.graph)}
     interface_names |= {value.name for value in follower.graph.output}
     names = dict(feeds)
     for name in tensors(follower):
         if name in taken and name not in feeds:
-            new = _free(name, used)
-            names[name] = new
-            used.add(new)
+            names[name] = in_use.free(name)
     shown = [name for name in names if name not in feeds]
     clash = next((name for name in shown if name in interface_names), None)
     if clash:
@@ -175,18 +172,10 @@ def _make_names_free(
     for graph in graphs(follower.graph):
         for node in graph.node:
             if node.name in taken:
-                node.name = _free(node.name, used)
-                used.add(node.name)
+                node.name = in_use.free(node.name)
     more = f" and {len(shown) - 4} more" if len(shown) > 4 else ""
     words = ", ".join(f"{name!r} → {names[name]!r}" for name in shown[:4])
     return [f"renamed in the second model: {words}{more}"] if shown else []
-
-
-def _free(name: str, used: set[str]) -> str:
-    number = 1
-    while f"{name}_{number}" in used:
-        number += 1
-    return f"{name}_{number}"
 
 
 def _append(result: onnx.ModelProto, follower: onnx.ModelProto, fed: set[str]) -> None:
@@ -200,8 +189,8 @@ def _append(result: onnx.ModelProto, follower: onnx.ModelProto, fed: set[str]) -
     for part in ("node", "initializer", "sparse_initializer", "output", "value_info"):
         getattr(graph, part).extend(getattr(more, part))
     graph.quantization_annotation.extend(more.quantization_annotation)
-    domains = {entry.domain for entry in result.opset_import}
-    result.opset_import.extend(o for o in follower.opset_import if o.domain not in domains)
+    domains = opsets(result)
+    result.opset_import.extend(o for o in follower.opset_import if domain(o) not in domains)
 
 
 def _add_functions(result: onnx.ModelProto, second: onnx.ModelProto) -> None:

@@ -16,7 +16,7 @@ from onnxgraph.editing.edit import inferred
 from onnxgraph.editing.observed import complete_outputs
 from onnxgraph.editing.rewire import keep_notes
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.anatomy import subgraphs
 from onnxgraph.model.dataflow import reads
 from onnxgraph.model.value_info import forget
 from onnxgraph.model.weightless import light
@@ -109,13 +109,7 @@ def _forget(graph: onnx.GraphProto, stale: set[str]) -> None:
     for node in graph.node:
         if stale.isdisjoint(node.output):
             continue
-        for attribute in node.attribute:
-            _forget_inside(attribute)
-
-
-def _forget_inside(attribute: onnx.AttributeProto) -> None:
-    inner = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
-    forget(each for one in inner for each in graphs(one))
+        forget(subgraphs(node))
 
 
 def _note(name: str, now: Notes, said: Notes, *, moved: bool) -> onnx.ValueInfoProto:

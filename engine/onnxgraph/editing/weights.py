@@ -19,6 +19,7 @@ from onnxgraph.editing.rewire import replace_input
 from onnxgraph.model import interface
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
+from onnxgraph.model.domains import is_default
 from onnxgraph.model.nodes import node_name, nodes, titled
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def weights(model: onnx.ModelProto) -> Iterator[Weight]:
         for tensor in graph.initializer:
             yield Weight(tensor.name, tensor, _stored(tensor))
         for node in graph.node:
-            if node.op_type == "Constant" and node.domain in ("", "ai.onnx") and node.attribute:
+            if node.op_type == "Constant" and is_default(node) and node.attribute:
                 value = node.attribute[0]
                 if value.name == "value":
                     yield Weight(node.output[0], value.t, f"Constant, {_stored(value.t)}")

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from graphcore.errors import GraphError
 from onnxgraph.looking.macs import FORMULAS
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import reads
+from onnxgraph.model.domains import is_default
 from onnxgraph.model.functions import inline_functions
-from onnxgraph.model.nodes import node_name, op_name
+from onnxgraph.model.nodes import attributes, node_name, op_name
 from onnxgraph.running.sizes import Sizes
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ class _Count:
                 yield NodeCost(row.node, row.op, row.graph, row.macs, row.parameters, per_run)
 
     def _macs(self, node: onnx.NodeProto) -> int | None:
-        if node.domain not in ("", "ai.onnx"):
+        if not is_default(node):
             return None
         formula = FORMULAS.get(node.op_type)
         if formula is None:
@@ -199,8 +200,7 @@ class _Count:
         given = [shape for shape, name in zip(inputs, node.input, strict=True) if name]
         if any(shape is None or None in shape for shape in (*given, *outputs)):
             return None
-        attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-        return formula(inputs, outputs, attributes)  # type: ignore[arg-type]
+        return formula(inputs, outputs, attributes(node))  # type: ignore[arg-type]
 
     def _add_weights(self, graph: onnx.GraphProto) -> None:
         for weight in graph.initializer:

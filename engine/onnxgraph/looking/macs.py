@@ -47,7 +47,7 @@ def _einsum(
     """The product of the sizes of all letters; for more than two inputs this is an upper bound."""
     if len(inputs) < 2:
         return 0
-    terms = attributes["equation"].decode().replace(" ", "").split("->")[0].split(",")
+    terms = attributes["equation"].replace(" ", "").split("->")[0].split(",")
     sizes: dict[str, int] = {}
     for term, number in zip(terms, range(len(inputs)), strict=True):
         shape = list(_second(inputs, number))

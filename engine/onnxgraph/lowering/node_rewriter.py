@@ -127,7 +127,7 @@ class Site:
 
     def ops(self, op_type: str, *inputs: Operand, outputs: int, **attributes: Any) -> list[str]:
         """Emit a node with new outputs, and return their names."""
-        made = [self.scope.names.fresh(f"{self.label}/{op_type}") for _ in range(outputs)]
+        made = [self.scope.fresh_name(f"{self.label}/{op_type}") for _ in range(outputs)]
         self._emit(op_type, inputs, made, made[0], attributes)
         return made
 
@@ -136,7 +136,7 @@ class Site:
     ) -> None:
         """Emit a node with all outputs of the replaced one, or with the one at a place."""
         outputs = list(self.node.output) if place is None else [self.output(place)]
-        name = self.node.name if place in (None, 0) else self.scope.names.fresh(outputs[0])
+        name = self.node.name if place in (None, 0) else self.scope.fresh_name(outputs[0])
         self._emit(op_type, inputs, outputs, name, attributes)
 
     def cast(self, data: str, dtype: int) -> str:

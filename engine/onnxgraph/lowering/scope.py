@@ -5,7 +5,7 @@ A subgraph (of If, Loop or Scan) has a scope of its own, which sees what its out
 
 import math
 import re
-from collections import ChainMap, Counter
+from collections import ChainMap
 
 import numpy as np
 import onnx
@@ -13,7 +13,9 @@ from onnx import helper, numpy_helper
 
 from onnxgraph.editing.edit import constants
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.anatomy import subgraphs
+from onnxgraph.model.domains import is_default
+from onnxgraph.model.names import Names
 from onnxgraph.model.weightless import LIGHT
 
 _RANDOM = ("Bernoulli", "Dropout", "Multinomial", "Random")
@@ -24,7 +26,7 @@ class Scope:
     """One graph of a model, and what is known of its tensors."""
 
     def __init__(
-        self, graph: onnx.GraphProto, version: int, names: "Names", outer: "Scope | None" = None
+        self, graph: onnx.GraphProto, version: int, names: Names, outer: "Scope | None" = None
     ) -> None:
         """Read the graph's types, constants and nodes.
 
@@ -79,9 +81,13 @@ class Scope:
             self._constants[name] = self._fold(name)
         return self._constants[name]
 
+    def fresh_name(self, stem: str) -> str:
+        """Return a new name; the last part of the stem is not repeated in it."""
+        return self.names.free(re.sub(r"(/\w+)\1+$", r"\1", stem))
+
     def add_constant(self, value: np.ndarray, *, stem: str) -> str:
         """Add an initializer and return its name."""
-        name = self.names.fresh(stem)
+        name = self.fresh_name(stem)
         self.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
         self._constants[name] = np.asarray(value)
         return name
@@ -116,32 +122,8 @@ class Scope:
     def _is_folded(self, maker: onnx.NodeProto, name: str) -> bool:
         """Whether what a node makes of constants is a constant, and not a large one."""
         shape = self.shape(name)
-        if shape is None or maker.domain not in ("", "ai.onnx"):
+        if shape is None or not is_default(maker):
             return False
         sizes = [size for size in shape if size is not None]
         is_small = len(sizes) == len(shape) and math.prod(sizes) <= LIGHT
-        plain = not any(attribute.HasField("g") for attribute in maker.attribute)
-        return is_small and plain and not maker.op_type.startswith(_RANDOM)
-
-
-class Names:
-    """The names of all tensors and nodes of a model, subgraphs included."""
-
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        """Read the names of the graph."""
-        self._taken: set[str] = set()
-        self._counts: Counter[str] = Counter()
-        for each in graphs(graph):
-            self._taken.update(v.name for v in (*each.input, *each.output, *each.initializer))
-            for node in each.node:
-                self._taken.update((node.name, *node.input, *node.output))
-
-    def fresh(self, stem: str) -> str:
-        """Return `stem`, or `stem_1`, `stem_2` …: the first that nothing has; it is taken now."""
-        stem = re.sub(r"(/\w+)\1+$", r"\1", stem)
-        name = stem
-        while name in self._taken:
-            self._counts[stem] += 1
-            name = f"{stem}_{self._counts[stem]}"
-        self._taken.add(name)
-        return name
+        return is_small and not subgraphs(maker) and not maker.op_type.startswith(_RANDOM)

@@ -7,11 +7,13 @@ import onnx
 
 from onnxgraph.lowering.node_rewriter import Obstacle, Site
 from onnxgraph.lowering.rules import RULES
-from onnxgraph.lowering.scope import Names, Scope
+from onnxgraph.lowering.scope import Scope
 from onnxgraph.lowering.widened import definition, keep
 from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.domains import is_default
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.inference import infer_shapes
+from onnxgraph.model.names import Names, used_names
 
 
 @dataclass
@@ -30,14 +32,14 @@ def step(model: onnx.ModelProto, version: int, log: Log) -> onnx.ModelProto:
     A node that cannot go down stays as it is, is noted in `log`, and is not looked at again.
     """
     nodes = [node for graph in graphs(model.graph) for node in graph.node]
-    changed = {op for op in {n.op_type for n in nodes if _own(n)} if _is_new(op, version)}
-    if any(_own(node) and node.op_type in changed for node in nodes):
+    changed = {op for op in {n.op_type for n in nodes if is_default(n)} if _is_new(op, version)}
+    if any(is_default(node) and node.op_type in changed for node in nodes):
         model = _without_functions(model, version, log)
         inferred = infer_shapes(model, data_prop=True)
-        _lower(Scope(inferred.graph, version, Names(inferred.graph)), log)
+        _lower(Scope(inferred.graph, version, Names(used_names(inferred.graph))), log)
         model = inferred
     for opset in model.opset_import:
-        if opset.domain in ("", "ai.onnx"):
+        if is_default(opset):
             opset.version = version - 1
     return model
 
@@ -50,7 +52,7 @@ def _lower(scope: Scope, log: Log) -> None:
             for graph in [attribute.g] if attribute.HasField("g") else attribute.graphs:
                 _lower(scope.inner(graph), log)
         is_stuck = bool(log.stuck.intersection(node.output))
-        if is_stuck or not _own(node) or not _is_new(node.op_type, scope.version):
+        if is_stuck or not is_default(node) or not _is_new(node.op_type, scope.version):
             made.append(node)
         else:
             made += _lowered(Site(node, scope), log)
@@ -83,12 +85,12 @@ def _without_functions(model: onnx.ModelProto, version: int, log: Log) -> onnx.M
         node.op_type
         for graph in graphs(model.graph)
         for node in graph.node
-        if _own(node) and _to_inline(node, version)
+        if is_default(node) and _to_inline(node, version)
     )
     if not wanted:
         return model
     log.rewritten.update({f"{op}-{version} → its definition": n for op, n in wanted.items()})
-    return inline_functions(model, keep=lambda n: not (_own(n) and _to_inline(n, version)))
+    return inline_functions(model, keep=lambda n: not (is_default(n) and _to_inline(n, version)))
 
 
 def _to_inline(node: onnx.NodeProto, version: int) -> bool:
@@ -105,7 +107,7 @@ def _to_inline(node: onnx.NodeProto, version: int) -> bool:
     if older is None:
         return True
     # A revised one is inlined only where it uses what is new; types are not looked at.
-    names = Scope(onnx.GraphProto(), version, Names(onnx.GraphProto()))
+    names = Scope(onnx.GraphProto(), version, Names())
     try:
         keep(Site(node, names))
     except Obstacle:
@@ -117,7 +119,3 @@ def _is_new(op_type: str, version: int) -> bool:
     """Whether the op was defined again in this opset."""
     schema = definition(op_type, version)
     return schema is not None and schema.since_version == version
-
-
-def _own(node: onnx.NodeProto) -> bool:
-    return node.domain in ("", "ai.onnx")

@@ -4,7 +4,9 @@ import onnx
 
 from onnxgraph.editing.edit import without_dead_parts
 from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.domains import domain
 from onnxgraph.model.files import lowest_ir_version
+from onnxgraph.model.nodes import nodes
 from onnxgraph.model.weightless import LIGHT, size
 
 METADATA = 10
@@ -21,8 +23,8 @@ def whole(model: onnx.ModelProto, lowered: onnx.ModelProto) -> onnx.ModelProto:
         doc_string=model.doc_string,
     )
     result.metadata_props.MergeFrom(model.metadata_props)
-    used = {"", "ai.onnx"}.union(n.domain for g in graphs(lowered.graph) for n in g.node)
-    result.opset_import.extend(entry for entry in lowered.opset_import if entry.domain in used)
+    used = {"", *(domain(node) for node in nodes(lowered))}
+    result.opset_import.extend(entry for entry in lowered.opset_import if domain(entry) in used)
     graph, own = result.graph, model.graph
     graph.name, graph.doc_string = own.name, own.doc_string
     graph.input.MergeFrom(own.input)

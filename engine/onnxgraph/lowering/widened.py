@@ -11,6 +11,7 @@ import onnx
 from onnx import defs, helper
 
 from onnxgraph.lowering.node_rewriter import Obstacle, Site
+from onnxgraph.model.copies import copy_of
 
 Schema: TypeAlias = Any
 
@@ -36,8 +37,7 @@ def keep(site: Site, **changed: Any) -> None:
     """
     new = definition(site.node.op_type, site.scope.version)
     older = _older(site)
-    node = onnx.NodeProto()
-    node.CopyFrom(site.node)
+    node = copy_of(site.node)
     del node.attribute[:]
     node.attribute.extend(a for a in site.node.attribute if a.name not in changed)
     node.attribute.extend(

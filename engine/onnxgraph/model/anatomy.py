@@ -14,6 +14,7 @@ import onnx
 from google.protobuf.message import EncodeError
 
 from onnxgraph.model import interface
+from onnxgraph.model.domains import domain
 from onnxgraph.model.external import nbytes
 from onnxgraph.model.words import attribute_text, dtype_text, shape_text
 
@@ -32,22 +33,24 @@ _MESSAGES = (
 
 def op_histogram(model: onnx.ModelProto) -> dict[str, int]:
     """Return operator name to count, the most frequent first (subgraphs included)."""
-    counts = Counter(
-        f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
-        for graph in graphs(model.graph)
-        for node in graph.node
-    )
+    counts = Counter(op_name(node) for graph in graphs(model.graph) for node in graph.node)
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def op_name(node: onnx.NodeProto) -> str:
+    """Return a node's operator, the domain before it if it is not ONNX's own."""
+    return ".".join(filter(None, [domain(node), node.op_type]))
 
 
 def graphs(graph: onnx.GraphProto) -> list[onnx.GraphProto]:
     """Return the graph and, after it, every graph inside its If, Loop and Scan nodes."""
-    found = [graph]
-    for node in graph.node:
-        for attribute in node.attribute:
-            inner = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
-            found += [each for sub in inner for each in graphs(sub)]
-    return found
+    return [graph, *(each for node in graph.node for each in subgraphs(node))]
+
+
+def subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    """Return the graphs inside a node, and those inside them."""
+    inner = (g for a in node.attribute for g in ([a.g] if a.HasField("g") else a.graphs))
+    return [each for graph in inner for each in graphs(graph)]
 
 
 def arrows(model: onnx.ModelProto) -> list[tuple[str, str, str]]:

@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 import onnx
 
+from onnxgraph.model.copies import copy_of
+
 Key: TypeAlias = tuple[str, str, str]
 """Domain, name and overload of a function, or of the one that a node calls."""
 
@@ -58,8 +60,7 @@ def with_bound_attributes(model: onnx.ModelProto) -> onnx.ModelProto:
     A call may leave out an attribute that has a default value, and a body may pass its own on to
     what it calls. No function may call itself.
     """
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
+    result = copy_of(model)
     del result.functions[:]
     _Binder(model, result).bind(result.graph, {})
     return result
@@ -94,8 +95,7 @@ class _Binder:
         asked = (key(call), *written)
         if asked not in self._known:
             self._known[asked] = f"{call.op_type}__{len(self._known)}"
-            body = onnx.FunctionProto()
-            body.CopyFrom(self._functions[key(call)])
+            body = copy_of(self._functions[key(call)])
             defaults = {each.name: each for each in body.attribute_proto}
             self.bind(body, defaults | {each.name: each for each in call.attribute})
             body.name, body.overload = self._known[asked], ""

@@ -11,8 +11,10 @@ import numpy as np
 import onnx
 
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.anatomy import subgraphs
+from onnxgraph.model.copies import copy_of
 from onnxgraph.model.inference import InferenceFailed, infer_shapes
+from onnxgraph.model.nodes import node_name
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Wiring:
         """Return the node that makes a tensor: its name, or that of its first output."""
         if name not in self.makers:
             return ""
-        return self.makers[name].name or next(filter(None, self.makers[name].output))
+        return node_name(self.makers[name])
 
     def before(self, name: str, stop: Collection[str] = ()) -> tuple[set[str], set[str]]:
         """Return what a tensor is computed from: (tensors on the way, the `stop`s it ends at)."""
@@ -77,11 +79,9 @@ def wiring(model: onnx.ModelProto) -> Wiring:
 def reads(node: onnx.NodeProto) -> list[str]:
     """Return every tensor that a node reads, from outside its subgraphs too (each name once)."""
     found = dict.fromkeys(filter(None, node.input))
-    for attribute in node.attribute:
-        inner = [attribute.g] if attribute.HasField("g") else attribute.graphs
-        for graph in (each for one in inner for each in graphs(one)):
-            found |= dict.fromkeys(name for one in graph.node for name in one.input if name)
-            found |= dict.fromkeys(value.name for value in graph.output)
+    for graph in subgraphs(node):
+        found |= dict.fromkeys(name for one in graph.node for name in one.input if name)
+        found |= dict.fromkeys(value.name for value in graph.output)
     return list(found)
 
 
@@ -130,8 +130,7 @@ def tensor_bytes(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> dic
         model: its large weights may be left out.
         feeds: the arrays that will be fed; their shapes take the place of symbolic dims.
     """
-    typed = onnx.ModelProto()
-    typed.CopyFrom(model)
+    typed = copy_of(model)
     graph = typed.graph
     del graph.value_info[:]
     for value in graph.input:

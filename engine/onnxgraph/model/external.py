@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from graphcore.errors import GraphError
+from onnxgraph.model.copies import copy_of
 
 _FOLDER = "basepath"
 
@@ -168,8 +169,7 @@ def whole(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with the values of all its weights in it: itself, if no weight is kept."""
     if not any(is_kept(tensor) for tensor in model.graph.initializer):
         return model
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     for tensor in copy.graph.initializer:
         tensor.CopyFrom(inline(tensor))
     return copy

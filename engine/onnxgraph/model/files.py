@@ -20,6 +20,7 @@ from onnx import external_data_helper
 from graphcore.durable import flush, replacing
 from graphcore.errors import GraphError
 from onnxgraph.model import external, lazy_load
+from onnxgraph.model.copies import copy_of
 from onnxgraph.model.validity import check, messages
 from onnxgraph.model.weightless import LIGHT
 
@@ -131,8 +132,7 @@ def save(model: onnx.ModelProto, path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         raise GraphError(f"{path} is a folder; give the path of the .onnx file to write.")
-    written = onnx.ModelProto()
-    written.CopyFrom(model)
+    written = copy_of(model)
     written.ir_version = lowest_ir_version(model)
     check(written, subject=f"What was to be written to {path}")
     data = path.with_name(f".{path.name}.{os.getpid()}.data")

@@ -14,6 +14,7 @@ from onnxgraph.model.calls import (
     nodes_of,
     with_bound_attributes,
 )
+from onnxgraph.model.domains import domain, opsets
 from onnxgraph.model.inference import NATIVE, infer_shapes
 
 ROUNDS = 10
@@ -45,7 +46,7 @@ def inline_functions(
         if model.functions:
             model = _inlined(with_bound_attributes(model))
         for _ in range(ROUNDS):
-            versions = {_domain(o): o.version for o in model.opset_import}
+            versions = opsets(model)
             if not any(_schema(n, versions) and not keep(n) for n in nodes_of(model.graph)):
                 break
             model = _inlined_once(model, versions, keep)
@@ -60,9 +61,9 @@ def inline_functions(
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     """Replace the calls of the model's own functions; a body may be of another opset."""
-    versions = {_domain(o): o.version for o in model.opset_import}
-    imported = {(_domain(o), o.version) for f in model.functions for o in f.opset_import}
-    if any(versions.get(domain, version) != version for domain, version in imported):
+    versions = opsets(model)
+    imported = {(domain(o), o.version) for f in model.functions for o in f.opset_import}
+    if any(versions.get(name, version) != version for name, version in imported):
         return _converted_and_inlined(infer_shapes(model))
     return inliner.inline_local_functions(model)
 
@@ -78,7 +79,7 @@ def _inlined_once(
         schema = _schema(node, versions)
         if schema is None or keep(node):
             continue
-        body = _body(schema, node, types, versions[_domain(node)])
+        body = _body(schema, node, types, versions[domain(node)])
         body.domain, body.name = _DOMAIN, f"{node.op_type}_{number}"
         _pass_attributes(node, body, schema)
         del body.attribute_proto[:]
@@ -142,17 +143,13 @@ def _pass_attributes(node: onnx.NodeProto, body: onnx.FunctionProto, schema: Sch
 
 def _schema(node: onnx.NodeProto, versions: dict[str, int]) -> Schema | None:
     """Return the definition of a node that is a function."""
-    domain = _domain(node)
     try:
-        schema: Schema = defs.get_schema(node.op_type, versions.get(domain, 1), domain)
+        version = versions.get(domain(node), 1)
+        schema: Schema = defs.get_schema(node.op_type, version, domain(node))
     except defs.SchemaError:
         return None
     is_function = schema.has_function or schema.has_context_dependent_function
     return schema if is_function else None
-
-
-def _domain(of: "onnx.NodeProto | onnx.OperatorSetIdProto") -> str:
-    return "" if of.domain == "ai.onnx" else of.domain
 
 
 def _values(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:

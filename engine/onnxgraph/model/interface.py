@@ -9,6 +9,7 @@ import onnx
 
 from graphcore.errors import GraphError
 from graphcore.spec import Dim, TensorSpec
+from onnxgraph.model.domains import is_default
 
 
 def inputs(model: onnx.ModelProto) -> tuple[TensorSpec, ...]:
@@ -36,7 +37,7 @@ def opset(model: onnx.ModelProto) -> int:
         GraphError: the model does not use that set.
     """
     for entry in model.opset_import:
-        if entry.domain in ("", "ai.onnx"):
+        if is_default(entry):
             return entry.version
     domains = ", ".join(entry.domain for entry in model.opset_import) or "none"
     raise GraphError(f"The model uses no operators of ONNX itself (its operator sets: {domains}).")

@@ -4,11 +4,12 @@ Many files leave their nodes without names, so a node is also called by any tens
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import onnx
 
 from graphcore.errors import GraphError, unknown_name
-from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.anatomy import graphs, op_name
 
 
 def node_name(node: onnx.NodeProto) -> str:
@@ -16,15 +17,18 @@ def node_name(node: onnx.NodeProto) -> str:
     return node.name or next((name for name in node.output if name), "")
 
 
-def op_name(node: onnx.NodeProto) -> str:
-    """Return a node's operator, the domain before it if it is not ONNX's own."""
-    domain = node.domain if node.domain != "ai.onnx" else ""
-    return f"{domain}.{node.op_type}" if domain else node.op_type
-
-
 def titled(node: onnx.NodeProto) -> str:
     """Return a node in the words of a message, such as `Conv 'conv1'`."""
     return f"{op_name(node)} {node_name(node)!r}"
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """Return a node's attributes by name, text as str."""
+    values = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    return {
+        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        for name, value in values.items()
+    }
 
 
 def nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:

@@ -4,7 +4,7 @@ import contextlib
 
 import onnx
 
-from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.anatomy import graphs, subgraphs
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.inference import InferenceFailed, infer_shapes
 from onnxgraph.model.weightless import light
@@ -49,5 +49,5 @@ def _kinds(graph: onnx.GraphProto) -> dict[str, str]:
 
 def _inside(node: onnx.NodeProto) -> list[str]:
     """Return the names of the tensors in a node's own graphs."""
-    parts = [part for each in node.attribute if each.HasField("g") for part in graphs(each.g)]
-    return [name for part in parts for each in part.node for name in (*each.input, *each.output)]
+    inner = (each for graph in subgraphs(node) for each in graph.node)
+    return [name for each in inner for name in (*each.input, *each.output)]

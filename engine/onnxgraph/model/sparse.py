@@ -9,14 +9,15 @@ from onnx import numpy_helper
 
 from graphcore.memory import largest_tensor
 from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.copies import copy_of
+from onnxgraph.model.domains import is_default
 
 
 def dense_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with dense weights only: itself, if none is sparse."""
     if not any(_has_sparse(graph) for graph in graphs(model.graph)):
         return model
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     for graph in graphs(copy.graph):
         for weight in graph.sparse_initializer:
             name = weight.values.name
@@ -76,7 +77,7 @@ def _sparse_constants(graph: onnx.GraphProto) -> list[onnx.AttributeProto]:
     return [
         attribute
         for node in graph.node
-        if node.op_type == "Constant" and node.domain in ("", "ai.onnx")
+        if node.op_type == "Constant" and is_default(node)
         for attribute in node.attribute
         if attribute.name == "sparse_value" and attribute.HasField("sparse_tensor")
     ]

@@ -18,6 +18,7 @@ from onnx import TensorProto
 from graphcore.errors import GraphError
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.calls import call_fault
+from onnxgraph.model.domains import domain, is_default, opsets
 from onnxgraph.model.external import is_kept, kept_fault
 from onnxgraph.model.inference import NATIVE, said
 from onnxgraph.model.sparse import sparse_faults
@@ -102,13 +103,12 @@ def _faults(model: onnx.ModelProto, shapes: bool) -> Iterator[str]:
 
 def _pass_deprecated(model: onnx.ModelProto) -> None:
     """Hide deprecated operators from the checker, which refuses them; runtimes still know them."""
-    versions = {entry.domain: entry.version for entry in model.opset_import}
-    version = versions.get("", versions.get("ai.onnx", 1))
+    version = opsets(model).get("", 1)
     hidden = [
         node
         for graph in graphs(model.graph)
         for node in graph.node
-        if node.domain in ("", "ai.onnx") and _is_deprecated(node.op_type, version)
+        if is_default(node) and _is_deprecated(node.op_type, version)
     ]
     if hidden:
         model.opset_import.append(onnx.helper.make_opsetid("deprecated", 1))
@@ -158,10 +158,10 @@ def _opset_faults(model: onnx.ModelProto) -> Iterator[str]:
     newest = onnx.defs.onnx_opset_version()
     seen: dict[str, int] = {}
     for entry in model.opset_import:
-        domain = "" if entry.domain == "ai.onnx" else entry.domain
-        if seen.setdefault(domain, entry.version) != entry.version:
-            yield f"it asks for the opsets {seen[domain]} and {entry.version} at once."
-        if domain == "" and not 1 <= entry.version <= newest:
+        known = seen.setdefault(domain(entry), entry.version)
+        if known != entry.version:
+            yield f"it asks for the opsets {known} and {entry.version} at once."
+        if is_default(entry) and not 1 <= entry.version <= newest:
             yield (
                 f"its opset is {entry.version}, and onnx {onnx.__version__} knows 1 to {newest}; "
                 "export it with one of those."

@@ -10,6 +10,7 @@ import onnx
 
 from onnxgraph.model import interface
 from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.copies import copy_of
 from onnxgraph.model.inference import InferenceFailed, infer_shapes
 from onnxgraph.model.weightless import light
 
@@ -43,7 +44,7 @@ def without_stale_notes(model: onnx.ModelProto) -> onnx.ModelProto:
 
     A size contradicts another one, and the symbol of an input.
     """
-    bare = _copied(model)
+    bare = copy_of(model)
     forget(graphs(bare.graph))
     seen = infer_shapes(bare, data_prop=True).graph
     known = {value.name: value for value in (*seen.value_info, *seen.output)}
@@ -55,7 +56,7 @@ def without_stale_notes(model: onnx.ModelProto) -> onnx.ModelProto:
     }
     if not stale and not any(graph.value_info for graph in graphs(model.graph)[1:]):
         return model
-    fresh = _copied(model)
+    fresh = copy_of(model)
     forget(graphs(fresh.graph)[1:])
     kept = [value for value in model.graph.value_info if value.name not in stale]
     del fresh.graph.value_info[:]
@@ -85,12 +86,6 @@ def _symbols(model: onnx.ModelProto) -> set[str]:
     """Return the symbols of the inputs."""
     values = (interface.dims(value) or () for value in model.graph.input)
     return {dim for dims in values for dim in dims if isinstance(dim, str)}
-
-
-def _copied(model: onnx.ModelProto) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy
 
 
 def forget(of: Iterable[onnx.GraphProto]) -> None:

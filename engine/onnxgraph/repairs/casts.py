@@ -10,6 +10,7 @@ from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import same
 from onnxgraph.editing.rewire import move_readers
 from onnxgraph.model.checked import checked
+from onnxgraph.model.copies import copy_of
 from onnxgraph.model.nodes import node_name, titled
 from onnxgraph.model.value_info import inferred_graph
 from onnxgraph.repairs.evidence import unchanged
@@ -27,8 +28,7 @@ def remove_shape_casts(model: onnx.ModelProto) -> Edited:
     The evidence are the inferred types, and that the value comes from Shape: its numbers are the
     same in int32, int64 and float64. The result is proven at two batch sizes.
     """
-    after = onnx.ModelProto()
-    after.CopyFrom(model)
+    after = copy_of(model)
     inferred = inferred_graph(after)
     values = (*inferred.value_info, *inferred.input, *inferred.output, *inferred.initializer)
     types = {value.name: _elem_type(value) for value in values}

@@ -13,6 +13,7 @@ from onnxgraph.editing.rewire import move_readers
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
+from onnxgraph.model.copies import copy_of
 from onnxgraph.model.nodes import node_name, titled
 from onnxgraph.repairs.evidence import unchanged
 
@@ -24,8 +25,7 @@ def remove_dropout(model: onnx.ModelProto) -> Edited:
     The proof is against the model with all of them switched off. A Dropout whose mask is read is
     left, and one whose training_mode is computed.
     """
-    after = onnx.ModelProto()
-    after.CopyFrom(model)
+    after = copy_of(model)
     changes, names, left, training = [], [], [], False
     for graph in graphs(after.graph):
         for node in [node for node in graph.node if node.op_type == "Dropout"]:
@@ -76,8 +76,7 @@ def _bypass(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
 
 def _switched_off(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy in which no Dropout is training."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     for graph in graphs(copy.graph):
         for node in graph.node:
             if node.op_type == "Dropout" and len(node.input) > 2:
@@ -87,8 +86,7 @@ def _switched_off(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _seeded(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy that draws the same numbers in every process, others in every run."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     for graph in graphs(copy.graph):
         for number, node in enumerate(graph.node):
             if node.op_type == "Dropout":

@@ -11,7 +11,8 @@ from onnxgraph.editing.edit import free_name
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
-from onnxgraph.model.nodes import titled
+from onnxgraph.model.copies import copy_of
+from onnxgraph.model.nodes import attributes, titled
 from onnxgraph.model.value_info import inferred_graph
 from onnxgraph.repairs.evidence import complaint, unchanged
 
@@ -30,8 +31,7 @@ def repair_missing_flatten(model: onnx.ModelProto) -> Edited:
     said = complaint(model)
     if not said:
         return unchanged(model, "onnxruntime runs the model as it is")
-    after = onnx.ModelProto()
-    after.CopyFrom(model)
+    after = copy_of(model)
     changes, names = [], []
     while (found := _unflat(after)) is not None:
         place, shape = found
@@ -71,7 +71,7 @@ def _unflat(model: onnx.ModelProto) -> tuple[int, tuple[interface.Dim | None, ..
 def _check_features(
     model: onnx.ModelProto, gemm: onnx.NodeProto, shape: tuple[interface.Dim | None, ...]
 ) -> None:
-    given = {a.name: a.i for a in gemm.attribute}
+    given = attributes(gemm)
     weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
     sizes = [size for size in shape[1:] if isinstance(size, int)]
     if gemm.input[1] not in weights or len(sizes) < len(shape) - 1 or given.get("transA", 0):

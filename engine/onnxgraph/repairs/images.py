@@ -21,6 +21,7 @@ from onnxgraph.editing.rewire import move_readers
 from onnxgraph.examples.examples import feeds, has_dynamic_batch
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
+from onnxgraph.model.copies import copy_of
 from onnxgraph.running.run import Runner
 
 TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
@@ -130,8 +131,7 @@ def _with_new_input(
     model: onnx.ModelProto, value: onnx.ValueInfoProto, elem_type: int, channels_last: bool
 ) -> tuple[onnx.ModelProto, str]:
     """Return a copy whose input has another form, and the name of what its readers read now."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     inner = free_name(copy.graph, f"{value.name}_prepared")
     move_readers(copy.graph, value.name, inner)
     kind = next(v for v in copy.graph.input if v.name == value.name).type.tensor_type

@@ -16,6 +16,7 @@ from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import same
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
+from onnxgraph.model.copies import copy_of
 from onnxgraph.model.nodes import node_name, titled
 from onnxgraph.model.value_info import inferred_graph
 from onnxgraph.repairs.evidence import unchanged
@@ -40,8 +41,7 @@ def fold_reshapes(model: onnx.ModelProto) -> Edited:
     The evidence is the chain of nodes that computes it. What is folded is proven at two batch
     sizes.
     """
-    after = onnx.ModelProto()
-    after.CopyFrom(model)
+    after = copy_of(model)
     known = _Known(after)
     changes, names = [], []
     for node in after.graph.node:

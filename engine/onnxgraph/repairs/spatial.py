@@ -8,7 +8,8 @@ import onnx
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import same
 from onnxgraph.model.checked import checked
-from onnxgraph.model.nodes import titled
+from onnxgraph.model.copies import copy_of
+from onnxgraph.model.nodes import node_name, titled
 from onnxgraph.repairs.evidence import complaint, unchanged
 
 
@@ -22,8 +23,7 @@ def repair_spatial(model: onnx.ModelProto) -> Edited:
     Raises:
         GraphError: the model is broken in another way too.
     """
-    after = onnx.ModelProto()
-    after.CopyFrom(model)
+    after = copy_of(model)
     ranks = {tensor.name: len(tensor.dims) for tensor in after.graph.initializer}
     changes, names, left = [], [], []
     for node in after.graph.node:
@@ -36,7 +36,7 @@ def repair_spatial(model: onnx.ModelProto) -> Edited:
             continue
         node.attribute.remove(given[0])
         changes.append(f"{titled(node)}: spatial={given[0].i} removed, its mean is of each channel")
-        names.append(node.name or node.output[0])
+        names.append(node_name(node))
     if not changes:
         return unchanged(model, *(left or ["no BatchNormalization has the attribute spatial"]))
     said = complaint(model)

@@ -17,7 +17,8 @@ from graphcore.golden import Case
 from onnxgraph.editing.edit import free_name, without_dead_parts
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.model.checked import checked
-from onnxgraph.model.nodes import titled
+from onnxgraph.model.copies import copy_of
+from onnxgraph.model.nodes import attributes, node_name, titled
 from onnxgraph.repairs.evidence import compared, largest_change, unchanged
 
 _TRIED_IN_FULL = 5
@@ -87,8 +88,8 @@ def counted_pads(model: onnx.ModelProto) -> list[Switch]:
     """Return a switch for each AveragePool with padding that it does not count."""
     found = []
     for place, node in enumerate(model.graph.node):
-        given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        padded = any(given.get("pads", ())) or given.get("auto_pad", b"").startswith(b"SAME")
+        given = attributes(node)
+        padded = any(given.get("pads", ())) or given.get("auto_pad", "").startswith("SAME")
         if node.op_type == "AveragePool" and padded and not given.get("count_include_pad", 0):
             found.append(Switch(place, f"{titled(node)}: count_include_pad 0 → 1", _count))
     return found
@@ -150,7 +151,7 @@ def _repaired(
         *(switch.sentence for switch in chosen),
         f"largest change of an output: {change:.3g}",
     ]
-    names = [model.graph.node[s.place].name or model.graph.node[s.place].output[0] for s in chosen]
+    names = [node_name(model.graph.node[s.place]) for s in chosen]
     return replace(edited(model, after, changes, names), reports=reports)
 
 
@@ -195,8 +196,7 @@ def _climb(
 
 
 def _turned(model: onnx.ModelProto, switches: Iterable[Switch]) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     for switch in switches:
         switch.turn(copy.graph, copy.graph.node[switch.place])
     return without_dead_parts(copy)

@@ -15,6 +15,7 @@ from graphcore.errors import GraphError, unknown_name
 from graphcore.spec import TensorSpec
 from onnxgraph.model import external, interface
 from onnxgraph.model.checked import checked
+from onnxgraph.model.copies import copy_of
 from onnxgraph.model.files import load
 from onnxgraph.running.referees import open_session
 from onnxgraph.running.sessions import NoKernel, ReferenceSession
@@ -104,8 +105,7 @@ def expose(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
     Raises:
         UnknownName: the main graph computes no tensor of that name.
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     made = tensor_names(model)
     for name in names:
         if name not in made:

@@ -16,6 +16,8 @@ from onnx import defs, helper, numpy_helper
 
 from graphcore.errors import GraphError
 from onnxgraph.model import interface
+from onnxgraph.model.anatomy import subgraphs
+from onnxgraph.model.domains import domain, opsets
 from onnxgraph.model.inference import InferenceFailed, infer_node
 from onnxgraph.model.weightless import LIGHT, size
 from onnxgraph.running.run import run_onnx
@@ -38,7 +40,7 @@ class Sizes:
         self._types: dict[str, onnx.TypeProto] = {}
         self.values: dict[str, np.ndarray] = {}
         self._opsets = list(model.opset_import)
-        self._versions = {entry.domain: entry.version for entry in model.opset_import}
+        self._versions = opsets(model)
         for value in interface.fed(model.graph):
             elem_type = value.type.tensor_type.elem_type
             self._types[value.name] = helper.make_tensor_type_proto(elem_type, given[value.name])
@@ -90,10 +92,9 @@ class Sizes:
         return ""
 
     def _inferred(self, node: onnx.NodeProto) -> Mapping[str, onnx.TypeProto]:
-        domain = "" if node.domain == "ai.onnx" else node.domain
-        version = self._versions.get(domain, self._versions.get("ai.onnx", 1))
-        schema = defs.get_schema(node.op_type, version, domain)
-        inner = any(each.HasField("g") for each in node.attribute)
+        version = self._versions.get(domain(node), self._versions.get("", 1))
+        schema = defs.get_schema(node.op_type, version, domain(node))
+        inner = subgraphs(node)
         types = self._types if inner else {n: self._types[n] for n in node.input if n}
         data = {
             name: numpy_helper.from_array(self.values[name], name)
@@ -107,7 +108,7 @@ class Sizes:
         if node.op_type in ("Shape", "Size"):
             return self._counted(node)
         known = all(name in self.values for name in node.input if name)
-        inner = any(each.HasField("g") for each in node.attribute)
+        inner = subgraphs(node)
         if not known or inner or node.op_type in _RANDOM or self._is_large(node.output[0]):
             return []
         inputs = tuple(

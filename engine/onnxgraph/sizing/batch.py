@@ -17,6 +17,8 @@ from onnxgraph.editing.edited import Edited
 from onnxgraph.examples.reference import batch_inputs
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
+from onnxgraph.model.copies import copy_of
+from onnxgraph.model.domains import is_default
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.sizing.batch_axes import Way, question, sizes, stated, ways
@@ -96,8 +98,7 @@ def make_batch_dynamic(
 
 def _under_a_label(model: onnx.ModelProto, carriers: Axes, batch: int) -> Edited:
     """Return the model made dynamic whose batch has a symbol, while its nodes hold a size."""
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
+    fixed = copy_of(model)
     del fixed.graph.value_info[:]
     set_batch_dim(fixed, carriers, batch)
     try:
@@ -198,8 +199,7 @@ def _private_copy(model: onnx.ModelProto, axes: Axes, symbol: str) -> onnx.Model
     """Return a copy without calls of its own functions; with new labels if there are `axes`."""
     if model.functions:
         model = inline_functions(model, keep=lambda node: True)
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     if axes:
         forget_shapes(copy)
         set_batch_dim(copy, axes, symbol)
@@ -209,7 +209,7 @@ def _private_copy(model: onnx.ModelProto, axes: Axes, symbol: str) -> onnx.Model
 def _rewrite(model: onnx.ModelProto, work: Work) -> None:
     """Apply the rules in the order of computation, so that each sees what its inputs became."""
     for node in copies(work.model.graph.node):
-        if node.op_type in RULES and node.domain in ("", "ai.onnx"):
+        if node.op_type in RULES and is_default(node):
             RULES[node.op_type](work, node)
         work.add(node)
     if work.batch:

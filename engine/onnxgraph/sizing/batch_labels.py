@@ -3,6 +3,7 @@
 import onnx
 
 from onnxgraph.model import interface
+from onnxgraph.model.copies import copy_of
 from onnxgraph.model.inference import infer_shapes
 from onnxgraph.model.weightless import light
 from onnxgraph.sizing.batch_shapes import readable
@@ -13,8 +14,7 @@ def labelled(
     model: onnx.ModelProto, result: onnx.ModelProto, work: Work, symbol: str
 ) -> onnx.ModelProto:
     """Return the rewritten model with the batch's symbol on every tensor that has it."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(result)
+    copy = copy_of(result)
     inferred = infer_shapes(light(copy)).graph
     values = {value.name: value for value in (*inferred.value_info, *inferred.output)}
     for original, output in zip(model.graph.output, copy.graph.output, strict=True):

@@ -16,12 +16,14 @@ from graphcore import parity
 from graphcore.errors import GraphError
 from graphcore.spec import Feeds
 from onnxgraph.model import interface
+from onnxgraph.model.anatomy import subgraphs
+from onnxgraph.model.copies import copy_of
+from onnxgraph.model.nodes import titled
 from onnxgraph.running.run import Runner, tensor_names
 from onnxgraph.sizing.batch_examples import run_apart
 from onnxgraph.sizing.batch_proof import TOLERANCE, Differs, join
 from onnxgraph.sizing.batch_shapes import rows_axis
 from onnxgraph.sizing.batch_work import Work
-from onnxgraph.sizing.draft import named
 
 MOST = 20
 """So many obstacles are named at the most."""
@@ -44,9 +46,9 @@ def refusal(
         where = f"no single node explains it ({difference})"
     elif len(found) == 1:
         node, why = found[0]
-        where = f"{named(node)} stands in the way ({why})"
+        where = f"{titled(node)} stands in the way ({why})"
     else:
-        listed = "; ".join(f"{named(node)} ({why})" for node, why in found)
+        listed = "; ".join(f"{titled(node)} ({why})" for node, why in found)
         where = f"{len(found)} nodes stand in the way: {listed}"
     return GraphError(
         f"The batch cannot be made dynamic: {where}. Export the model with a dynamic batch, or "
@@ -171,8 +173,7 @@ def _whole(name: str, work: Work, parts: list[Feeds], rows: int) -> np.ndarray |
 
 def _given(result: onnx.ModelProto, right: Feeds, judged: Iterable[str]) -> onnx.ModelProto:
     """Return the model with tensors as inputs instead of computed, and no outputs of its own."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(result)
+    copy = copy_of(result)
     graph = copy.graph
     del graph.value_info[:]
     del graph.output[:]
@@ -185,7 +186,7 @@ def _given(result: onnx.ModelProto, right: Feeds, judged: Iterable[str]) -> onnx
     wanted = set(judged)
     kept = []
     for node in reversed(graph.node):
-        if wanted.intersection(node.output) or any(a.HasField("g") for a in node.attribute):
+        if wanted.intersection(node.output) or subgraphs(node):
             kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
             wanted.update(node.input)
     del graph.node[:]

@@ -211,7 +211,7 @@ def repeat_outputs(work: Work, names: list[str]) -> None:
         node = work.producers.get(name)
         if node is None or work.origins(name) or not work.stuck(name, 0) or work.batch > 1:
             continue
-        one = work.free_name(f"{name}_row")
+        one = work.names.free(f"{name}_row")
         for each in work.nodes:
             each.input[:] = [one if used == name else used for used in each.input]
             each.output[:] = [one if made == name else made for made in each.output]

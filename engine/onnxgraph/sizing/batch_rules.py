@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from onnxgraph.model.nodes import attributes
 from onnxgraph.sizing.batch_numbers import own_rows, picked, scatter
 from onnxgraph.sizing.batch_rows import (
     alongside,
@@ -108,11 +109,11 @@ def expand(work: Work, node: onnx.NodeProto) -> None:
 
 def resize(work: Work, node: onnx.NodeProto) -> None:
     """Replace the sizes of a Resize by exact scales, or take the batch of the run for the first."""
-    attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+    given = attributes(node)
     shape = work.shape(node.input[0])
     if len(node.input) < 4 or not node.input[3] or shape is None or rows_axis(shape) != 0:
         return
-    if "axes" in attributes or attributes.get("keep_aspect_ratio_policy", b"stretch") != b"stretch":
+    if "axes" in given or given.get("keep_aspect_ratio_policy", "stretch") != "stretch":
         return
     work.preview(node)
     after = work.shape(node.output[0]) or (None,)

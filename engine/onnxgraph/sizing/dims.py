@@ -17,13 +17,14 @@ from onnxgraph.examples.examples import symbol_sizes
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
+from onnxgraph.model.copies import copy_of
 from onnxgraph.model.functions import inline_functions
+from onnxgraph.model.nodes import titled
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.running.run import Runner
 from onnxgraph.sizing.batch_shapes import forget_shapes
 from onnxgraph.sizing.dims_followed import Followed
 from onnxgraph.sizing.dims_rules import Obstacle, rewrite
-from onnxgraph.sizing.draft import named
 
 TIMES = (2, 3)
 """A freed dim is tried at so many times its size: what divides the size divides these too."""
@@ -59,8 +60,7 @@ def free_dims(
     model, references = dense_model(model), tuple(references)
     _check_axes(model, axes)
     _check_references(model, axes, references)
-    copy = onnx.ModelProto()
-    copy.CopyFrom(inline_functions(model, keep=lambda node: True) if model.functions else model)
+    copy = copy_of(inline_functions(model, keep=lambda node: True) if model.functions else model)
     forget_shapes(copy)
     followed = Followed(copy, [_sizes(model, axes, times) for times in (1, *TIMES)])
     changes = []
@@ -71,7 +71,7 @@ def free_dims(
             interface.set_dim(value, axis, symbol)
     obstacles, doubts = rewrite(followed, guess=bool(references))
     if obstacles:
-        listed = "; ".join(f"{named(node)} {why}" for node, why in obstacles)
+        listed = "; ".join(f"{titled(node)} {why}" for node, why in obstacles)
         raise GraphError(
             f"The dims cannot be made symbolic, because of {len(obstacles)} "
             f"node{'s' if len(obstacles) > 1 else ''}: {listed}. Export the model with these dims "
@@ -137,7 +137,7 @@ def _check_references(
 
 def _with_doubts(error: ParityError, doubts: Iterable[Obstacle]) -> ParityError:
     """Return the error with the constants that may be why."""
-    listed = "; ".join(f"{named(node)} {why}" for node, why in doubts)
+    listed = "; ".join(f"{titled(node)} {why}" for node, why in doubts)
     return ParityError(f"{error} Perhaps a constant is a size: {listed}.") if listed else error
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from onnxgraph.model.nodes import attributes
 from onnxgraph.sizing.dims_counts import MEANS, counts
-from onnxgraph.sizing.dims_followed import Followed, attributes
+from onnxgraph.sizing.dims_followed import Followed
 
 OPS = (
     *("Add", "Sub", "Mul", "Div", "Mod", "Pow", "Min", "Max", "Clip", "Where", "Equal"),

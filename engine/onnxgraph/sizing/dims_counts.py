@@ -5,7 +5,8 @@ import math
 
 import onnx
 
-from onnxgraph.sizing.dims_followed import Followed, attributes
+from onnxgraph.model.nodes import attributes
+from onnxgraph.sizing.dims_followed import Followed
 
 MEANS = ("ReduceMean", "GlobalAveragePool")
 

@@ -9,10 +9,12 @@ from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import same
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
+from onnxgraph.model.anatomy import subgraphs
 from onnxgraph.model.checked import checked
+from onnxgraph.model.copies import copy_of
+from onnxgraph.model.nodes import titled
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.running.sizes import Sizes
-from onnxgraph.sizing.draft import named
 
 
 @checked
@@ -37,8 +39,7 @@ def fix_dims(model: onnx.ModelProto, sizes: Mapping[str, int]) -> Edited:
             raise unknown_name("symbolic dim", symbol, sorted(symbols))
         if size < 1:
             raise GraphError(f"The dim {symbol!r} must be 1 or more, but {size} was asked for.")
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     del copy.graph.value_info[:]
     specs = {spec.name: spec.shape for spec in interface.inputs(model)}
     changes = []
@@ -56,9 +57,7 @@ def fix_dims(model: onnx.ModelProto, sizes: Mapping[str, int]) -> Edited:
 
 def _check_ranks(model: onnx.ModelProto) -> None:
     """Check that outputs have the rank that the file states, where branches may differ in it."""
-    inner = [
-        node for node in model.graph.node if any(each.HasField("g") for each in node.attribute)
-    ]
+    inner = [node for node in model.graph.node if subgraphs(node)]
     if not inner:
         return
     _, _, seen = reference_runs(model, batches=(2,))[0]
@@ -66,7 +65,7 @@ def _check_ranks(model: onnx.ModelProto) -> None:
         if len(spec.shape) != (rank := seen[spec.name].ndim):
             raise GraphError(
                 f"The output {spec} has rank {rank} in a run, {seen[spec.name].shape}: a branch of "
-                f"{named(inner[-1])} is for another rank, as that of a squeeze which depends on a "
+                f"{titled(inner[-1])} is for another rank, as that of a squeeze which depends on a "
                 "size is. Squeeze by a Reshape in the module, or fix the size that it asks for."
             )
 

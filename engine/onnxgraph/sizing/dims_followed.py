@@ -1,9 +1,6 @@
 """A graph written anew while its tensors are watched at the size of the file and at two others."""
 
-from typing import Any
-
 import onnx
-from onnx import helper
 
 from onnxgraph.sizing.draft import Draft
 
@@ -32,8 +29,3 @@ class Followed(Draft):
         """Return for each axis of a node's first input whether it follows."""
         first = node.input[0] if node.input else ""
         return [each is True for each in self.follows(first) or ()]
-
-
-def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """Return the attributes of a node, by name."""
-    return {each.name: helper.get_attribute_value(each) for each in node.attribute}

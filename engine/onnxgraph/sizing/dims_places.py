@@ -2,7 +2,8 @@
 
 import onnx
 
-from onnxgraph.sizing.dims_followed import Followed, attributes
+from onnxgraph.model.nodes import attributes
+from onnxgraph.sizing.dims_followed import Followed
 from onnxgraph.sizing.dims_shares import pool, slice_
 
 _INDEXED = ("GatherND", "GatherElements", "ScatterND", "ScatterElements")

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import onnx
 
+from onnxgraph.model.domains import is_default
 from onnxgraph.sizing.dims_constants import Constants
 from onnxgraph.sizing.dims_followed import Followed
 from onnxgraph.sizing.dims_places import holds
@@ -26,7 +27,7 @@ def rewrite(followed: Followed, *, guess: bool) -> tuple[list[Obstacle], list[Ob
     constants = Constants(followed)
     for node in copies(followed.model.graph.node):
         why = ""
-        if node.domain in ("", "ai.onnx") and any(followed.moving(node)):
+        if is_default(node) and any(followed.moving(node)):
             if node.op_type == "Reshape":
                 why = _reshape(followed, node)
             elif node.op_type == "Resize":

@@ -2,7 +2,8 @@
 
 import onnx
 
-from onnxgraph.sizing.dims_followed import Followed, attributes
+from onnxgraph.model.nodes import attributes
+from onnxgraph.sizing.dims_followed import Followed
 
 _FAR = 2**31 - 1
 """A Slice that ends there or beyond takes everything."""
@@ -16,7 +17,7 @@ def pool(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
     given = attributes(node)
     window = given["kernel_shape"]
     strides = given.get("strides", [1] * len(window))
-    padded = any(given.get("pads", ())) or given.get("auto_pad", b"")[:4] == b"SAME"
+    padded = any(given.get("pads", ())) or given.get("auto_pad", "").startswith("SAME")
     moving, fixed = followed.moving(node)[2:], followed.static(node.input[0])[2:]
     shown = " × ".join(map(str, window))
     for size, stride, dim, follows in zip(window, strides, fixed, moving, strict=True):

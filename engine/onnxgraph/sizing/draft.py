@@ -13,7 +13,10 @@ from onnx import helper, numpy_helper
 
 from onnxgraph.editing.edit import without_dead_parts
 from onnxgraph.model import interface
+from onnxgraph.model.copies import copy_of
 from onnxgraph.model.dataflow import reads
+from onnxgraph.model.names import Names
+from onnxgraph.model.nodes import node_name, titled
 from onnxgraph.running.run import tensor_names
 from onnxgraph.running.sizes import Sizes
 
@@ -34,7 +37,7 @@ class Draft:
         self.version = interface.opset(model)
         self._origins = {value.name: {value.name} for value in interface.fed(model.graph)}
         self.at = [Sizes(model, shapes) for shapes in given]
-        self._taken = {*tensor_names(model), *(node.name for node in model.graph.node)}
+        self.names = Names([*tensor_names(model), *(node.name for node in model.graph.node)])
 
     def add(self, node: onnx.NodeProto) -> list[str]:
         """Write a node, and return at each of the sizes what contradicts itself in it, or ""."""
@@ -54,13 +57,13 @@ class Draft:
 
     def make(self, op: str, inputs: Sequence[str], stem: str, **attributes: Any) -> str:
         """Write a new node with one output, and return its name."""
-        name = self.free_name(stem)
+        name = self.names.free(stem)
         self.add(helper.make_node(op, list(inputs), [name], name=name, **attributes))
         return name
 
     def weight(self, value: np.ndarray, stem: str) -> str:
         """Write a new constant, and return its name."""
-        name = self.free_name(stem)
+        name = self.names.free(stem)
         tensor = numpy_helper.from_array(value, name)
         self.weights[name] = tensor
         self.model.graph.initializer.append(tensor)
@@ -70,17 +73,8 @@ class Draft:
 
     def note(self, node: onnx.NodeProto, what: str) -> None:
         """Write down what was changed about a node."""
-        self.changes.append(f"{named(node)}: {what}")
-        self.changed.append(node.name or node.output[0])
-
-    def free_name(self, stem: str) -> str:
-        """Return `stem`, or `stem_1`, `stem_2` …: the first that nothing has."""
-        name, number = stem, 0
-        while name in self._taken:
-            number += 1
-            name = f"{stem}_{number}"
-        self._taken.add(name)
-        return name
+        self.changes.append(f"{titled(node)}: {what}")
+        self.changed.append(node_name(node))
 
     def origins(self, name: str) -> set[str]:
         """Return the inputs whose values a tensor is computed from; none of a constant."""
@@ -104,12 +98,6 @@ def copies(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
     """Return copies of nodes, which rules may change."""
     made = []
     for node in nodes:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
+        copy = copy_of(node)
         made.append(copy)
     return made
-
-
-def named(node: onnx.NodeProto) -> str:
-    """Return the node in words."""
-    return f"{node.op_type} {node.name or (node.output[0] if node.output else '')!r}"

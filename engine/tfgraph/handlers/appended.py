@@ -7,6 +7,7 @@ from typing import TypeAlias
 import onnx
 import tensorflow as tf
 
+from onnxgraph.model.copies import copy_of
 from tfgraph.handlers.loops import Steps
 
 Part: TypeAlias = list[tf.Tensor] | Steps | tf.Tensor
@@ -108,8 +109,7 @@ def with_elements_as_outputs(body: onnx.GraphProto, places: list[int]) -> onnx.G
     Returns:
         None if it does anything to one of them but to append one tensor in each step.
     """
-    result = onnx.GraphProto()
-    result.CopyFrom(body)
+    result = copy_of(body)
     makers = {name: node for node in result.node for name in node.output}
     elements = []
     for place in places:

@@ -4,13 +4,16 @@ tf2onnx numbers what it makes up in an order that hangs on chance.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import onnx
 
 from onnxgraph.editing.rename import rename_tensors
 from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.copies import copy_of
+from onnxgraph.model.dataflow import reads
+from onnxgraph.model.names import Names
 from tfgraph.toonnx.interface import Interface
 from tfgraph.toonnx.names import NUMBERS, PREFIX
 
@@ -23,8 +26,7 @@ def tidied(model: onnx.ModelProto, interface: Interface) -> tuple[onnx.ModelProt
     Returns:
         The model, and ONNX name → tensor of the source, for all that are left of it ("a/b:0").
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     graph = copy.graph
     ordered = _ordered(graph)
     del graph.node[:], graph.value_info[:]
@@ -58,36 +60,19 @@ def _ordered(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
         elif id(node) not in seen:
             seen.add(id(node))
             waiting.append((node, True))
-            needs = [makers[name] for name in _read(node) if name in makers]
+            needs = [makers[name] for name in reads(node) if name in makers]
             waiting += [(each, False) for each in reversed(needs) if id(each) not in seen]
-    return [_copied(node) for node in ordered]
-
-
-def _copied(node: onnx.NodeProto) -> onnx.NodeProto:
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
-    return copy
-
-
-def _read(node: onnx.NodeProto) -> Iterator[str]:
-    """Yield the tensors that a node reads, in its branches and bodies too."""
-    yield from node.input
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            for inner in graph.node:
-                yield from _read(inner)
-            yield from (value.name for value in graph.output)
+    return [copy_of(node) for node in ordered]
 
 
 def _tensor_names(model: onnx.ModelProto, interface: Interface) -> dict[str, str]:
     """Return old name → new name for every tensor, in the order in which they are met."""
     asked = {tensor: name for name, tensor in interface.inputs.items()}
     asked |= {tensor: name for name, tensor in interface.outputs.items()}
-    taken = set(asked.values())
+    in_use = Names(asked.values())
     names: dict[str, str] = {}
     for old in dict.fromkeys(_met(model.graph)):
-        names[old] = asked[old] if old in asked else _free(_plain(old), taken)
-        taken.add(names[old])
+        names[old] = asked[old] if old in asked else in_use.free(_plain(old))
     return names
 
 
@@ -110,26 +95,16 @@ def _plain(name: str) -> str:
     return name or "tensor"
 
 
-def _free(name: str, taken: Iterable[str]) -> str:
-    """Return the name, with a number if it is taken."""
-    free, number = name, 0
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    return free
-
-
 def _name_nodes(model: onnx.ModelProto) -> None:
     """Name each node after what it makes, other than any tensor ("maps/Relu" makes "maps").
 
     TensorFlow has one name for both, so that onnx2tf could not keep two that are equal.
     """
-    taken: set[str] = set()
+    in_use = Names()
     for graph in graphs(model.graph):
         for node in graph.node:
             node.doc_string = ""
-            node.name = _free(f"{next(iter(node.output), '')}/{node.op_type}", taken)
-            taken.add(node.name)
+            node.name = in_use.free(f"{next(iter(node.output), '')}/{node.op_type}")
 
 
 def _sort_weights(model: onnx.ModelProto) -> None:

@@ -11,6 +11,7 @@ import onnx
 
 from graphcore.errors import ConversionError, first_line
 from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.domains import domain, opsets
 from tfgraph import compat
 from tfgraph.optimising import grappler
 from tfgraph.retargeting.rules import RULES
@@ -129,13 +130,13 @@ def _check_written(model: onnx.ModelProto, failures: dict[str, str], graph_def: 
     Raises:
         _Unable: some are; each is named, and why where there is a reason.
     """
-    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    versions = opsets(model)
     ops = {node.name: node.op for node in graph_def.node}
     left = [
         node
         for graph in graphs(model.graph)
         for node in graph.node
-        if not onnx.defs.has(node.op_type, opsets.get(node.domain, 0), node.domain)
+        if not onnx.defs.has(node.op_type, versions.get(domain(node), 0), domain(node))
     ]
     stuck = {node.name: ops.get(node.name, node.op_type) for node in left}
     stuck |= {name: ops.get(name, "") for name in failures}
@@ -147,8 +148,8 @@ def _check_written(model: onnx.ModelProto, failures: dict[str, str], graph_def: 
     ]
     more = f" and {len(stuck) - NAMED} more" if len(stuck) > NAMED else ""
     raise _Unable(
-        f"tf2onnx has no way to write {len(stuck)} nodes at opset {opsets['']}: {', '.join(words)}"
-        f"{more}.",
+        f"tf2onnx has no way to write {len(stuck)} nodes at opset {versions['']}: "
+        f"{', '.join(words)}{more}.",
         set(stuck.values()),
     )
 

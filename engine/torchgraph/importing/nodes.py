@@ -15,6 +15,8 @@ from torch import nn
 
 from graphcore.errors import ConversionError
 from onnxgraph.model import external
+from onnxgraph.model.copies import copy_of
+from onnxgraph.model.nodes import attributes
 from torchgraph.importing import converter, functions, resizing, sizes
 
 FEW = 64
@@ -105,7 +107,7 @@ def call_for(
         if name in numbers or (name in weights and _is_few(weights[name]))
     }
     given = {place for place, name in enumerate(node.input) if name}
-    options = _attributes(node)
+    options = attributes(node)
     moving = any(name in numbers for name in node.input)
     if node.op_type in sizes.SOURCES and not moving:
         return Call(sizes.SOURCES[node.op_type], options, is_numbers=True)
@@ -170,8 +172,7 @@ def _plain(
 
 
 def _converted(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto], opset: int) -> Call:
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
+    copy = copy_of(node)
     held = _held(node, weights) if node.op_type in _WEIGHTED else []
     if node.op_type == "ConvTranspose" and held and not _has(node, "kernel_shape"):
         kernel = list(weights[node.input[1]].dims)[2:]
@@ -241,13 +242,6 @@ def _linear(
     if _name(node, 2):
         made.bias = nn.Parameter(torch.tensor(external.values(weights[node.input[2]])).reshape(-1))
     return made
-
-
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    found = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-    return {
-        name: value.decode() if isinstance(value, bytes) else value for name, value in found.items()
-    }
 
 
 def _name(node: onnx.NodeProto, place: int) -> str:

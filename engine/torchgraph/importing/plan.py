@@ -1,7 +1,7 @@
 """What will compute each node, or why nothing does: all of it is known before the work begins."""
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import onnx
@@ -9,6 +9,8 @@ import onnx
 from graphcore.errors import ConversionError
 from onnxgraph.model import interface
 from onnxgraph.model.dataflow import reads
+from onnxgraph.model.domains import is_default
+from onnxgraph.model.nodes import node_name
 from torchgraph.importing.nodes import Call, call_for
 
 NAMED = 10
@@ -105,14 +107,14 @@ def plan(model: onnx.ModelProto) -> Plan:
                 calls.append((node, call))
                 numbers.update(node.output if call.is_numbers else ())
         if refusal:
-            name = _called(node.name, node.output)
+            name = node_name(node)
             obstacles.append(Obstacle(name, node.op_type, refusal, _help(model.graph, node)))
     return Plan(tuple(calls), tuple(obstacles))
 
 
 def _refusal(node: onnx.NodeProto) -> str:
     """Return why a node is refused whatever its inputs, "" if it is not."""
-    if node.domain not in ("", "ai.onnx"):
+    if not is_default(node):
         return f"belongs to the operator set {node.domain!r}, whose ops only its own runtime knows"
     if node.op_type in CONTROL:
         return "is control flow, which PyTorch's graphs of modules do not have"
@@ -129,14 +131,10 @@ def _help(graph: onnx.GraphProto, node: onnx.NodeProto) -> str:
     before = [name for name in dict.fromkeys(reads(node)) if name in made]
     if before:
         return f"import the part before it, onnxgraph.cut(model, outputs={before})"
-    if node.domain not in ("", "ai.onnx"):  # without a type, nothing can begin behind it
+    if not is_default(node):  # without a type, nothing can begin behind it
         return "export the model with ONNX's own operators"
     others = {name for each in graph.node if each is not node for name in reads(each)}
     behind = [name for name in (*node.output, *(v.name for v in graph.input)) if name in others]
     if not others.intersection(node.output):
         return "nothing but the node leads to the output"
     return f"import the part behind it, onnxgraph.cut(model, inputs={behind})"
-
-
-def _called(name: str, outputs: Sequence[str]) -> str:
-    return name or next(filter(None, outputs), "")

@@ -8,6 +8,7 @@ from onnx import helper
 import onnxgraph
 from graphcore.errors import GraphError
 from onnxgraph.model import interface
+from onnxgraph.model.copies import copy_of
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.repairs import fold_reshapes
@@ -52,8 +53,7 @@ def prepared(
 
 def _with_initializers(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy in which every Constant of numbers is an initializer."""
-    result = onnx.ModelProto()
-    result.CopyFrom(dense_model(model))
+    result = copy_of(dense_model(model))
     kept = []
     for node in result.graph.node:
         value = _constant(node)

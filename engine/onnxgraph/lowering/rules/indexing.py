@@ -73,7 +73,7 @@ def top_k(site: Site) -> None:
     if site.attribute("largest", 1):
         return site.give("TopK", *site.node.input, axis=axis)
     negated = site.op("Neg", site.input(0))
-    values = site.scope.names.fresh(f"{site.label}/values")
+    values = site.scope.fresh_name(f"{site.label}/values")
     site.give("TopK", negated, site.input(1), axis=axis)
     site.made[-1].output[0] = values
     site.give("Neg", values, place=0)

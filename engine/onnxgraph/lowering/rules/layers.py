@@ -17,7 +17,7 @@ def recurrent(site: Site) -> None:
         if site.input(position):
             inputs[position] = site.op("Transpose", site.input(position), perm=[1, 0, 2])
     outputs = [n for n, name in enumerate(site.node.output) if name]
-    made = {n: site.scope.names.fresh(f"{site.label}/{n}") for n in outputs}
+    made = {n: site.scope.fresh_name(f"{site.label}/{n}") for n in outputs}
     site.give(site.node.op_type, *inputs, **site.attributes(without=["layout"]))
     node = site.made[-1]
     for n in outputs:

@@ -33,7 +33,7 @@ def through(wider: int, *types: int, back: bool = True) -> Callable[[Site], None
         ]
         site.give(site.node.op_type, *casts, **site.attributes())
         if back:
-            wide = site.scope.names.fresh(f"{site.label}/wide")
+            wide = site.scope.fresh_name(f"{site.label}/wide")
             site.made[-1].output[0] = wide
             site.give("Cast", wide, place=0, to=dtype)
         return None
