@@ -15,7 +15,7 @@ import onnx
 import onnxgraph
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
-from onnxgraph.model.dataflow import reads
+from onnxgraph.model.dataflow import needed_for
 from onnxgraph.model.interface import fed as fed_inputs
 from tfgraph import compat, optables
 from tfgraph.building.build import Built, attempt, label, prepare
@@ -116,26 +116,13 @@ def _with_cuts(found: Iterable[Obstacle], model: onnx.ModelProto) -> list[Obstac
     nodes = [node for node in model.graph.node if node.op_type in RANDOM]
     drawn = {node.name or node.output[0]: node for node in nodes}  # as a refusal calls them
     starts = [node.output[0] for node in nodes]
-    used = _used(model.graph, starts) if starts else set()
+    outputs = [value.name for value in model.graph.output]
+    used = needed_for(model.graph, outputs, given=starts)[1]
     fed = [value.name for value in fed_inputs(model.graph)]
     inputs = [name for name in (*fed, *starts) if name in used]
     advice = f"Let these numbers be inputs: onnxgraph.cut(model, inputs={inputs!r})"
     kept = [each for each in found if each.node not in drawn or used & set(drawn[each.node].output)]
     return [replace(each, help=advice) if each.node in drawn else each for each in kept]
-
-
-def _used(graph: onnx.GraphProto, starts: Iterable[str]) -> set[str]:
-    """Return the tensors that the outputs need, those before `starts` left out."""
-    makers = {name: node for node in graph.node for name in node.output}
-    waiting, used = [value.name for value in graph.output], set()
-    while waiting:
-        name = waiting.pop()
-        if name in used:
-            continue
-        used.add(name)
-        if name in makers and name not in starts:
-            waiting += reads(makers[name])
-    return used
 
 
 def _unwritable(built: Built, model: onnx.ModelProto, target: str) -> list[Obstacle]:

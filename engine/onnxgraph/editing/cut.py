@@ -1,6 +1,6 @@
 """Expose inner tensors as outputs, or cut the part of a graph between named tensors out."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import onnx
 
@@ -12,7 +12,7 @@ from onnxgraph.editing.rewire import keep_notes
 from onnxgraph.model import interface
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
-from onnxgraph.model.dataflow import reads
+from onnxgraph.model.dataflow import needed_for
 from onnxgraph.model.nodes import node_name, tensors, titled
 from onnxgraph.model.sparse import dense_model
 
@@ -70,7 +70,7 @@ def cut(
     for name in (*starts, *ends):
         if name not in known:
             raise _no_such(model, name, known)
-    kept, needed = _path(model.graph, starts, ends)
+    kept, needed = needed_for(model.graph, ends, given=starts)
     _check_ends(model, starts, ends, needed, chosen=inputs is not None)
     starts = [name for name in starts if name in needed]
     copy = copied(model)
@@ -127,19 +127,6 @@ def _no_such(model: onnx.ModelProto, name: str, known: Iterable[str]) -> Excepti
     return unknown_name("tensor", name, known if name not in tensors(model) else tensors(model))
 
 
-def _path(
-    graph: onnx.GraphProto, starts: Iterable[str], ends: Iterable[str]
-) -> tuple[set[int], set[str]]:
-    """Return the numbers of the nodes between, and the names of all tensors that they need."""
-    needed, stop, kept = set(ends), set(starts), set()
-    for place in reversed(range(len(graph.node))):
-        node = graph.node[place]
-        if needed.intersection(filter(None, node.output)) - stop:
-            kept.add(place)
-            needed.update(reads(node))
-    return kept, needed
-
-
 def _check_ends(
     model: onnx.ModelProto, starts: list[str], ends: list[str], needed: set[str], *, chosen: bool
 ) -> None:
@@ -167,7 +154,7 @@ def _given(model: onnx.ModelProto) -> set[str]:
     return {value.name for value in (*graph.input, *graph.initializer)}
 
 
-def _keep(copy: onnx.ModelProto, kept: set[int], needed: set[str]) -> None:
+def _keep(copy: onnx.ModelProto, kept: Collection[int], needed: set[str]) -> None:
     """Remove all other nodes, and the weights that are not needed."""
     graph = copy.graph
     for place in reversed(range(len(graph.node))):

@@ -8,7 +8,7 @@ import onnx
 
 from onnxgraph.model.checked import checked
 from onnxgraph.model.copies import copy_of
-from onnxgraph.model.dataflow import reads
+from onnxgraph.model.dataflow import needed_for
 from onnxgraph.model.files import check
 from onnxgraph.model.names import Names, used_names
 from onnxgraph.model.sparse import dense_model
@@ -111,14 +111,9 @@ def without_dead_parts(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy without the nodes and weights that no output needs."""
     copy = copy_of(model)
     graph = copy.graph
-    needed = {value.name for value in graph.output}
-    kept = []
-    for node in reversed(graph.node):
-        if needed.intersection(node.output):
-            kept.append(node)
-            needed.update(reads(node))
-    if len(kept) < len(graph.node):
-        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in reversed(kept)]
+    places, needed = needed_for(graph, [value.name for value in graph.output])
+    if len(places) < len(graph.node):
+        nodes = [copy_of(graph.node[place]) for place in places]
         del graph.node[:]
         graph.node.extend(nodes)
     if any(tensor.name not in needed for tensor in graph.initializer):

@@ -9,7 +9,7 @@ import onnx
 
 from graphcore.errors import GraphError
 from onnxgraph.model.anatomy import graphs
-from onnxgraph.model.dataflow import reads
+from onnxgraph.model.dataflow import needed_for, reads
 from onnxgraph.model.nodes import node_name, titled
 
 
@@ -145,14 +145,8 @@ def _idle_parts(graph: onnx.GraphProto, *, keep: Collection[str] = ()) -> tuple[
     """Return the numbers of the nodes, and the names of the weights, that no output needs, nor any
     of the nodes to keep.
     """
-    needed = {value.name for value in graph.output}
-    idle = set()
-    for place in reversed(range(len(graph.node))):
-        node = graph.node[place]
-        if needed.intersection(filter(None, node.output)) or node_name(node) in keep:
-            needed.update(reads(node))
-        else:
-            idle.add(place)
+    outputs = [value.name for value in graph.output]
+    places, needed = needed_for(graph, outputs, keep=keep)
     weights = {weight.name for weight in graph.initializer}
     weights |= {weight.values.name for weight in graph.sparse_initializer}
-    return idle, weights - needed
+    return set(range(len(graph.node))).difference(places), weights - needed

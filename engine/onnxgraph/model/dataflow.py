@@ -85,6 +85,30 @@ def reads(node: onnx.NodeProto) -> list[str]:
     return list(found)
 
 
+def needed_for(
+    graph: onnx.GraphProto,
+    ends: Iterable[str],
+    *,
+    given: Collection[str] = (),
+    keep: Collection[str] = (),
+) -> tuple[list[int], set[str]]:
+    """Return which nodes compute tensors, by their places, and all tensors that this takes.
+
+    Args:
+        graph: its nodes are in an order of computation.
+        ends: the tensors to compute; they are among those that it takes.
+        given: tensors behind which nothing is needed.
+        keep: names of nodes that are needed, whatever reads them.
+    """
+    places, needed, given = [], set(ends), set(given)
+    for place in reversed(range(len(graph.node))):
+        node = graph.node[place]
+        if needed.intersection(node.output) - given or node_name(node) in keep:
+            places.append(place)
+            needed.update(reads(node))
+    return places[::-1], needed
+
+
 def piece(
     model: onnx.ModelProto, feeds: Mapping[str, np.ndarray], outputs: Iterable[str]
 ) -> onnx.ModelProto:
@@ -99,11 +123,7 @@ def piece(
     remains an input.
     """
     outputs = list(outputs)
-    needed, nodes = set(outputs), []
-    for node in reversed(model.graph.node):
-        if needed.intersection(node.output).difference(feeds):
-            nodes.append(node)
-            needed.update(reads(node))
+    places, needed = needed_for(model.graph, outputs, given=feeds)
     result = onnx.ModelProto(ir_version=max(model.ir_version, 4))
     result.opset_import.MergeFrom(model.opset_import)
     result.functions.MergeFrom(model.functions)
@@ -118,7 +138,7 @@ def piece(
     graph.sparse_initializer.extend(
         w for w in model.graph.sparse_initializer if kept(w.values.name)
     )
-    graph.node.extend(reversed(nodes))
+    graph.node.extend(model.graph.node[place] for place in places)
     graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
     return result
 

@@ -16,8 +16,8 @@ from graphcore import parity
 from graphcore.errors import GraphError
 from graphcore.spec import Feeds
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import subgraphs
 from onnxgraph.model.copies import copy_of
+from onnxgraph.model.dataflow import needed_for
 from onnxgraph.model.nodes import titled
 from onnxgraph.running.run import Runner, tensor_names
 from onnxgraph.sizing.batch_examples import run_apart
@@ -183,14 +183,9 @@ def _given(result: onnx.ModelProto, right: Feeds, judged: Iterable[str]) -> onnx
     for name, value in right.items():
         dtype = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
         graph.input.append(onnx.helper.make_tensor_value_info(name, dtype, value.shape))
-    wanted = set(judged)
-    kept = []
-    for node in reversed(graph.node):
-        if wanted.intersection(node.output) or subgraphs(node):
-            kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
-            wanted.update(node.input)
+    kept = [copy_of(graph.node[place]) for place in needed_for(graph, judged)[0]]
     del graph.node[:]
-    graph.node.extend(reversed(kept))
+    graph.node.extend(kept)
     return copy
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfgraph.graphs.graphdef import op_histogram
 from tfgraph.graphs.order import maker
+from tfgraph.graphs.reach import reached
 from tfgraph.graphs.writing import write_graph
 
 if TYPE_CHECKING:
@@ -133,15 +134,9 @@ def needed(graph: FrozenGraph, outputs: Iterable[str]) -> FrozenGraph:
         graph: a graph.
         outputs: tensors ("y:0").
     """
-    sources = {node.name: [maker(each) for each in node.input] for node in graph.hollow.node}
     nodes = graph.hollow.node
     stay = {n.name for n in nodes if n.op == "Placeholder" and n.name not in graph.weights}
-    reached = [maker(tensor) for tensor in outputs]
-    while reached:
-        name = reached.pop()
-        if name not in stay:
-            stay.add(name)
-            reached += sources[name]
+    stay |= {node.name for node in reached({node.name: node for node in nodes}, outputs)}
     hollow = type(graph.hollow)()
     hollow.CopyFrom(graph.hollow)
     del hollow.node[:]
