@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from graphcore.wire import BYTES, fields
+
 _WAYS = {
     ".onnx": (7, 1, 4),  # ModelProto.graph, GraphProto.node, NodeProto.op_type
     "saved_model.pb": (2, 2, 1, 2),  # SavedModel.meta_graphs, .graph_def, .node, NodeDef.op
@@ -37,49 +39,17 @@ def op_counts(path: str | Path) -> dict[str, int]:
     ):
         try:
             counts = Counter(_texts(view, 0, len(view), way))
-        except (IndexError, UnicodeDecodeError) as error:
+        except (IndexError, ValueError) as error:
             raise ValueError(f"{path.name} is cut short, or no model file.") from error
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _texts(view: memoryview, start: int, end: int, way: tuple[int, ...]) -> Iterator[str]:
     """Yield the texts that the fields of `way` lead to, between `start` and `end`."""
-    for number, begin, stop in _fields(view, start, end):
-        if number != way[0]:
+    for field in fields(view, start, end):
+        if (field.number, field.kind) != (way[0], BYTES):
             continue
         if len(way) == 1:
-            yield bytes(view[begin:stop]).decode()
+            yield bytes(view[field.content : field.end]).decode()
         else:
-            yield from _texts(view, begin, stop, way[1:])
-
-
-def _fields(view: memoryview, place: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield number, start and end of each length-delimited field of a message."""
-    while place < end:
-        key, place = _varint(view, place)
-        kind = key & 7
-        if kind == 2:
-            length, place = _varint(view, place)
-            if place + length > end:
-                raise IndexError(place)
-            yield key >> 3, place, place + length
-            place += length
-        elif kind == 0:
-            _, place = _varint(view, place)
-        elif kind in (1, 5):
-            place += 8 if kind == 1 else 4
-        else:
-            raise IndexError(place)
-
-
-def _varint(view: memoryview, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = view[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, place
-        if shift > 63:
-            raise IndexError(place)
+            yield from _texts(view, field.content, field.end, way[1:])

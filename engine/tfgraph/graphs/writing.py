@@ -11,6 +11,7 @@ import numpy as np
 
 from graphcore.durable import replacing
 from graphcore.errors import GraphError
+from graphcore.wire import head
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -19,15 +20,8 @@ if TYPE_CHECKING:
 Piece: TypeAlias = bytes | memoryview
 """Bytes of a message, or of an array."""
 
-# Field number and kind of a part, as protobuf writes them in front of its length.
-_GRAPH_NODE, _NODE_ATTR, _KEY, _VALUE, _TENSOR, _CONTENT = (
-    b"\x0a",
-    b"\x2a",
-    b"\x0a",
-    b"\x12",
-    b"\x42",
-    b"\x22",
-)
+_GRAPH_NODE, _NODE_ATTR, _KEY, _VALUE, _TENSOR, _CONTENT = 1, 5, 1, 2, 8, 4
+"""Numbers of fields of GraphDef, NodeDef, its attributes, AttrValue and TensorProto."""
 
 
 def write_graph(graph_def: "GraphDef", weights: Mapping[str, np.ndarray], path: str | Path) -> Path:
@@ -66,7 +60,7 @@ def _constant(placeholder: "NodeDef", value: np.ndarray) -> list[Piece]:
     """Return a constant of the placeholder's name, in pieces."""
     node = type(placeholder)(name=placeholder.name, op="Const", input=placeholder.input)
     node.attr["dtype"].CopyFrom(placeholder.attr["dtype"])
-    head = node.SerializeToString(deterministic=True)  # "value", the last attribute, follows it
+    begin = node.SerializeToString(deterministic=True)  # "value", the last attribute, follows it
     tensor = node.attr["value"].tensor
     tensor.dtype = placeholder.attr["dtype"].type
     for size in value.shape:
@@ -74,20 +68,11 @@ def _constant(placeholder: "NodeDef", value: np.ndarray) -> list[Piece]:
     values = np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
     pieces = [tensor.SerializeToString(deterministic=True), *_part(_CONTENT, [values])]
     entry = [*_part(_KEY, [b"value"]), *_part(_VALUE, _part(_TENSOR, pieces))]
-    return [head, *_part(_NODE_ATTR, entry)]
+    return [begin, *_part(_NODE_ATTR, entry)]
 
 
-def _part(field: bytes, pieces: Iterable[Piece]) -> list[Piece]:
-    """Return a part of a message: its field, its length, and what it consists of."""
+def _part(number: int, pieces: Iterable[Piece]) -> list[Piece]:
+    """Return a field of a message: its head, and what it consists of."""
     pieces = list(pieces)
     length = sum(len(piece) for piece in pieces)
-    return [field + _varint(length), *pieces]
-
-
-def _varint(number: int) -> bytes:
-    """Return a length as protobuf writes it: seven bits a byte, the lowest first."""
-    parts = bytearray()
-    while number > 0x7F:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*parts, number])
+    return [head(number, length), *pieces]
