@@ -15,10 +15,11 @@ import onnx
 from onnx import external_data_helper
 
 from graphcore.errors import GraphError, unknown_name
-from onnxgraph.model import interface
+from onnxgraph.model import external, interface
 from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import Wiring, piece, tensor_bytes, wiring
 from onnxgraph.model.files import load
+from onnxgraph.model.weightless import skeleton
 from onnxgraph.running.run import check_feeds
 
 HEAVY = 1024
@@ -79,7 +80,7 @@ class OnnxSource:
         """
         whole = model if isinstance(model, onnx.ModelProto) else load(model)
         self._folder = tempfile.TemporaryDirectory(prefix="onnx-source-")
-        self.model = _without_weights(whole, Path(self._folder.name) / "weights")
+        self.model = _with_weights_in(whole, Path(self._folder.name) / "weights")
         self.wiring: Wiring = wiring(self.model)
         self.names = self.wiring.order
 
@@ -189,34 +190,12 @@ class Recorded:
         return self._tensors[name]
 
 
-def _without_weights(whole: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+def _with_weights_in(whole: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     """Return a copy of the model whose large weights are in the file at `path`."""
-    slim = onnx.ModelProto()
-    for field, value in whole.ListFields():
-        if field.name != "graph":
-            _copy(slim, field.name, value)
-    for field, value in whole.graph.ListFields():
-        if field.name != "initializer":
-            _copy(slim.graph, field.name, value)
-    with path.open("wb") as file:
-        for weight in whole.graph.initializer:
-            if len(weight.raw_data) <= HEAVY:
-                slim.graph.initializer.append(weight)
-                continue
-            light = slim.graph.initializer.add(
-                name=weight.name, dims=weight.dims, data_type=weight.data_type, raw_data=b"\0"
-            )
-            offset = file.tell()
-            length = file.write(weight.raw_data)
-            external_data_helper.set_external_data(light, path.name, offset, length)
-            light.ClearField("raw_data")
-    return slim
-
-
-def _copy(message: object, name: str, value: object) -> None:
-    """Set a field of any kind to `value`."""
-    field = getattr(message, name)
-    if hasattr(field, "MergeFrom"):
-        field.MergeFrom(value)
-    else:
-        setattr(message, name, value)
+    copy = skeleton(whole)
+    large = [weight for weight in whole.graph.initializer if len(weight.raw_data) > HEAVY]
+    copy.graph.initializer.extend(
+        weight for weight in whole.graph.initializer if len(weight.raw_data) <= HEAVY
+    )
+    copy.graph.initializer.extend(external.written(large, path, name=path.name))
+    return copy

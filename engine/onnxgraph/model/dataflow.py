@@ -3,7 +3,6 @@
 Weights are no tensors here: only what is fed, and what a node makes.
 """
 
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,8 +12,8 @@ import onnx
 from onnxgraph.model import interface
 from onnxgraph.model.anatomy import subgraphs
 from onnxgraph.model.copies import copy_of
-from onnxgraph.model.inference import InferenceFailed, infer_shapes
 from onnxgraph.model.nodes import node_name
+from onnxgraph.model.tensor_sizes import sized_tensors
 
 
 @dataclass(frozen=True)
@@ -150,26 +149,10 @@ def tensor_bytes(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> dic
         model: its large weights may be left out.
         feeds: the arrays that will be fed; their shapes take the place of symbolic dims.
     """
-    typed = copy_of(model)
-    graph = typed.graph
-    del graph.value_info[:]
-    for value in graph.input:
-        if value.name in feeds:
-            value.CopyFrom(_typed(value.name, feeds[value.name]))
-    for value in graph.output:
-        value.type.tensor_type.ClearField("shape")
-    try:
-        inferred = infer_shapes(typed, data_prop=True).graph
-    except InferenceFailed:
-        return {}
-    found = {}
-    for value in (*inferred.input, *inferred.value_info, *inferred.output):
-        shape, kind = interface.dims(value), value.type.tensor_type.elem_type
-        sizes = [size for size in shape or () if isinstance(size, int)]
-        if shape is not None and kind and len(sizes) == len(shape):
-            width = onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize
-            found[value.name] = math.prod(sizes) * width
-    return found
+    copy = copy_of(model)
+    del copy.graph.value_info[:]
+    sizes = sized_tensors(copy, {name: np.shape(value) for name, value in feeds.items()})
+    return {value.name: size for value, size in sizes}
 
 
 def _typed(name: str, value: np.ndarray) -> onnx.ValueInfoProto:

@@ -6,6 +6,7 @@ its file lies, under the key `basepath` that ONNX has for this; a file on disk d
 
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -233,13 +234,31 @@ def placed_for(model: onnx.ModelProto, path: Path, temporary: Path) -> bool:
         _, offset, length = place(tensor)
         _point(tensor, str(files[tensor.name].relative_to(folder)), offset, length)
     if moved:
-        with temporary.open("wb") as file:
-            for tensor in moved:
-                file.write(b"\0" * (-file.tell() % _ALIGNED))
-                offset = file.tell()
-                file.write(tensor.raw_data or _mapped(tensor))
-                _point(tensor, data, offset, file.tell() - offset)
+        for tensor, stub in zip(moved, written(moved, temporary, name=data), strict=True):
+            tensor.CopyFrom(stub)
     return bool(moved)
+
+
+def written(
+    tensors: Iterable[onnx.TensorProto], path: Path, *, name: str
+) -> list[onnx.TensorProto]:
+    """Write the values of weights to a new file; return the weights, whose values lie there.
+
+    Args:
+        tensors: weights with raw data, or kept ones.
+        path: the file.
+        name: what a model beside the file calls it.
+    """
+    stubs = []
+    with path.open("wb") as file:
+        for tensor in tensors:
+            file.write(b"\0" * (-file.tell() % _ALIGNED))
+            offset = file.tell()
+            file.write(tensor.raw_data or _mapped(tensor))
+            stub = onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
+            _point(stub, name, offset, file.tell() - offset)
+            stubs.append(stub)
+    return stubs
 
 
 def move(model: onnx.ModelProto, was: str, now: str) -> None:

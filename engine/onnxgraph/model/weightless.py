@@ -17,7 +17,7 @@ def light(model: onnx.ModelProto, *, limit: int = LIGHT) -> onnx.ModelProto:
     that only needs shapes. Sparse weights are dense in it.
     """
     model = dense_model(model)
-    copy = _without_weights(model)
+    copy = skeleton(model)
     graph = copy.graph
     listed = {value.name for value in graph.input}
     for tensor in model.graph.initializer:
@@ -37,7 +37,7 @@ def with_weights_elsewhere(
 
     Weights that are kept in a file already are said to lie there, seen from `external.folder_of`.
     """
-    copy, large = _without_weights(model), []
+    copy, large = skeleton(model), []
     read = {name for graph in graphs(model.graph) for node in graph.node for name in node.input}
     folder = folder_of(model)
     for tensor in model.graph.initializer:
@@ -59,7 +59,8 @@ def with_weights_elsewhere(
     return copy, large
 
 
-def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+def skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy that can be run and has no dense weights, which its nodes still read."""
     copy = onnx.ModelProto(ir_version=max(model.ir_version, 4))
     copy.opset_import.MergeFrom(model.opset_import)
     copy.functions.MergeFrom(model.functions)
