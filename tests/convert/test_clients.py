@@ -92,7 +92,7 @@ def test_a_changed_weight_is_another_result(folder, others, tmp_path):
     trials = try_clients(tmp_path, [artefact], clients=chosen)
     assert [trial.state for trial in trials] == ["DIFFERS"] * 2
     assert all("case0: scores: mismatch off by" in trial.reason for trial in trials)
-    assert clients.told(trials) == (
+    assert clients.summary(trials) == (
         f"0 of 2 tries by 2 clients agree. ANOTHER RESULT: {trials[0].run}; {trials[1].run}."
     )
 
@@ -199,7 +199,7 @@ def test_without_their_environment_the_clients_are_named(folder, tmp_path, monke
     trials = try_clients(home, files, clients=separate)
     assert [trial.client for trial in trials] == [client.name for client in separate]
     assert {(trial.state, trial.reason) for trial in trials} == {("not installed", "make clients")}
-    assert clients.told(trials) == "No other client has tried the artefacts."
+    assert clients.summary(trials) == "No other client has tried the artefacts."
 
 
 def test_a_second_try_that_says_the_same_changes_nothing():
@@ -236,8 +236,8 @@ def test_what_a_stopped_program_had_started_is_stopped_too(tmp_path):
 
 
 def test_every_consumer_of_the_onnx_file_that_is_tried_here_is_a_client():
-    told = {row["consumer"] for row in clients.NEEDS if row["tried here"].startswith("yes")}
-    assert told == {client.name for client in clients.CLIENTS if "onnx" in client.reads}
+    tried = {row["consumer"] for row in clients.NEEDS if row["tried here"].startswith("yes")}
+    assert tried == {client.name for client in clients.CLIENTS if "onnx" in client.reads}
 
 
 @pytest.mark.parametrize("name", [row["consumer"] for row in clients.NEEDS[:-1]])

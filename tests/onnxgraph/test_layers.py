@@ -11,7 +11,7 @@ from onnxgraph.comparing.activations import load_activations, save_activations
 from onnxgraph.comparing.bisection import first_difference
 from onnxgraph.comparing.layers import compare_layers, groups
 from onnxgraph.comparing.sources import OnnxSource, Recorded
-from onnxgraph.model.dataflow import wiring
+from onnxgraph.model.dataflow import dataflow
 from onnxgraph.running.run import run_onnx
 
 
@@ -234,9 +234,9 @@ def test_subgraphs_read_from_outside(graph):
         }
         """
     )
-    wires = wiring(model)
-    assert set(wires.sources["y"]) == {"flag", "x", "d"}
-    assert wires.before("y", {"d"}) == ({"flag", "x"}, {"d"})
+    flow = dataflow(model)
+    assert set(flow.sources["y"]) == {"flag", "x", "d"}
+    assert flow.before("y", {"d"}) == ({"flag", "x"}, {"d"})
 
 
 def test_groups_hold_what_fits_and_at_least_one():

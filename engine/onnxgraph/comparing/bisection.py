@@ -60,8 +60,8 @@ class _Search:
         self.sources = (reference, judged)
         self.order = ordering(reference, judged, model)
         self.feeds = self.order.checked(feeds)
-        self.wires = self.order.wiring
-        self.names = set(shared(reference, judged, self.wires))
+        self.flow = self.order.dataflow
+        self.names = set(shared(reference, judged, self.flow))
         self.sizes = self.order.tensor_bytes(self.feeds)
         self.tolerance, self.budget = tolerance, budget
         self.known: dict[str, Layer] = {}
@@ -69,8 +69,8 @@ class _Search:
 
     def difference(self) -> Difference | None:
         """Search from the first output that differs; see `first_difference`."""
-        ends = [name for name in self.wires.outputs if name in self.names]
-        ends = ends or [self.wires.sorted(self.names)[-1]]
+        ends = [name for name in self.flow.outputs if name in self.names]
+        ends = ends or [self.flow.sorted(self.names)[-1]]
         self.compare(ends)
         output = next((self.known[end] for end in ends if self.known[end].differs), None)
         if output is None:
@@ -86,7 +86,7 @@ class _Search:
         new = [name for name in names if name not in self.known]
         for group in groups(new, self.sizes, self.budget):
             self.known |= compared(
-                *self.sources, group, self.feeds, self.wires, tolerance=self.tolerance
+                *self.sources, group, self.feeds, self.flow, tolerance=self.tolerance
             )
             self.names -= set(group) - set(self.known)  # sequences
             self.runs += 1
@@ -103,8 +103,8 @@ class _Search:
     def _first(self, end: str) -> str:
         agreeing = {name for name in self.names if self._agrees(name)}
         while True:
-            behind, _ = self.wires.before(end, agreeing)
-            open_ = self.wires.sorted(behind & self.names)
+            behind, _ = self.flow.before(end, agreeing)
+            open_ = self.flow.sorted(behind & self.names)
             worse = next((n for n in open_ if n in self.known), None)
             if worse is not None:
                 end = worse
@@ -125,16 +125,16 @@ class _Search:
 
     def _reaches(self, name: str, end: str) -> bool:
         """Whether a tensor between this one and `end`, made from it directly, differs too."""
-        _, following = self.wires.after(name, self.names)
-        way, _ = self.wires.before(end)
+        _, following = self.flow.after(name, self.names)
+        way, _ = self.flow.before(end)
         following &= way | {end}
-        self.compare(self.wires.sorted(following))
+        self.compare(self.flow.sorted(following))
         return any(self.known[each].differs for each in following)
 
     def inputs(self, name: str) -> tuple[list[str], list[str]]:
         """Return the nearest known tensors before one, and all tensors made between."""
-        inner, border = self.wires.before(name, self.names)
-        return self.wires.sorted(border), self.wires.sorted({*inner, name} & set(self.wires.makers))
+        inner, border = self.flow.before(name, self.names)
+        return self.flow.sorted(border), self.flow.sorted({*inner, name} & set(self.flow.makers))
 
     def alone(self, name: str) -> Layer | None:
         """Run only what lies between a tensor and its inputs, on the values of the other side."""
@@ -156,13 +156,13 @@ class _Search:
 
     def largest_step(self, end: str, found: str, alone: Layer) -> tuple[str, Layer]:
         """Return the tensor before `end` whose own nodes differ most, and how they do alone."""
-        behind, _ = self.wires.before(end)
-        names = self.wires.sorted((behind | {end}) & self.names & set(self.wires.makers))
+        behind, _ = self.flow.before(end)
+        names = self.flow.sorted((behind | {end}) & self.names & set(self.flow.makers))
         self.compare(names)
         steps = sorted(names, key=self._step, reverse=True)[:STEPS]
         tried = {name: self.alone(name) for name in steps} | {found: alone}
         wrong = [name for name, layer in tried.items() if layer is not None and layer.differs]
-        chosen = self.wires.sorted(wrong)[0] if wrong else found
+        chosen = self.flow.sorted(wrong)[0] if wrong else found
         return chosen, tried[chosen] or alone
 
     def _step(self, name: str) -> float:
@@ -195,7 +195,7 @@ class _Search:
         seen = judged.tensors([found], self.feeds)[found]
         return Difference(
             layer=layer,
-            nodes=tuple(dict.fromkeys(self.wires.node(each) for each in inner)),
+            nodes=tuple(dict.fromkeys(self.flow.node(each) for each in inner)),
             inputs=tuple(self.known[each] for each in border),
             output=output,
             alone=alone,

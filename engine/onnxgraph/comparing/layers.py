@@ -14,7 +14,7 @@ from graphcore.errors import GraphError
 from graphcore.progress import stage
 from onnxgraph.comparing.layer import Layer, badness, judge, without_effect
 from onnxgraph.comparing.sources import OnnxSource, Source
-from onnxgraph.model.dataflow import Wiring
+from onnxgraph.model.dataflow import Dataflow
 
 BUDGET = 128 << 20
 """Bytes of tensors that are fetched from one source in one run."""
@@ -89,15 +89,15 @@ def compare_layers(
     """
     order = ordering(reference, judged, model)
     feeds = order.checked(feeds)
-    names = shared(reference, judged, order.wiring)
+    names = shared(reference, judged, order.dataflow)
     found: dict[str, Layer] = {}
     runs = 0
     with stage("comparing layers", len(names)) as comparing:
         for group in groups(names, order.tensor_bytes(feeds), budget):
-            found |= compared(reference, judged, group, feeds, order.wiring, tolerance=tolerance)
+            found |= compared(reference, judged, group, feeds, order.dataflow, tolerance=tolerance)
             runs += 1
             comparing.reached(len(found))
-    settled = _settled(found, order.wiring)
+    settled = _settled(found, order.dataflow)
     return LayerReport(
         tuple(settled[name] for name in names if name in settled),
         tuple(name for name in order.names if name not in settled),
@@ -122,15 +122,15 @@ def ordering(reference: Source, judged: Source, model: OnnxSource | None) -> Onn
     )
 
 
-def shared(reference: Source, judged: Source, wires: Wiring) -> list[str]:
+def shared(reference: Source, judged: Source, flow: Dataflow) -> list[str]:
     """Return the tensors that both sources have, in graph order.
 
     Raises:
         GraphError: there are none.
     """
     common = set(reference.names) & set(judged.names)
-    names = wires.sorted(common)
-    if not set(names) & set(wires.makers):
+    names = flow.sorted(common)
+    if not set(names) & set(flow.makers):
         raise GraphError(
             f"{judged.title} and {reference.title} have no tensor in common that is computed; "
             "check that both were made from this ONNX model."
@@ -162,7 +162,7 @@ def compared(
     judged: Source,
     names: Iterable[str],
     feeds: Mapping[str, np.ndarray],
-    wires: Wiring,
+    flow: Dataflow,
     *,
     tolerance: float,
 ) -> dict[str, Layer]:
@@ -175,21 +175,21 @@ def compared(
         if all(isinstance(value, np.ndarray | np.generic) for value in pair):  # not a sequence
             values = np.asarray(pair[0]), np.asarray(pair[1])
             layer = judge(name, *values, (reference, judged), tolerance)
-            found[name] = replace(layer, op=wires.op(name), node=wires.node(name))
+            found[name] = replace(layer, op=flow.op(name), node=flow.node(name))
     return found
 
 
-def _settled(found: Mapping[str, Layer], wires: Wiring) -> dict[str, Layer]:
+def _settled(found: Mapping[str, Layer], flow: Dataflow) -> dict[str, Layer]:
     """Return the layers with the status "no effect" where everything that follows agrees.
 
     Either the other graph uses the name for another tensor, which its optimiser made, or what
     differs is dropped by the next op.
     """
     settled: dict[str, Layer] = {}
-    for name in reversed(wires.sorted(found)):
+    for name in reversed(flow.sorted(found)):
         layer = found[name]
-        if layer.differs and name not in wires.outputs:
-            _, following = wires.after(name, found)
+        if layer.differs and name not in flow.outputs:
+            _, following = flow.after(name, found)
             if following and not any(settled[each].differs for each in following):
                 layer = without_effect(layer)
         settled[name] = layer

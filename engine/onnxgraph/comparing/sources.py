@@ -17,7 +17,7 @@ from onnx import external_data_helper
 from graphcore.errors import GraphError, unknown_name
 from onnxgraph.model import external, interface
 from onnxgraph.model.checked import checked
-from onnxgraph.model.dataflow import Wiring, piece, tensor_bytes, wiring
+from onnxgraph.model.dataflow import Dataflow, dataflow, piece, tensor_bytes
 from onnxgraph.model.files import load
 from onnxgraph.model.weightless import skeleton
 from onnxgraph.running.run import check_feeds
@@ -81,8 +81,8 @@ class OnnxSource:
         whole = model if isinstance(model, onnx.ModelProto) else load(model)
         self._folder = tempfile.TemporaryDirectory(prefix="onnx-source-")
         self.model = _with_weights_in(whole, Path(self._folder.name) / "weights")
-        self.wiring: Wiring = wiring(self.model)
-        self.names = self.wiring.order
+        self.dataflow: Dataflow = dataflow(self.model)
+        self.names = self.dataflow.order
 
     def tensors(self, names: Iterable[str], feeds: Feeds) -> dict[str, np.ndarray]:
         """Return tensors by name; see `Source`.
@@ -93,7 +93,7 @@ class OnnxSource:
         """
         names = list(names)
         for name in (*names, *feeds):
-            if name not in self.wiring.sources:
+            if name not in self.dataflow.sources:
                 raise unknown_name("tensor in the ONNX graph", name, self.names)
         wanted = [name for name in names if name not in feeds]
         found = {name: np.asarray(feeds[name]) for name in names if name in feeds}

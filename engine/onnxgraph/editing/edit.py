@@ -1,6 +1,6 @@
 """What every edit of a graph ends with: dead parts removed, shapes inferred, the checker passed.
 
-Also the few small things that edits share: constants by name, names that are free, a light copy.
+Also the few small things that edits share: constants by name, and names that are free.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from onnxgraph.model.files import check
 from onnxgraph.model.names import Names, used_names
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.model.value_info import infer
-from onnxgraph.model.weightless import LIGHT, light, size
+from onnxgraph.model.weightless import LARGE, size, without_weights
 
 
 def finished(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -55,12 +55,12 @@ def note_shapes(copy: onnx.ModelProto) -> None:
 
 
 def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a light copy of the model, without large weights, with all that inference can say.
+    """Return a weightless copy of the model with all that inference can say.
 
     Raises:
         InferenceFailed: the shapes contradict each other.
     """
-    known = infer(light(model))
+    known = infer(without_weights(model))
     given = {dim.dim_param for value in _values(model) for dim in value.type.tensor_type.shape.dim}
     for value in _values(known):
         for dim in value.type.tensor_type.shape.dim:
@@ -80,7 +80,7 @@ def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     found = {
         tensor.name: onnx.numpy_helper.to_array(tensor)
         for tensor in graph.initializer
-        if size(tensor) <= LIGHT and tensor.data_type != onnx.TensorProto.STRING
+        if size(tensor) <= LARGE and tensor.data_type != onnx.TensorProto.STRING
     }
     for node in graph.node:
         if node.op_type != "Constant":

@@ -19,7 +19,7 @@ from onnxgraph.model import interface
 from onnxgraph.model.anatomy import subgraphs
 from onnxgraph.model.dataflow import reads
 from onnxgraph.model.value_info import forget
-from onnxgraph.model.weightless import light
+from onnxgraph.model.weightless import without_weights
 
 Notes = Mapping[str, onnx.ValueInfoProto]
 
@@ -37,30 +37,30 @@ def renew_notes(
     Raises:
         GraphError: the shapes of the edited graph do not fit together.
     """
-    novel, stale = _downstream(before, after, set(changed))
-    if not stale:
+    novel, outdated = _downstream(before, after, set(changed))
+    if not outdated:
         return
     said = _notes(before.graph)
-    now = _inferred_without(after, stale)
+    now = _inferred_without(after, outdated)
     try:
-        was = _inferred_without(before, stale)
+        was = _inferred_without(before, outdated)
     except GraphError:  # the edit mends what did not fit, so no size of the old is trusted
         was = None
     moved = was is None or any(
         interface.dims(was[name]) != interface.dims(now[name])
-        for name in stale & set(was) & set(now)
+        for name in outdated & set(was) & set(now)
     )
     moved |= any(not _is_known(now.get(name)) for name in novel & set(said))
-    _forget(after.graph, stale)
+    _forget(after.graph, outdated)
     for value in after.graph.output:
-        if value.name in stale:
+        if value.name in outdated:
             value.CopyFrom(_note(value.name, now, said, moved=moved))
     shown = [value.name for value in after.graph.output]
-    renewed = [name for name in shown if name in stale]
+    renewed = [name for name in shown if name in outdated]
     complete_outputs(after, renewed, {name: interface.dims(said[name]) for name in said})
     # In the order of the graph: the same edit gives the same bytes.
     order = (name for node in after.graph.node for name in node.output)
-    inner = stale.difference(shown)
+    inner = outdated.difference(shown)
     rest = [_note(name, now, said, moved=moved) for name in order if name in inner]
     after.graph.value_info.extend(note for note in rest if note.HasField("type"))
 
@@ -75,16 +75,16 @@ def _downstream(
     known = {node.SerializeToString(deterministic=True) for node in before.graph.node}
     kinds = {_kind_of_node(node) for node in before.graph.node}
     novel: set[str] = set()
-    stale = set(changed)
+    outdated = set(changed)
     for node in after.graph.node:
         source = set(reads(node))
         new = node.SerializeToString(deterministic=True) not in known
         if source & changed or (new and _kind_of_node(node) not in kinds):
             novel.update(filter(None, node.output))
-        if new or source & stale:
-            stale.update(filter(None, node.output))
+        if new or source & outdated:
+            outdated.update(filter(None, node.output))
     made = {name for node in after.graph.node for name in node.output}
-    return novel, stale & made
+    return novel, outdated & made
 
 
 def _kind_of_node(node: onnx.NodeProto) -> bytes:
@@ -93,21 +93,21 @@ def _kind_of_node(node: onnx.NodeProto) -> bytes:
     return kind.SerializeToString(deterministic=True) + "\n".join(node.output).encode()
 
 
-def _inferred_without(model: onnx.ModelProto, stale: set[str]) -> Notes:
+def _inferred_without(model: onnx.ModelProto, outdated: set[str]) -> Notes:
     """Return what inference says of a model without the notes on `stale` tensors."""
-    copy = light(model)
-    _forget(copy.graph, stale)
+    copy = without_weights(model)
+    _forget(copy.graph, outdated)
     return _notes(inferred(copy).graph)
 
 
-def _forget(graph: onnx.GraphProto, stale: set[str]) -> None:
+def _forget(graph: onnx.GraphProto, outdated: set[str]) -> None:
     """Drop the notes on tensors; the outputs of branches and bodies keep their dtypes."""
-    keep_notes(graph, [value.name for value in graph.value_info if value.name not in stale])
+    keep_notes(graph, [value.name for value in graph.value_info if value.name not in outdated])
     for value in graph.output:
-        if value.name in stale:
+        if value.name in outdated:
             value.ClearField("type")
     for node in graph.node:
-        if stale.isdisjoint(node.output):
+        if outdated.isdisjoint(node.output):
             continue
         forget(subgraphs(node))
 

@@ -20,7 +20,7 @@ from onnxgraph.examples.examples import (
 from onnxgraph.examples.roles import roles, summed_at_once
 from onnxgraph.examples.variations import special
 from onnxgraph.model import interface
-from onnxgraph.running.memory_guard import check_extent
+from onnxgraph.running.memory_guard import check_memory
 from onnxgraph.running.run import Runner
 
 _APART = ((2, 6), (6, 2))
@@ -116,7 +116,7 @@ def _taking(runner: Runner, model: onnx.ModelProto) -> Callable[[Feeds], Feeds]:
     def run(feeds: Feeds) -> Feeds:
         shapes = {name: value.shape for name, value in feeds.items()}
         if max((size for shape in shapes.values() for size in shape), default=0) >= LONG:
-            check_extent(model, shapes)
+            check_memory(model, shapes)
         return runner.run(_cast(runner, feeds))
 
     return run
@@ -191,4 +191,4 @@ def check_examples_fit(
         return
     specs = tuple(interface.inputs(model) if specs is None else specs)
     sizes = symbol_sizes(specs, batch=batch, rows=rows, relations=given.relations(specs))
-    check_extent(model, {each.name: each.shape_at(sizes) for each in specs})
+    check_memory(model, {each.name: each.shape_at(sizes) for each in specs})

@@ -14,7 +14,7 @@ from graphcore.spec import Dim
 from onnxgraph.model import external, interface
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.inference import InferenceFailed, infer_shapes
-from onnxgraph.model.weightless import light
+from onnxgraph.model.weightless import without_weights
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class _Facts:
     """The shapes and the constants of a model."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        copy = light(model)
+        copy = without_weights(model)
         with contextlib.suppress(InferenceFailed):  # what is stated is known
             copy = infer_shapes(copy, data_prop=True)
         self._dims: dict[str, tuple[Dim | None, ...] | None] = {}

@@ -16,7 +16,7 @@ from onnxgraph.model import interface
 from onnxgraph.model.anatomy import subgraphs
 from onnxgraph.model.domains import is_default
 from onnxgraph.model.names import Names
-from onnxgraph.model.weightless import LIGHT
+from onnxgraph.model.weightless import LARGE
 
 _RANDOM = ("Bernoulli", "Dropout", "Multinomial", "Random")
 """Ops (or how their names begin) that may give something else each time."""
@@ -125,5 +125,5 @@ class Scope:
         if shape is None or not is_default(maker):
             return False
         sizes = [size for size in shape if size is not None]
-        is_small = len(sizes) == len(shape) and math.prod(sizes) <= LIGHT
+        is_small = len(sizes) == len(shape) and math.prod(sizes) <= LARGE
         return is_small and not subgraphs(maker) and not maker.op_type.startswith(_RANDOM)

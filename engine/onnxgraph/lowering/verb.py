@@ -1,6 +1,6 @@
 """Lower the opset of a model, prove the result, and say what was changed or what stands in the way.
 
-The work is done on a light copy without large weights, so that it costs little for a large model.
+The work is done on a weightless copy, so that it costs little for a large model.
 """
 
 from collections.abc import Iterable
@@ -19,8 +19,8 @@ from onnxgraph.lowering.whole import whole
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
 from onnxgraph.model.sparse import dense_model
-from onnxgraph.model.value_info import without_stale_notes
-from onnxgraph.model.weightless import light
+from onnxgraph.model.value_info import without_wrong_value_info
+from onnxgraph.model.weightless import without_weights
 
 LOWEST = 9
 """Below, too many ops of today have no counterpart."""
@@ -76,7 +76,7 @@ def lowered(model: onnx.ModelProto, opset: int) -> tuple[onnx.ModelProto, Log]:
             f"but {opset} was asked for."
         )
     model = dense_model(model)
-    skeleton, log = without_stale_notes(light(model)), Log()
+    skeleton, log = without_wrong_value_info(without_weights(model)), Log()
     if skeleton.functions:
         skeleton = inliner.inline_local_functions(skeleton)
     for version in range(current, opset, -1):

@@ -7,7 +7,7 @@ from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.domains import domain
 from onnxgraph.model.files import lowest_ir_version
 from onnxgraph.model.nodes import nodes
-from onnxgraph.model.weightless import LIGHT, size
+from onnxgraph.model.weightless import LARGE, size
 
 METADATA = 10
 """The IR version from which nodes, values and weights may carry metadata."""
@@ -32,7 +32,7 @@ def whole(model: onnx.ModelProto, lowered: onnx.ModelProto) -> onnx.ModelProto:
     graph.quantization_annotation.MergeFrom(own.quantization_annotation)
     graph.node.MergeFrom(lowered.graph.node)
     graph.value_info.MergeFrom(lowered.graph.value_info)
-    graph.initializer.extend(tensor for tensor in own.initializer if size(tensor) > LIGHT)
+    graph.initializer.extend(tensor for tensor in own.initializer if size(tensor) > LARGE)
     graph.initializer.MergeFrom(lowered.graph.initializer)
     result = without_dead_parts(result)
     result.ir_version = lowest_ir_version(result)

@@ -17,7 +17,7 @@ from onnxgraph.model.tensor_sizes import sized_tensors
 
 
 @dataclass(frozen=True)
-class Wiring:
+class Dataflow:
     """The tensors of a main graph in the order of computation, and who is made from whom.
 
     `sources` maps each tensor to those that its node reads, captured ones of subgraphs included;
@@ -54,8 +54,8 @@ class Wiring:
         return [name for name in self.order if name in wanted]
 
 
-def wiring(model: onnx.ModelProto) -> Wiring:
-    """Return the wiring of a model's main graph."""
+def dataflow(model: onnx.ModelProto) -> Dataflow:
+    """Return the dataflow of a model's main graph."""
     inputs = [value.name for value in interface.fed(model.graph)]
     sources: dict[str, tuple[str, ...]] = dict.fromkeys(inputs, ())
     makers: dict[str, onnx.NodeProto] = {}
@@ -66,7 +66,7 @@ def wiring(model: onnx.ModelProto) -> Wiring:
             sources[name], makers[name] = read, node
             for each in read:
                 readers.setdefault(each, []).append(name)
-    return Wiring(
+    return Dataflow(
         tuple(sources),
         tuple(value.name for value in model.graph.output),
         sources,

@@ -85,7 +85,7 @@ def leave(tensor: onnx.TensorProto, path: Path, offset: int, length: int) -> Non
     tensor.external_data.add(key=_STATE, value=_state(path))
 
 
-def is_unread(tensor: onnx.TensorProto) -> bool:
+def is_lazy(tensor: onnx.TensorProto) -> bool:
     """Whether a weight is still to be read from the model's own file."""
     return tensor.data_location == TensorProto.EXTERNAL and any(
         entry.key == _STATE for entry in tensor.external_data
@@ -126,7 +126,7 @@ def values(tensor: onnx.TensorProto) -> np.ndarray:
     dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
     if nbytes(tensor) != math.prod(tensor.dims) * dtype.itemsize:  # several values in a byte
         return numpy_helper.to_array(inline(tensor))
-    if is_unread(tensor):
+    if is_lazy(tensor):
         return _read(tensor).view(dtype).reshape(tuple(tensor.dims))
     return np.memmap(path, dtype, "r", offset, tuple(tensor.dims))
 
@@ -137,8 +137,8 @@ def check_unchanged(model: onnx.ModelProto) -> None:
     Raises:
         GraphError: it is not.
     """
-    unread = filter(is_unread, model.graph.initializer)
-    for path, state in {(place(each)[0], _known_state(each)) for each in unread}:
+    lazy = filter(is_lazy, model.graph.initializer)
+    for path, state in {(place(each)[0], _known_state(each)) for each in lazy}:
         if not path.exists() or _state(path) != state:
             raise _changed(path)
 
@@ -162,7 +162,7 @@ def inline(tensor: onnx.TensorProto) -> onnx.TensorProto:
     if not is_kept(tensor):
         return tensor
     whole = onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
-    whole.raw_data = bytes(_read(tensor) if is_unread(tensor) else _mapped(tensor))
+    whole.raw_data = bytes(_read(tensor) if is_lazy(tensor) else _mapped(tensor))
     return whole
 
 
@@ -216,7 +216,7 @@ def placed_for(model: onnx.ModelProto, path: Path, temporary: Path) -> bool:
         OSError: it cannot be written.
     """
     folder, data = path.parent.resolve(), path.name + ".data"
-    for tensor in filter(is_unread, model.graph.initializer):
+    for tensor in filter(is_lazy, model.graph.initializer):
         tensor.CopyFrom(inline(tensor))
     kept = [tensor for tensor in model.graph.initializer if is_kept(tensor)]
     files = {tensor.name: place(tensor)[0].resolve() for tensor in kept}

@@ -22,7 +22,7 @@ from graphcore.errors import GraphError
 from onnxgraph.model import external, lazy_load
 from onnxgraph.model.copies import copy_of
 from onnxgraph.model.validity import check, messages
-from onnxgraph.model.weightless import LIGHT
+from onnxgraph.model.weightless import LARGE
 
 _UNREADABLE = (
     onnx.checker.ValidationError,
@@ -99,7 +99,7 @@ def _read_external_weights(model: onnx.ModelProto, path: Path, *, keep: bool) ->
         for tensor in outside:
             external.forget_folder(tensor)
         if keep:
-            external.keep(model, path.parent, above=LIGHT)
+            external.keep(model, path.parent, above=LARGE)
         for tensor in outside:
             if not external.is_kept(tensor):
                 external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))

@@ -13,9 +13,9 @@ from google.protobuf.message import DecodeError
 
 from graphcore.wire import BYTES, Field, fields, head
 from onnxgraph.model import external
-from onnxgraph.model.weightless import LIGHT
+from onnxgraph.model.weightless import LARGE
 
-LEAST = 16 * LIGHT
+LEAST = 16 * LARGE
 """A weight of more bytes is left in the file: whatever its type, its values are too many for a
 shape."""
 

@@ -7,7 +7,7 @@ import onnx
 from onnxgraph.model.anatomy import graphs, subgraphs
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.inference import InferenceFailed, infer_shapes
-from onnxgraph.model.weightless import light
+from onnxgraph.model.weightless import without_weights
 
 _HALVES = {onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.BFLOAT16: "bfloat16"}
 
@@ -25,7 +25,7 @@ def precisions(model: onnx.ModelProto) -> dict[str, str]:
 def tensor_precisions(model: onnx.ModelProto) -> dict[str, str]:
     """Return the tensors that are half floats, or that these lead to; see `precisions`."""
     whole = inline_functions(model, keep=lambda node: True) if model.functions else model
-    copy = light(whole)
+    copy = without_weights(whole)
     with contextlib.suppress(InferenceFailed):  # what is stated is known
         copy = infer_shapes(copy)
     kinds = _kinds(copy.graph)

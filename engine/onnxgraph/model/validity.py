@@ -22,7 +22,7 @@ from onnxgraph.model.domains import domain, is_default, opsets
 from onnxgraph.model.external import is_kept, kept_fault
 from onnxgraph.model.inference import NATIVE, said
 from onnxgraph.model.sparse import sparse_faults
-from onnxgraph.model.weightless import light
+from onnxgraph.model.weightless import without_weights
 
 _DTYPES = set(TensorProto.DataType.values()) - {TensorProto.UNDEFINED}
 
@@ -90,7 +90,7 @@ def _faults(model: onnx.ModelProto, shapes: bool) -> Iterator[str]:
         yield from sparse_faults(tensor)
     yield from filter(None, [call_fault(model)])
     yield from _interface_faults(model.graph, shapes)
-    copy = light(model)
+    copy = without_weights(model)
     copy.ir_version = model.ir_version
     _pass_deprecated(copy)
     if not shapes:
@@ -222,7 +222,7 @@ def _tensor_faults(tensor: TensorProto) -> Iterator[str]:
     elif min(tensor.dims, default=0) < 0:
         yield f"{called} has the sizes {list(tensor.dims)}; none may be negative."
     else:
-        unit, expected, seen = _extent(tensor)
+        unit, expected, seen = _lengths(tensor)
         if expected != seen:
             sizes = "×".join(map(str, tensor.dims)) or "scalar"
             yield f"{called} ({sizes}) takes {expected} {unit}, and has {seen}."
@@ -242,7 +242,7 @@ def _kept_faults(model: onnx.ModelProto, seen: int) -> Iterator[str]:
         yield f"a tensor lies in another file; {load}"
 
 
-def _extent(tensor: TensorProto) -> tuple[str, int, int]:
+def _lengths(tensor: TensorProto) -> tuple[str, int, int]:
     """Return what a tensor is stored in, how many of it its shape takes, and how many it has."""
     code, count = tensor.data_type, math.prod(tensor.dims)
     packed = math.ceil(count * _PACKED.get(code, 0) / 8)

@@ -12,11 +12,11 @@ from onnxgraph.model import interface
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.copies import copy_of
 from onnxgraph.model.inference import InferenceFailed, infer_shapes
-from onnxgraph.model.weightless import light
+from onnxgraph.model.weightless import without_weights
 
 
 def infer(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a light model with all that strict inference can say; wrong notes are left out.
+    """Return a weightless model with all that strict inference can say; wrong notes are left out.
 
     Raises:
         InferenceFailed: the shapes of the nodes contradict each other.
@@ -24,22 +24,22 @@ def infer(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         known = _strict(model)
     except InferenceFailed:
-        fresh = without_stale_notes(model)
+        fresh = without_wrong_value_info(model)
         if fresh is model:
             raise
         return _strict(fresh)
     if model.graph.value_info and _symbols(model):  # a size beside a symbol raises no error
-        fresh = without_stale_notes(model)
+        fresh = without_wrong_value_info(model)
         known = known if fresh is model else _strict(fresh)
     return known
 
 
 def inferred_graph(model: onnx.ModelProto) -> onnx.GraphProto:
-    """Return the graph of a light copy with what inference can say of it; no wrong note is left."""
-    return infer_shapes(without_stale_notes(light(model))).graph
+    """Return the graph of a weightless copy with all that inference can say, and no wrong note."""
+    return infer_shapes(without_wrong_value_info(without_weights(model))).graph
 
 
-def without_stale_notes(model: onnx.ModelProto) -> onnx.ModelProto:
+def without_wrong_value_info(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model without notes that the graph contradicts: itself, if there are none.
 
     A size contradicts another one, and the symbol of an input.
@@ -49,20 +49,20 @@ def without_stale_notes(model: onnx.ModelProto) -> onnx.ModelProto:
     seen = infer_shapes(bare, data_prop=True).graph
     known = {value.name: value for value in (*seen.value_info, *seen.output)}
     symbols = _symbols(model)
-    stale = {
+    wrong = {
         value.name
         for value in (*model.graph.value_info, *model.graph.output)
         if value.name in known and _contradicts(value, known[value.name], symbols)
     }
-    if not stale and not any(graph.value_info for graph in graphs(model.graph)[1:]):
+    if not wrong and not any(graph.value_info for graph in graphs(model.graph)[1:]):
         return model
     fresh = copy_of(model)
     forget(graphs(fresh.graph)[1:])
-    kept = [value for value in model.graph.value_info if value.name not in stale]
+    kept = [value for value in model.graph.value_info if value.name not in wrong]
     del fresh.graph.value_info[:]
     fresh.graph.value_info.extend(kept)
     for value in fresh.graph.output:
-        if value.name in stale:
+        if value.name in wrong:
             _forget_shape(value)
     return fresh
 

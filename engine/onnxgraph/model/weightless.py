@@ -5,14 +5,14 @@ import math
 import onnx
 
 from onnxgraph.model.anatomy import graphs
-from onnxgraph.model.external import folder_of, is_kept, is_unread, located
+from onnxgraph.model.external import folder_of, is_kept, is_lazy, located
 from onnxgraph.model.sparse import dense_model
 
-LIGHT = 4096
-"""Constants with more values than this are never shapes; a light copy leaves them out."""
+LARGE = 4096
+"""Constants with more values than this are never shapes; a weightless copy leaves them out."""
 
 
-def light(model: onnx.ModelProto, *, limit: int = LIGHT) -> onnx.ModelProto:
+def without_weights(model: onnx.ModelProto, *, limit: int = LARGE) -> onnx.ModelProto:
     """Return a copy without weights of more values than the limit (they become inputs), for work
     that only needs shapes. Sparse weights are dense in it.
     """
@@ -41,11 +41,11 @@ def with_weights_elsewhere(
     read = {name for graph in graphs(model.graph) for node in graph.node for name in node.input}
     folder = folder_of(model)
     for tensor in model.graph.initializer:
-        if is_kept(tensor) and not (is_unread(tensor) and tensor.name in read):
+        if is_kept(tensor) and not (is_lazy(tensor) and tensor.name in read):
             copy.graph.initializer.append(located(tensor, folder))
             continue
         is_text = tensor.data_type == onnx.TensorProto.STRING
-        if size(tensor) <= LIGHT or is_text or tensor.name not in read:
+        if size(tensor) <= LARGE or is_text or tensor.name not in read:
             copy.graph.initializer.append(tensor)
             continue
         large.append(tensor)

@@ -12,10 +12,10 @@ from graphcore.errors import GraphError
 from graphcore.memory import largest_tensor
 from onnxgraph.model import interface
 from onnxgraph.model.tensor_sizes import sized_tensors
-from onnxgraph.model.weightless import light
+from onnxgraph.model.weightless import without_weights
 
 
-def check_extent(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def check_memory(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Check that no tensor of the main graph takes too much memory, as far as shapes tell.
 
     Args:
@@ -26,7 +26,7 @@ def check_extent(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) 
         GraphError: one does; it is named.
     """
     limit = largest_tensor()
-    for value, size in sized_tensors(light(model), shapes):
+    for value, size in sized_tensors(without_weights(model), shapes):
         if size > limit:
             raise GraphError(
                 f"The tensor {value.name!r} {interface.dims(value)} would take "

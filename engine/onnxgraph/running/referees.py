@@ -13,7 +13,7 @@ from graphcore.spec import Feeds
 from onnxgraph.model import interface
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.inference import InferenceFailed, infer_shapes
-from onnxgraph.model.weightless import light
+from onnxgraph.model.weightless import without_weights
 from onnxgraph.running.sessions import NoKernel, ReferenceSession, Session
 
 PATIENCE = 120.0
@@ -48,7 +48,7 @@ def _overflows(model: onnx.ModelProto) -> bool:
     if not factors:
         return False
     try:
-        inferred = infer_shapes(light(model)).graph
+        inferred = infer_shapes(without_weights(model)).graph
     except InferenceFailed:
         return True
     kinds = {

@@ -113,17 +113,17 @@ class Session:
         if isinstance(model, Path):
             return request | {"content": str(model.absolute())}
         # Weights are handed over beside the message, which could not hold 2 GB of them.
-        hollow, weights = with_weights_elsewhere(model)
-        tell_nodes_apart(hollow)
-        hollow.ir_version = min(hollow.ir_version, max(lowest_ir_version(model), _NEWEST_IR))
+        skeleton, weights = with_weights_elsewhere(model)
+        tell_nodes_apart(skeleton)
+        skeleton.ir_version = min(skeleton.ir_version, max(lowest_ir_version(model), _NEWEST_IR))
         config[_FOLDER_OPTION] = str(external.folder_of(model))
         if self._few_runs or weights_size(model) > HUGE:  # copies in other orders are faster, later
             config["session.disable_prepacking"] = "1"
         values = [
-            (each.name, each.data_type, _unread_place(each) or external.values(each))
+            (each.name, each.data_type, _lazy_place(each) or external.values(each))
             for each in weights
         ]
-        return request | {"content": hollow.SerializeToString(), "weights": values}
+        return request | {"content": skeleton.SerializeToString(), "weights": values}
 
     def _asked(self, doing: str, request: dict[str, Any]) -> Any:
         """Return the value of the answer.
@@ -188,14 +188,14 @@ def _said(text: str) -> str:
     return re.sub(r"(?:/\S*/)?\w+\.(?:h|cc):\d+ \S+?(?:\(.*?\))? ", "", text)
 
 
-def _unread_place(tensor: onnx.TensorProto) -> Place | None:
+def _lazy_place(tensor: onnx.TensorProto) -> Place | None:
     """Return where a weight lies that was left in the model's own file, None for others.
 
     Whoever reads it there asks `external.check_unchanged` afterwards.
     """
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
     whole_bytes = external.nbytes(tensor) == math.prod(tensor.dims) * dtype.itemsize
-    if not external.is_unread(tensor) or not whole_bytes:
+    if not external.is_lazy(tensor) or not whole_bytes:
         return None
     path, offset, _ = external.place(tensor)
     return str(path), offset, dtype, tuple(tensor.dims)

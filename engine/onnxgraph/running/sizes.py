@@ -19,7 +19,7 @@ from onnxgraph.model import interface
 from onnxgraph.model.anatomy import subgraphs
 from onnxgraph.model.domains import domain, opsets
 from onnxgraph.model.inference import InferenceFailed, infer_node
-from onnxgraph.model.weightless import LIGHT, size
+from onnxgraph.model.weightless import LARGE, size
 from onnxgraph.running.run import run_onnx
 
 _IR_VERSION = 8
@@ -50,7 +50,7 @@ class Sizes:
     def add_weight(self, tensor: onnx.TensorProto) -> None:
         """Make a weight known."""
         self._types[tensor.name] = helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
-        if size(tensor) <= LIGHT and tensor.data_type != onnx.TensorProto.STRING:
+        if size(tensor) <= LARGE and tensor.data_type != onnx.TensorProto.STRING:
             self.values[tensor.name] = numpy_helper.to_array(tensor)
 
     def shape(self, name: str) -> Shape | None:
@@ -85,7 +85,7 @@ class Sizes:
         except (KeyError, defs.SchemaError):  # an input or the operator is not known
             return ""
         for name, value in zip(node.output, self._computed(node), strict=False):
-            if name and value.size <= LIGHT and value.dtype != object:  # which is text
+            if name and value.size <= LARGE and value.dtype != object:  # which is text
                 self.values[name] = value
                 elem_type = helper.np_dtype_to_tensor_dtype(value.dtype)
                 self._types[name] = helper.make_tensor_type_proto(elem_type, value.shape)
@@ -134,7 +134,7 @@ class Sizes:
 
     def _is_large(self, name: str) -> bool:
         shape = self.shape(name)
-        return math.prod(dim or 1 for dim in shape or ()) > LIGHT
+        return math.prod(dim or 1 for dim in shape or ()) > LARGE
 
 
 @lru_cache(maxsize=4096)
@@ -152,4 +152,4 @@ def _evaluate(node: bytes, inputs: tuple, opsets: tuple) -> list[np.ndarray]:
         found = run_onnx(model, {})
     except GraphError:
         return []
-    return [found.get(name, np.empty(LIGHT + 1)) for name in proto.output]
+    return [found.get(name, np.empty(LARGE + 1)) for name in proto.output]

@@ -18,8 +18,8 @@ from onnxgraph.model import interface
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
 from onnxgraph.model.sparse import dense_model
-from onnxgraph.model.value_info import without_stale_notes
-from onnxgraph.model.weightless import light, size
+from onnxgraph.model.value_info import without_wrong_value_info
+from onnxgraph.model.weightless import size, without_weights
 from onnxgraph.simplifying.simplifier import Round, run_simplifier
 
 TIMEOUT = 300.0
@@ -65,7 +65,7 @@ def simplify(
     """
     model = dense_model(model)
     try:
-        small = without_stale_notes(light(model, limit=HEAVY))
+        small = without_wrong_value_info(without_weights(model, limit=HEAVY))
         small, rounds = run_simplifier(small, timeout=timeout)
         simpler = finished(_whole(small, model))
         _check_interface(model, simpler)

@@ -120,7 +120,7 @@ def traced(
     for tensor in names.values():
         if tensor.partition(":")[0] not in held.nodes:
             raise unknown_name("TensorFlow tensor", tensor, held.nodes)
-    inputs = [name for name in source.names if name not in {*source.wiring.makers, *names}]
+    inputs = [name for name in source.names if name not in {*source.dataflow.makers, *names}]
     found = _by_name(source.names, inputs, held)
     own = getattr(graph, "tensors", {})  # a conversion knows what it made
     file = "/".join(Path(graph).parts[-2:]) if isinstance(graph, str | Path) else ""

@@ -107,11 +107,11 @@ def _frozen(who: str, symbol: str, first: Run, run: Run, said: str, warnings: Se
 
 
 def _warned(warnings: Sequence[str]) -> str:
-    told = [each for each in warnings if "Python" in each or "trace" in each]
-    if not told:
+    said = [each for each in warnings if "Python" in each or "trace" in each]
+    if not said:
         return "torch gave no warning. "
-    where = told[0].split(". ")[0]
-    more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+    where = said[0].split(". ")[0]
+    more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
     return f"torch warned at {where}{more}. "
 
 

@@ -21,7 +21,7 @@ from graphcore.progress import stage
 from onnxgraph.comparing.activations import save_activations
 from onnxgraph.comparing.scopes import has_scopes, module_path
 from onnxgraph.comparing.sources import OnnxSource, Recorded
-from onnxgraph.model.dataflow import Wiring
+from onnxgraph.model.dataflow import Dataflow
 from torchgraph.modules.forward import as_array, tensors
 
 
@@ -58,17 +58,17 @@ def record_activations(
         GraphError: the file is not an ONNX model.
     """
     source = OnnxSource(onnx_path)
-    wires, sizes = source.wiring, source.tensor_bytes(feeds)
+    flow, sizes = source.dataflow, source.tensor_bytes(feeds)
     calls, outputs = _calls(module, feeds)
-    told = _told(calls, wires, folding=not has_scopes(source.model))
-    found = {name: value for name, value in told if sizes.get(name, value.nbytes) == value.nbytes}
-    found |= zip(wires.outputs, outputs, strict=False)
+    pairs = _pairs(calls, flow, folding=not has_scopes(source.model))
+    found = {name: value for name, value in pairs if sizes.get(name, value.nbytes) == value.nbytes}
+    found |= zip(flow.outputs, outputs, strict=False)
     if not found:
         raise ModelError(
             f"None of the tensors of {onnx_path} could be told from {type(module).__name__}; "
             "give the file that torch.onnx.export made of this very module."
         )
-    ordered = {name: found[name] for name in wires.order if name in found}
+    ordered = {name: found[name] for name in flow.order if name in found}
     recorded = Recorded(f"PyTorch {torch.__version__.partition('+')[0]} (recorded)", feeds, ordered)
     if path is not None:
         save_activations(recorded, path, made_for=describe(Path(onnx_path))["sha256"])
@@ -124,22 +124,24 @@ def _tensors(value: Any) -> Iterator[Tensor]:
         yield from _tensors(list(value.values()))
 
 
-def _told(calls: list[_Call], wires: Wiring, *, folding: bool) -> Iterator[tuple[str, np.ndarray]]:
+def _pairs(
+    calls: list[_Call], flow: Dataflow, *, folding: bool
+) -> Iterator[tuple[str, np.ndarray]]:
     """Yield ONNX name and value for every call whose ONNX tensors are certain.
 
     The tracing exporter folds a batch norm into the convolution before it, and the node keeps the
     convolution's name (`folding`); the dynamo exporter gives the node the batch norm's.
     """
     paths = {call.path for call in calls}
-    scopes = {name: _known(module_path(node), paths) for name, node in wires.makers.items()}
+    scopes = {name: _known(module_path(node), paths) for name, node in flow.makers.items()}
     empty = paths - {part for each in set(scopes.values()) for part in _ancestors(each)}
     for path in sorted(paths - empty):
-        made = [n for n in wires.order if n in scopes and path in _ancestors(scopes[n])]
+        made = [n for n in flow.order if n in scopes and path in _ancestors(scopes[n])]
         inside = set(made)
         leaving = [
             name
             for name in made
-            if name in wires.outputs or not inside.issuperset(wires.readers.get(name, ()))
+            if name in flow.outputs or not inside.issuperset(flow.readers.get(name, ()))
         ]
         values = [
             value

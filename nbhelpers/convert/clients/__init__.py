@@ -4,7 +4,7 @@
 """
 
 from nbhelpers.convert.clients.catalogue import CLIENTS, NEEDS, Client
-from nbhelpers.convert.clients.trial import STATES, Trial, settled_trials, told
+from nbhelpers.convert.clients.trial import STATES, Trial, settled_trials, summary
 from nbhelpers.convert.clients.trying import onnx_artefact, try_clients
 
 __all__ = [
@@ -15,6 +15,6 @@ __all__ = [
     "Trial",
     "onnx_artefact",
     "settled_trials",
-    "told",
+    "summary",
     "try_clients",
 ]

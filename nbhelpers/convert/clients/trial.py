@@ -65,7 +65,7 @@ def settled_trials(trials: Iterable[Trial], earlier: Mapping | None) -> tuple[Tr
     return tuple(replace(trial, latency_ms=times.get(trial.run)) for trial in known)
 
 
-def told(trials: Iterable[Trial]) -> str:
+def summary(trials: Iterable[Trial]) -> str:
     """Return in a few words how many tries agree, and by name those that do not."""
     tried = [trial for trial in trials if trial.state != ABSENT]
     if not tried:
