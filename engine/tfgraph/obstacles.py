@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from graphcore.errors import ConversionError
+from onnxgraph.model.obstacles import Obstacle
 
 RANDOM = (
     "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
@@ -14,29 +14,6 @@ RANDOM = (
 
 NAMED = 10
 """How many nodes an error names; a table has them all."""
-
-
-@dataclass(frozen=True)
-class Obstacle:
-    """One ONNX node that cannot be converted: `why`, and what would `help`.
-
-    `op` has its domain if that is not ONNX's own, and is "input" or "output" for those of the
-    model; `opset` is the version in which it is used.
-    """
-
-    node: str
-    op: str
-    opset: int
-    why: str
-    help: str
-
-    def __str__(self) -> str:
-        """Return one sentence."""
-        joint = ". " if self.help[:1].isupper() else "; "
-        called = f"ONNX node {self.node!r} ({self.op})"
-        if self.op in ("input", "output"):
-            called = f"The model's {self.op} {self.node!r}"
-        return f"{called} {self.why}{joint}{self.help}"
 
 
 class Refused(ConversionError):

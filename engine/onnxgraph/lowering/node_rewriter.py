@@ -20,7 +20,7 @@ Operand: TypeAlias = str | float | Sequence[int] | np.ndarray
 """A tensor's name, a number of the dtype of the node's first input, int64s, or any constant."""
 
 
-class Obstacle(Exception):
+class NotLowered(Exception):
     """Why a node cannot be lowered, and what would help."""
 
 
@@ -76,11 +76,11 @@ class Site:
         """Return what an input always holds.
 
         Raises:
-            Obstacle: it is computed while the model runs.
+            NotLowered: it is computed while the model runs.
         """
         value = self.constant(position)
         if value is None:
-            raise Obstacle(
+            raise NotLowered(
                 f"its {what} ({self.input(position)!r}) must be constant, not computed while the "
                 "model runs; fold it with onnxgraph.simplify first, and where it is computed from "
                 "a symbolic size, give that one with onnxgraph.fix_dims before"
@@ -95,12 +95,12 @@ class Site:
         """Return the dims of an input, None where symbolic.
 
         Raises:
-            Obstacle: the rank is not known.
+            NotLowered: the rank is not known.
         """
         shape = self.scope.shape(self.input(position))
         if shape is None:
             name = self.input(position)
-            raise Obstacle(f"the rank of {name!r} is not known; {note_for(name)}")
+            raise NotLowered(f"the rank of {name!r} is not known; {note_for(name)}")
         return shape
 
     def rank(self, position: int = 0) -> int:
@@ -111,11 +111,11 @@ class Site:
         """Return the size of one axis of an input.
 
         Raises:
-            Obstacle: it is symbolic.
+            NotLowered: it is symbolic.
         """
         found = self.shape(position)[axis]
         if found is None:
-            raise Obstacle(
+            raise NotLowered(
                 f"the size of axis {axis} of {self.input(position)!r} must be fixed, but is "
                 "symbolic; give its symbol a size with onnxgraph.fix_dims"
             )

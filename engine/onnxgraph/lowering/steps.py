@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import onnx
 
-from onnxgraph.lowering.node_rewriter import Obstacle, Site
+from onnxgraph.lowering.node_rewriter import NotLowered, Site
 from onnxgraph.lowering.rules import RULES
 from onnxgraph.lowering.scope import Scope
 from onnxgraph.lowering.widened import definition, keep
@@ -14,6 +14,7 @@ from onnxgraph.model.domains import is_default
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.inference import infer_shapes
 from onnxgraph.model.names import Names, used_names
+from onnxgraph.model.obstacles import Obstacle
 
 
 @dataclass
@@ -22,7 +23,7 @@ class Log:
 
     rewritten: Counter[str] = field(default_factory=Counter)
     nodes: list[str] = field(default_factory=list)
-    obstacles: list[tuple[int, str]] = field(default_factory=list)
+    obstacles: list[Obstacle] = field(default_factory=list)
     stuck: set[str] = field(default_factory=set)
 
 
@@ -64,9 +65,8 @@ def _lowered(site: Site, log: Log) -> list[onnx.NodeProto]:
     node, version = site.node, site.scope.version
     try:
         RULES.get((node.op_type, version), keep)(site)
-    except Obstacle as obstacle:
-        sentence = f"{site.label!r} ({node.op_type}-{version}): {obstacle}"
-        log.obstacles.append((version, sentence))
+    except NotLowered as refusal:
+        log.obstacles.append(Obstacle(site.label, node.op_type, version, str(refusal)))
         log.stuck.update(filter(None, node.output))
         return [node]
     if site.made != [node]:
@@ -110,7 +110,7 @@ def _to_inline(node: onnx.NodeProto, version: int) -> bool:
     names = Scope(onnx.GraphProto(), version, Names())
     try:
         keep(Site(node, names))
-    except Obstacle:
+    except NotLowered:
         return True
     return False
 

@@ -18,6 +18,7 @@ from onnxgraph.lowering.steps import Log, step
 from onnxgraph.lowering.whole import whole
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
+from onnxgraph.model.obstacles import Obstacle
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.model.value_info import without_wrong_value_info
 from onnxgraph.model.weightless import without_weights
@@ -86,12 +87,12 @@ def lowered(model: onnx.ModelProto, opset: int) -> tuple[onnx.ModelProto, Log]:
     return whole(model, skeleton), log
 
 
-def _refusal(current: int, opset: int, obstacles: list[tuple[int, str]]) -> str:
-    highest = max(version for version, _ in obstacles)
+def _refusal(current: int, opset: int, obstacles: list[Obstacle]) -> str:
+    highest = max(each.opset for each in obstacles)
     nodes = f"{len(obstacles)} node{' stands' if len(obstacles) == 1 else 's stand'} in the way"
     free = "" if highest == current else f" Down to opset {highest} nothing stands in the way."
     return (
         f"The model cannot be lowered from opset {current} to {opset}: {nodes}. "
-        + ". ".join(sentence for _, sentence in obstacles)
+        + ". ".join(f"{each.node!r} ({each.op}-{each.opset}): {each.why}" for each in obstacles)
         + f".{free}"
     )

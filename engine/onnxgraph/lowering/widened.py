@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import onnx
 from onnx import defs, helper
 
-from onnxgraph.lowering.node_rewriter import Obstacle, Site
+from onnxgraph.lowering.node_rewriter import NotLowered, Site
 from onnxgraph.model.copies import copy_of
 
 Schema: TypeAlias = Any
@@ -33,7 +33,7 @@ def keep(site: Site, **changed: Any) -> None:
         changed: attributes to set, or to remove if None.
 
     Raises:
-        Obstacle: it uses something that its op has only from this opset on.
+        NotLowered: it uses something that its op has only from this opset on.
     """
     new = definition(site.node.op_type, site.scope.version)
     older = _older(site)
@@ -54,29 +54,29 @@ def check(node: onnx.NodeProto, schema: Schema, site: Site) -> None:
     """Check that a node fits a definition: attributes, number of inputs and outputs, types.
 
     Raises:
-        Obstacle: it does not.
+        NotLowered: it does not.
     """
     since = f"only from opset {site.scope.version} on"
     for attribute in node.attribute:
         if attribute.name not in schema.attributes:
             shown = helper.get_attribute_value(attribute)
             shown = shown.decode() if isinstance(shown, bytes) else shown
-            raise Obstacle(f"it has {attribute.name}={shown}, which the op takes {since}")
+            raise NotLowered(f"it has {attribute.name}={shown}, which the op takes {since}")
     for kind, names, least, most in (
         ("inputs", node.input, schema.min_input, schema.max_input),
         ("outputs", node.output, schema.min_output, schema.max_output),
     ):
         used = max((n for n, name in enumerate(names, 1) if name), default=0)
         if not least <= used <= most:
-            raise Obstacle(f"it has {used} {kind}, which the op takes {since}")
+            raise NotLowered(f"it has {used} {kind}, which the op takes {since}")
     bound: dict[str, str] = {}
     for name, formal in _pairs(node, schema):
         kind = type_name(site.scope.type(name))
         if kind and kind not in _allowed(formal, schema):
-            raise Obstacle(f"{name!r} is {kind}, which the op takes {since}; {_help(kind)}")
+            raise NotLowered(f"{name!r} is {kind}, which the op takes {since}; {_help(kind)}")
         if kind and formal.is_homogeneous and bound.setdefault(formal.type_str, kind) != kind:
             other = bound[formal.type_str]
-            raise Obstacle(f"it mixes {kind} and {other}, which the op takes {since}")
+            raise NotLowered(f"it mixes {kind} and {other}, which the op takes {since}")
 
 
 def type_name(kind: onnx.TypeProto | None) -> str:
@@ -97,7 +97,7 @@ def type_name(kind: onnx.TypeProto | None) -> str:
 def _older(site: Site) -> Schema:
     older = definition(site.node.op_type, site.scope.version - 1)
     if older is None:
-        raise Obstacle(
+        raise NotLowered(
             f"there is no such op before opset {site.scope.version}, and no exact form in older "
             "ones is known here; replace it in the model"
         )

@@ -20,11 +20,12 @@ from onnxgraph.model.checked import checked
 from onnxgraph.model.copies import copy_of
 from onnxgraph.model.domains import is_default
 from onnxgraph.model.functions import inline_functions
+from onnxgraph.model.obstacles import Obstacle
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.sizing.batch_axes import Way, question, sizes, stated, ways
 from onnxgraph.sizing.batch_examples import NoExample
 from onnxgraph.sizing.batch_labels import labelled
-from onnxgraph.sizing.batch_obstacles import Obstacle, obstacles, refusal
+from onnxgraph.sizing.batch_obstacles import obstacles, refusal
 from onnxgraph.sizing.batch_proof import Differs, held_batch, prove
 from onnxgraph.sizing.batch_rows import repeat_outputs
 from onnxgraph.sizing.batch_rules import RULES

@@ -18,7 +18,7 @@ from graphcore.spec import Feeds
 from onnxgraph.model import interface
 from onnxgraph.model.copies import copy_of
 from onnxgraph.model.dataflow import needed_for
-from onnxgraph.model.nodes import titled
+from onnxgraph.model.obstacles import Obstacle
 from onnxgraph.running.run import Runner, tensor_names
 from onnxgraph.sizing.batch_examples import run_apart
 from onnxgraph.sizing.batch_proof import TOLERANCE, Differs, join
@@ -28,7 +28,8 @@ from onnxgraph.sizing.batch_work import Work
 MOST = 20
 """So many obstacles are named at the most."""
 
-Obstacle = tuple[onnx.NodeProto, str]
+Found = list[tuple[onnx.NodeProto, str]]
+"""Nodes that are in the way, and why."""
 
 
 def refusal(
@@ -45,10 +46,9 @@ def refusal(
     if not found:
         where = f"no single node explains it ({difference})"
     elif len(found) == 1:
-        node, why = found[0]
-        where = f"{titled(node)} stands in the way ({why})"
+        where = f"{found[0].title} stands in the way ({found[0].why})"
     else:
-        listed = "; ".join(f"{titled(node)} ({why})" for node, why in found)
+        listed = "; ".join(f"{each.title} ({each.why})" for each in found)
         where = f"{len(found)} nodes stand in the way: {listed}"
     return GraphError(
         f"The batch cannot be made dynamic: {where}. Export the model with a dynamic batch, or "
@@ -93,7 +93,7 @@ def _obstacles_at(
         ((_, feeds, parts),) = run_apart(model, runner, work.axes, work.batch, [rows])
     except GraphError:
         return []
-    found: list[Obstacle] = []
+    found: Found = []
     right: Feeds = {}  # of the obstacles found so far
     lost: set[str] = set()  # what hangs on an obstacle that has no right output
     while len(found) < MOST:
@@ -109,7 +109,8 @@ def _obstacles_at(
                 else:
                     right[name] = whole
     order = {node.output[0]: number for number, node in enumerate(result.graph.node)}
-    return sorted(found[:MOST], key=lambda each: order[each[0].output[0]])
+    found = sorted(found[:MOST], key=lambda each: order[each[0].output[0]])
+    return [Obstacle.of(node, why) for node, why in found]
 
 
 def _round(
@@ -120,7 +121,7 @@ def _round(
     judged: set[str],
     parts: list[Feeds],
     rows: int,
-) -> list[Obstacle]:
+) -> Found:
     """Return the obstacles that show themselves once the outputs in `right` are given."""
     graph = _given(result, right, judged)
     wanted = [n for n in judged if n not in right and n in set(tensor_names(graph))]

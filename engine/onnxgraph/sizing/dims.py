@@ -19,12 +19,12 @@ from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
 from onnxgraph.model.copies import copy_of
 from onnxgraph.model.functions import inline_functions
-from onnxgraph.model.nodes import titled
+from onnxgraph.model.obstacles import Obstacle
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.running.run import Runner
 from onnxgraph.sizing.batch_shapes import forget_shapes
 from onnxgraph.sizing.dims_followed import Followed
-from onnxgraph.sizing.dims_rules import Obstacle, rewrite
+from onnxgraph.sizing.dims_rules import rewrite
 
 TIMES = (2, 3)
 """A freed dim is tried at so many times its size: what divides the size divides these too."""
@@ -71,7 +71,7 @@ def free_dims(
             interface.set_dim(value, axis, symbol)
     obstacles, doubts = rewrite(followed, guess=bool(references))
     if obstacles:
-        listed = "; ".join(f"{titled(node)} {why}" for node, why in obstacles)
+        listed = "; ".join(f"{each.title} {each.why}" for each in obstacles)
         raise GraphError(
             f"The dims cannot be made symbolic, because of {len(obstacles)} "
             f"node{'s' if len(obstacles) > 1 else ''}: {listed}. Export the model with these dims "
@@ -137,7 +137,7 @@ def _check_references(
 
 def _with_doubts(error: ParityError, doubts: Iterable[Obstacle]) -> ParityError:
     """Return the error with the constants that may be why."""
-    listed = "; ".join(f"{titled(node)} {why}" for node, why in doubts)
+    listed = "; ".join(f"{each.title} {each.why}" for each in doubts)
     return ParityError(f"{error} Perhaps a constant is a size: {listed}.") if listed else error
 
 

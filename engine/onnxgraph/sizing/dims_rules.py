@@ -6,12 +6,11 @@ import numpy as np
 import onnx
 
 from onnxgraph.model.domains import is_default
+from onnxgraph.model.obstacles import Obstacle
 from onnxgraph.sizing.dims_constants import Constants
 from onnxgraph.sizing.dims_followed import Followed
 from onnxgraph.sizing.dims_places import holds
 from onnxgraph.sizing.draft import copies
-
-Obstacle = tuple[onnx.NodeProto, str]
 
 
 def rewrite(followed: Followed, *, guess: bool) -> tuple[list[Obstacle], list[Obstacle]]:
@@ -36,7 +35,7 @@ def rewrite(followed: Followed, *, guess: bool) -> tuple[list[Obstacle], list[Ob
                 why = holds(followed, node, guess)
         doubt = "" if why else constants.suspected(node)
         if doubt and guess:
-            doubts.append((node, doubt))
+            doubts.append(Obstacle.of(node, doubt))
         elif doubt:
             why = doubt
         wrong = followed.add(node)
@@ -44,7 +43,7 @@ def rewrite(followed: Followed, *, guess: bool) -> tuple[list[Obstacle], list[Ob
             reasons = (f"takes the size of the file only ({each})" for each in wrong if each)
             why = why or next(reasons, "")
         if why:
-            obstacles.append((node, why))
+            obstacles.append(Obstacle.of(node, why))
             for sizes in followed.at:  # what comes behind is not to blame
                 for name in node.output:
                     sizes.forget(name)
@@ -67,10 +66,11 @@ def _outputs_that_stay(followed: Followed, constants: Constants) -> list[Obstacl
             continue
         sizes = [dim for dim in dims if dim in constants.sizes]
         if sizes and not followed.origins(value.name):
-            found.append((node, f"gives constants of the size {sizes[0]}"))
+            found.append(Obstacle.of(node, f"gives constants of the size {sizes[0]}"))
         for sizes in (each for each in pictures if len(each) > 1):
             if any(list(dims[at : at + len(sizes)]) == sizes for at in range(len(dims))):
-                found.append((node, f"gives {' × '.join(map(str, sizes))} at any size"))
+                shown = " × ".join(map(str, sizes))
+                found.append(Obstacle.of(node, f"gives {shown} at any size"))
     return found
 
 

@@ -10,7 +10,7 @@ from graphcore.errors import ConversionError
 from onnxgraph.model import interface
 from onnxgraph.model.dataflow import reads
 from onnxgraph.model.domains import is_default
-from onnxgraph.model.nodes import node_name
+from onnxgraph.model.obstacles import Obstacle
 from torchgraph.importing.nodes import Call, call_for
 
 NAMED = 10
@@ -29,20 +29,6 @@ QUANTISED = frozenset(
         "QuantizeLinear",
     }
 )
-
-
-@dataclass(frozen=True)
-class Obstacle:
-    """One ONNX node that no module can be made of: `why`, and what would `help`."""
-
-    node: str
-    op: str
-    why: str
-    help: str
-
-    def __str__(self) -> str:
-        """Return one sentence without its full stop."""
-        return f"{self.node!r} ({self.op}) {self.why}; {self.help}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +52,7 @@ class Plan:
         if self.ok:
             return self
         count = len(self.obstacles)
-        named = "; ".join(map(str, self.obstacles[:NAMED]))
+        named = "; ".join(map(_sentence, self.obstacles[:NAMED]))
         begin = "An ONNX node" if count == 1 else f"{count} ONNX nodes"
         more = f"; and {count - NAMED} more" if count > NAMED else ""
         raise ConversionError(f"{begin} cannot become PyTorch: {named}{more}.")
@@ -76,13 +62,18 @@ class Plan:
         if self.ok:
             return f"nothing stands in the way: {len(self.calls)} nodes can become PyTorch"
         lines = [f"{len(self.obstacles)} nodes cannot become PyTorch:"]
-        return "\n".join(lines + [f"  {each}" for each in self.obstacles])
+        return "\n".join(lines + [f"  {_sentence(each)}" for each in self.obstacles])
 
     def _repr_html_(self) -> str:
         if self.ok:
             return f"<pre>{html.escape(repr(self))}</pre>"
-        rows = [("node", "op", "why", "what helps"), *(vars(o).values() for o in self.obstacles)]
+        rows = [("node", "op", "why", "what helps")]
+        rows += [(each.node, each.op, each.why, each.help) for each in self.obstacles]
         return f"<table>{''.join(map(_html_row, rows))}</table>"
+
+
+def _sentence(obstacle: Obstacle) -> str:
+    return f"{obstacle.node!r} ({obstacle.op}) {obstacle.reason}"
 
 
 def _html_row(texts: Iterable[str]) -> str:
@@ -107,8 +98,8 @@ def plan(model: onnx.ModelProto) -> Plan:
                 calls.append((node, call))
                 numbers.update(node.output if call.is_numbers else ())
         if refusal:
-            name = node_name(node)
-            obstacles.append(Obstacle(name, node.op_type, refusal, _help(model.graph, node)))
+            help_ = _help(model.graph, node)
+            obstacles.append(Obstacle.of(node, refusal, opset=opset, help=help_))
     return Plan(tuple(calls), tuple(obstacles))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from onnxgraph.lowering.node_rewriter import Obstacle, Site
+from onnxgraph.lowering.node_rewriter import NotLowered, Site
 from onnxgraph.lowering.widened import keep
 from onnxgraph.model.anatomy import graphs
 
@@ -111,7 +111,7 @@ def dropout_to_attribute(site: Site) -> None:
     """Up to 11 the ratio was an attribute, and a Dropout in a file never dropped anything."""
     training = site.constant(2) if site.input(2) else np.array(False)
     if training is None or training.any():
-        raise Obstacle(
+        raise NotLowered(
             "its training_mode is on, or decided while the model runs; export the model after "
             "module.eval(), or take the node out with onnxgraph.remove"
         )
@@ -128,7 +128,7 @@ def dropout_without_mask(site: Site) -> None:
     graph, mask = site.scope.graph, site.output(1)
     read = {name for each in graphs(graph) for node in each.node for name in node.input}
     if mask and mask in read | {value.name for value in graph.output}:
-        raise Obstacle(
+        raise NotLowered(
             "its mask is read, which has another type before opset 10; cut off what needs it with "
             "onnxgraph.cut"
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from onnxgraph.lowering.node_rewriter import Obstacle, Site
+from onnxgraph.lowering.node_rewriter import NotLowered, Site
 from onnxgraph.lowering.widened import keep
 
 ELEMENTWISE = {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"}
@@ -22,7 +22,7 @@ def reduction(site: Site) -> None:
     elif site.node.op_type in ELEMENTWISE:
         site.give("Identity", site.input(0))
     else:
-        raise Obstacle(
+        raise NotLowered(
             "it reduces over no axis, which the older op cannot say; put there what it makes of a "
             "single value with onnxgraph.replace, as Abs for ReduceL1"
         )
@@ -32,7 +32,7 @@ def squeeze(site: Site) -> None:
     """Write the axes of a Squeeze or Unsqueeze as an attribute."""
     axes = _axes(site)
     if site.input(1) and not axes:
-        raise Obstacle("its axes are empty; remove the node")
+        raise NotLowered("its axes are empty; remove the node")
     site.give(site.node.op_type, site.input(0), axes=axes or None)
 
 
@@ -84,7 +84,7 @@ def of_scan(site: Site) -> None:
     """Refuse a Scan with negative axes."""
     for name in ("scan_input_axes", "scan_output_axes"):
         if min(site.attribute(name, [0]), default=0) < 0:
-            raise Obstacle(f"its {name} are negative; count them from the front")
+            raise NotLowered(f"its {name} are negative; count them from the front")
     keep(site)
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from onnxgraph.lowering.node_rewriter import Obstacle, Site
+from onnxgraph.lowering.node_rewriter import NotLowered, Site
 
 
 def einsum(site: Site) -> None:
@@ -29,11 +29,11 @@ def _parse(site: Site) -> tuple[list[str], str]:
     left, arrow, output = equation.partition("->")
     inputs = left.split(",")
     if "..." in equation:
-        raise Obstacle(
+        raise NotLowered(
             "its equation has an ellipsis; write a letter for each dim that it stands for"
         )
     if any(len(set(dims)) < len(dims) for dims in (*inputs, output)):
-        raise Obstacle(
+        raise NotLowered(
             "its equation names a dim twice, which is a diagonal; write two letters, and an "
             "identity matrix as one more operand, as in ij,ij->i for ii->i"
         )

@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import helper
 
-from onnxgraph.lowering.node_rewriter import Obstacle, Site
+from onnxgraph.lowering.node_rewriter import NotLowered, Site
 
 
 def axis_to_attribute(site: Site) -> None:
@@ -34,7 +34,7 @@ def as_matrix(site: Site) -> None:
 
 def _check(site: Site) -> None:
     if site.attribute("inverse", 0) and site.attribute("onesided", 0):
-        raise Obstacle("it is an inverse with onesided=1, which is exact only from opset 20 on")
+        raise NotLowered("it is an inverse with onesided=1, which is exact only from opset 20 on")
 
 
 def _matrix(site: Site, size: int, parts: int, length: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import TensorProto, helper
 
-from onnxgraph.lowering.node_rewriter import Obstacle, Site
+from onnxgraph.lowering.node_rewriter import NotLowered, Site
 from onnxgraph.lowering.widened import keep
 
 OLD_NAMES = {"linear": "bilinear", "cubic": "bicubic"}
@@ -12,7 +12,7 @@ OLD_NAMES = {"linear": "bilinear", "cubic": "bicubic"}
 def old_names(site: Site) -> None:
     """GridSample (20): modes were named for two dims, and there were no others."""
     if site.rank() != 4:
-        raise Obstacle("it samples volumes, which GridSample does only from opset 20 on")
+        raise NotLowered("it samples volumes, which GridSample does only from opset 20 on")
     mode = site.attribute("mode", "linear")
     keep(site, mode=OLD_NAMES.get(mode, mode))
 
@@ -21,7 +21,7 @@ def sampled(site: Site) -> None:
     """GridSample (16): each place is a weighted sum of its four neighbours (or the nearest)."""
     mode, padding = site.attribute("mode", "bilinear"), site.attribute("padding_mode", "zeros")
     if mode == "bicubic" or padding == "reflection":
-        raise Obstacle(
+        raise NotLowered(
             f"it has mode={mode}, padding_mode={padding}; only the others can be lowered"
         )
     height, width = _sizes(site)

@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import TensorProto, helper
 
-from onnxgraph.lowering.node_rewriter import Obstacle, Site
+from onnxgraph.lowering.node_rewriter import NotLowered, Site
 from onnxgraph.lowering.widened import keep
 
 
@@ -67,7 +67,7 @@ def top_k(site: Site) -> None:
     axis = axis if axis >= -1 else axis + site.rank()
     floats = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
     if site.dtype() not in floats:
-        raise Obstacle(
+        raise NotLowered(
             "it sorts no floats, which TopK takes only from opset 11 on; cast to float32"
         )
     if site.attribute("largest", 1):
@@ -90,7 +90,7 @@ def top_k_to_attribute(site: Site) -> None:
 def roi_align(site: Site) -> None:
     """RoiAlign (16): before, pixels were not shifted by a half."""
     if site.attribute("coordinate_transformation_mode", "half_pixel") != "output_half_pixel":
-        raise Obstacle(
+        raise NotLowered(
             "it shifts by half a pixel, as it can only from opset 16 on; export it with "
             "aligned=False"
         )
@@ -101,7 +101,7 @@ def no_new_reduction(site: Site) -> None:
     """ScatterElements, ScatterND (18): max and min are new."""
     reduction = site.attribute("reduction", "none")
     if reduction in ("max", "min"):
-        raise Obstacle(f"it has reduction={reduction}, which the op takes only from opset 18 on")
+        raise NotLowered(f"it has reduction={reduction}, which the op takes only from opset 18 on")
     keep(site)
 
 

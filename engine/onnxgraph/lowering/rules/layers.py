@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from onnxgraph.lowering.node_rewriter import Obstacle, Site
+from onnxgraph.lowering.node_rewriter import NotLowered, Site
 from onnxgraph.lowering.widened import keep
 
 
@@ -62,7 +62,7 @@ def space_to_depth(site: Site) -> None:
 def transposed_convolution(site: Site) -> None:
     """ConvTranspose (11): what SAME_UPPER means was turned around."""
     if site.attribute("auto_pad", "NOTSET").startswith("SAME"):
-        raise Obstacle("it has auto_pad=SAME, which was the other way round; write its pads out")
+        raise NotLowered("it has auto_pad=SAME, which was the other way round; write its pads out")
     keep(site)
 
 
@@ -171,7 +171,7 @@ def product_of_integers(site: Site) -> None:
         whole = site.cast(site.input(position), TensorProto.INT32)
         if site.input(position + 2):
             if site.rank(position + 2):
-                raise Obstacle("it has a zero point for each row; use one for all")
+                raise NotLowered("it has a zero point for each row; use one for all")
             whole = site.op("Sub", whole, site.cast(site.input(position + 2), TensorProto.INT32))
         wide.append(site.cast(whole, TensorProto.DOUBLE))
     site.give("Cast", site.op("MatMul", *wide), to=onnx.TensorProto.INT32)

@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 
-from onnxgraph.lowering.node_rewriter import Obstacle, Operand, Site
+from onnxgraph.lowering.node_rewriter import NotLowered, Operand, Site
 from onnxgraph.lowering.widened import keep
 
 HALF = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
@@ -92,7 +92,7 @@ def _scaled(site: Site, normal: str, scale: str, bias: str) -> None:
 def batch_in_inference(site: Site) -> None:
     """BatchNormalization (14): without training it is that of opset 9."""
     if site.attribute("training_mode", 0) or any(site.node.output[1:]):
-        raise Obstacle("its training_mode is on; export the model after model.eval()")
+        raise NotLowered("its training_mode is on; export the model after model.eval()")
     keep(site, training_mode=None)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from onnxgraph.lowering.node_rewriter import Obstacle, Site
+from onnxgraph.lowering.node_rewriter import NotLowered, Site
 from onnxgraph.lowering.rules.activations import WHOLE
 from onnxgraph.lowering.widened import keep
 from onnxgraph.running.run import run_onnx
@@ -32,7 +32,7 @@ def of_axes(site: Site) -> None:
         return as_matrices(site)
     cropped = site.attribute(COORDINATES, "half_pixel") == "tf_crop_and_resize"
     if cropped and site.attribute("axes"):
-        raise Obstacle("it crops some axes only; give roi and sizes for all of them")
+        raise NotLowered("it crops some axes only; give roi and sizes for all of them")
     inputs = [site.input(0), site.input(1), site.input(2), site.input(3)]
     if site.input(3) and site.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
         _, sizes = _targets(site)
@@ -91,7 +91,7 @@ def enlarging(site: Site) -> None:
 def upsample(site: Site) -> None:
     """Resize (10): it was called Upsample, and only enlarged."""
     if site.known(1, "scales").min() < 1:
-        raise Obstacle("it makes smaller, which Upsample cannot; stop at opset 10")
+        raise NotLowered("it makes smaller, which Upsample cannot; stop at opset 10")
     site.give("Upsample", *site.node.input, **site.attributes())
 
 
@@ -99,9 +99,9 @@ def as_matrices(site: Site) -> None:
     """Resize by a product with a matrix, or a choice of rows, along each axis that changes."""
     nearest = site.attribute("mode", "nearest") == "nearest"
     if site.attribute(COORDINATES, "half_pixel") == "tf_crop_and_resize":
-        raise Obstacle("it crops and resizes, which the older op cannot; slice before it")
+        raise NotLowered("it crops and resizes, which the older op cannot; slice before it")
     if site.dtype() in WHOLE and not nearest:
-        raise Obstacle("it interpolates whole numbers, whose rounding differs; cast to float32")
+        raise NotLowered("it interpolates whole numbers, whose rounding differs; cast to float32")
     scales, sizes = _targets(site)
     data = site.input(0)
     for axis, (scale, size) in enumerate(zip(scales, sizes, strict=True)):
@@ -163,7 +163,7 @@ def _targets(site: Site) -> tuple[list[float | None], list[int | None]]:
     Sizes that are computed may be known from the inferred shape of the output.
 
     Raises:
-        Obstacle: scales are computed while the model runs, or sizes other than that of the batch.
+        NotLowered: scales are computed while the model runs, or sizes other than that of the batch.
     """
     shape = site.shape()
     axes = [axis % len(shape) for axis in site.attribute("axes") or range(len(shape))]

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnxgraph.lowering.node_rewriter import Obstacle, Site
+from onnxgraph.lowering.node_rewriter import NotLowered, Site
 from onnxgraph.lowering.widened import keep
 
 LAST = 2**63 - 1
@@ -22,10 +22,10 @@ def reshape(site: Site) -> None:
     """Reshape (14) with allowzero: a 0 in a constant shape would now copy a dim."""
     target = site.constant(1)
     if site.attribute("allowzero", 0) and target is not None and 0 in target:
-        raise Obstacle("its shape holds a 0 that is meant (allowzero); remove the empty tensor")
+        raise NotLowered("its shape holds a 0 that is meant (allowzero); remove the empty tensor")
     if site.attribute("allowzero", 0) and target is None:
         if 0 in (site.scope.shape(site.input(0)) or []):
-            raise Obstacle("it shapes an empty tensor (allowzero); remove that")
+            raise NotLowered("it shapes an empty tensor (allowzero); remove that")
         site.notes.append("its shape is computed: right for all but empty tensors")
     site.give("Reshape", site.input(0), site.input(1))
 
@@ -88,7 +88,7 @@ def pad_to_attributes(site: Site) -> None:
         exact = site.cast(site.input(0), onnx.TensorProto.DOUBLE)
         return site.give("Cast", site.op("Pad", exact, **attributes), to=dtype)
     if dtype == onnx.TensorProto.INT64:
-        raise Obstacle("it pads int64, which Pad takes only from opset 11 on; pad it as int32")
+        raise NotLowered("it pads int64, which Pad takes only from opset 11 on; pad it as int32")
     return site.give("Pad", site.input(0), **attributes)
 
 
@@ -128,7 +128,7 @@ def range_by_counting(site: Site) -> None:
     if known is not None:
         return site.give("Constant", value=numpy_helper.from_array(known))
     if site.dtype() not in (onnx.TensorProto.INT64, onnx.TensorProto.INT32):
-        raise Obstacle("it is no range of integers; make it of int64, with a Cast behind it")
+        raise NotLowered("it is no range of integers; make it of int64, with a Cast behind it")
     step = int(site.known(2, "step"))
     start, limit = (site.cast(site.input(i), onnx.TensorProto.INT64) for i in (0, 1))
     past = np.array(step - 1 if step > 0 else step + 1, np.int64)

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from onnxgraph.lowering.node_rewriter import Obstacle, Site, note_for
+from onnxgraph.lowering.node_rewriter import NotLowered, Site, note_for
 from onnxgraph.lowering.rules.activations import WHOLE
 from onnxgraph.lowering.widened import keep
 
@@ -70,7 +70,7 @@ def power(site: Site) -> None:
     """Pow (12): base and exponent were floats of one type."""
     dtype = site.dtype()
     if dtype in (TensorProto.INT64, TensorProto.UINT64):
-        raise Obstacle("its base is int64, whose powers no float holds; cast it to float32")
+        raise NotLowered("its base is int64, whose powers no float holds; cast it to float32")
     if dtype in WHOLE:
         wide = [site.cast(name, TensorProto.DOUBLE) for name in site.node.input]
         return site.give("Cast", site.op("Pow", *wide), to=dtype)
@@ -102,7 +102,7 @@ def equal(site: Site) -> None:
 def infinite(site: Site) -> None:
     """IsInf (10) of float32: larger than the largest number, or smaller than the smallest."""
     if site.dtype() != TensorProto.FLOAT:
-        raise Obstacle("it is no float32; cast it first")
+        raise NotLowered("it is no float32; cast it first")
     largest = float(np.finfo(np.float32).max)
     above = site.op("Greater", site.input(0), largest)
     below = site.op("Less", site.input(0), -largest)
@@ -116,7 +116,7 @@ def infinite(site: Site) -> None:
 def remainder(site: Site) -> None:
     """Mod (10) of whole numbers: the remainder of Div, plus the divisor if the signs differ."""
     if site.dtype() not in (TensorProto.INT32, TensorProto.INT64) or site.attribute("fmod", 0):
-        raise Obstacle("it is no Mod of int32 or int64, which is all that can be rewritten for 9")
+        raise NotLowered("it is no Mod of int32 or int64, which is all that can be rewritten for 9")
     a, b = site.node.input
     rest = site.op("Sub", a, site.op("Mul", site.op("Div", a, b), b))
     zero = np.zeros((), helper.tensor_dtype_to_np_dtype(site.dtype()))
@@ -127,7 +127,7 @@ def remainder(site: Site) -> None:
 def mod_of_floats(site: Site) -> None:
     """Mod (28): floats with fmod=0 are new."""
     if site.dtype() not in WHOLE and not site.attribute("fmod", 0):
-        raise Obstacle("it is a Mod of floats with fmod=0, which is new in opset 28; set fmod=1")
+        raise NotLowered("it is a Mod of floats with fmod=0, which is new in opset 28; set fmod=1")
     keep(site)
 
 
@@ -136,7 +136,7 @@ def cast_like(site: Site) -> None:
     dtype = site.dtype(1)
     if not dtype:
         name = site.input(1)
-        raise Obstacle(f"the type of {name!r} is not known; {note_for(name)}")
+        raise NotLowered(f"the type of {name!r} is not known; {note_for(name)}")
     site.give("Cast", site.input(0), to=dtype)
 
 
