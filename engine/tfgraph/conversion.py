@@ -71,7 +71,7 @@ class Conversion:
     @functools.cached_property
     def view(self) -> GraphView:
         """The tensors of the graph, with placeholders for the weights."""
-        return GraphView(self.graph.hollow)
+        return GraphView(self.graph.skeleton)
 
     @property
     def proven(self) -> bool:

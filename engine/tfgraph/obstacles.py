@@ -29,7 +29,7 @@ class Refused(ConversionError):
         super().__init__(f"{begin}{named}{more}.")
 
 
-def parted(reason: str) -> tuple[str, str]:
+def split_reason(reason: str) -> tuple[str, str]:
     """Return the two halves of a handler's reason: why it refuses, and what would help."""
     why, help_ = [*re.split(r"[;.]\s+", reason, maxsplit=1), ""][:2]
     return why.rstrip("."), help_ or (

@@ -189,7 +189,7 @@ def _pipeline(model: onnx.ModelProto, target: str, *, verify: bool) -> Conversio
         steps, "retarget", lambda: retarget(fast, target, onnx_names=built.origins, outputs=ends)
     )
     specs = (*onnxgraph.inputs(model), *onnxgraph.outputs(model))
-    left = {node.name for node in fitted.graph.hollow.node}
+    left = {node.name for node in fitted.graph.skeleton.node}
     return Conversion(
         target=target,
         graph=fitted.graph,

@@ -251,7 +251,7 @@ def test_a_chain_that_rounds_the_same_gets_no_barrier():
             "s = Div(x, two) y = Floor(s)",
         ]
     )
-    graph = with_barriers(build(model).graph).hollow
+    graph = with_barriers(build(model).graph).skeleton
     assert [node.name for node in graph.node if "barrier" in node.name] == []
 
 

@@ -133,7 +133,7 @@ def _off_by_one(model):
 def test_an_optimiser_that_breaks_the_graph_is_noticed(network, monkeypatch):
     def broken(graph, outputs):
         result = optimise.optimise(graph, outputs)
-        next(node for node in result.hollow.node if node.op == "Relu").op = "Identity"
+        next(node for node in result.skeleton.node if node.op == "Relu").op = "Identity"
         return result
 
     monkeypatch.setattr(pipeline, "optimise", broken)

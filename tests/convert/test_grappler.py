@@ -103,6 +103,6 @@ def test_weights_of_one_shape_stay_apart_though_the_optimiser_does_not_see_them(
     )
     made = convert.onnx2tf(model, None)
     assert made.proven and len(made.graph.weights) == 3
-    assert {node.op for node in made.graph.hollow.node} <= {
+    assert {node.op for node in made.graph.skeleton.node} <= {
         *("Placeholder", "MatMul", "Mul", "AddV2", "Identity")
     }

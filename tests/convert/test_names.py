@@ -13,7 +13,7 @@ from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
 from nbhelpers.convert import TARGETS
 from tests.convert.models import graph_of, parse, seeded
-from tfgraph.graphs.frozen import hollowed
+from tfgraph.graphs.frozen import split_weights
 from tfgraph.names.naming import legal, legal_names
 from tfgraph.retargeting.retarget import retarget
 
@@ -136,7 +136,7 @@ def test_what_a_rule_adds_for_an_old_target_is_kept_apart_from_what_is_there():
         for node in renamed.node:
             node.name = node.name.replace("wide/ones", taken)
             node.input[:] = [source.replace("wide/ones", taken) for source in node.input]
-        fitted = retarget(hollowed(renamed), "tf1.4").graph_def
+        fitted = retarget(split_weights(renamed), "tf1.4").graph_def
         names = [node.name for node in fitted.node]
         assert len(names) == len(set(names))
         fed = {"x": seeded(1, 3)}

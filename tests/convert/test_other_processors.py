@@ -9,14 +9,14 @@ from graphcore.errors import GraphError
 from nbhelpers import convert
 from tests.convert.models import graph_of, seeded
 from tfgraph.comparing import processors
-from tfgraph.graphs.frozen import hollowed
+from tfgraph.graphs.frozen import split_weights
 from tfgraph.native import native
 
 
 def held(make, *, onednn, **inputs):
     """Return (the graph that `make` makes of placeholders, held by a worker; its GraphDef)."""
     definition = graph_of(make, **inputs)
-    return processors.OtherProcessor(hollowed(definition), ["y:0"], onednn), definition
+    return processors.OtherProcessor(split_weights(definition), ["y:0"], onednn), definition
 
 
 def test_a_conversion_is_compared_with_onednn_and_without(network):

@@ -93,7 +93,7 @@ def test_a_loop_of_tensorflow_1_is_computed_and_a_runtime_that_has_ended_says_so
     model = looping()
     made = convert.onnx2tf(model, None, target="tf1.4")
     tf = convert.tensorflow()
-    here = fetch.Graph(tf, *fetch.hollowed(tf.compat.v1, made.graph_def))
+    here = fetch.Graph(tf, *fetch.split_weights(tf.compat.v1, made.graph_def))
     there = Child(made.graph_def, legacy[0].name)
     for batch in (1, 3):
         x = seeded(batch, 40, seed=batch)
@@ -123,7 +123,7 @@ def test_a_while_loop_with_its_constant_inside():
             tf.identity(y, name="y")
     finally:
         v1.enable_control_flow_v2()
-    held = fetch.Graph(tf, *fetch.hollowed(v1, graph.as_graph_def()))
+    held = fetch.Graph(tf, *fetch.split_weights(v1, graph.as_graph_def()))
     for batch in (1, 3):
         x = seeded(batch, 40, seed=batch)
         assert np.allclose(held.run(["y:0"], {"x:0": x})[0], x @ w @ w @ w, atol=1e-5)

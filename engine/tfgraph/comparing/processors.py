@@ -32,7 +32,7 @@ def others(graph: FrozenGraph, outputs: Iterable[str]) -> "list[OtherProcessor]"
     outputs = list(outputs)
     switches = [switch for switch in native.SWITCHES if switch != native.onednn()]
     if False not in switches:
-        grappler.rest()
+        grappler.shut_down()
     return [OtherProcessor(graph, outputs, switch) for switch in switches]
 
 
@@ -74,7 +74,7 @@ class OtherProcessor:
         weights = {name: np.asarray(v, order="C") for name, v in self._graph.weights.items()}
         known = [(name, value.dtype, value.shape) for name, value in weights.items()]
         content = pickle.dumps(
-            (self._graph.hollow.SerializeToString(), self._outputs, known, b""), protocol=5
+            (self._graph.skeleton.SerializeToString(), self._outputs, known, b""), protocol=5
         )
         self._ask(b"hold", content, *(v.reshape(-1).view(np.uint8).data for v in weights.values()))
         self._held = True

@@ -17,7 +17,7 @@ from onnxgraph.comparing.sources import Feeds, OnnxSource
 from tfgraph import compat
 from tfgraph.comparing.twins import read_names
 from tfgraph.graphs.foreign_ops import check_ops
-from tfgraph.graphs.frozen import FrozenGraph, hollowed
+from tfgraph.graphs.frozen import FrozenGraph, split_weights
 from tfgraph.graphs.graphdef import load_graph_def
 from tfgraph.names.naming import legal_names
 from tfgraph.runtimes import fetch
@@ -131,13 +131,13 @@ def traced(
 
 
 def _here(graph: "Graph") -> Runtime:
-    frozen = hollowed(_held(graph))
-    return fetch.Graph(compat.tensorflow(), frozen.hollow, frozen.weights)
+    frozen = split_weights(_held(graph))
+    return fetch.Graph(compat.tensorflow(), frozen.skeleton, frozen.weights)
 
 
 def _there(graph: "Graph", runtime: str) -> Runtime:
     held = _held(graph)
-    check_ops(getattr(held, "hollow", held))
+    check_ops(getattr(held, "skeleton", held))
     if isinstance(graph, str | Path) and not Path(graph).is_dir():
         return Child(graph, runtime)
     return Child(held.graph_def if isinstance(held, FrozenGraph) else held, runtime)

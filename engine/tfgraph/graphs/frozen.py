@@ -30,15 +30,15 @@ LIMIT = 2**31 - 2**20
 
 @dataclass(frozen=True)
 class FrozenGraph:
-    """`hollow` is the graph with a placeholder for each of the `weights`, which are by node."""
+    """`skeleton` is the graph with a placeholder for each of the `weights`, which are by node."""
 
-    hollow: "GraphDef" = field(repr=False)
+    skeleton: "GraphDef" = field(repr=False)
     weights: Mapping[str, np.ndarray] = field(repr=False)
 
     @property
     def graph_def(self) -> "GraphDef":
         """The graph with its weights as constants."""
-        return filled(self.hollow, self.weights)
+        return filled(self.skeleton, self.weights)
 
     @property
     def size(self) -> int:
@@ -48,45 +48,45 @@ class FrozenGraph:
     @property
     def too_large(self) -> bool:
         """Whether the whole graph would be more than one protobuf message can hold."""
-        return self.size + self.hollow.ByteSize() >= LIMIT
+        return self.size + self.skeleton.ByteSize() >= LIMIT
 
     def histogram(self) -> dict[str, int]:
         """Return op → number of nodes of the whole graph, the most frequent first."""
-        counts = Counter(op_histogram(self.hollow))
+        counts = Counter(op_histogram(self.skeleton))
         counts["Const"] += len(self.weights)
         counts["Placeholder"] -= len(self.weights)
         return dict(sorted((+counts).items(), key=lambda item: (-item[1], item[0])))
 
 
-def hollowed(graph: "GraphDef | FrozenGraph") -> FrozenGraph:
+def split_weights(graph: "GraphDef | FrozenGraph") -> FrozenGraph:
     """Return the graph with its large constants beside it."""
     if isinstance(graph, FrozenGraph):
         return graph
     from tensorflow.core.framework import graph_pb2
     from tensorflow.python.framework import tensor_util
 
-    hollow = graph_pb2.GraphDef(versions=graph.versions)
-    hollow.library.CopyFrom(graph.library)
+    skeleton = graph_pb2.GraphDef(versions=graph.versions)
+    skeleton.library.CopyFrom(graph.library)
     weights = {}
     for node in graph.node:
         constant = node.op == "Const" and not node.input  # with inputs it belongs into a loop
         if not constant or len(node.attr["value"].tensor.tensor_content) < LARGE:
-            hollow.node.add().CopyFrom(node)
+            skeleton.node.add().CopyFrom(node)
             continue
         weights[node.name] = tensor_util.MakeNdarray(node.attr["value"].tensor)
-        placeholder = hollow.node.add(name=node.name, op="Placeholder", input=node.input)
+        placeholder = skeleton.node.add(name=node.name, op="Placeholder", input=node.input)
         placeholder.attr["dtype"].CopyFrom(node.attr["dtype"])
         placeholder.attr["shape"].shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
-    return FrozenGraph(hollow, weights)
+    return FrozenGraph(skeleton, weights)
 
 
-def filled(hollow: "GraphDef", weights: Mapping[str, np.ndarray]) -> "GraphDef":
+def filled(skeleton: "GraphDef", weights: Mapping[str, np.ndarray]) -> "GraphDef":
     """Return the graph with constants in place of the placeholders for `weights`."""
-    graph_def = type(hollow)()
-    for part, value in hollow.ListFields():
+    graph_def = type(skeleton)()
+    for part, value in skeleton.ListFields():
         if part.name != "node":
             getattr(graph_def, part.name).CopyFrom(value)
-    for node in hollow.node:
+    for node in skeleton.node:
         if node.name in weights:
             _fill(graph_def.node.add(), node, weights[node.name])
         else:
@@ -100,7 +100,7 @@ def save(graph: FrozenGraph, path: str | Path) -> Path:
     Raises:
         GraphError: it is larger than the 2 GB that protobuf allows.
     """
-    return write_graph(graph.hollow, graph.weights, path)
+    return write_graph(graph.skeleton, graph.weights, path)
 
 
 def consumers(graph_def: "GraphDef", names: Collection[str]) -> dict[str, set[tuple[str, int]]]:
@@ -134,14 +134,14 @@ def needed(graph: FrozenGraph, outputs: Iterable[str]) -> FrozenGraph:
         graph: a graph.
         outputs: tensors ("y:0").
     """
-    nodes = graph.hollow.node
+    nodes = graph.skeleton.node
     stay = {n.name for n in nodes if n.op == "Placeholder" and n.name not in graph.weights}
     stay |= {node.name for node in reached({node.name: node for node in nodes}, outputs)}
-    hollow = type(graph.hollow)()
-    hollow.CopyFrom(graph.hollow)
-    del hollow.node[:]
-    hollow.node.extend(node for node in nodes if node.name in stay)
-    return FrozenGraph(hollow, {n: value for n, value in graph.weights.items() if n in stay})
+    skeleton = type(graph.skeleton)()
+    skeleton.CopyFrom(graph.skeleton)
+    del skeleton.node[:]
+    skeleton.node.extend(node for node in nodes if node.name in stay)
+    return FrozenGraph(skeleton, {n: value for n, value in graph.weights.items() if n in stay})
 
 
 def _fill(new: "NodeDef", placeholder: "NodeDef", value: np.ndarray) -> None:

@@ -25,11 +25,11 @@ class Shapes:
 
     @cached_property
     def _nodes(self) -> dict[str, "NodeDef"]:
-        return {node.name: node for node in self._graph.hollow.node}
+        return {node.name: node for node in self._graph.skeleton.node}
 
     @cached_property
     def _view(self) -> GraphView:
-        return GraphView(self._graph.hollow)
+        return GraphView(self._graph.skeleton)
 
     def of(self, reference: str) -> tuple[int | None, ...] | None:
         """Return the shape with None for an unknown size, or None if the rank is unknown.

@@ -21,7 +21,7 @@ from tensorflow.python.client.pywrap_tf_session import (  # noqa: E402
 
 from onnxgraph.model import external  # noqa: E402
 from tfgraph.names.naming import legal  # noqa: E402
-from tfgraph.obstacles import Obstacle, Refused, parted  # noqa: E402
+from tfgraph.obstacles import Obstacle, Refused, split_reason  # noqa: E402
 
 Value: TypeAlias = tf.Tensor | np.ndarray
 """A tensor of the graph, or a weight that has not entered it."""
@@ -169,7 +169,7 @@ def refusal(node: Node, reason: str) -> Refused:
     `reason` goes on after its name: why it is refused and, after a semicolon or a full stop, what
     would help.
     """
-    return Refused([Obstacle(node.name, node.op_type, node.since, *parted(reason))])
+    return Refused([Obstacle(node.name, node.op_type, node.since, *split_reason(reason))])
 
 
 def register(

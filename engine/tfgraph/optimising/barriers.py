@@ -16,7 +16,7 @@ import numpy as np
 
 from tfgraph.graphs.frozen import FrozenGraph
 from tfgraph.graphs.node_defs import new
-from tfgraph.optimising.origins import COMPARISONS, FLOATS, Sources, data_inputs
+from tfgraph.optimising.provenance import COMPARISONS, FLOATS, Provenance, data_inputs
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
@@ -45,7 +45,7 @@ _SMALL = 64
 _LONGEST = 8
 """Constants of a chain of sums that are held against each other."""
 
-Rule = Callable[["NodeDef", Sources], Iterator[int]]
+Rule = Callable[["NodeDef", Provenance], Iterator[int]]
 
 
 def with_barriers(graph: FrozenGraph, *, exactly: bool = False) -> FrozenGraph:
@@ -55,26 +55,26 @@ def with_barriers(graph: FrozenGraph, *, exactly: bool = False) -> FrozenGraph:
         graph: a frozen graph; inputs stand before what reads them.
         exactly: also keep the last digits that no step function looks at.
     """
-    sources = Sources(graph, exactly=exactly)
-    rules = [(node, _RULES[node.op]) for node in graph.hollow.node if node.op in _RULES]
+    sources = Provenance(graph, exactly=exactly)
+    rules = [(node, _RULES[node.op]) for node in graph.skeleton.node if node.op in _RULES]
     barred = {node.name: sorted(set(rule(node, sources))) for node, rule in rules}
     if not any(barred.values()):
         return graph
-    hollow = type(graph.hollow)()
-    hollow.CopyFrom(graph.hollow)
-    del hollow.node[:]
-    for node in graph.hollow.node:
+    skeleton = type(graph.skeleton)()
+    skeleton.CopyFrom(graph.skeleton)
+    del skeleton.node[:]
+    for node in graph.skeleton.node:
         added = type(node)()
         added.CopyFrom(node)
         for index in barred.get(node.name, ()):
             barrier = _barrier(node, index, sources)
-            hollow.node.extend(barrier)
+            skeleton.node.extend(barrier)
             added.input[index] = barrier[-1].name
-        hollow.node.append(added)
-    return FrozenGraph(hollow, graph.weights)
+        skeleton.node.append(added)
+    return FrozenGraph(skeleton, graph.weights)
 
 
-def _barrier(reader: "NodeDef", index: int, sources: Sources) -> "list[NodeDef]":
+def _barrier(reader: "NodeDef", index: int, sources: Provenance) -> "list[NodeDef]":
     """Return the nodes that stand before an input; the last one makes it."""
     name, source = sources.unused(f"{reader.name}/barrier_{index}"), reader.input[index]
     if reader.op == "LogicalNot":
@@ -87,21 +87,21 @@ def _barrier(reader: "NodeDef", index: int, sources: Sources) -> "list[NodeDef]"
     return [least, new(name, "Maximum", [source, least.name], T=dtype)]
 
 
-def _places(node: "NodeDef", sources: Sources) -> Iterator[int]:
+def _places(node: "NodeDef", sources: Provenance) -> Iterator[int]:
     """ArgMax(f(x)) becomes ArgMax(x), but f may make equal numbers of different ones."""
     inner = node.input[0]
     if not sources.constant(inner) and sources.made_from(inner, _MONOTONIC, _MOVED):
         yield 0
 
 
-def _largest(node: "NodeDef", sources: Sources) -> Iterator[int]:
+def _largest(node: "NodeDef", sources: Provenance) -> Iterator[int]:
     """Max(f(x)) becomes f(Max(x)), but f may not be defined for the others."""
     inner, across = node.input[0], _MOVED | _MONOTONIC - _PARTIAL
     if not sources.constant(inner) and sources.made_from(inner, _PARTIAL, across):
         yield 0
 
 
-def _sums(node: "NodeDef", sources: Sources) -> Iterator[int]:
+def _sums(node: "NodeDef", sources: Provenance) -> Iterator[int]:
     """(x + a) - b becomes x + (a - b), and (x - y) + b becomes x + (b - y): what the sum rounded
     comes back, or what was exact is rounded.
     """
@@ -111,7 +111,7 @@ def _sums(node: "NodeDef", sources: Sources) -> Iterator[int]:
             yield index
 
 
-def _products(node: "NodeDef", sources: Sources) -> Iterator[int]:
+def _products(node: "NodeDef", sources: Provenance) -> Iterator[int]:
     """(x * a) * b becomes x * (a * b): what was too large for the type on the way is not any more,
     and the product is rounded once.
     """
@@ -120,7 +120,7 @@ def _products(node: "NodeDef", sources: Sources) -> Iterator[int]:
             yield index
 
 
-def _quotients(node: "NodeDef", sources: Sources) -> Iterator[int]:
+def _quotients(node: "NodeDef", sources: Provenance) -> Iterator[int]:
     """x / c becomes x * (1 / c), but 41 * (1 / 41) is less than 1 in float32; and x / sqrt(y)
     becomes x * rsqrt(y).
     """
@@ -145,7 +145,7 @@ def _reciprocal(value: np.ndarray, least: float) -> tuple[bool, bool]:
 
 
 def _chained(
-    family: set[str], node: "NodeDef", sources: Sources
+    family: set[str], node: "NodeDef", sources: Provenance
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield (index, constants) if one input of a node is constant and an op of the same family
     makes the other: the node's constant, and those of the ops right before that take one each.
@@ -169,7 +169,7 @@ def _chained(
         yield index, constants
 
 
-def _unsigned(reference: str, sources: Sources) -> "NodeDef":
+def _unsigned(reference: str, sources: Provenance) -> "NodeDef":
     """Return the node that makes a tensor, before its sign was turned."""
     node = sources.node(reference)
     while node.op == "Neg":
@@ -187,7 +187,7 @@ def _cancel(values: list[np.ndarray | None]) -> bool:
     )
 
 
-def _leaky(node: "NodeDef", sources: Sources) -> Iterator[int]:
+def _leaky(node: "NodeDef", sources: Provenance) -> Iterator[int]:
     """Max(x, c * x) becomes LeakyRelu(x), which it is for c from 0 to 1 only."""
     for index in (0, 1):
         inner, other = sources.node(node.input[index]), sources.node(node.input[1 - index])
@@ -208,7 +208,7 @@ def _shrinks(value: np.ndarray, *, divides: bool) -> bool:
     return bool(((value >= 1) if divides else (value >= 0) & (value <= 1)).all())
 
 
-def _negated(node: "NodeDef", sources: Sources) -> Iterator[int]:
+def _negated(node: "NodeDef", sources: Provenance) -> Iterator[int]:
     """Not(x < y) becomes x >= y, but NaN is neither."""
     inner = sources.node(node.input[0])
     if inner.op in COMPARISONS and inner.attr["T"].type in FLOATS:

@@ -28,9 +28,10 @@ def start() -> subprocess.Popen:
     return worker.start()
 
 
-def rest() -> None:
-    """End the first worker: who converts one model needs its memory, and who converts many waits
-    only once for another.
+def shut_down() -> None:
+    """Shut the first worker down to free its memory, which the conversion of a single model needs.
+
+    Later workers stay, so that many conversions wait only once for a new one.
     """
     if worker.started == 1:
         worker.end()

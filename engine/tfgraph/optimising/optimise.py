@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from tfgraph import compat
-from tfgraph.graphs.frozen import FrozenGraph, consumers, filled, hollowed, needed
+from tfgraph.graphs.frozen import FrozenGraph, consumers, filled, needed, split_weights
 from tfgraph.graphs.layouts import lift_anchors
 from tfgraph.graphs.order import in_order, maker
 from tfgraph.graphs.shapes import GROUPS
@@ -53,11 +53,11 @@ def optimise(graph: "FrozenGraph | GraphDef", outputs: Iterable[str]) -> FrozenG
     """
     outputs = list(outputs)
     with compat.no_garbage_collection():
-        graph = with_barriers(needed(hollowed(graph), outputs))
-    readers = consumers(graph.hollow, graph.weights)
+        graph = with_barriers(needed(split_weights(graph), outputs))
+    readers = consumers(graph.skeleton, graph.weights)
     apart = {n: v for n, v in graph.weights.items() if readers[n] <= _AS_THEY_ARE}
     folded = {n: v for n, v in graph.weights.items() if n not in apart}
-    request = filled(graph.hollow, folded)
+    request = filled(graph.skeleton, folded)
     _disguise(request.node, apart)
     moved = grappler.run(request, outputs, LAYOUT)
     kept = [f"{node.name}:0" for node in moved.node if node.op in _REDUCTIONS]
@@ -69,10 +69,10 @@ def optimise(graph: "FrozenGraph | GraphDef", outputs: Iterable[str]) -> FrozenG
             node.op = "Placeholder"
         for private in [name for name in node.attr if name.startswith("_") and name != GROUPS]:
             del node.attr[private]
-    result = hollowed(in_order(optimised))
-    left = {node.name for node in result.hollow.node}
+    result = split_weights(in_order(optimised))
+    left = {node.name for node in result.skeleton.node}
     return FrozenGraph(
-        result.hollow, {**{n: v for n, v in apart.items() if n in left}, **result.weights}
+        result.skeleton, {**{n: v for n, v in apart.items() if n in left}, **result.weights}
     )
 
 

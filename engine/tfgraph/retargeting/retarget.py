@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from graphcore.errors import ConversionError
 from tfgraph import optables
-from tfgraph.graphs.frozen import FrozenGraph, computed_from_constants, hollowed, needed
+from tfgraph.graphs.frozen import FrozenGraph, computed_from_constants, needed, split_weights
 from tfgraph.graphs.node_defs import defaults, with_defaults
 from tfgraph.graphs.order import in_loops, maker
 from tfgraph.names.onnx_names import renamed
@@ -81,7 +81,7 @@ def retarget(
     """
     from tensorflow.core.framework import graph_pb2
 
-    graph = hollowed(graph)
+    graph = split_weights(graph)
     table = optables.table(target)
     result = graph_pb2.GraphDef()
     done: dict[tuple[str, str, str], int] = {}
@@ -99,7 +99,9 @@ def retarget(
             f"{target} (TensorFlow {table.version}): "
             f"{'; '.join(problems[:8])}{more}."
         )
-    result.versions.producer = min(table.producer, graph.hollow.versions.producer or table.producer)
+    result.versions.producer = min(
+        table.producer, graph.skeleton.versions.producer or table.producer
+    )
     rewrites = tuple(Rewrite(*key, nodes=count) for key, count in sorted(done.items()))
     fitted = FrozenGraph(result, graph.weights)
     return Retargeted(target, needed(fitted, outputs) if outputs else fitted, rewrites)
@@ -113,7 +115,7 @@ def unwritable(graph: FrozenGraph, target: str) -> dict[str, str]:
     table, shapes = optables.table(target), Shapes(graph)
     if target == optables.TARGETS[-1] and not forms.found(graph, shapes, table.forms):
         return {}  # the TensorFlow that made the graph knows what is in it
-    foldable = computed_from_constants(graph.hollow, graph.weights)
+    foldable = computed_from_constants(graph.skeleton, graph.weights)
     return {
         node.name: problem
         for node, _, _, problem in _each(graph, table, shapes)
@@ -126,10 +128,10 @@ Written: TypeAlias = "tuple[NodeDef, list[NodeDef], list[tuple[str, str]], str |
 
 
 def _each(graph: FrozenGraph, table: OpTable, shapes: Shapes) -> Iterator[Written]:
-    looping = in_loops(graph.hollow)
-    taken = {node.name for node in graph.hollow.node}
+    looping = in_loops(graph.skeleton)
+    taken = {node.name for node in graph.skeleton.node}
     beyond = _beyond(graph, shapes, table)
-    for node in graph.hollow.node:
+    for node in graph.skeleton.node:
         if node.name in graph.weights:
             yield node, [node], [], _problem(_constant_like(node), table)
             continue

@@ -24,7 +24,7 @@ class Graph(object):
     """A frozen graph without its large constants, which are kept as arrays."""
 
     def __init__(self, tf, small, weights):
-        """Take a GraphDef with placeholders for its `weights`, arrays by node; see `hollowed`."""
+        """Take a GraphDef whose `weights`, arrays by node, are placeholders (`split_weights`)."""
         self.tf, self.v1 = tf, _version_1_api(tf)
         self.title = "TensorFlow %s" % tf.__version__
         self.small, self.weights = small, weights
@@ -114,7 +114,7 @@ class Graph(object):
         return result
 
 
-def hollowed(v1, graph_def):
+def split_weights(v1, graph_def):
     """Return (the graph with placeholders for its large constants, those by node name)."""
     from tensorflow.python.framework import tensor_util
 
@@ -127,9 +127,9 @@ def hollowed(v1, graph_def):
             small.node.extend([node])
             continue
         weights[node.name] = tensor_util.MakeNdarray(node.attr["value"].tensor)
-        light = small.node.add(name=node.name, op="Placeholder")
-        light.attr["dtype"].CopyFrom(node.attr["dtype"])
-        light.attr["shape"].shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
+        placeholder = small.node.add(name=node.name, op="Placeholder")
+        placeholder.attr["dtype"].CopyFrom(node.attr["dtype"])
+        placeholder.attr["shape"].shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
     return small, weights
 
 
@@ -180,7 +180,7 @@ def _load(tf, path):
     graph_def = _version_1_api(tf).GraphDef()
     with open(path, "rb") as file:
         graph_def.ParseFromString(file.read())
-    small, weights = hollowed(_version_1_api(tf), graph_def)
+    small, weights = split_weights(_version_1_api(tf), graph_def)
     return Graph(tf, small, weights)
 
 

@@ -43,13 +43,13 @@ def apart(graph: FrozenGraph, served: Collection[str]) -> tuple[FrozenGraph, dic
         served: tensors ("y:0") of a signature, which stay what they are.
     """
     stored = _chosen(graph, served)
-    hollow = type(graph.hollow)()
-    hollow.CopyFrom(graph.hollow)
+    skeleton = type(graph.skeleton)()
+    skeleton.CopyFrom(graph.skeleton)
     readers: dict[str, list[NodeDef]] = {name: [] for name in stored}
-    for node in hollow.node:
+    for node in skeleton.node:
         for source in set(node.input) & stored.keys():
             readers[source].append(node)
-    for node in hollow.node:
+    for node in skeleton.node:
         products = readers.get(node.name, [])
         if products and all(_transposes(each, node.name) for each in products):
             stored[f"{node.name}/transposed"] = np.ascontiguousarray(stored.pop(node.name).T)
@@ -58,7 +58,7 @@ def apart(graph: FrozenGraph, served: Collection[str]) -> tuple[FrozenGraph, dic
                 each.input[1] = node.name
                 each.attr["transpose_b"].b = False
     constants = {name: value for name, value in graph.weights.items() if name not in readers}
-    return FrozenGraph(hollow, constants | stored), dict(sorted(stored.items()))
+    return FrozenGraph(skeleton, constants | stored), dict(sorted(stored.items()))
 
 
 def _transposes(node: "NodeDef", weight: str) -> bool:
@@ -73,15 +73,15 @@ def _chosen(graph: FrozenGraph, served: Collection[str]) -> dict[str, np.ndarray
     in `served` ("w:0"), which a client may see, and one with nodes below its name ("w/read"), where
     a variable has its own.
     """
-    names = (node.name for node in graph.hollow.node)
+    names = (node.name for node in graph.skeleton.node)
     scopes = {name[: at.start()] for name in names for at in re.finditer("/", name)}
     kept = scopes | {tensor.removesuffix(":0") for tensor in served}
     weights = {name: value for name, value in graph.weights.items() if name not in kept}
     if graph.too_large:
         return weights
-    if graph.hollow.versions.producer <= table("tf1.15").producer:
+    if graph.skeleton.versions.producer <= table("tf1.15").producer:
         return {}
-    readers = consumers(graph.hollow, weights)
+    readers = consumers(graph.skeleton, weights)
     fast = {n: v for n, v in weights.items() if readers[n] and readers[n] <= _AS_FAST}
     return fast if sum(value.nbytes for value in fast.values()) >= LEAST else {}
 
@@ -91,8 +91,8 @@ def meta_graph(
 ) -> "meta_graph_pb2.MetaGraphDef":
     """Return the graph with variables for the weights in `stored`, and what restores them."""
     tf = compat.tensorflow()
-    body = type(graph.hollow)(versions=graph.hollow.versions, library=graph.hollow.library)
-    body.node.extend(node for node in graph.hollow.node if node.name not in stored)
+    body = type(graph.skeleton)(versions=graph.skeleton.versions, library=graph.skeleton.library)
+    body.node.extend(node for node in graph.skeleton.node if node.name not in stored)
     with tf.Graph().as_default():
         variables = [
             tf.compat.v1.get_variable(

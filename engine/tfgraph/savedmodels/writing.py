@@ -17,7 +17,7 @@ from graphcore.durable import new_folder
 from graphcore.errors import GraphError
 from tfgraph import compat
 from tfgraph.graphs.foreign_ops import check_ops
-from tfgraph.graphs.frozen import FrozenGraph, hollowed
+from tfgraph.graphs.frozen import FrozenGraph, split_weights
 from tfgraph.graphs.graphdef import GraphView, TensorInfo, load_graph_def
 from tfgraph.graphs.order import full
 from tfgraph.graphs.switches import check_switches, with_values
@@ -69,12 +69,12 @@ def build_saved_model(
     """
     graph = _graph(pb_path)
     if fixed:
-        graph = replace(graph, hollow=with_values(graph.hollow, fixed))
-    view = GraphView(graph.hollow)
+        graph = replace(graph, skeleton=with_values(graph.skeleton, fixed))
+    view = GraphView(graph.skeleton)
     if inputs is None:
         inputs = _open_inputs(view, graph)
         if isinstance(pb_path, str | Path):  # what was converted here has the inputs of its model
-            check_switches(graph.hollow, inputs, "every client")
+            check_switches(graph.skeleton, inputs, "every client")
     outputs = {_plain(t.name): t.name for t in view.outputs()} if outputs is None else outputs
     if signature in (more or {}):
         raise GraphError(f"Two signatures are named {signature!r}; give each a name of its own.")
@@ -84,10 +84,10 @@ def build_saved_model(
             raise GraphError(f"The signature {name!r} has no outputs; name at least one tensor.")
         _check_callable(name, each)
         signature_def(view, each)  # a name that is not in the graph is told before what it needs
-    first = runnable.initialisers(graph.hollow, signatures, graph.weights)
+    first = runnable.initialisers(graph.skeleton, signatures, graph.weights)
     for each in signatures.values():
         given = {*map(full, each.inputs.values())}
-        check_ops(graph.hollow, ends=[*each.outputs.values(), *first], given=given)
+        check_ops(graph.skeleton, ends=[*each.outputs.values(), *first], given=given)
     _check_place(Path(export_dir))
     with new_folder(Path(export_dir)) as folder:
         message = _message(graph, view, signatures, several(tags), folder)
@@ -99,7 +99,7 @@ def build_saved_model(
 
 def _graph(source: "str | Path | Conversion") -> FrozenGraph:
     if isinstance(source, str | Path):
-        return hollowed(load_graph_def(source))
+        return split_weights(load_graph_def(source))
     if source.graph.too_large and source.target != "tf2":
         raise GraphError(
             f"The weights take {source.graph.size / 2**30:.1f} GiB and must be variables, which "

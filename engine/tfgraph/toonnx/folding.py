@@ -7,7 +7,7 @@ are taken out of the graph again.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tfgraph.graphs.frozen import hollowed
+from tfgraph.graphs.frozen import split_weights
 from tfgraph.graphs.order import in_order
 from tfgraph.optimising import grappler
 from tfgraph.optimising.barriers import with_barriers
@@ -33,7 +33,7 @@ def folded(graph_def: "GraphDef", outputs: Iterable[str]) -> "GraphDef":
         ConversionError: Grappler crashed, failed or hung.
     """
     ordered = in_order(graph_def)
-    barred = with_barriers(hollowed(ordered), exactly=True).graph_def
+    barred = with_barriers(split_weights(ordered), exactly=True).graph_def
     added = {node.name for node in barred.node} - {node.name for node in ordered.node}
     return _without(grappler.run(barred, outputs, PASSES), added)
 

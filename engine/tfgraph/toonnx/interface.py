@@ -45,7 +45,7 @@ class Interface:
     batch: int | None
 
 
-def offered(
+def with_interface(
     source: Source,
     *,
     nchw: bool | Iterable[str] = False,

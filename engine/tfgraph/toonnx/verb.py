@@ -1,7 +1,7 @@
 """tf2onnx: a TensorFlow model of any age → ONNX, compared with TensorFlow before it is written.
 
-The twin of `onnx2tf`. `sources.read` → `interface.offered` → `writing.written` → `tidying.tidied` →
-compare → write.
+The twin of `onnx2tf`: `sources.read` → `interface.with_interface` → `writing.written` →
+`tidying.tidied` → compare → write.
 """
 
 import html
@@ -21,7 +21,7 @@ from onnxgraph.examples.given import Examples, Symbols, use_examples
 from tfgraph import compat
 from tfgraph.savedmodels.reading import several
 from tfgraph.toonnx import proof
-from tfgraph.toonnx.interface import offered
+from tfgraph.toonnx.interface import with_interface
 from tfgraph.toonnx.outputs import stated
 from tfgraph.toonnx.sources import Asked, Names, read
 from tfgraph.toonnx.tidying import tidied
@@ -147,7 +147,7 @@ def tf2onnx(
         tags=several(tags),
     )
     frozen = read(source, asked)
-    interface = offered(frozen, nchw=nchw, batch=batch, shapes=shapes, fixed=fixed)
+    interface = with_interface(frozen, nchw=nchw, batch=batch, shapes=shapes, fixed=fixed)
     model, tensors = tidied(written(interface, opset), interface)
     reports: tuple[Report, ...] = ()
     runs: list[tuple[Feeds, Feeds]] = []

@@ -39,9 +39,9 @@ def found(graph: FrozenGraph, shapes: Shapes, forms: Mapping[str, Collection[str
     from tensorflow.core.framework import types_pb2
 
     first_ops = {form.partition(",")[0].partition(" with ")[0] for form in forms}
-    heads = [with_defaults(node) for node in graph.hollow.node if node.op in first_ops]
+    heads = [with_defaults(node) for node in graph.skeleton.node if node.op in first_ops]
     readers: dict[str, list[NodeDef]] = {}
-    for node in graph.hollow.node if heads else ():
+    for node in graph.skeleton.node if heads else ():
         for source in dict.fromkeys(node.input):
             readers.setdefault(source, []).append(node)
 

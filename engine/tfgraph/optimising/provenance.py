@@ -33,14 +33,14 @@ _MIXING = {
 """Ops that add up many numbers, whose last digits are worth nothing then."""
 
 
-class Sources:
+class Provenance:
     """The nodes of a graph by the references of others, seen through what passes a tensor on."""
 
     def __init__(self, graph: FrozenGraph, *, exactly: bool = False) -> None:
         """Take a graph; `exactly` if the last digit counts everywhere."""
         self._exactly = exactly
-        self._nodes = {node.name: node for node in graph.hollow.node}
-        self._constants = computed_from_constants(graph.hollow, graph.weights)
+        self._nodes = {node.name: node for node in graph.skeleton.node}
+        self._constants = computed_from_constants(graph.skeleton, graph.weights)
         self._shapes = Shapes(graph)
 
     def node(self, reference: str) -> "NodeDef":
