@@ -235,7 +235,7 @@ def _explained(
         sentence = str(error)
     try:
         found = first_difference(
-            external.whole(model), conversion, feeds, tolerance=report.tolerance
+            external.with_values(model), conversion, feeds, tolerance=report.tolerance
         )
     except GraphError as error:
         return f"{sentence} Where it begins cannot be said: {error} Nothing was written."

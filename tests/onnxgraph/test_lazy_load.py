@@ -47,7 +47,7 @@ def test_the_model_is_the_same_and_holds_no_large_weight(path, values):
     found = [t.name for t in model.graph.initializer if external.is_lazy(t)]
     assert found == [f"w{number}" for number in range(len(DTYPES))] + ["last"]
     assert model.ByteSize() < path.stat().st_size / 10
-    assert external.whole(model) == plain
+    assert external.with_values(model) == plain
     for mine, wanted in zip(model.graph.initializer, plain.graph.initializer, strict=True):
         array, expected = external.values(mine), numpy_helper.to_array(wanted)
         assert array.dtype == expected.dtype
@@ -95,7 +95,7 @@ def test_a_file_cannot_say_itself_that_a_weight_is_left_in_it(path):
 
 def outcome(work, path):
     try:
-        return external.whole(work(path)).SerializeToString(deterministic=True)
+        return external.with_values(work(path)).SerializeToString(deterministic=True)
     except GraphError as error:
         return str(error)
 

@@ -97,10 +97,10 @@ def compare_layers(
             found |= compared(reference, judged, group, feeds, order.dataflow, tolerance=tolerance)
             runs += 1
             comparing.reached(len(found))
-    settled = _settled(found, order.dataflow)
+    result = _with_effects(found, order.dataflow)
     return LayerReport(
-        tuple(settled[name] for name in names if name in settled),
-        tuple(name for name in order.names if name not in settled),
+        tuple(result[name] for name in names if name in result),
+        tuple(name for name in order.names if name not in result),
         f"{judged.title} against {reference.title}",
         tolerance,
         runs,
@@ -179,18 +179,18 @@ def compared(
     return found
 
 
-def _settled(found: Mapping[str, Layer], flow: Dataflow) -> dict[str, Layer]:
+def _with_effects(found: Mapping[str, Layer], flow: Dataflow) -> dict[str, Layer]:
     """Return the layers with the status "no effect" where everything that follows agrees.
 
     Either the other graph uses the name for another tensor, which its optimiser made, or what
     differs is dropped by the next op.
     """
-    settled: dict[str, Layer] = {}
+    result: dict[str, Layer] = {}
     for name in reversed(flow.sorted(found)):
         layer = found[name]
         if layer.differs and name not in flow.outputs:
             _, following = flow.after(name, found)
-            if following and not any(settled[each].differs for each in following):
+            if following and not any(result[each].differs for each in following):
                 layer = without_effect(layer)
-        settled[name] = layer
-    return settled
+        result[name] = layer
+    return result

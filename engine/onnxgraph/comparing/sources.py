@@ -197,5 +197,5 @@ def _with_weights_in(whole: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     copy.graph.initializer.extend(
         weight for weight in whole.graph.initializer if len(weight.raw_data) <= HEAVY
     )
-    copy.graph.initializer.extend(external.written(large, path, name=path.name))
+    copy.graph.initializer.extend(external.write_weights(large, path, name=path.name))
     return copy

@@ -9,7 +9,7 @@ import onnx
 from onnx import AttributeProto, defs
 
 from graphcore.errors import GraphError, first_line, unknown_name
-from onnxgraph.editing.edited import Edited, copied, settled
+from onnxgraph.editing.edited import Edited, copied, rewired
 from onnxgraph.model.checked import checked
 from onnxgraph.model.domains import domain, opsets
 from onnxgraph.model.nodes import locate, node_name, titled
@@ -45,7 +45,7 @@ def set_attributes(model: onnx.ModelProto, node: str, /, **values: Any) -> Edite
         changes.append(
             f"{titled(found)}: {name} {attribute_text(was)} → {_place(found, schema, name, value)}"
         )
-    return settled(model, copy, changes, [node_name(found)])
+    return rewired(model, copy, changes, [node_name(found)])
 
 
 def schema_of(model: onnx.ModelProto, node: onnx.NodeProto) -> Schema | None:
@@ -126,7 +126,7 @@ def _place(node: onnx.NodeProto, schema: Schema | None, name: str, value: Any) -
     return attribute_text(new)
 
 
-def _whole(value: Any) -> int | None:
+def _integer(value: Any) -> int | None:
     return int(value) if isinstance(value, int | np.integer | np.bool_) else None
 
 
@@ -163,12 +163,12 @@ def _graph(value: Any) -> onnx.GraphProto | None:
 
 
 _KINDS: Mapping[str, tuple[str, Callable[[Any], Any] | None]] = {
-    "INT": ("a whole number", _whole),
+    "INT": ("a whole number", _integer),
     "FLOAT": ("a number", _number),
     "STRING": ("text", _text),
     "TENSOR": ("a numpy array", _tensor),
     "GRAPH": ("an onnx.GraphProto", _graph),
-    "INTS": ("a list of whole numbers", _all(_whole)),
+    "INTS": ("a list of whole numbers", _all(_integer)),
     "FLOATS": ("a list of numbers", _all(_number)),
     "STRINGS": ("a list of texts", _all(_text)),
     "TENSORS": ("a list of numpy arrays", _all(_tensor)),

@@ -6,7 +6,7 @@ import onnx
 
 from graphcore.errors import GraphError, unknown_name
 from onnxgraph.editing.edit import inferred
-from onnxgraph.editing.edited import Edited, copied, settled
+from onnxgraph.editing.edited import Edited, copied, rewired
 from onnxgraph.editing.observed import observed_shapes
 from onnxgraph.editing.rewire import keep_notes
 from onnxgraph.model import interface
@@ -39,7 +39,7 @@ def add_outputs(model: onnx.ModelProto, names: str | Iterable[str]) -> Edited:
         copy.graph.output.append(_typed(name, types, f"{titled(node)}, which makes it,"))
     inner = [value.name for value in copy.graph.value_info if value.name not in names]
     keep_notes(copy.graph, inner)
-    return settled(model, copy, [f"output {name!r} added" for name in names], names)
+    return rewired(model, copy, [f"output {name!r} added" for name in names], names)
 
 
 @checked
@@ -87,7 +87,7 @@ def cut(
     inner = {name for node in copy.graph.node for name in node.output} - set(ends)
     keep_notes(copy.graph, inner & {value.name for value in copy.graph.value_info})
     change = f"cut from {', '.join(map(repr, starts))} to {', '.join(map(repr, ends))}"
-    return settled(model, copy, [change], [node_name(node) for node in copy.graph.node][:1])
+    return rewired(model, copy, [change], [node_name(node) for node in copy.graph.node][:1])
 
 
 def _listed(names: str | Iterable[str] | None, default: list[str]) -> list[str]:

@@ -96,7 +96,7 @@ def edited(
     return Edited(after, before, tuple(changes), tuple(nodes or ()), renamed=pairs)
 
 
-def settled(
+def rewired(
     before: onnx.ModelProto,
     after: onnx.ModelProto,
     changes: list[str],

@@ -9,7 +9,7 @@ import onnx
 from graphcore.errors import GraphError, unknown_name
 from onnxgraph.editing.attributes import schema_of, typed
 from onnxgraph.editing.edit import add_constant, free_name
-from onnxgraph.editing.edited import Edited, copied, settled
+from onnxgraph.editing.edited import Edited, copied, rewired
 from onnxgraph.editing.rewire import move_readers, rename_output
 from onnxgraph.model.checked import checked
 from onnxgraph.model.nodes import home, locate, node_name, nodes, tensors, titled
@@ -67,7 +67,7 @@ def insert_after(
     change = f"{titled(node)} behind {tensor!r}, for all its readers"
     if result == tensor:
         change += f"; what was {tensor!r} is now {source!r}"
-    return settled(model, copy, [change], [made])
+    return rewired(model, copy, [change], [made])
 
 
 @checked
@@ -114,7 +114,7 @@ def insert_before(
             reader.input[place] = made
     graph.node.append(new)
     change = f"{titled(new)} between {tensor!r} and {titled(reader)}"
-    return settled(model, copy, [change], [made, node_name(reader)])
+    return rewired(model, copy, [change], [made, node_name(reader)])
 
 
 def new_node(

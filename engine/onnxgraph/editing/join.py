@@ -7,7 +7,7 @@ import onnx
 from graphcore.errors import GraphError, unknown_name
 from graphcore.spec import Dim
 from onnxgraph.editing.edit import inferred
-from onnxgraph.editing.edited import Edited, copied, settled
+from onnxgraph.editing.edited import Edited, copied, rewired
 from onnxgraph.editing.rename import rename_tensors
 from onnxgraph.model import interface
 from onnxgraph.model.anatomy import graphs
@@ -58,7 +58,7 @@ def join(first: onnx.ModelProto, second: onnx.ModelProto, feeds: Mapping[str, st
     nodes = [
         node.output[0] for node in follower.graph.node if set(node.input) & set(feeds.values())
     ]
-    return settled(first, result, changes, nodes, renew=False)
+    return rewired(first, result, changes, nodes, renew=False)
 
 
 def _sizes(feeds: Mapping[str, str], gives: Values, takes: Values) -> dict[str, Dim]:

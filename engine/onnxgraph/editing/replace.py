@@ -7,7 +7,7 @@ import onnx
 
 from graphcore.errors import GraphError, unknown_name
 from onnxgraph.editing.edit import free_name
-from onnxgraph.editing.edited import Edited, copied, settled
+from onnxgraph.editing.edited import Edited, copied, rewired
 from onnxgraph.editing.insert import Operand, new_node
 from onnxgraph.editing.rewire import move_readers, remove_node, rename_output, sweep
 from onnxgraph.model.anatomy import graphs
@@ -42,7 +42,7 @@ def remove(model: onnx.ModelProto, nodes: str | Iterable[str], *, through: str =
         touched += _bypass(copy, graph, node, source)
         if len(graph.node) == count:
             changes[-1] += f", and an Identity keeps the name {target!r}"
-    return settled(model, copy, changes + _swept(model, copy), touched)
+    return rewired(model, copy, changes + _swept(model, copy), touched)
 
 
 @checked
@@ -96,7 +96,7 @@ def replace(
     new = new_node(copy, op, inputs, outputs, attributes, label)
     graph.node.append(new)
     change = f"{words} → {titled(new)}, which reads {', '.join(map(repr, new.input)) or 'nothing'}"
-    return settled(model, copy, [change, *_swept(model, copy)], [node_name(new)])
+    return rewired(model, copy, [change, *_swept(model, copy)], [node_name(new)])
 
 
 def _read_from_outside(old: list[onnx.NodeProto], written: list[str]) -> list[str]:

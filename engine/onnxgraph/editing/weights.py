@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from graphcore.errors import GraphError, unknown_name
 from onnxgraph.editing.edit import add_constant
-from onnxgraph.editing.edited import Edited, copied, settled
+from onnxgraph.editing.edited import Edited, copied, rewired
 from onnxgraph.editing.rewire import replace_input
 from onnxgraph.model import interface
 from onnxgraph.model.anatomy import graphs
@@ -158,7 +158,7 @@ def set_weight(
         for node in chosen:
             replace_input(node, name, label)
         change = f"{label!r}: a value of its own for {', '.join(map(titled, chosen))}"
-        return settled(model, copy, [change], list(map(node_name, chosen)), changed=(label,))
+        return rewired(model, copy, [change], list(map(node_name, chosen)), changed=(label,))
     _store(weight, value)
     words = ", ".join(map(titled, readers[:4])) or "no node"
     more = f" and {len(readers) - 4} more" if len(readers) > 4 else ""
@@ -166,7 +166,7 @@ def set_weight(
     change += f"read by {words}{more}"
     names = [node_name(node) for node in readers]
     names += [node_name(node) for node in nodes(copy) if name in node.output]
-    return settled(model, copy, [change], names, changed=(name,))
+    return rewired(model, copy, [change], names, changed=(name,))
 
 
 def _drift(weight: Weight) -> str:

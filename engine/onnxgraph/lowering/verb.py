@@ -14,8 +14,8 @@ from graphcore.progress import stage
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import TOLERANCE
 from onnxgraph.lowering.proof import proven
+from onnxgraph.lowering.restored import restored
 from onnxgraph.lowering.steps import Log, step
-from onnxgraph.lowering.whole import whole
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
 from onnxgraph.model.obstacles import Obstacle
@@ -84,7 +84,7 @@ def lowered(model: onnx.ModelProto, opset: int) -> tuple[onnx.ModelProto, Log]:
         skeleton = step(skeleton, version, log)
     if log.obstacles:
         raise GraphError(_refusal(current, opset, log.obstacles))
-    return whole(model, skeleton), log
+    return restored(model, skeleton), log
 
 
 def _refusal(current: int, opset: int, obstacles: list[Obstacle]) -> str:

@@ -161,12 +161,12 @@ def inline(tensor: onnx.TensorProto) -> onnx.TensorProto:
     """Return a weight with its values in it."""
     if not is_kept(tensor):
         return tensor
-    whole = onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
-    whole.raw_data = bytes(_read(tensor) if is_lazy(tensor) else _mapped(tensor))
-    return whole
+    copy = onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
+    copy.raw_data = bytes(_read(tensor) if is_lazy(tensor) else _mapped(tensor))
+    return copy
 
 
-def whole(model: onnx.ModelProto) -> onnx.ModelProto:
+def with_values(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with the values of all its weights in it: itself, if no weight is kept."""
     if not any(is_kept(tensor) for tensor in model.graph.initializer):
         return model
@@ -234,12 +234,12 @@ def placed_for(model: onnx.ModelProto, path: Path, temporary: Path) -> bool:
         _, offset, length = place(tensor)
         _point(tensor, str(files[tensor.name].relative_to(folder)), offset, length)
     if moved:
-        for tensor, stub in zip(moved, written(moved, temporary, name=data), strict=True):
+        for tensor, stub in zip(moved, write_weights(moved, temporary, name=data), strict=True):
             tensor.CopyFrom(stub)
     return bool(moved)
 
 
-def written(
+def write_weights(
     tensors: Iterable[onnx.TensorProto], path: Path, *, name: str
 ) -> list[onnx.TensorProto]:
     """Write the values of weights to a new file; return the weights, whose values lie there.

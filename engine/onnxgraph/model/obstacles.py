@@ -23,9 +23,9 @@ class Obstacle:
     help: str = ""
 
     @classmethod
-    def of(cls, node: onnx.NodeProto, why: str, *, opset: int = 0, help: str = "") -> "Obstacle":
-        """Return the obstacle that a node is."""
-        return cls(node_name(node), op_name(node), opset, why, help)
+    def of(cls, node: onnx.NodeProto, why: str) -> "Obstacle":
+        """Return the obstacle that a node is, at any opset."""
+        return cls(node_name(node), op_name(node), 0, why)
 
     @property
     def title(self) -> str:

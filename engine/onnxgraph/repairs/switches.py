@@ -45,7 +45,7 @@ def repair_fix_gamma(
         cases: inputs, and what the framework that wrote the file makes of them.
         tolerance: largest difference allowed, as a share of the largest value of each output.
     """
-    return _settled(model, cases, gammas(model), tolerance)
+    return _decided(model, cases, gammas(model), tolerance)
 
 
 @checked
@@ -56,7 +56,7 @@ def repair_count_include_pad(
 
     See `repair_fix_gamma` for the arguments.
     """
-    return _settled(model, cases, counted_pads(model), tolerance)
+    return _decided(model, cases, counted_pads(model), tolerance)
 
 
 @checked
@@ -67,7 +67,7 @@ def repair_to_golden(
 
     See `repair_fix_gamma` for the arguments.
     """
-    return _settled(model, cases, [*gammas(model), *counted_pads(model)], tolerance)
+    return _decided(model, cases, [*gammas(model), *counted_pads(model)], tolerance)
 
 
 def gammas(model: onnx.ModelProto) -> list[Switch]:
@@ -110,7 +110,7 @@ def _count(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
     node.attribute.extend([*kept, helper.make_attribute("count_include_pad", 1)])
 
 
-def _settled(
+def _decided(
     model: onnx.ModelProto, cases: Iterable[Case], switches: Sequence[Switch], tolerance: float
 ) -> Edited:
     cases = tuple(cases)

@@ -165,7 +165,7 @@ class ReferenceSession(Session):
     def _request(self) -> dict[str, Any]:
         assert isinstance(self._model, onnx.ModelProto)
         try:
-            content = external.whole(self._model).SerializeToString()
+            content = external.with_values(self._model).SerializeToString()
         except ValueError as error:  # protobuf: 2 GB is the most
             raise GraphError(f"The model is too large for {self.title}: {error}") from error
         return {"reference": True, "content": content}

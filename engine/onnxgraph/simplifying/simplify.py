@@ -67,7 +67,7 @@ def simplify(
     try:
         small = without_wrong_value_info(without_weights(model, limit=HEAVY))
         small, rounds = run_simplifier(small, timeout=timeout)
-        simpler = finished(_whole(small, model))
+        simpler = finished(_restored(small, model))
         _check_interface(model, simpler)
         reports = same(model, simpler, tolerance=tolerance)
     except ParityError as error:
@@ -82,7 +82,7 @@ def _rolled_back(model: onnx.ModelProto, reason: str) -> Simplified:
     return Simplified(model, model, (f"rolled back to what came in: {reason}",), reason=reason)
 
 
-def _whole(small: onnx.ModelProto, model: onnx.ModelProto) -> onnx.ModelProto:
+def _restored(small: onnx.ModelProto, model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the simplified model with what it was not given: large weights, and who made it."""
     used = {name for graph in graphs(small.graph) for node in graph.node for name in node.input}
     heavy = {tensor.name: tensor for tensor in model.graph.initializer if size(tensor) > HEAVY}

@@ -103,7 +103,7 @@ def _obstacles_at(
         found += new
         for node, _ in new:
             for name in node.output:
-                whole = _whole(name, work, parts, rows) if name in judged else None
+                whole = _right_value(name, work, parts, rows) if name in judged else None
                 if whole is None:
                     lost |= _behind(result, name)
                 else:
@@ -160,7 +160,7 @@ def _difference(name: str, *, seen: Feeds, parts: list[Feeds], work: Work, count
     return f"at batch {count} its rows differ from those of each row alone, {note}"
 
 
-def _whole(name: str, work: Work, parts: list[Feeds], rows: int) -> np.ndarray | None:
+def _right_value(name: str, work: Work, parts: list[Feeds], rows: int) -> np.ndarray | None:
     """Return what a tensor should be, or None if nothing in it is the batch."""
     axis = rows_axis(work.shape(name))
     one = parts[0][name]

@@ -53,7 +53,7 @@ def prove(
             runs = []
             for rows, feeds, parts in run_apart(model, Runner(model), axes, batch, sizes):
                 seen = after.run(feeds)
-                runs.append((rows, _whole(parts, seen, rows, batch), seen))
+                runs.append((rows, _expected(parts, seen, rows, batch), seen))
         for rows, expected, seen in runs:
             _check_labels(result, axes, rows, seen)
             report = parity.compare(
@@ -126,7 +126,7 @@ def join(parts: list[np.ndarray], seen: np.ndarray, rows: int, batch: int) -> np
     return np.concatenate(parts, axis=axis).take(range(seen.shape[axis]), axis=axis)
 
 
-def _whole(parts: list[Feeds], seen: Feeds, rows: int, batch: int) -> Feeds:
+def _expected(parts: list[Feeds], seen: Feeds, rows: int, batch: int) -> Feeds:
     """Return the outputs of the original for all rows.
 
     Raises:

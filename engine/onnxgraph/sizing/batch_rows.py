@@ -133,7 +133,7 @@ def recurrent(work: Work, node: onnx.NodeProto) -> None:
         name = node.input[place] if len(node.input) > place else ""
         if not name or not work.stuck(name, axis):
             continue
-        if place == 4 and _whole(work, node):
+        if place == 4 and _spans_all_steps(work, node):
             node.input[place] = ""
             work.note(node, "lengths of the whole sequence → none (it is the default)")
         elif place > 4 and work.is_zero(name):
@@ -143,7 +143,7 @@ def recurrent(work: Work, node: onnx.NodeProto) -> None:
             repeat(work, node, name, axis)
 
 
-def _whole(work: Work, node: onnx.NodeProto) -> bool:
+def _spans_all_steps(work: Work, node: onnx.NodeProto) -> bool:
     lengths, shape = work.constant(node.input[4]), work.shape(node.input[0])
     return lengths is not None and bool(shape) and bool((lengths == (shape or (0,))[0]).all())
 

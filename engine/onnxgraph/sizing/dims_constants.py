@@ -119,23 +119,23 @@ class Constants:
         if node.op_type == "Pow" and (small or number.value < 1):  # squares and roots
             return ""
         places = any(name in self._places for name in data)
-        if places and (found := _written(number, self.sizes, [*_COUNT, *_HALF])):
+        if places and (found := _made_of_size(number, self.sizes, [*_COUNT, *_HALF])):
             return found
         for name in data:
             sizes = self.sizes | self._sums.get(name, {})
-            if name in self._sums and (found := _written(number, sizes, _COUNT)):
+            if name in self._sums and (found := _made_of_size(number, sizes, _COUNT)):
                 return found
             means = {} if small else self._means.get(name, {})
-            if found := _written(number, means, _COUNT):
+            if found := _made_of_size(number, means, _COUNT):
                 return found
         large = {size: shown for size, shown in self.sizes.items() if size >= _LARGE}
         if self._coordinates.intersection(node.output):
-            return _written(number, large, [*_SIZE, *_HALF])
+            return _made_of_size(number, large, [*_SIZE, *_HALF])
         if not any(any(self.followed.follows(name) or ()) for name in data):
             return ""
         if self._is_scale(number, data):
             return ""
-        return _written(number, large, _SIZE, twice=False)
+        return _made_of_size(number, large, _SIZE, twice=False)
 
     def _is_scale(self, number: "_Number", data: list[str]) -> bool:
         """Whether a number is the range of pixels, or the root of a fixed dim beside it."""
@@ -198,7 +198,7 @@ def _numbers(values: Iterable[np.ndarray]) -> Iterator[_Number]:
             yield from (_Number(v, rounding) for v in found if v not in (0, 1) and np.isfinite(v))
 
 
-def _written(
+def _made_of_size(
     number: _Number, sizes: dict[int, str], forms: list[Form], *, twice: bool = True
 ) -> str:
     """Return a number as it is made of a size, or one or two over it; "" if it is not."""

@@ -44,7 +44,7 @@ def _summed(followed: Followed, node: onnx.NodeProto) -> Summed:
     if node.op_type == "MatMul":
         return [(name, [rank - 1])] if rank > 1 else []
     if node.op_type == "Einsum":
-        return _contracted(followed, node, given["equation"].decode().replace(" ", ""))
+        return _contracted(followed, node, given["equation"].replace(" ", ""))
     if node.op_type == "CumSum":
         axis = followed.constant(node.input[1])
         return [] if axis is None else [(name, [int(axis.ravel()[0]) % rank])]

@@ -10,7 +10,7 @@ from graphcore import parity
 from graphcore.errors import GraphError, unknown_name
 from graphcore.spec import TensorSpec, parse_specs
 from onnxgraph.editing.edit import free_name
-from onnxgraph.editing.edited import Edited, copied, settled
+from onnxgraph.editing.edited import Edited, copied, rewired
 from onnxgraph.editing.rewire import move_readers
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
@@ -66,7 +66,7 @@ def set_inputs(
             )
         value.CopyFrom(onnx.helper.make_tensor_value_info(spec.name, kind, spec.shape))
     try:
-        result = settled(model, copy, changes, touched, changed=tuple(shaped))
+        result = rewired(model, copy, changes, touched, changed=tuple(shaped))
         if shaped and try_run:
             reference_runs(result.model)
             result = _with_rows(model, result, shaped)

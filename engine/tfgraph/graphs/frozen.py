@@ -14,8 +14,8 @@ import numpy as np
 
 from tfgraph.graphs.graphdef import op_histogram
 from tfgraph.graphs.order import maker
+from tfgraph.graphs.pb_file import write_graph
 from tfgraph.graphs.reach import reached
-from tfgraph.graphs.writing import write_graph
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

@@ -13,7 +13,7 @@ from tfgraph import compat
 from tfgraph.graphs.foreign_ops import check_import
 from tfgraph.graphs.form import check_form, check_nodes
 from tfgraph.graphs.order import full, maker
-from tfgraph.graphs.writing import write_graph
+from tfgraph.graphs.pb_file import write_graph
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -40,16 +40,16 @@ def frozen(saved: SavedModel, tensors: Iterable[str], signature: str | None = No
     check_loading(saved)
     wanted = {maker(tensor) for tensor in tensors}
     if signature is None or not saved.graph_def.library.function:  # TensorFlow 1 wrote it
-        return _whole(saved, wanted)
+        return _all_signatures(saved, wanted)
     graph_def = _signature(saved, signature)
     if wanted <= {node.name for node in graph_def.node}:
         return graph_def
     with contextlib.suppress(GraphError):  # the tensors of another signature, say
-        return _whole(saved, wanted)
+        return _all_signatures(saved, wanted)
     return graph_def
 
 
-def _whole(saved: SavedModel, nodes: set[str]) -> "GraphDef":
+def _all_signatures(saved: SavedModel, nodes: set[str]) -> "GraphDef":
     """Return the graph of all signatures as TensorFlow 1 loads it."""
     here = {node.name for node in saved.graph_def.node}
     graph_def = _frozen(saved, sorted(nodes & here or here))

@@ -1,6 +1,6 @@
 """tf2onnx: a TensorFlow model of any age → ONNX, compared with TensorFlow before it is written.
 
-The twin of `onnx2tf`: `sources.read` → `interface.with_interface` → `writing.written` →
+The twin of `onnx2tf`: `sources.read` → `interface.with_interface` → `translation.translated` →
 `tidying.tidied` → compare → write.
 """
 
@@ -25,7 +25,7 @@ from tfgraph.toonnx.interface import with_interface
 from tfgraph.toonnx.outputs import stated
 from tfgraph.toonnx.sources import Asked, Names, read
 from tfgraph.toonnx.tidying import tidied
-from tfgraph.toonnx.writing import OPSETS, written
+from tfgraph.toonnx.translation import OPSETS, translated
 
 OPSET = 13
 """The opset that is written unless another is asked for; it is also what 01 exports."""
@@ -148,7 +148,7 @@ def tf2onnx(
     )
     frozen = read(source, asked)
     interface = with_interface(frozen, nchw=nchw, batch=batch, shapes=shapes, fixed=fixed)
-    model, tensors = tidied(written(interface, opset), interface)
+    model, tensors = tidied(translated(interface, opset), interface)
     reports: tuple[Report, ...] = ()
     runs: list[tuple[Feeds, Feeds]] = []
     if verify:

@@ -35,19 +35,19 @@ def read_checkpoint(path: Path) -> tuple[str, object]:
 
 
 def _read_safetensors(path: Path) -> object:
-    with _whole(path, "a safetensors file"):
+    with _readable(path, "a safetensors file"):
         return load_file(path)
 
 
 def _read_torch(path: Path) -> object:
     # The command line of a training script is often kept beside the weights, and is plain data.
     plain_data = torch.serialization.safe_globals([argparse.Namespace])
-    with _whole(path, "a torch checkpoint"), _without_code(path), plain_data:
+    with _readable(path, "a torch checkpoint"), _without_code(path), plain_data:
         _check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _whole(path: Path, kind: str) -> AbstractContextManager[None]:
+def _readable(path: Path, kind: str) -> AbstractContextManager[None]:
     size = path.stat().st_size
     wrong = f"cannot be read as {kind}: it is cut short or of another kind ({size} bytes)"
     again, own = "Copy it again", (SafetensorError,)

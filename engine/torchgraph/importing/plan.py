@@ -10,6 +10,7 @@ from graphcore.errors import ConversionError
 from onnxgraph.model import interface
 from onnxgraph.model.dataflow import reads
 from onnxgraph.model.domains import is_default
+from onnxgraph.model.nodes import node_name
 from onnxgraph.model.obstacles import Obstacle
 from torchgraph.importing.nodes import Call, call_for
 
@@ -98,8 +99,8 @@ def plan(model: onnx.ModelProto) -> Plan:
                 calls.append((node, call))
                 numbers.update(node.output if call.is_numbers else ())
         if refusal:
-            help_ = _help(model.graph, node)
-            obstacles.append(Obstacle.of(node, refusal, opset=opset, help=help_))
+            name, help_ = node_name(node), _help(model.graph, node)
+            obstacles.append(Obstacle(name, node.op_type, opset, refusal, help_))
     return Plan(tuple(calls), tuple(obstacles))
 
 

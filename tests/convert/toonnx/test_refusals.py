@@ -225,7 +225,7 @@ def test_numbers_that_are_none():
 
 def test_a_file_that_would_be_wrong_is_not_written(tmp_path, monkeypatch):
     def off(interface, opset):
-        model = written(interface, opset)
+        model = translated(interface, opset)
         weights = next(each for each in model.graph.initializer if each.data_type == 1)
         array = onnx.numpy_helper.to_array(weights)
         weights.CopyFrom(
@@ -237,8 +237,8 @@ def test_a_file_that_would_be_wrong_is_not_written(tmp_path, monkeypatch):
         x = v1.placeholder(tf.float32, [None, 4], name="x")
         tf.matmul(x, tf.constant(seeded(4, 3)), name="y")
 
-    written = verb.written
-    monkeypatch.setattr(verb, "written", off)
+    translated = verb.translated
+    monkeypatch.setattr(verb, "translated", off)
     with pytest.raises(ParityError, match=r"y: mismatch off by .*Nothing was written"):
         convert.tf2onnx(graph(make), tmp_path / "x.onnx")
     assert not list(tmp_path.iterdir())

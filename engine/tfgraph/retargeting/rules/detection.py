@@ -6,8 +6,8 @@ import numpy as np
 
 from tfgraph.graphs.shapes import Shapes
 from tfgraph.retargeting.rules.composing import composed
+from tfgraph.retargeting.rules.node_writer import FLOAT, INT32
 from tfgraph.retargeting.rules.registry import rule
-from tfgraph.retargeting.rules.writing import FLOAT, INT32
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef

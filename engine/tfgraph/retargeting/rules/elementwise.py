@@ -7,8 +7,8 @@ import numpy as np
 from tfgraph.graphs.node_defs import const, like, new
 from tfgraph.graphs.shapes import Shapes
 from tfgraph.retargeting.rules.broadcasting import broadcast
+from tfgraph.retargeting.rules.node_writer import INT32, Writer
 from tfgraph.retargeting.rules.registry import rule
-from tfgraph.retargeting.rules.writing import INT32, Writer
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from tfgraph.graphs.shapes import Shapes, groups
 from tfgraph.retargeting.rules.composing import composed
+from tfgraph.retargeting.rules.node_writer import FLOAT, HALF, INT32
 from tfgraph.retargeting.rules.registry import rule
-from tfgraph.retargeting.rules.writing import FLOAT, HALF, INT32
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef

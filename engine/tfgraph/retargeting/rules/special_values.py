@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfgraph.graphs.shapes import Shapes
+from tfgraph.retargeting.rules.node_writer import DOUBLE, FLOAT, HALF, Writer
 from tfgraph.retargeting.rules.registry import rule
-from tfgraph.retargeting.rules.writing import DOUBLE, FLOAT, HALF, Writer
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef

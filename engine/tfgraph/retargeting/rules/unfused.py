@@ -11,8 +11,8 @@ import numpy as np
 from tfgraph.graphs.node_defs import like
 from tfgraph.graphs.shapes import Shapes
 from tfgraph.retargeting.rules.composing import composed
+from tfgraph.retargeting.rules.node_writer import FLOAT, Writer
 from tfgraph.retargeting.rules.registry import unfused
-from tfgraph.retargeting.rules.writing import FLOAT, Writer
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from tfgraph.graphs.node_defs import like
 from tfgraph.graphs.shapes import Shapes
+from tfgraph.retargeting.rules.node_writer import INT32, INT64, Writer
 from tfgraph.retargeting.rules.registry import rule
-from tfgraph.retargeting.rules.writing import INT32, INT64, Writer
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef

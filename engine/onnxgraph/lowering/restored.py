@@ -13,7 +13,7 @@ METADATA = 10
 """The IR version from which nodes, values and weights may carry metadata."""
 
 
-def whole(model: onnx.ModelProto, lowered: onnx.ModelProto) -> onnx.ModelProto:
+def restored(model: onnx.ModelProto, lowered: onnx.ModelProto) -> onnx.ModelProto:
     """Return `model` with the lowered graph, its own large weights and the opset's IR version."""
     result = onnx.ModelProto(
         producer_name=model.producer_name,

@@ -52,7 +52,7 @@ class _Unable(ConversionError):
         self.ops = ops
 
 
-def written(interface: Interface, opset: int) -> onnx.ModelProto:
+def translated(interface: Interface, opset: int) -> onnx.ModelProto:
     """Return the ONNX model of a graph; its tensors have TensorFlow's names, or made-up ones.
 
     Raises:
@@ -68,13 +68,13 @@ def written(interface: Interface, opset: int) -> onnx.ModelProto:
     ready = without_dropout(ready)
     held = tables(ready)
     try:
-        return _written(ready, held, interface, opset)
+        return _translated(ready, held, interface, opset)
     except _Unable as error:
         advice = _hint(error.ops) or _newer(ready, held, interface, opset) or CUT
         raise ConversionError(f"{error} {advice} Nothing was written.") from error
 
 
-def _written(
+def _translated(
     graph_def: "GraphDef", held: Mapping[str, Table], interface: Interface, opset: int
 ) -> onnx.ModelProto:
     ready = in_older_terms(graph_def, _known(opset))
@@ -85,7 +85,7 @@ def _written(
             said = first_line(error)
             ops = {node.op for node in ready.node}
             raise _Unable(f"tf2onnx failed on the graph: {said}.", ops) from error
-    _check_written(model, failures, ready)
+    _check_translated(model, failures, ready)
     return model
 
 
@@ -97,7 +97,7 @@ def _newer(
         return ""
     for newer in range(opset + 1, OPSETS.stop):
         with contextlib.suppress(_Unable):
-            _written(graph_def, held, interface, newer)
+            _translated(graph_def, held, interface, newer)
             return f"opset={newer} has what they need."
     return ""
 
@@ -124,7 +124,9 @@ def _converted(
         return optimizer.optimize_graph(made, optimizers=optimizers()).make_model("")
 
 
-def _check_written(model: onnx.ModelProto, failures: dict[str, str], graph_def: "GraphDef") -> None:
+def _check_translated(
+    model: onnx.ModelProto, failures: dict[str, str], graph_def: "GraphDef"
+) -> None:
     """Check that no op of TensorFlow is left; tf2onnx leaves those that it lacks.
 
     Raises:
