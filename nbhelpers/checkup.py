@@ -16,12 +16,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from graphcore import environments, processes
+from graphcore.targets import LEGACY, Target
 from nbhelpers import kernelspecs
 from nbhelpers.kernel import ENVIRONMENTS
 from nbhelpers.places import CHECKOUT
-
-LEGACY = {"tf1.4": "1.4.1", "tf1.13": "1.13.2", "tf1.15": "1.15.5"}
-"""Legacy environment to its TensorFlow."""
 
 DISK_GB = 2
 """Room that one handoff of the size of the CT sample takes while it is proven."""
@@ -70,7 +68,7 @@ def findings(folder: str | Path = CHECKOUT) -> tuple[Finding, ...]:
         folder: where handoffs will be written; the room on its disk counts.
     """
     kernels = [_kernel(name) for name in ENVIRONMENTS]
-    legacy = [_legacy(name, version) for name, version in LEGACY.items()]
+    legacy = [_legacy(target) for target in LEGACY]
     return (*kernels, *legacy, _disk(Path(folder)), _memory())
 
 
@@ -138,15 +136,15 @@ def _kernel(kernel: str) -> Finding:
     return Finding(what, f"Python {installed.python}, all {count} packages as pinned", True)
 
 
-def _legacy(name: str, version: str) -> Finding:
-    what = f"runtime TensorFlow {version}"
-    python = environments.python(name)
+def _legacy(target: Target) -> Finding:
+    what = f"runtime TensorFlow {target.version}"
+    python = environments.python(target.name)
     if not python.exists():
         seen = "not here: artefacts for it are checked against its op tables, not run"
         return Finding(what, seen, False, needed=False, mend="make legacy")
     installed = ask(python)
     found = installed.packages.get("tensorflow") if installed else None
-    if installed is None or found != version:
+    if installed is None or found != target.version:
         seen = f"TensorFlow {found} instead" if found else "its environment is broken"
         return Finding(what, seen, False, needed=False, mend="make legacy")
     return Finding(what, f"Python {installed.python}", True, needed=False)

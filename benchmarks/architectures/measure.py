@@ -20,9 +20,9 @@ import measure_legacy
 
 from graphcore import parity
 from graphcore.errors import Refusal
+from graphcore.targets import NAMES, NEWEST
 from nbhelpers import convert, onnxgraph
 from onnxgraph.examples.reference import reference_runs
-from tfgraph import optables
 
 HERE = Path(__file__).resolve().parent
 HEAD = """# Real architectures
@@ -53,7 +53,7 @@ def row(path, targets):
 
 def judged(made, target, runs):
     """Return the largest relative difference on the target's own runtime, or what went wrong."""
-    if target == "tf2":
+    if target == NEWEST.name:
         seen = [convert.run_conversion(made, feeds) for _, feeds, _ in runs]
     else:
         with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +70,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="")
-    parser.add_argument("--targets", default=",".join(reversed(optables.TARGETS)))
+    parser.add_argument("--targets", default=",".join(reversed(NAMES)))
     options = parser.parse_args()
     targets = options.targets.split(",")
     paths = sorted(options.folder.glob("*.onnx"))
@@ -82,7 +82,7 @@ def main():
         cells = row(path, targets)
         lines.append("| " + " | ".join(str(cells.get(c, "")) for c in columns) + " |")
         print(lines[-1], flush=True)
-    if not options.only and len(targets) == len(optables.TARGETS):
+    if not options.only and len(targets) == len(NAMES):
         text = "\n".join([HEAD, *lines, *not_exported(options.folder)]) + "\n"
         (HERE / "README.md").write_text(text, encoding="utf-8")
 

@@ -24,6 +24,8 @@ import machine
 from hunt import Hunt
 from record import Record
 
+from graphcore.targets import NAMES
+
 CASES = HERE.parents[1] / "build" / "campaign" / "cases"
 """Where findings go, unless --cases names another folder."""
 
@@ -34,7 +36,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0, help="the first of the seeds")
     parser.add_argument("--only", default="", help="ops that models are drawn of, by commas")
-    parser.add_argument("--targets", default="tf2,tf1.15,tf1.13,tf1.4")
+    parser.add_argument("--targets", default=",".join(reversed(NAMES)))
     parser.add_argument("--models", type=int, default=40, help="models of a round")
     parser.add_argument("--rounds", type=int, default=10**9, help="rounds at the most, one a seed")
     parser.add_argument("--cases", type=Path, default=CASES, help="the folder of the findings")

@@ -16,6 +16,7 @@ from values import RUNS
 from workers import Ended, Failed, Worker
 
 from graphcore.errors import Refusal, first_line
+from graphcore.targets import LEGACY
 from nbhelpers import convert, onnxgraph
 
 RIGHT, REFUSED, STATED, WRONG, FAILED = "right", "refused", "stated", "wrong", "failed"
@@ -43,7 +44,7 @@ class Routes:
         self.workers = {
             "tf2, oneDNN off": Worker("tf", "worker_tf.py", {"TF_ENABLE_ONEDNN_OPTS": "0"}),
             "tf2, oneDNN on": Worker("tf", "worker_tf.py", {"TF_ENABLE_ONEDNN_OPTS": "1"}),
-            **{name: Worker(name, "worker_tf.py") for name in ("tf1.15", "tf1.13", "tf1.4")},
+            **{name: Worker(name, "worker_tf.py") for name in map(str, LEGACY)},
         }
         self.torch = Worker("th", "worker_torch.py")
 

@@ -26,6 +26,7 @@ import onnx
 from cases import Case, load_cases
 
 from graphcore.errors import Refusal
+from graphcore.targets import NAMES, NEWEST
 from nbhelpers import convert
 from tfgraph import optables
 
@@ -132,7 +133,7 @@ def measure(cases, targets, progress=print):
             elif isinstance(result, Exception):
                 why = f"{type(result).__name__}: {first_line(result)}"
                 results[target].append(Verdict(case, FAILED, why))
-            elif target == "tf2":
+            elif target == NEWEST.name:
                 results[target].append(on_this_kernel(result, case))
             else:
                 waiting[target].append((case, result))
@@ -212,7 +213,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="parts of case names or ops, by commas")
     parser.add_argument("--suites", default="", help="by commas; all if left out")
-    parser.add_argument("--targets", default=",".join(optables.TARGETS))
+    parser.add_argument("--targets", default=",".join(NAMES))
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     cases = load_cases()
@@ -222,7 +223,7 @@ def main():
     if options.suites:
         cases = [c for c in cases if c.suite in options.suites.split(",")]
     results = measure(cases, options.targets.split(","))
-    if not parts and not options.suites and len(results) == len(optables.TARGETS):
+    if not parts and not options.suites and len(results) == len(NAMES):
         write(results)
     for target, verdicts in results.items():
         for each in verdicts:

@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 
 from graphcore import environments
+from graphcore.targets import NEWEST
 from nbhelpers import convert
 from tfgraph.runtimes import runtimes
 
@@ -39,7 +40,7 @@ def write(home, conversion, runs):
 
 def run_all(target, homes, list_of_jobs, settings):
     """Run the worker until every job is done; one in which it dies is marked so and left out."""
-    python = sys.executable if target == "tf2" else environments.python(target)
+    python = sys.executable if target == NEWEST.name else environments.python(target)
     todo = list(homes)
     while todo:
         list_of_jobs.write_text(json.dumps([str(home) for home in todo]))

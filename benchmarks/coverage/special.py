@@ -22,7 +22,7 @@ import referees
 from cases import load_cases
 
 from graphcore.errors import Refusal
-from tfgraph import optables
+from graphcore.targets import NAMES, NEWEST
 
 LARGE = 3e38
 IR_VERSION = 10
@@ -163,9 +163,9 @@ def search(todo, targets, folder):
                 print(f"{target:7} refused {name}: {measure.first_line(error)}", flush=True)
             except Exception as error:
                 print(f"{target:7} CRASHED {name}: {error!r}", flush=True)
-        for setting in "01" if target == "tf2" else " ":
+        for setting in "01" if target == NEWEST.name else " ":
             place, options = folder / f"{target}{setting}", {}
-            if target == "tf2":
+            if target == NEWEST.name:
                 options = {"TF_ENABLE_ONEDNN_OPTS": setting}
             for (name, want), seen in zip(kept, measure_legacy.run(target, made, place, **options)):
                 if isinstance(seen, str):
@@ -181,7 +181,7 @@ def main():
     parser.add_argument("--only", default="", help="parts of case names or ops, by commas")
     parser.add_argument("--most", type=int, default=1000, help="cases of one op")
     parser.add_argument("--variants", default=",".join(VARIANTS))
-    parser.add_argument("--targets", default=",".join(optables.TARGETS))
+    parser.add_argument("--targets", default=",".join(NAMES))
     options = parser.parse_args()
     cases = [case for case in load_cases() if case.suite == "node"]
     parts = [part for part in options.only.split(",") if part]

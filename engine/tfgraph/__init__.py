@@ -3,6 +3,7 @@
 TensorFlow is imported when it is first needed, not by importing this package.
 """
 
+from graphcore.targets import NAMES as TARGETS
 from tfgraph.building.build import build, prepare
 from tfgraph.comparing.layers import compare_layers, first_difference
 from tfgraph.comparing.tracing import traced
@@ -12,7 +13,6 @@ from tfgraph.conversion import Conversion
 from tfgraph.graphs.foreign_ops import allow_ops
 from tfgraph.graphs.graphdef import GraphView, load_graph_def, op_histogram, save_graph_def
 from tfgraph.graphs.run import run_tf
-from tfgraph.optables import TARGETS
 from tfgraph.optimising.optimise import optimise
 from tfgraph.pipeline import onnx2tf, run_conversion, written
 from tfgraph.preflight import Preflight, preflight

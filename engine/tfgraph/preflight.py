@@ -13,6 +13,7 @@ from pathlib import Path
 import onnx
 
 import onnxgraph
+from graphcore.targets import Target
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import needed_for
@@ -130,7 +131,7 @@ def _unwritable(built: Built, model: onnx.ModelProto, target: str) -> list[Obsta
     problems = unwritable(built.graph, target)
     if not problems:
         return []
-    newer = optables.TARGETS[optables.TARGETS.index(target) + 1 :]
+    newer = [each.name for each in Target.named(target).and_newer()[1:]]
     left = {name: unwritable(built.graph, name) for name in newer}
     nodes = {label(node): node for node in model.graph.node}
     opset = onnxgraph.opset(model)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from graphcore.errors import Refusal
-from nbhelpers.workbook.plan import SAMPLE, TARGETS, Settings
+from graphcore.targets import NAMES
+from nbhelpers.workbook.plan import SAMPLE, Settings
 from nbhelpers.workbook.progress import Progress
 from nbhelpers.workbook.run import run
 from nbhelpers.workbook.summary import summary
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", help=f"package.module:factory ({SAMPLE})")
     parser.add_argument("--checkpoint", metavar="FILE", help="weights, or FILE:key in it")
     parser.add_argument("--name", help="the handoff's name (the factory's)")
-    parser.add_argument("--targets", help=f"from {' '.join(TARGETS)} ('tf1.4 tf2')")
+    parser.add_argument("--targets", help=f"from {' '.join(NAMES)} ('tf1.4 tf2')")
     parser.add_argument("--inputs", help="such as 'images:float32:batch,3,64,64'")
     parser.add_argument("--outputs", help="names, parted by spaces")
     parser.add_argument("--sizes", help="such as 'time=48,96', where the model takes few sizes")

@@ -12,9 +12,10 @@ from pathlib import Path
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from traitlets import TraitError
 
-from graphcore.errors import Refusal, unknown_name
+from graphcore.errors import Refusal
 from graphcore.reading import reading, reason
 from graphcore.spec import parse_checkpoint, parse_sizes, parse_specs
+from graphcore.targets import NAMES, chosen
 from nbhelpers import places
 from nbhelpers.handoff import NOTEBOOKS, check_handoff_name
 from nbhelpers.workbook.books import read_book
@@ -23,7 +24,6 @@ ROOT = places.CHECKOUT
 """The checkout: the notebooks are in it."""
 
 SAMPLE = "nbhelpers.train.samples:multitask_resnet18"
-TARGETS = ("tf1.4", "tf1.13", "tf1.15", "tf2")
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,9 @@ class Settings:
         """
         if not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", self.model):
             raise Refusal(f"MODEL is written package.module:factory, but this is {self.model!r}.")
-        for target in self.targets.split():
-            if target not in TARGETS:
-                raise unknown_name("target", target, TARGETS)
         if not self.targets.split():
-            raise Refusal(f"TARGETS is empty; choose from {' '.join(TARGETS)}.")
+            raise Refusal(f"TARGETS is empty; choose from {' '.join(NAMES)}.")
+        chosen(self.targets)
         parse_specs(self.inputs)
         parse_sizes(self.sizes)
         checkpoint, key = parse_checkpoint(self.checkpoint)

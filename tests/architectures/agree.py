@@ -13,9 +13,9 @@ import measure_legacy
 
 from graphcore import parity
 from graphcore.errors import Refusal
+from graphcore.targets import NEWEST
 from nbhelpers import convert, onnxgraph
 from onnxgraph.examples.reference import reference_runs
-from tfgraph import optables
 
 
 def converted(model, target):
@@ -28,7 +28,7 @@ def converted(model, target):
 
 def seen_by(target, jobs):
     """Return the outputs of each (conversion, [inputs]), or what went wrong."""
-    if target == "tf2":
+    if target == NEWEST.name:
         return [[convert.run_conversion(made, each) for each in fed] for made, fed in jobs]
     with tempfile.TemporaryDirectory() as folder:
         return measure_legacy.run(target, jobs, Path(folder))
@@ -47,7 +47,7 @@ def main(folder):
     """Take the targets one by one, so that each old runtime starts once."""
     models = {path.name: onnxgraph.load(path) for path in sorted(folder.glob("*.onnx"))}
     runs = {name: reference_runs(model, batches=(1, 3)) for name, model in models.items()}
-    for target in optables.TARGETS:
+    for target in convert.TARGETS:
         made = {name: converted(model, target) for name, model in models.items()}
         good = {name: each for name, each in made.items() if not isinstance(each, str)}
         jobs = [(each, [feeds for _, feeds, _ in runs[name]]) for name, each in good.items()]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from graphcore.targets import NAMES
 from nbhelpers.workbook.plan import ROOT, interpreter
 
 pytestmark = [pytest.mark.slow, pytest.mark.legacy, pytest.mark.timeout(900)]
@@ -16,8 +17,6 @@ HERE = Path(__file__).resolve().parent
 PATHS = [str(ROOT), str(ROOT / "benchmarks" / "coverage")]
 
 EXPORTERS = {f"script{opset}" for opset in (9, 11, 13, 15, 17)} | {"dynamo18", "dynamo25"}
-
-TARGETS = ("tf1.4", "tf1.13", "tf1.15", "tf2")
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +40,8 @@ def verdicts(tmp_path_factory):
 
 def test_every_exporter_and_opset_is_there_for_every_target(verdicts):
     assert {file.split(".")[1] for file, _ in verdicts} == EXPORTERS
-    assert {target for _, target in verdicts} == set(TARGETS)
-    assert len(verdicts) == 36 * len(TARGETS)
+    assert {target for _, target in verdicts} == set(NAMES)
+    assert len(verdicts) == 36 * len(NAMES)
 
 
 def test_each_file_is_right_on_every_runtime(verdicts):

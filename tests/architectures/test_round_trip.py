@@ -12,6 +12,7 @@ from torch import nn
 
 from graphcore.parity import compare
 from graphcore.spec import TensorSpec
+from graphcore.targets import NAMES
 from nbhelpers import onnxgraph, train
 from nbhelpers.workbook.plan import ROOT, interpreter
 
@@ -19,7 +20,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 HERE = Path(__file__).resolve().parent
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
-TARGETS = ("tf1.4", "tf1.13", "tf1.15", "tf2")
 
 
 class Pictures(nn.Module):
@@ -103,7 +103,7 @@ def interface(path):
     return [(s.name, s.dtype) for s in (*onnxgraph.inputs(model), *onnxgraph.outputs(model))]
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", NAMES)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_from_torch_to_torch_nothing_changes(trips, name, target):
     folder, modules = trips

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from graphcore.targets import LEGACY
 from nbhelpers.handoff import NOTEBOOKS, Handoff
 from nbhelpers.workbook import NotebookFailed, Settings, run
 from nbhelpers.workbook.plan import ROOT, find_notebooks, interpreter
@@ -23,7 +24,6 @@ from nbhelpers.workbook.summary import summary
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 TARGETS = ("tf1.4", "tf2")
-LEGACY = {"tf1.4": "1.4.1", "tf1.13": "1.13.2", "tf1.15": "1.15.5"}
 MEASURED = {"report.html", "SHA256SUMS"}
 """What holds latencies: two runs never measure the same."""
 
@@ -93,7 +93,7 @@ def test_two_batch_sizes_were_recorded_and_every_step_agrees(sample):
 
 
 def test_every_artefact_is_proven_on_every_runtime_that_can_load_it(sample):
-    here = {name for env, name in LEGACY.items() if (ROOT / ".envs" / env).is_dir()}
+    here = {each.version for each in LEGACY if (ROOT / ".envs" / each.name).is_dir()}
     seen = {}
     for proof in proofs(sample):
         assert proof["ok"], proof

@@ -9,6 +9,8 @@ from envsetup import hashes, pinfiles
 from envsetup.catalogue import ENVIRONMENTS
 from envsetup.report import SetupError
 
+from graphcore.targets import LEGACY
+
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [*ENVIRONMENTS, "dev-th", "dev-tf"]
 MODERN = ["th", "tf", "dev-th", "dev-tf", "clients", "architectures"]
@@ -120,3 +122,12 @@ def test_the_lock_replaces_the_generated_part_only():
         "# == chosen ==\n# why\na==1\n\n# == needed by those: x ==\n\n"
         'B==1 ; sys_platform == "win32"\nzed==2\n'
     )
+
+
+def test_the_legacy_environments_have_the_python_and_tensorflow_of_their_targets():
+    found = {
+        name: (environment.python, versions(name)["tensorflow"])
+        for name, environment in ENVIRONMENTS.items()
+        if environment.legacy
+    }
+    assert found == {target.name: (target.python, target.version) for target in LEGACY}

@@ -11,11 +11,11 @@ from torch import nn
 
 from graphcore.parity import compare
 from graphcore.spec import TensorSpec
+from graphcore.targets import NAMES
 from nbhelpers.train import export_onnx, import_onnx
 from torchgraph.modules.forward import run_torch
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ("tf1.4", "tf1.13", "tf1.15", "tf2")
 OUTPUTS = ["scores", "maps"]
 
 THERE_AND_BACK = """
@@ -65,7 +65,7 @@ def journey(tmp_path_factory):
     module.eval()
     spec = TensorSpec("images", "float32", ("batch", 3, 22, 18))
     export_onnx(module, [spec], folder / "exported.onnx", output_names=OUTPUTS)
-    command = [str(python), "-c", THERE_AND_BACK, str(folder), *TARGETS]
+    command = [str(python), "-c", THERE_AND_BACK, str(folder), *NAMES]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **quiet}, timeout=300
@@ -74,7 +74,7 @@ def journey(tmp_path_factory):
     return module, folder
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", NAMES)
 def test_it_comes_back_as_it_went(journey, target):
     module, folder = journey
     imported = import_onnx(folder / f"{target}.onnx")

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from graphcore.errors import GraphError, unknown_name
+from graphcore.targets import NEWEST
 from graphcore.texts import as_bytes, is_text
 from onnxgraph.comparing.sources import Feeds, OnnxSource
 from tfgraph import compat
@@ -115,7 +116,7 @@ def traced(
         UnknownName: a name in `tensors` is not in the graph, or the runtime is not installed.
     """
     source = model if isinstance(model, OnnxSource) else OnnxSource(model)
-    held = _here(graph) if runtime == "tf2" else _there(graph, runtime)
+    held = _here(graph) if runtime == NEWEST.name else _there(graph, runtime)
     names = dict(tensors or {})
     for tensor in names.values():
         if tensor.partition(":")[0] not in held.nodes:

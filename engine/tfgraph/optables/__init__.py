@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from graphcore.errors import unknown_name
+from graphcore.targets import NAMES as TARGETS
+from graphcore.targets import NEWEST, Target, chosen
 from tfgraph import compat
 from tfgraph.optables.dump import attributes
 
-TARGETS = ("tf1.4", "tf1.13", "tf1.15", "tf2")
-"""The oldest TensorFlow that must load an artefact, oldest first."""
-
+__all__ = ["TARGETS", "OpTable", "chosen", "first_with", "table"]
 
 _PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 """Ops that call functions of this Python process, which no file holds: unknown to every target."""
@@ -35,7 +34,7 @@ class OpTable:
     `producer` is the release's GraphDef version.
     """
 
-    target: str
+    target: Target
     version: str
     producer: int
     ops: Mapping[str, Mapping[str, list[str] | None]]
@@ -50,25 +49,11 @@ def table(target: str) -> OpTable:
     Raises:
         UnknownName: there is no such target.
     """
-    if target not in TARGETS:
-        raise unknown_name("target", target, TARGETS)
-    if target == "tf2":
+    wanted = Target.named(target)
+    if wanted == NEWEST:
         return _current()
     known, kernels = _read(f"{target}.json"), _read(f"{target}.kernels.json")
-    return OpTable(target=target, no_kernel=kernels, forms=_forms(target), **known)
-
-
-def chosen(text: str) -> list[str]:
-    """Return the targets in a text such as "tf1.4 tf2", oldest first.
-
-    Raises:
-        UnknownName: one of them does not exist.
-    """
-    names = text.replace(",", " ").split() or TARGETS[-1:]
-    for name in names:
-        if name not in TARGETS:
-            raise unknown_name("target", name, TARGETS)
-    return sorted(set(names), key=TARGETS.index)
+    return OpTable(target=wanted, no_kernel=kernels, forms=_forms(wanted), **known)
 
 
 def first_with(op: str) -> str | None:
@@ -79,14 +64,14 @@ def first_with(op: str) -> str | None:
 def _current() -> OpTable:
     tf = compat.tensorflow()
     producer = tf.compat.v1.GRAPH_DEF_VERSION
-    return OpTable("tf2", tf.__version__, producer, _Registered(), {}, _forms("tf2"))
+    return OpTable(NEWEST, tf.__version__, producer, _Registered(), {}, _forms(NEWEST))
 
 
-def _forms(target: str) -> dict[str, list[str]]:
+def _forms(target: Target) -> dict[str, list[str]]:
     """Return the forms that a target or a newer one cannot compute: all load its artefacts."""
     found: dict[str, set[str]] = {}
-    for name in TARGETS[TARGETS.index(target) :]:
-        for form, types in _read(f"{name}.forms.json").items():
+    for each in target.and_newer():
+        for form, types in _read(f"{each}.forms.json").items():
             found.setdefault(form, set()).update(types)
     return {form: sorted(types) for form, types in found.items()}
 

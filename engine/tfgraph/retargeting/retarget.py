@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from graphcore.errors import ConversionError
+from graphcore.targets import Target
 from tfgraph import optables
 from tfgraph.graphs.frozen import FrozenGraph, computed_from_constants, needed, split_weights
 from tfgraph.graphs.node_defs import defaults, with_defaults
@@ -31,9 +32,6 @@ _STRING = 7
 
 _COMPOSED = "_UnaryOpsComposition"
 """The optimiser's op for others in a row: what it stands for are nodes of the graph again."""
-
-_NO_SUCH_TYPE = {"tf1.4": ("DT_UINT32", "DT_UINT64", "DT_BFLOAT16")}
-"""Types that a release lists, but can neither be fed nor cast to."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def unwritable(graph: FrozenGraph, target: str) -> dict[str, str]:
     Nodes that are computed from constants alone are left out: the optimiser replaces them.
     """
     table, shapes = optables.table(target), Shapes(graph)
-    if target == optables.TARGETS[-1] and not forms.found(graph, shapes, table.forms):
+    if not table.target.is_legacy and not forms.found(graph, shapes, table.forms):
         return {}  # the TensorFlow that made the graph knows what is in it
     foldable = computed_from_constants(graph.skeleton, graph.weights)
     return {
@@ -136,7 +134,7 @@ def _each(graph: FrozenGraph, table: OpTable, shapes: Shapes) -> Iterator[Writte
             yield node, [node], [], _problem(_constant_like(node), table)
             continue
         full = with_defaults(node)
-        if full.op == "Const" and table.target != "tf2":
+        if full.op == "Const" and table.target.is_legacy:
             _spell_out(full)
         replacement, notes = _fit(full, table, shapes, beyond.get(node.name))
         _keep_apart(replacement, node.name, taken)
@@ -190,7 +188,7 @@ def _fit(
     for new in nodes:
         _drop_private(new)
         dropped = _drop_new_defaults(new, table)
-        if dropped and table.target != "tf2":
+        if dropped and table.target.is_legacy:
             reason = (
                 f"unknown to {table.target}; the value was the default, which is the old behaviour"
             )
@@ -198,11 +196,9 @@ def _fit(
     return nodes, notes
 
 
-def _limited(op: str, target: str) -> bool:
+def _limited(op: str, target: Target) -> bool:
     """Whether the target knows the op, but not for every shape."""
-    newest = UNTIL.get(op)
-    order = optables.TARGETS.index
-    return newest is not None and order(target) <= order(newest)
+    return op in UNTIL and UNTIL[op] in target.and_newer()
 
 
 def _spell_out(node: "NodeDef") -> None:
@@ -268,7 +264,7 @@ def _drop_new_defaults(node: "NodeDef", table: OpTable) -> list[str]:
     usual = defaults(node.op)
     dropped = []
     for name in sorted(node.attr):
-        spare = allowed is not None and (name not in allowed or table.target == "tf2")
+        spare = allowed is not None and (name not in allowed or not table.target.is_legacy)
         if spare and name in usual and node.attr[name] == usual[name]:
             del node.attr[name]
             dropped.append(name)
@@ -284,7 +280,7 @@ def _problem(node: "NodeDef", table: OpTable) -> str | None:
     for name, value in sorted(node.attr.items()):
         if name.startswith("_"):
             continue
-        if _allowed_word(value) in _NO_SUCH_TYPE.get(table.target, ()):
+        if _allowed_word(value) in table.target.missing_types:
             return f"{table.target} has no {_allowed_word(value)}, which {node.op} needs"
         if name not in allowed:
             return f"{node.op} has no attribute {name} there, and here it is {_words(value)}"

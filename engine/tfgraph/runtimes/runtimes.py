@@ -9,10 +9,8 @@ from pathlib import Path
 
 from graphcore import environments, processes
 from graphcore.errors import Refusal
+from graphcore.targets import LEGACY, NEWEST
 from tfgraph.native import native
-
-LEGACY = ("tf1.4", "tf1.13", "tf1.15")
-"""The legacy environments, named after the target that they prove."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,11 @@ class Runtime:
 def runtimes() -> tuple[Runtime, ...]:
     """Return the legacy runtimes that are installed, oldest first, and this kernel's TensorFlow."""
     found = []
-    for name in LEGACY:
-        python = environments.python(name)
+    for target in LEGACY:
+        python = environments.python(target.name)
         if python.exists():
-            found.append(Runtime(name, python, _version(python)))
-    return (*found, Runtime("tf2", Path(sys.executable), _version(Path(sys.executable))))
+            found.append(Runtime(target.name, python, _version(python)))
+    return (*found, Runtime(NEWEST.name, Path(sys.executable), _version(Path(sys.executable))))
 
 
 def provers() -> tuple[Runtime, ...]:
@@ -56,7 +54,8 @@ def provers() -> tuple[Runtime, ...]:
 
 def missing() -> tuple[str, ...]:
     """Return the names of the legacy runtimes that are not installed."""
-    return tuple(name for name in LEGACY if not environments.python(name).exists())
+    names = [target.name for target in LEGACY]
+    return tuple(name for name in names if not environments.python(name).exists())
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphcore.durable import new_folder
 from graphcore.errors import GraphError
+from graphcore.targets import Target
 from tfgraph import compat
 from tfgraph.graphs.foreign_ops import check_ops
 from tfgraph.graphs.frozen import FrozenGraph, split_weights
@@ -100,7 +101,7 @@ def build_saved_model(
 def _graph(source: "str | Path | Conversion") -> FrozenGraph:
     if isinstance(source, str | Path):
         return split_weights(load_graph_def(source))
-    if source.graph.too_large and source.target != "tf2":
+    if source.graph.too_large and Target.named(source.target).is_legacy:
         raise GraphError(
             f"The weights take {source.graph.size / 2**30:.1f} GiB and must be variables, which "
             f"only a SavedModel for tf2 may have here; convert for tf2 instead of {source.target}."

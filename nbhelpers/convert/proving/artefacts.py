@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from graphcore.errors import unknown_name
+from graphcore.targets import NAMES, Target
 from tfgraph.conversion import Conversion
 from tfgraph.savedmodels.reading import SavedModel
-
-OLDEST = {"tf1.4": [1, 4], "tf1.13": [1, 13], "tf1.15": [1, 15], "tf2": [2, 0]}
-"""Target → the oldest TensorFlow version that must load it."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Artefact:
         return {
             "path": self.path,
             "kind": self.kind,
-            "oldest": OLDEST[self.target],
+            "oldest": list(Target.named(self.target).oldest),
             "inputs": dict(self.inputs),
             "outputs": dict(self.outputs),
             "signature": self.signature,
@@ -89,8 +87,9 @@ def artefacts(
         UnknownName: a record names a target that there is none of; paths are made of these names.
     """
     for target in (*conversions, *saved_models):
-        if target not in OLDEST or target not in conversions:
-            raise unknown_name("target of the conversion", target, conversions.keys() & OLDEST)
+        if target not in NAMES or target not in conversions:
+            known = conversions.keys() & {*NAMES}
+            raise unknown_name("target of the conversion", target, known)
     golden = {new: old for old, new in (renamed or {}).items()}
     found = []
     halves = {

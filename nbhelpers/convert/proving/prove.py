@@ -16,7 +16,8 @@ from graphcore import parity, processes
 from graphcore.errors import ConversionError, HandoffError
 from graphcore.progress import stage
 from graphcore.safe_paths import check_distinct, check_links, check_name, is_data
-from nbhelpers.convert.proving.artefacts import OLDEST, Artefact
+from graphcore.targets import Target
+from nbhelpers.convert.proving.artefacts import Artefact
 from nbhelpers.convert.proving.needs import needed
 from tfgraph.graphs.foreign_ops import FAMILIES
 from tfgraph.runtimes import runtimes as rt
@@ -158,8 +159,8 @@ def _worst(proofs: Iterable[Proof]) -> str:
 
 def covers(artefacts: Iterable[Artefact], runtime: rt.Runtime) -> bool:
     """Whether a runtime is new enough for at least one of the artefacts."""
-    here = [int(part) for part in runtime.version.split(".")[:2]]
-    return any(OLDEST[artefact.target] <= here for artefact in artefacts)
+    here = tuple(int(part) for part in runtime.version.split(".")[:2])
+    return any(Target.named(artefact.target).oldest <= here for artefact in artefacts)
 
 
 def copied(folder: str | Path, files: Iterable[str], elsewhere: str | Path, **scripts: str) -> Path:

@@ -16,6 +16,7 @@ import numpy as np
 
 from graphcore.errors import unknown_name
 from graphcore.golden import load_golden
+from graphcore.targets import Target
 from graphcore.texts import as_bytes, is_text
 from nbhelpers.convert.proving.artefacts import Artefact
 from nbhelpers.convert.savedmodels.triton import graph_config as graph_config
@@ -171,7 +172,9 @@ def snippets(folder: str | Path, artefacts: Iterable[Artefact]) -> dict[str, str
         found[f"{path}: commands"] = command_lines(
             model, **called, name=Path(folder).name, arrays=arrays
         )
-        found[f"{path}: client"] = client_code(model, **called, old=each.target != "tf2")
+        found[f"{path}: client"] = client_code(
+            model, **called, old=Target.named(each.target).is_legacy
+        )
     return found
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from graphcore.targets import Target
 from tfgraph.graphs.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ Rule: TypeAlias = Callable[["NodeDef", Shapes], "list[NodeDef] | None"]
 RULES: dict[str, Rule] = {}
 """Op → rule."""
 
-UNTIL: dict[str, str] = {}
+UNTIL: dict[str, Target] = {}
 """Op → the newest target that knows the op but not for every shape, and so asks its rule first."""
 
 UNFUSED: dict[str, Rule] = {}
@@ -27,7 +28,7 @@ def rule(op: str, *, until: str = "") -> Callable[[Rule], Rule]:
     def register(function: Rule) -> Rule:
         RULES[op] = function
         if until:
-            UNTIL[op] = until
+            UNTIL[op] = Target.named(until)
         return function
 
     return register
