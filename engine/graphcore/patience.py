@@ -2,10 +2,15 @@
 
 On a busy machine the same work takes longer. So a process has used up its limit after that many
 seconds of the clock if it also computed for that long. It counts as hanging if it computed nothing
-for that long.
+for that long. All limits are multiplied by $NBHELPERS_PATIENCE, if that is set.
 """
 
+import contextlib
+import math
+import os
 import time
+
+from graphcore.errors import Refusal
 
 IDLE = 0.05
 """A process that uses a smaller share of one processor than this is idle."""
@@ -13,13 +18,40 @@ IDLE = 0.05
 LONGEST = 20
 """Nothing is waited for longer than this many times its limit."""
 
+VARIABLE = "NBHELPERS_PATIENCE"
+
+
+def factor() -> float:
+    """Return what all limits are multiplied by.
+
+    Raises:
+        Refusal: the variable is no number above 0.
+    """
+    text = os.environ.get(VARIABLE) or "1"
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise Refusal(
+        f"{VARIABLE} must be a number above 0, which limits are multiplied by, but it is {text!r}."
+    )
+
+
+def advice() -> str:
+    """Return how to have processes waited for twice as long, in words."""
+    return f"set the environment variable {VARIABLE}={2 * factor():g} to wait twice as long"
+
 
 class Patience:
-    """Waits for a process up to `limit` seconds. Each sign of progress starts them again."""
+    """Waits for a process up to its limit. Each sign of progress starts it again."""
 
     def __init__(self, limit: float, *, computed: float = 0.0) -> None:
-        """Start to wait. `computed` is the process's processor time so far, in seconds."""
-        self.limit = limit
+        """Start to wait.
+
+        Args:
+            limit: seconds, before they are multiplied by `factor`.
+            computed: the process's processor time so far, in seconds.
+        """
+        self.limit = limit * factor()
         self.moved(computed)
 
     def moved(self, computed: float) -> None:

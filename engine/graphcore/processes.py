@@ -1,7 +1,7 @@
 """Other programs: each runs in its own process group, with a time limit, and is watched.
 
 A program that hangs, crashes or takes too much memory is killed with all its descendants, and
-nothing else is. The result says in words how it ended.
+nothing else is. The result says in words how it ended. No program outlives this process.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from filelock import FileLock
 
 from graphcore.machine import GB, free_memory, killed_for_memory, usage
 from graphcore.patience import Patience
+from graphcore.process_group import ProcessGroup
 from graphcore.progress import stage
 
 LOOKS = (0.05, 0.25)
@@ -33,7 +35,7 @@ _OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|[Oo]ut of memory|Cannot allo
 
 
 class Program:
-    """A program that was started. `end` kills its whole process group."""
+    """A program that was started. Its process group ends with `end`, or with this process."""
 
     def __init__(self, command: Sequence[str | Path], **options: Any) -> None:
         """Start the program. `options` are those of `subprocess.Popen`."""
@@ -42,9 +44,9 @@ class Program:
         self.late = ""
         """The time limit in words, if the program was killed for exceeding it."""
         self._killed = killed_for_memory()
-        self.process = subprocess.Popen(
-            [str(word) for word in command], start_new_session=True, **options
-        )
+        self._group = ProcessGroup([str(word) for word in command], **options)
+        self.process = self._group.process
+        weakref.finalize(self, self._group.release)
 
     @contextlib.contextmanager
     def watched(self, limit: float) -> Iterator[None]:
@@ -60,12 +62,7 @@ class Program:
 
     def end(self) -> None:
         """Kill the program and all its descendants, if they still run."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if hasattr(os, "killpg"):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            else:
-                self.process.kill()
-        self.process.wait()
+        self._group.end()
 
     def ending(self, said: str = "") -> str:
         """Return how the program ended, in words that follow its name, or "" for success.
@@ -106,7 +103,7 @@ class Program:
         patience = Patience(limit, computed=self._look())
         while not done.wait(LOOKS[1]):
             if patience.is_over(self._look()):
-                self.late = f"{limit:g} s"
+                self.late = f"{patience.limit:g} s"
                 self.end()
                 return
 
@@ -119,11 +116,13 @@ class Program:
 
 @dataclass(frozen=True)
 class Done:
-    """A program that has ended: how ("" for success), what it printed, and its peak memory."""
+    """A program that has ended: how ("" for success), what it printed, its peak memory, and whether
+    it was killed for exceeding its time limit."""
 
     ending: str
     output: str
     peak: int
+    late: bool
 
     @property
     def last_line(self) -> str:
@@ -165,7 +164,7 @@ def run(
             program.end()
         said.seek(0)
         output = said.read().decode(errors="replace")
-    return Done(program.ending(last_line(output)), output, program.peak)
+    return Done(program.ending(last_line(output)), output, program.peak, bool(program.late))
 
 
 @contextlib.contextmanager

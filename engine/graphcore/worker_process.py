@@ -1,19 +1,23 @@
 """A process that serves requests, so that a crash or a hang there ends nothing here.
 
-It starts while other work goes on, serves until this process ends, and is replaced if it dies.
+It starts while other work goes on, and is replaced if it dies. It ends after a while without a
+request, and with this process, even if this process is killed.
 """
 
-import atexit
-import contextlib
 import os
 import subprocess
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from graphcore.processes import Program
+
+IDLE = 600.0
+"""Seconds without a request after which a process ends, and gives its memory back."""
 
 Answer = TypeVar("Answer")
 
@@ -37,24 +41,31 @@ class WorkerProcess:
         *,
         variables: Mapping[str, str] | None = None,
         python: Path | str = sys.executable,
+        idle: float = IDLE,
     ) -> None:
-        """Take the script, environment variables to set, and the Python to run. Nothing is
-        started."""
+        """Take what to run. Nothing is started.
+
+        Args:
+            script: answers the requests.
+            variables: environment variables to set.
+            python: the interpreter.
+            idle: seconds without a request after which the process ends.
+        """
         self.started = 0
         self._python = str(python)
-        self._script, self._variables = script, dict(variables or {})
+        self._script, self._variables, self._idle = script, dict(variables or {}), idle
         self._lock = threading.Lock()
-        self._owner, self._program = 0, None  # type: int, Program | None
+        self._owner, self._program, self._used = 0, None, 0.0  # type: int, Program | None, float
 
     def start(self) -> subprocess.Popen:
         """Start the process, if it does not run."""
-        return self._running().process
+        with self._lock:
+            return self._running().process
 
     def end(self) -> None:
         """End the process."""
         with self._lock:
-            if self._program is not None:
-                _end(self._owner, self._program)
+            self._end()
 
     def exchange(
         self, talk: Callable[[subprocess.Popen], Answer | None], *, timeout: float
@@ -70,9 +81,13 @@ class WorkerProcess:
             Ended: the process crashed, or was killed because it took longer.
         """
         with self._lock:
-            return _exchanged(self._running(), talk, timeout)
+            try:
+                return _exchanged(self._running(), talk, timeout)
+            finally:
+                self._used = time.monotonic()
 
     def _running(self) -> Program:
+        self._used = time.monotonic()
         program = self._program
         if program is None or self._owner != os.getpid() or program.process.poll() is not None:
             # -P keeps the script's folder off the path, because its modules have common names.
@@ -82,15 +97,33 @@ class WorkerProcess:
             program = Program(command, stdin=pipe, stdout=pipe, stderr=nowhere, env=environment)
             self._owner, self._program = os.getpid(), program
             self.started += 1
-            atexit.register(_end, os.getpid(), program)
+            look = threading.Thread(
+                target=_end_if_idle, args=(weakref.ref(self), self.started), daemon=True
+            )
+            look.start()
         return program
 
+    def _look(self, number: int) -> float:
+        """End the process of that number if it is idle; return the seconds until the next look."""
+        with self._lock:
+            if self.started != number or self._program is None:
+                return 0.0
+            left = self._used + self._idle - time.monotonic()
+            if left <= 0:
+                self._end()
+            return max(left, 0.0)
 
-def _end(owner: int, program: Program) -> None:
-    """End the process together with the one that started it."""
-    if os.getpid() == owner:
-        with contextlib.suppress(BrokenPipeError), program.process:  # which closes its pipes
-            program.end()
+    def _end(self) -> None:
+        if self._program is not None:
+            self._program.end()
+        self._program = None
+
+
+def _end_if_idle(reference: "weakref.ref[WorkerProcess]", number: int) -> None:
+    """Look at a worker until its process of that number has ended; keep neither of them alive."""
+    while (worker := reference()) is not None and (left := worker._look(number)):
+        del worker
+        time.sleep(left)
 
 
 def _exchanged(

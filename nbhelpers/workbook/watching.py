@@ -26,7 +26,7 @@ class Watch:
     def __init__(self, file: Path, *, limit: float, on_stage: Callable[[str], None]) -> None:
         """Watch the file that `progress` writes; a cell may take `limit` seconds without a move."""
         self.file = file
-        self._limit, self._on_stage = limit, on_stage
+        self._on_stage = on_stage
         self._patience, self._stage, self._moved = Patience(limit), "", True
 
     def moved(self) -> None:
@@ -46,7 +46,7 @@ class Watch:
             self._patience.moved(computed)
             self._on_stage(stage)
         elif self._patience.is_over(computed):
-            raise Stuck(f"nothing has moved in it for {self._limit:g} s")
+            raise Stuck(f"nothing has moved in it for {self._patience.limit:g} s")
 
 
 class WatchedClient(PapermillNotebookClient):

@@ -174,6 +174,18 @@ def test_files_that_cannot_be_read_are_named_in_one_sentence(received, folder):
     assert "\n" not in done.stderr.strip()
 
 
+def test_an_old_runtime_that_takes_too_long_is_ended_and_the_limit_can_be_changed(
+    folder, legacy, monkeypatch
+):
+    home, promises = folder
+    monkeypatch.setattr(prove, "TIMEOUT", 0.3)
+    with pytest.raises(
+        ConversionError,
+        match=r"TensorFlow 1\.4\.1 gave no answer in 0\.3 s.*slow, set .* NBHELPERS_PATIENCE=2",
+    ):
+        prove.prove(home, files(home), prove.verify_script("net", promises), runtimes=legacy[:1])
+
+
 def test_a_runtime_that_crashes_is_reported_with_its_last_words(folder):
     home, _ = folder
     runtime = runtimes.Runtime("tf2", runtimes.runtimes()[-1].python, "9.9")

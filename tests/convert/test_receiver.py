@@ -11,7 +11,7 @@ from nbhelpers import convert, onnxgraph
 from nbhelpers.convert.receiver import verify as script
 from tests.convert.models import seeded
 from tfgraph.comparing import reproduce as again
-from tfgraph.runtimes import fetch
+from tfgraph.runtimes import child, fetch
 from tfgraph.runtimes.child import Child
 
 WHOLE, PARTS = np.array([50000, 7]), np.array([[1 + 2j, 3]], np.complex64)
@@ -108,6 +108,18 @@ def test_a_loop_of_tensorflow_1_is_computed_and_a_runtime_that_has_ended_says_so
             GraphError, match=r"1.4.1 crashed \(SIGKILL: the system .*Open the graph again"
         ):
             there.run([made.outputs["y"]], {made.inputs["x"]: x})
+
+
+def test_an_old_runtime_that_takes_too_long_is_ended_and_the_limit_can_be_changed(
+    legacy, monkeypatch
+):
+    monkeypatch.setattr(child, "TIMEOUT", 0.3)
+    made = convert.onnx2tf(looping(), None, target="tf1.4", verify=False)
+    with pytest.raises(
+        GraphError,
+        match=r"1\.4\.1 gave no answer in 0\.3 s.*slow, set .* NBHELPERS_PATIENCE=2 to wait",
+    ):
+        Child(made.graph_def, legacy[0].name)
 
 
 def test_a_while_loop_with_its_constant_inside():

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from graphcore import patience
+from graphcore.errors import Refusal
 from graphcore.machine import usage
 from graphcore.patience import Patience
 
@@ -51,6 +52,20 @@ def test_a_sign_of_progress_begins_the_limit_anew(clock):
         waits.moved(1)
     clock[0] += 900
     assert waits.is_over(2)
+
+
+@pytest.mark.parametrize(("text", "limit"), [("", 900), ("2", 1800), ("0.5", 450)])
+def test_a_variable_multiplies_every_limit(monkeypatch, text, limit):
+    monkeypatch.setenv(patience.VARIABLE, text)
+    assert Patience(900).limit == limit
+    assert f"NBHELPERS_PATIENCE={limit / 450:g} to wait twice" in patience.advice()
+
+
+@pytest.mark.parametrize("text", ["long", "0", "-1", "nan", "inf"])
+def test_a_variable_that_is_no_number_above_0_is_refused(monkeypatch, text):
+    monkeypatch.setenv(patience.VARIABLE, text)
+    with pytest.raises(Refusal, match=f"NBHELPERS_PATIENCE must be a number above 0.*'{text}'"):
+        Patience(900)
 
 
 def test_what_a_process_started_is_counted_with_it_and_one_that_is_gone_is_nothing():

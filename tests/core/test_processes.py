@@ -1,5 +1,7 @@
 """Another program: its limit, its group, and in words how it ended and what it had used."""
 
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -9,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import graphcore
 from graphcore import processes
 from graphcore.machine import free_memory, killed_for_memory
 from graphcore.worker_process import Ended, WorkerProcess
@@ -107,6 +110,80 @@ def test_a_worker_that_is_killed_says_why(tmp_path):
 
     with pytest.raises(Ended, match=r"SIGKILL: the system killed it, .* it had used 0\.2 GB of"):
         worker.exchange(talk, timeout=60)
+
+
+ECHO = """
+import sys
+for line in sys.stdin.buffer:
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+"""
+
+
+def echo(process):
+    process.stdin.write(b"hello\n")
+    process.stdin.flush()
+    return process.stdout.readline() or None
+
+
+def test_an_idle_worker_ends_and_the_next_request_starts_another(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(ECHO)
+    worker = WorkerProcess(script, idle=0.5)
+    assert worker.exchange(echo, timeout=60) == b"hello\n"
+    first = worker.start()
+    assert _gone(first.pid)
+    assert worker.exchange(echo, timeout=60) == b"hello\n" and worker.started == 2
+    worker.end()
+
+
+def test_a_worker_that_is_used_does_not_idle(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(ECHO)
+    worker = WorkerProcess(script, idle=1.0)
+    for _ in range(8):
+        time.sleep(0.2)
+        assert worker.exchange(echo, timeout=60) == b"hello\n"
+    assert worker.started == 1
+    worker.end()
+
+
+def test_a_program_ends_with_the_last_reference_to_it(tmp_path):
+    program = processes.Program([sys.executable, "-c", "import time; time.sleep(99)"])
+    pid = program.process.pid
+    del program
+    assert _gone(pid)
+
+
+PARENT = """
+import sys, threading
+from pathlib import Path
+from graphcore.processes import run
+from graphcore.worker_process import WorkerProcess
+
+SLEEPER = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(99)"
+folder = Path(sys.argv[1])
+named = f"import sys; sys.argv.append({str(folder / 'worker')!r});"
+(folder / "worker.py").write_text(f"{named} {SLEEPER}")
+worker = WorkerProcess(folder / "worker.py")
+worker.start()
+run([sys.executable, "-c", SLEEPER, folder / "program"], limit=99)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="Windows has no process groups")
+def test_programs_and_workers_end_when_their_parent_is_killed(tmp_path):
+    path = str(Path(graphcore.__file__).parents[1])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, tmp_path], env={**os.environ, "PYTHONPATH": path}
+    )
+    children = [tmp_path / "worker", tmp_path / "program"]
+    while not all(child.is_file() and child.read_text() for child in children):
+        assert parent.poll() is None
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    assert all(_gone(int(child.read_text())) for child in children)
 
 
 def test_what_needs_more_than_is_free_is_announced_before_it_runs():

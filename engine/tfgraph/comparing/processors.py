@@ -47,7 +47,7 @@ class OtherProcessor:
     def __init__(self, graph: FrozenGraph, outputs: Iterable[str], switch: bool) -> None:
         """Start the worker, which comes up while other work is done."""
         self.title = words(switch)
-        self._graph, self._outputs, self._held = graph, list(outputs), False
+        self._graph, self._outputs, self._holder = graph, list(outputs), 0
         self._worker = _worker(switch)
         self._worker.start()
 
@@ -57,8 +57,8 @@ class OtherProcessor:
         Raises:
             GraphError: TensorFlow cannot compute the graph like this.
         """
-        if not self._held:
-            self._hold()
+        if self._worker.start().pid != self._holder:
+            self._hold()  # it is the first run, or the process that held the graph has ended
         fed = {name: np.asarray(value, order="C") for name, value in feeds.items()}
         answer = self._ask(b"run", pickle.dumps(fed, protocol=5))
         return dict(zip(self._outputs, map(np.asarray, pickle.loads(answer)), strict=True))
@@ -67,7 +67,7 @@ class OtherProcessor:
         """Let the graph go; the first worker ends, because one conversion needs it only once."""
         if self._worker.started == 1:
             self._worker.end()
-        elif self._held:
+        elif self._holder:
             self._ask(b"drop")
 
     def _hold(self) -> None:
@@ -77,7 +77,7 @@ class OtherProcessor:
             (self._graph.skeleton.SerializeToString(), self._outputs, known, b""), protocol=5
         )
         self._ask(b"hold", content, *(v.reshape(-1).view(np.uint8).data for v in weights.values()))
-        self._held = True
+        self._holder = self._worker.start().pid
 
     def _ask(self, *request: "bytes | memoryview") -> bytes:
         state, content = self._worker.ask(*request, timeout=TIMEOUT)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from graphcore.errors import GraphError, unknown_name
+from graphcore.patience import advice
 from graphcore.processes import Program, last_line
 from tfgraph.graphs.graphdef import load_graph_def, save_graph_def
 from tfgraph.runtimes import runtimes
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
 TIMEOUT = 900.0
-"""Seconds after which a request to a legacy TensorFlow is given up."""
+"""Seconds after which a request to a legacy TensorFlow is given up; see `patience`."""
 
 Feeds = Mapping[str, np.ndarray]
 
@@ -67,15 +68,16 @@ class Child:
             graph = save_graph_def(graph, folder / "frozen.pb")
         script = resources.files("tfgraph.runtimes").joinpath("fetch.py")
         (folder / "fetch.py").write_text(script.read_text(encoding="utf-8"), encoding="utf-8")
-        self._log = (folder / "log").open("w+")
-        self._program = Program(
-            [known[runtime].python, folder / "fetch.py", Path(graph).absolute()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env=runtimes.clean_environment(),
-            text=True,
-        )
+        self._log = folder / "log"
+        with self._log.open("w") as log:
+            self._program = Program(
+                [known[runtime].python, folder / "fetch.py", Path(graph).absolute()],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=runtimes.clean_environment(),
+                text=True,
+            )
         self.title = str(known[runtime])
         told = self._answer()
         self.nodes, self.placeholders = set(told["nodes"]), told["placeholders"]
@@ -92,12 +94,6 @@ class Child:
         path = Path(self._folder.name) / "piece.pb"
         answer = self._ask(feeds, {"fetch": fetch, "piece": str(path)})
         return load_graph_def(path), answer["inputs"]
-
-    def __del__(self) -> None:
-        if hasattr(self, "_program"):
-            self._program.end()
-            self._program.process.communicate()
-            self._log.close()
 
     def _ask(self, feeds: Feeds, request: dict) -> dict:
         path = Path(self._folder.name) / "feeds.npz"
@@ -121,13 +117,14 @@ class Child:
         with self._program.watched(TIMEOUT):
             line = pipe.readline()
         if not line:
-            self._log.seek(0)
-            last = last_line(self._log.read())
+            last = last_line(self._log.read_text(encoding="utf-8", errors="replace"))
             how = self._program.ending(last) or "ended without an answer"
             said = "" if last in how else f"; it said last: {last}"
+            more = "this machine may lack memory for it"
+            if self._program.late:
+                more = f"and this machine is slow, {advice()}"
             raise GraphError(
-                f"{self.title} {how}{said}. Open the graph again; if it ends again, this machine "
-                "may lack memory for it."
+                f"{self.title} {how}{said}. Open the graph again; if it ends again, {more}."
             )
         answer = json.loads(line)
         if "error" in answer:

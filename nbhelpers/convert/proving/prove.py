@@ -14,6 +14,7 @@ from pathlib import Path
 
 from graphcore import parity, processes
 from graphcore.errors import ConversionError, HandoffError
+from graphcore.patience import advice
 from graphcore.progress import stage
 from graphcore.safe_paths import check_distinct, check_links, check_name, is_data
 from graphcore.targets import Target
@@ -27,7 +28,7 @@ SCRIPTS = ("verify.py", "predict.py")
 """The only programs that lie in a handoff."""
 
 TIMEOUT = 900
-"""Seconds after which a runtime is given up."""
+"""Seconds after which a runtime is given up; $NBHELPERS_PATIENCE times as many, if that is set."""
 
 
 @dataclass(frozen=True)
@@ -204,9 +205,9 @@ def _by_one(runtime: rt.Runtime, folder: Path) -> list[Proof]:
     )
     if not answer.exists():
         how, said = done.ending or "ended without an answer", done.last_line.rstrip(".")
-        raise ConversionError(
-            f"{runtime} {how}." if said in how else f"{runtime} {how}; it said last: {said}."
-        )
+        last = "" if said in how else f"; it said last: {said}"
+        help_ = f" If this machine is slow, {advice()}." if done.late else ""
+        raise ConversionError(f"{runtime} {how}{last}.{help_}")
     rows = json.loads(answer.read_text(encoding="utf-8"))["rows"]
     answer.unlink()
     return [Proof(runtime=str(runtime), **row) for row in rows]

@@ -1,0 +1,62 @@
+"""A process group that ends with the process that made it, also when that one is killed.
+
+A guard leads the group. It reads from a pipe that only this process can write to, so the pipe ends
+when this process has gone. Then the guard kills the whole group, itself included. It also keeps
+the group's number taken, so that no signal can reach processes of somebody else.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+_GUARD = ("/bin/sh", "-c", "read -r _; kill -9 0")
+
+
+class ProcessGroup:
+    """One program and all that it starts; on Windows, which has no groups, the program alone."""
+
+    def __init__(self, command: Sequence[str], **options: Any) -> None:
+        """Start the program; `options` are those of `subprocess.Popen`.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        self._owner, self._lock = os.getpid(), threading.Lock()
+        self._guard: subprocess.Popen | None = None
+        if hasattr(os, "killpg"):
+            nowhere = subprocess.DEVNULL
+            self._guard = subprocess.Popen(
+                _GUARD, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, process_group=0
+            )
+            options["process_group"] = self._guard.pid
+        try:
+            self.process = subprocess.Popen(command, **options)
+        except BaseException:
+            self._kill()
+            raise
+
+    def end(self) -> None:
+        """Kill the whole group and wait for the program; in a fork of its owner, do nothing."""
+        if os.getpid() == self._owner:
+            self._kill()
+            self.process.wait()
+
+    def release(self) -> None:
+        """End the group and close the pipes of the program, which nobody reads any more."""
+        if os.getpid() == self._owner:
+            self.end()
+            with contextlib.suppress(BrokenPipeError), self.process:
+                pass
+
+    def _kill(self) -> None:
+        with self._lock:  # a watching thread may have come first
+            if self._guard is None:
+                self.process.kill()
+            elif self._guard.returncode is None:
+                os.killpg(self._guard.pid, signal.SIGKILL)
+                with self._guard:  # waits for it, and closes its pipe
+                    pass
