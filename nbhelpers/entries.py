@@ -75,7 +75,9 @@ _FACTS: dict[str, Form] = {
         "picture?": (_PICTURE, None),
     },
     "surgery": {"inputs?": _TENSORS, "outputs?": _TENSORS, "changes?": [str], "renamed?": _NAMES},
-    "conversion": {"targets?": {str: {**_INTERFACE, "rewrites": [_REWRITE]}}},
+    "conversion": {
+        "targets?": {str: {**_INTERFACE, "precisions?": _NAMES, "rewrites": [_REWRITE]}}
+    },
     "names": {"twins?": {str: {str: int}}},
     "signature": {
         "savedmodels?": {str: {"tags": [str], "signatures": {str: _INTERFACE}}},

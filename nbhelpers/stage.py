@@ -19,11 +19,12 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from graphcore.durable import describe, flush, keep_edited
-from graphcore.errors import HandoffError
+from graphcore.errors import HandoffError, Refusal
 from graphcore.parity import Report
 from graphcore.reading import parse_json, reason
 from graphcore.safe_paths import check_distinct, check_links, check_name
-from graphcore.system_errors import NAMELESS, unwritable
+from graphcore.system_errors import unwritable
+from graphcore.writing import Unwritten, is_about
 from nbhelpers import kernel
 from nbhelpers.entries import check_entry
 from nbhelpers.record import NOTEBOOKS, RECORD, STAGES, Record
@@ -232,13 +233,13 @@ def explained(folder: Path, state: str, *, body: bool = False) -> Iterator[None]
     """
     try:
         yield
-    except OSError as error:
-        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
-        inside = bool(name) and folder.absolute() in Path(name).absolute().parents
+    except (OSError, Refusal) as raised:
+        error = raised.__cause__ if isinstance(raised.__cause__, Unwritten) else raised
+        if not isinstance(error, OSError):
+            raise
         reason = unwritable(error)
         gone = error.errno == errno.ENOENT and folder.exists()
-        nameless = error.errno in NAMELESS and not name
-        if not reason or gone or (body and not inside and not nameless):
+        if not reason or gone or (body and not is_about(error, folder)):
             raise
         raise HandoffError(
             f"The handoff folder {folder} cannot be written: {reason} and run the notebook again. "

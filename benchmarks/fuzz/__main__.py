@@ -5,7 +5,8 @@
 
 A case is drawn from the seed and its own number, so that it can be run again alone. Each kind of
 failure is written once to build/fuzz/findings, with the files that show it. `--write` puts the
-figures into README.md.
+figures into README.md. With `--journal FILE` a run that was stopped goes on, and one whose findings
+were mended runs those cases again.
 """
 
 import argparse
@@ -18,13 +19,14 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(ROOT), str(ROOT / "engine")]
 
 from entries import ENTRIES, PLANTED
 from hunt import Hunt
 from record import Record
 
-FINDINGS = HERE.parents[1] / "build" / "fuzz" / "findings"
+FINDINGS = ROOT / "build" / "fuzz" / "findings"
 """Where findings go, unless --findings names another folder."""
 
 MARK = "<!-- measured -->\n"
@@ -43,6 +45,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=60, help="seconds that a case may take")
     parser.add_argument("--planted", action="store_true", help="faults on purpose, to be seen")
     parser.add_argument("--findings", type=Path, default=FINDINGS)
+    parser.add_argument("--journal", type=Path, help="a file of verdicts, to go on with a run")
     parser.add_argument("--write", action="store_true", help="write the figures into README.md")
     options = parser.parse_args()
     sys.stdout.reconfigure(errors="backslashreplace")  # names of any script, on any terminal
@@ -53,7 +56,7 @@ def main() -> int:
         for each in known
         if (not only or each.name in only) and options.environment in (None, each.environment)
     )
-    record = Record(options.findings, seed=options.seed)
+    record = Record(options.findings, seed=options.seed, journal=options.journal)
     numbers = range(options.first, options.first + options.cases)
     end = time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory() as folder:
@@ -66,6 +69,8 @@ def main() -> int:
         for number in numbers:
             if time.monotonic() > end:
                 break
+            if number in record.done:
+                continue
             record.add(hunt.case(number, entries))
             if number % 1000 == 999:
                 print(f"{number + 1} cases, {len(record.found)} kinds of failure", flush=True)

@@ -9,7 +9,11 @@ from verdicts import Wrong
 from graphcore.errors import Refusal
 from graphcore.golden import load_golden
 from nbhelpers import onnxgraph
-from nbhelpers.handoff import Handoff
+from nbhelpers.convert.proving import prove
+from nbhelpers.convert.proving.artefacts import artefacts
+from nbhelpers.handoff import STAGES, Handoff
+from nbhelpers.ui.filled import report_data
+from nbhelpers.ui.report import report_html
 
 
 def call(name: str, path: Path, rng: random.Random) -> None:
@@ -45,6 +49,21 @@ def _handoff(path: Path) -> None:
     handoff.golden()
 
 
+def _report(path: Path) -> None:
+    """Make of a record what notebook 06 does: the receiver's scripts and his page."""
+    handoff = Handoff(path)
+    facts = {stage: handoff.require(stage)["facts"] for stage in STAGES}
+    found = artefacts(
+        facts["conversion"]["targets"],
+        facts["signature"]["savedmodels"],
+        renamed=facts["surgery"]["renamed"],
+    )
+    prove.verify_script(handoff.name, found)
+    last = facts["handoff"]
+    shown = {key: last[key] for key in ("proofs", "clients", "unproven")}
+    report_html(report_data(handoff, serve={}, **shown))
+
+
 def _sums(path: Path) -> None:
     from nbhelpers.convert.receiver import verify
 
@@ -65,5 +84,6 @@ _READERS = {
     "load_golden": _golden,
     "use_examples": _examples,
     "Handoff": _handoff,
+    "report": _report,
     "verify.py (SHA256SUMS)": _sums,
 }

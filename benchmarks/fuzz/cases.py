@@ -55,10 +55,10 @@ _FORMATS = {
     "saved_model": (("seeds_tf", "saved_models"), ("damage_tf", "damaged_saved_model")),
     "checkpoint": (("seeds_tf", "checkpoints"), ("damage_tf", "damaged_checkpoint")),
     "names": (("seeds_tf", "named"), ("damage_files", "damaged_json")),
-    "npz": (("seeds_files", "golden"), ("damage_files", "damaged_npz")),
+    "npz": (("seeds_files", "golden"), ("damage_npz", "damaged_npz")),
     "record": (("seeds_files", "handoffs"), ("damage_files", "damaged_handoff")),
     "sums": (("seeds_files", "sealed"), ("damage_files", "damaged_sums")),
-    "torch": (("seeds_torch", "checkpoints"), ("damage_files", "damaged_checkpoint")),
+    "torch": (("seeds_torch", "checkpoints"), ("damage_torch", "damaged_checkpoint")),
 }
 """Format to what makes whole files, name to files, and what damages one."""
 

@@ -50,6 +50,7 @@ ENTRIES = (
     Entry("load_golden", "npz", "th", "calls_files", 4),
     Entry("use_examples", "npz", "th", "calls_files", 2),
     Entry("Handoff", "record", "th", "calls_files", 6),
+    Entry("report", "record", "th", "calls_files", 4),
     Entry("verify.py (SHA256SUMS)", "sums", "tf", "calls_files", 2),
     Entry("load_checkpoint", "torch", "th", "calls_torch", 8),
 )

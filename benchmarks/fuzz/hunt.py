@@ -1,6 +1,7 @@
 """The driver: each case in the worker of its environment, which is replaced when a case ends it."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -9,11 +10,13 @@ from pathlib import Path
 from cases import drawn
 from entries import Entry
 from record import Seen
+from verdicts import OWN
 
 from graphcore import environments
 from graphcore.worker_process import Ended, WorkerProcess
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 
 START = 120
 """Seconds more for the first case of a worker, which waits for the frameworks."""
@@ -22,7 +25,7 @@ _QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "",
     "OMP_NUM_THREADS": "1",
-    "PYTHONPATH": str(HERE.parents[1]),
+    "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "engine")]),
 }
 
 
@@ -77,7 +80,7 @@ def _ended(home: Path, end: Ended) -> dict:
     said = printed.read_text(errors="replace") if printed.is_file() else str(end)
     if not made["model"]:
         raise SystemExit(f"The worker of {home.name} ended before it made the case:\n{said}")
-    frames = re.findall(r'File "\S*?/(nbhelpers/\S+)", line (\d+) in (\S+)', said)
+    frames = re.findall(rf'File "\S*?/((?:{"|".join(OWN)})/\S+)", line (\d+) in (\S+)', said)
     place = "{}:{} {}".format(*frames[0]) if frames else ""
     stopped = end.crash is None or "Timeout (" in said
     memory = re.search("bad_alloc|Cannot allocate memory|out of memory", said)

@@ -1,5 +1,6 @@
 """What was seen: verdicts counted for each entry point, and each kind of failure kept once."""
 
+import json
 import re
 import shutil
 from collections import Counter, defaultdict
@@ -30,24 +31,45 @@ class Seen:
 
 
 class Record:
-    """Counts verdicts and keeps the first case of each kind of failure in a folder."""
+    """Counts verdicts and keeps the first case of each kind of failure in a folder.
 
-    def __init__(self, folder: Path, *, seed: int) -> None:
-        """Nothing has been seen; `folder` is where findings go."""
-        self.folder, self.seed = folder, seed
+    With a journal, what was seen is kept from run to run: a case that was good is not run again,
+    one that failed is.
+    """
+
+    def __init__(self, folder: Path, *, seed: int, journal: Path | None = None) -> None:
+        """Take where findings go, and the journal; a line of it is [case, entry, verdict]."""
+        self.folder, self.seed, self.journal = folder, seed, journal
         self.counts: defaultdict[str, Counter] = defaultdict(Counter)
         self.found: dict[tuple, Seen] = {}
         self.times: Counter = Counter()
+        self.done, self.failed, self.mended = set[int](), set[int](), set[int]()
+        for number, entry, verdict in _lines(journal):
+            if number not in self.done:
+                self._count(number, entry, verdict, again=True)
 
     def add(self, seen: Seen) -> None:
         """Count a case, and keep it if it fails in a new way."""
-        self.counts[seen.entry][seen.verdict] += 1
+        if self.journal is not None:
+            with self.journal.open("a") as file:
+                file.write(json.dumps([seen.number, seen.entry, seen.verdict]) + "\n")
+        self._count(seen.number, seen.entry, seen.verdict)
         if seen.verdict in GOOD:
             return
         self.times[seen.key] += 1
         if seen.key not in self.found:
             self.found[seen.key] = seen
             self._keep(seen)
+
+    def _count(self, number: int, entry: str, verdict: str, *, again: bool = False) -> None:
+        """Count a verdict; `again` if the case is run again unless it was good."""
+        if verdict in GOOD:
+            self.done.add(number)
+            self.mended |= {number} & self.failed
+        else:
+            self.failed.add(number)
+        if verdict in GOOD or not again:
+            self.counts[entry][verdict] += 1
 
     def _keep(self, seen: Seen) -> None:
         name = re.sub(r"\W+", "_", f"{seen.entry} {seen.verdict}")
@@ -68,12 +90,21 @@ class Record:
         for entry, counts in (*sorted(self.counts.items()), ("**all**", total)):
             cells = [counts.total(), *(counts[each] for each in columns)]
             lines.append(f"| {entry} | " + " | ".join(map(str, cells)) + " |")
+        if self.mended:
+            lines += ["", f"Of these cases, {len(self.mended)} failed until the code was mended."]
         if self.found:
             lines += ["", "| failure | cases | the first |", "| --- | --- | --- |"]
         for key, times in self.times.most_common():
             seen = self.found[key]
             lines.append(f"| {_told(seen)} | {times} | {seen.number} |")
         return "\n".join(lines)
+
+
+def _lines(journal: Path | None) -> list[tuple[int, str, str]]:
+    """Return the lines of a journal."""
+    if journal is None or not journal.exists():
+        return []
+    return [tuple(json.loads(line)) for line in journal.read_text().splitlines()]
 
 
 def _told(seen: Seen) -> str:

@@ -32,18 +32,65 @@ def golden() -> dict[str, Files]:
 
 
 def handoffs() -> dict[str, Files]:
-    """Return a handoff folder in which "export" is done."""
+    """Return a handoff folder in which "export" is done, and one in which all stages are."""
     with TemporaryDirectory() as folder:
         handoff = Handoff(Path(folder, "model"))
-        spec = {"name": "x", "dtype": "float32", "shape": ["batch", 4]}
         with handoff.stage("export") as stage:
             stage.write("exported.onnx").write_bytes(b"onnx")
             save_golden(stage.write("golden.npz"), _CASES)
-            stage.facts.update(
-                inputs=[spec], outputs=[{**spec, "name": "y", "shape": ["batch", 2]}]
-            )
-        names = ("handoff.json", "exported.onnx", "golden.npz")
-        return {"export": {f"model/{n}": (handoff.folder / n).read_bytes() for n in names}}
+            stage.facts.update(_INTERFACE)
+        found = {"export": _files(handoff)}
+        for name, (file, facts) in _STAGES.items():
+            with handoff.stage(name) as stage:
+                stage.write(file).write_bytes(b"made")
+                stage.facts.update(facts)
+        return {**found, "whole": _files(handoff)}
+
+
+_SPEC = {"name": "x", "dtype": "float32", "shape": ["batch", 4]}
+_INTERFACE = {"inputs": [_SPEC], "outputs": [{**_SPEC, "name": "y", "shape": ["batch", 2]}]}
+_TENSORS = {"inputs": {"x": "x:0"}, "outputs": {"y": "y:0"}}
+_SEEN = {"artefact": "graph/tf2/frozen.pb", "relative": 1e-7, "labels_agree": True}
+_STAGES: dict[str, tuple[str, dict]] = {
+    "surgery": ("prepared.onnx", {**_INTERFACE, "changes": ["none"], "renamed": {"y": "z"}}),
+    "conversion": (
+        "graph/tf2/frozen.pb",
+        {
+            "targets": {
+                "tf2": {
+                    **_TENSORS,
+                    "precisions": {"y": "float16"},
+                    "rewrites": [{"op": "Gelu", "change": "is spelt", "reason": "old", "nodes": 2}],
+                }
+            }
+        },
+    ),
+    "names": ("graph/tf2/names.json", {"twins": {"tf2": {"same": 3}}}),
+    "signature": (
+        "savedmodel/tf2/1/saved_model.pb",
+        {
+            "savedmodels": {
+                "tf2": {"tags": ["serve"], "signatures": {"serving_default": _TENSORS}}
+            },
+            "signature": "serve",
+        },
+    ),
+    "handoff": (
+        "verify.py",
+        {
+            "proofs": [{**_SEEN, "runtime": "tf2", "case": "batch1", "ok": True}],
+            "clients": [{**_SEEN, "client": "opencv", "state": "agrees", "cases": ["batch1"]}],
+            "unproven": ["tf1.4 is not installed"],
+        },
+    ),
+}
+"""Stage → a file that it writes, and its facts."""
+
+
+def _files(handoff: Handoff) -> Files:
+    entries = handoff.record()["stages"].values()
+    names = ["handoff.json", *(name for entry in entries for name in entry["files"])]
+    return {f"model/{name}": (handoff.folder / name).read_bytes() for name in names}
 
 
 def sealed() -> dict[str, Files]:

@@ -8,6 +8,9 @@ from graphcore.errors import Refusal
 LONGEST = 2000
 """Characters that a message may have."""
 
+OWN = ("nbhelpers", "graphcore", "onnxgraph", "tfgraph", "torchgraph")
+"""The packages whose lines a traceback is searched for."""
+
 GOOD = ("right", "refused")
 BAD = ("foreign", "long", "wrong", "dead", "hang", "memory")
 
@@ -32,12 +35,18 @@ def judged(error: BaseException | None) -> tuple[str, str, str, str]:
 def _place(error: BaseException) -> str:
     """Return the last line of this package in a traceback, and the last line of all."""
     frames = traceback.extract_tb(error.__traceback__)[-2000:]
-    own = [frame for frame in frames if "/nbhelpers/" in frame.filename]
+    own = [frame for frame in frames if _package(frame)]
     found = dict.fromkeys(_line(frame) for frame in (*own[-1:], *frames[-1:]))
     return " → ".join(found)
 
 
 def _line(frame: traceback.FrameSummary) -> str:
     parts = Path(frame.filename).parts
-    start = parts.index("nbhelpers") if "nbhelpers" in parts else -2
+    package = _package(frame)
+    start = parts.index(package) if package else -2
     return f"{'/'.join(parts[start:])}:{frame.lineno} {frame.name}"
+
+
+def _package(frame: traceback.FrameSummary) -> str:
+    """Return which of our packages a frame is in, "" if in none."""
+    return next((part for part in Path(frame.filename).parts if part in OWN), "")

@@ -12,8 +12,10 @@ import numpy as np
 
 from graphcore.archives import is_plausible
 from graphcore.arrays import ArrayFile
+from graphcore.durable import replacing
 from graphcore.errors import HandoffError
 from graphcore.texts import as_unicode, is_text
+from graphcore.writing import writing
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -41,9 +43,8 @@ def save_golden(path: str | Path, cases: Iterable[Case]) -> Path:
     """Write the cases. The same cases always give the same bytes.
 
     Raises:
-        HandoffError: two cases have the same name, a name contains a slash, or some bytes are not
-            valid
-            text.
+        HandoffError: two cases have the same name, a name contains a slash, some bytes are not
+            valid text, or the file cannot be written.
     """
     stored: dict[str, np.ndarray] = {}
     names: set[str] = set()
@@ -56,13 +57,15 @@ def save_golden(path: str | Path, cases: Iterable[Case]) -> Path:
         for kind, values in zip(_KINDS, (case.inputs, case.outputs, case.labels), strict=True):
             for name, value in values.items():
                 stored[f"{case.name}/{kind}/{name}"] = _stored(name, value)
-    with open(path, "wb") as file:  # numpy would add .npz to a temporary name
-        np.savez_compressed(file, allow_pickle=False, **stored)
-    unpacked = sum(value.nbytes for value in stored.values())
-    if not is_plausible(unpacked + (1 << 20), Path(path).stat().st_size):  # it is mostly zeros
-        with open(path, "wb") as file:
-            np.savez(file, allow_pickle=False, **stored)
-    return Path(path)
+    path = Path(path)
+    with writing(path, error=HandoffError), replacing(path) as temporary:
+        with temporary.open("wb") as file:  # numpy would add .npz to a temporary name
+            np.savez_compressed(file, allow_pickle=False, **stored)
+        unpacked = sum(value.nbytes for value in stored.values())
+        if not is_plausible(unpacked + (1 << 20), temporary.stat().st_size):  # it is mostly zeros
+            with temporary.open("wb") as file:
+                np.savez(file, allow_pickle=False, **stored)
+    return path
 
 
 def _stored(name: str, value: np.ndarray) -> np.ndarray:

@@ -166,8 +166,9 @@ def raising(error):
 def test_each_error_of_a_file_system_is_one_sentence(handoff, export, monkeypatch, call):
     export(handoff)
     for code, said in SAID.items():
+        error = OSError(code, os.strerror(code), str(handoff.folder / "x"))
         with monkeypatch.context() as patch:
-            patch.setattr(call, raising(OSError(code, os.strerror(code))))
+            patch.setattr(call, raising(error))
             with pytest.raises(HandoffError, match=f"cannot be written: {said}"):
                 export(handoff, b"new")
     export(handoff, b"new")

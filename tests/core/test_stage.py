@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import stat
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -318,22 +317,6 @@ def test_a_folder_in_the_place_of_a_file_is_one_sentence(handoff, export):
         export(handoff)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A real file system of 256 KiB, where one may be mounted."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() or not shutil.which("mount"):
-        pytest.skip(
-            "a small disk is mounted by root only; the test with a counted disk runs anyway"
-        )
-    mounting = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if subprocess.run(mounting, capture_output=True, check=False).returncode:
-        pytest.skip("this machine mounts no tmpfs; the test with a counted disk runs anyway")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_a_full_disk_is_one_sentence_and_nothing_is_lost(small_disk, export, snapshot):
     handoff = Handoff(small_disk / "model")
     export(handoff)
@@ -356,7 +339,8 @@ def test_a_disk_that_fills_while_renaming_says_what_is_not_done(
     rename, calls = os.replace, []
 
     def counted(*paths):
-        calls.append(paths)
+        if not str(paths[0]).endswith(".part"):  # golden.npz, which is written into the new folder
+            calls.append(paths)
         if len(calls) > allowed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(paths[1]))
         rename(*paths)

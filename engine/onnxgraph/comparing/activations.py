@@ -14,6 +14,7 @@ from graphcore.durable import replacing
 from graphcore.errors import GraphError
 from graphcore.forms import check
 from graphcore.reading import parse_json, reading
+from graphcore.writing import writing
 from onnxgraph.comparing.sources import Recorded
 
 _ABOUT = "about"
@@ -28,17 +29,21 @@ def save_activations(recorded: Recorded, path: str | Path, *, made_for: str = ""
         recorded: what to write.
         path: the file; its folders are made.
         made_for: sha256 of the ONNX file whose names they have.
+
+    Raises:
+        GraphError: the file cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     about = json.dumps({"title": recorded.title, "made_for": made_for}).encode()
     arrays = {_ABOUT: np.frombuffer(about, np.uint8)}
     arrays |= {f"input/{name}": value for name, value in recorded.feeds.items()}
     inner = [name for name in recorded.names if name not in recorded.feeds]
     for name, value in recorded.tensors(inner, {}).items():
         arrays[f"tensor/{name}"] = np.asarray(value, order="C")
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    with writing(path, error=GraphError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
     return path
 
 

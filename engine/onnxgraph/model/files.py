@@ -19,6 +19,7 @@ from onnx import external_data_helper
 
 from graphcore.durable import flush, replacing
 from graphcore.errors import GraphError
+from graphcore.writing import writing
 from onnxgraph.model import external, lazy_load
 from onnxgraph.model.copies import copy_of
 from onnxgraph.model.validity import check, messages
@@ -126,8 +127,8 @@ def save(model: onnx.ModelProto, path: str | Path) -> Path:
     is killed meanwhile leaves the old model or the new one, each with its own weights.
 
     Raises:
-        GraphError: the model is not valid, or the path is that of a folder.
-        OSError: the file cannot be written; a file that was there before is left as it was.
+        GraphError: the model is not valid, the path is that of a folder, or the file cannot be
+            written; a file that was there before is left as it was.
     """
     path = Path(path)
     if path.is_dir():
@@ -136,13 +137,14 @@ def save(model: onnx.ModelProto, path: str | Path) -> Path:
     written.ir_version = lowest_ir_version(model)
     check(written, subject=f"What was to be written to {path}")
     data = path.with_name(f".{path.name}.{os.getpid()}.data")
-    try:
-        if external.placed_for(written, path, data):
-            _replace_both(written, path, data)
-        else:
-            _replace(written, path)
-    finally:
-        data.unlink(missing_ok=True)
+    with writing(path, error=GraphError):
+        try:
+            if external.placed_for(written, path, data):
+                _replace_both(written, path, data)
+            else:
+                _replace(written, path)
+        finally:
+            data.unlink(missing_ok=True)
     return path
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from graphcore.durable import new_folder
 from graphcore.errors import GraphError
+from graphcore.writing import writing
 from onnxgraph.comparing.bisection import Difference
 from onnxgraph.comparing.layouts import from_onnx
 from onnxgraph.comparing.sources import OnnxSource, Source
@@ -40,7 +41,7 @@ def write_cutout(
         tolerance: largest difference allowed, as a share of the largest value.
 
     Raises:
-        GraphError: `folder` holds something else.
+        GraphError: `folder` holds something else, or cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / CASE).is_file():
@@ -48,7 +49,7 @@ def write_cutout(
             f"{folder} exists and is no cut-out of this package (it has no {CASE}); choose another "
             "folder."
         )
-    with new_folder(folder) as new:
+    with writing(folder, error=GraphError), new_folder(folder) as new:
         _fill(new, found, sources, order, tolerance)
     return folder
 

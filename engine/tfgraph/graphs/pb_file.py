@@ -12,6 +12,7 @@ import numpy as np
 from graphcore.durable import replacing
 from graphcore.errors import GraphError
 from graphcore.wire import head
+from graphcore.writing import writing
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -30,14 +31,22 @@ def write_graph(graph_def: "GraphDef", weights: Mapping[str, np.ndarray], path: 
     The same graph gives the same bytes.
 
     Raises:
-        GraphError: it is larger than the 2 GB that protobuf allows.
+        GraphError: it is larger than the 2 GB that protobuf allows, or cannot be written.
     """
     rest = type(graph_def)()
     for part, value in graph_def.ListFields():
         if part.name != "node":
             getattr(rest, part.name).CopyFrom(value)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path, error=GraphError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(graph_def, weights, rest, path)
+    return path
+
+
+def _write(
+    graph_def: "GraphDef", weights: Mapping[str, np.ndarray], rest: "GraphDef", path: Path
+) -> None:
     with replacing(path) as temporary, temporary.open("wb") as file:
         for node in graph_def.node:
             if node.name in weights:
@@ -53,7 +62,6 @@ def write_graph(graph_def: "GraphDef", weights: Mapping[str, np.ndarray], path: 
                 f"The frozen graph has {size / 2**30:.1f} GiB and protobuf allows 2; a SavedModel "
                 "with variables is the form for a model of this size."
             )
-    return path
 
 
 def _constant(placeholder: "NodeDef", value: np.ndarray) -> list[Piece]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from graphcore.durable import new_folder
 from graphcore.errors import GraphError
 from graphcore.targets import Target
+from graphcore.writing import writing
 from tfgraph import compat
 from tfgraph.graphs.foreign_ops import check_ops
 from tfgraph.graphs.frozen import FrozenGraph, split_weights
@@ -65,8 +66,8 @@ def build_saved_model(
         UnknownName: a tensor is not in the graph; the closest names are given.
         GraphError: the folder is a file or holds something else, nothing is to go out, TensorFlow 2
             could not call an input by its name, the graph could not run (a variable without its
-            value, an iterator, an input that was left out), or no inputs were named and one is a
-            switch for training.
+            value, an iterator, an input that was left out), no inputs were named and one is a
+            switch for training, or the folder cannot be written.
     """
     graph = _graph(pb_path)
     if fixed:
@@ -90,7 +91,7 @@ def build_saved_model(
         given = {*map(full, each.inputs.values())}
         check_ops(graph.skeleton, ends=[*each.outputs.values(), *first], given=given)
     _check_place(Path(export_dir))
-    with new_folder(Path(export_dir)) as folder:
+    with writing(export_dir, error=GraphError), new_folder(Path(export_dir)) as folder:
         message = _message(graph, view, signatures, several(tags), folder)
         runnable.run_first(message.meta_graphs[0], first)
         content = message.SerializeToString(deterministic=True)

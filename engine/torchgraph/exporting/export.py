@@ -19,6 +19,7 @@ from torch import nn
 from graphcore.errors import GraphError, ModelError
 from graphcore.progress import stage
 from graphcore.spec import TensorSpec
+from graphcore.writing import writing
 from onnxgraph.model import files, interface
 from torchgraph.exporting.agreement import WrongFile, check_agreement
 from torchgraph.exporting.arguments import Input, given_inputs
@@ -117,7 +118,7 @@ def export_onnx(
     Raises:
         ModelError: the module does not run, cannot be traced, the file has another opset, or it
             does not give what torch does.
-        OSError: the file cannot be written.
+        GraphError: the file cannot be written.
     """
     check_opset(opset)
     given = given_inputs(module, inputs, names=input_names, dynamic=dynamic_batch, symbol=symbol)
@@ -128,7 +129,8 @@ def export_onnx(
     check_count(module, runs.first.outputs, names)
     _check_names([spec.name for spec in specs], names)
     places = [each.place for each in given]
-    return _write(module, runs, Path(path), specs, places, names, opset)
+    with writing(path, error=GraphError):
+        return _write(module, runs, Path(path), specs, places, names, opset)
 
 
 def _check_names(inputs: Sequence[str], outputs: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from graphcore.errors import ModelError, first_line
+from graphcore.writing import is_about
 from torchgraph.exporting.decomposition import decomposed
 from torchgraph.modules.forward import returned
 from torchgraph.modules.isolation import isolated
@@ -52,6 +53,7 @@ def trace(
 
     Raises:
         Untraceable: torch cannot trace it, or not for that opset.
+        OSError: the file cannot be written.
     """
     module = getattr(module, "_orig_mod", module)  # what torch.compile was given
     copies = {name: value.detach().clone() for name, value in arguments.items()}
@@ -75,6 +77,8 @@ def trace(
                 dynamo=False,
             )
         except Exception as error:  # forward is the user's, and may raise anything
+            if isinstance(error, OSError) and is_about(error, Path(path).parent):
+                raise
             said = first_line(error).partition(" Support for this operator was added")[0]
             raise Untraceable(
                 f"{type(module).__name__} runs, but cannot be traced for opset {opset}: "

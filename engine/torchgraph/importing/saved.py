@@ -3,6 +3,7 @@
 A folder is written beside its place, read back and compared, and only then renamed into it.
 """
 
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,7 @@ from graphcore.errors import ConversionError, ModelError, first_line
 from graphcore.reading import read_json
 from graphcore.safe_paths import check_name
 from graphcore.spec import Feeds
+from graphcore.writing import writing
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
 from torchgraph.checkpoints.reading import read_checkpoint
@@ -54,9 +56,9 @@ def save_imported(imported: Imported, folder: str | Path, *, program: bool = Tru
         program: whether the exported program is wanted.
 
     Raises:
-        ModelError: the folder is a file or holds something else, or what was read back differs.
+        ModelError: the folder is a file, holds something else or cannot be written, or what was
+            read back differs.
         ConversionError: `torch.export` cannot export the module.
-        OSError: the folder cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -66,13 +68,13 @@ def save_imported(imported: Imported, folder: str | Path, *, program: bool = Tru
             f"{folder} holds other files than an imported model; give a folder of its own."
         )
     runs = _runs(imported)
-    with new_folder(folder) as draft:
+    with writing(folder, error=ModelError), new_folder(folder) as draft:
         onnxgraph.save(imported.model, draft / MODEL)
         state = {name: value.contiguous() for name, value in imported.module.state_dict().items()}
         save_file(state, draft / WEIGHTS)
         names = [MODEL, WEIGHTS]
         if program:
-            torch.export.save(_exported(imported, runs[-1][0]), draft / PROGRAM)
+            _write_program(_exported(imported, runs[-1][0]), draft / PROGRAM)
             _check_program(draft / PROGRAM, imported, runs)
             names.append(PROGRAM)
         if imported.examples:
@@ -179,6 +181,13 @@ def _exported(imported: Imported, feeds: Feeds) -> torch.export.ExportedProgram:
             f"{first_line(error)}. Save it with program=False, or fix the sizes with "
             "onnxgraph.fix_dims first."
         ) from error
+
+
+def _write_program(program: torch.export.ExportedProgram, path: Path) -> None:
+    """Write a program from memory: torch's own writer ends the process where the disk is full."""
+    made = io.BytesIO()
+    torch.export.save(program, made)
+    path.write_bytes(made.getbuffer())
 
 
 def _check_program(path: Path, imported: Imported, runs: list[tuple[Feeds, Feeds]]) -> None:

@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from graphcore.durable import describe
+from graphcore.durable import describe, write_text
 from graphcore.errors import HandoffError
 from graphcore.reading import reading
 from graphcore.safe_paths import check_name
+from graphcore.writing import writing
 from nbhelpers.handoff import Handoff
 
 SUMS = "SHA256SUMS"
@@ -53,12 +54,17 @@ def sealed_files(handoff: Handoff) -> tuple[str, ...]:
 
 
 def write_sums(folder: str | Path) -> Path:
-    """Write SHA256SUMS for every file that lies in a folder now, and return its path."""
+    """Write SHA256SUMS for every file that lies in a folder now, and return its path.
+
+    Raises:
+        HandoffError: it cannot be written.
+    """
     folder = Path(folder)
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
     digests = {path.relative_to(folder).as_posix(): describe(path)["sha256"] for path in files}
     target = folder / SUMS
-    target.write_text(_text(digests), encoding="utf-8")
+    with writing(target, error=HandoffError):
+        write_text(target, _text(digests))
     return target
 
 
