@@ -134,9 +134,14 @@ class Site:
     def give(
         self, op_type: str, *inputs: Operand, place: int | None = None, **attributes: Any
     ) -> None:
-        """Emit a node with all outputs of the replaced one, or with the one at a place."""
+        """Emit a node with all outputs of the replaced one, or with the one at a place.
+
+        It takes the node's name; a later output alone, or one more node, gets a new name.
+        """
         outputs = list(self.node.output) if place is None else [self.output(place)]
-        name = self.node.name if place in (None, 0) else self.scope.fresh_name(outputs[0])
+        is_taken = any(each.name == self.node.name for each in self.made)
+        own = place in (None, 0) and not is_taken
+        name = self.node.name if own else self.scope.fresh_name(f"{self.label}/{op_type}")
         self._emit(op_type, inputs, outputs, name, attributes)
 
     def cast(self, data: str, dtype: int) -> str:
