@@ -5,11 +5,15 @@
 
 Every model that goes wrong is shrunk by hypothesis and written to build/campaign/cases, with the
 inputs, the graph as text and what was seen. One whose route and ops are those of a case that was
-found before is counted, not written. `--write` writes benchmarks/campaign/README.md.
+found before is counted, not written.
+
+A run keeps what it saw in build/campaign/slices, by its first seed. `--write` adds the slices up
+and writes benchmarks/campaign/README.md; with `--minutes 0` it does nothing else.
 """
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 import warnings
@@ -21,13 +25,14 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "speed"), str(HERE.parents[1])]
 
 import machine
+import page
 from hunt import Hunt
 from record import Record
 
 from graphcore.targets import NAMES
 
-CASES = HERE.parents[1] / "build" / "campaign" / "cases"
-"""Where findings go, unless --cases names another folder."""
+BUILD = HERE.parents[1] / "build" / "campaign"
+"""Where findings and slices go, unless --cases and --slices name other folders."""
 
 
 def main() -> int:
@@ -39,8 +44,9 @@ def main() -> int:
     parser.add_argument("--targets", default=",".join(reversed(NAMES)))
     parser.add_argument("--models", type=int, default=40, help="models of a round")
     parser.add_argument("--rounds", type=int, default=10**9, help="rounds at the most, one a seed")
-    parser.add_argument("--cases", type=Path, default=CASES, help="the folder of the findings")
-    parser.add_argument("--write", action="store_true", help="write the figures into README.md")
+    parser.add_argument("--cases", type=Path, default=BUILD / "cases")
+    parser.add_argument("--slices", type=Path, default=BUILD / "slices")
+    parser.add_argument("--write", action="store_true", help="add the slices up in README.md")
     options = parser.parse_args()
     record = Record(options.cases)
     only = tuple(filter(None, options.only.split(",")))
@@ -50,11 +56,24 @@ def main() -> int:
         record.seeds.append(seed)
         hunt.round(seed, end)
         seed += 1
+        page.keep(options.slices, record.slice(**ran_on(hunt.routes.targets)))
         print(record.line(), flush=True)
     print(record.table())
     if options.write:
-        record.write(HERE / "README.md", targets=hunt.routes.targets, processor=machine.processor())
+        page.write(HERE / "README.md", options.slices)
     return int(bool(record.found))
+
+
+def ran_on(targets: tuple[str, ...]) -> dict:
+    """Return what a slice says of the machine, the code, and what it converts for."""
+    asked = ["git", "describe", "--always", "--dirty", "--abbrev=9"]
+    said = subprocess.run(asked, cwd=HERE, capture_output=True, text=True)
+    return {
+        "code": said.stdout.strip() or "unknown",
+        "targets": targets,
+        "processor": machine.processor(),
+        "cores": os.cpu_count(),
+    }
 
 
 if __name__ == "__main__":

@@ -2,14 +2,12 @@
 
 import collections
 import hashlib
-import os
 import re
 import time
 from pathlib import Path
 
 import numpy as np
 import onnx
-from stated import STATED
 
 
 class Finding(Exception):
@@ -44,6 +42,7 @@ class Record:
         self.reasons = collections.defaultdict(collections.Counter)
         self.found: list[Finding] = []
         self.seeds: list[int] = []
+        self._kinds: list[dict] = []
         self._start = time.monotonic()
 
     def count(self, who: str, verdict: str, reason: str) -> None:
@@ -61,6 +60,17 @@ class Record:
     def keep(self, finding: Finding, seed: int) -> None:
         """Write a case: the model, its inputs, the graph as text and what was seen."""
         self.found.append(finding)
+        self._kinds.append(
+            {
+                "who": finding.who,
+                "verdict": finding.verdict,
+                "key": list(finding.key),
+                "ops": list(finding.ops),
+                "reason": finding.reason,
+                "models": self.counts["drawn"]["models"],
+                "minutes": self.minutes(),
+            }
+        )
         content = finding.model.SerializeToString(deterministic=True)
         name = "-".join(finding.ops)[:50] + "-" + hashlib.sha256(content).hexdigest()[:6]
         folder = self.folder / re.sub(r"[^a-z0-9.]+", "_", finding.who.lower()) / name
@@ -88,36 +98,17 @@ class Record:
                 lines.append(f"  {who} {verdict} {times}×: {reason}")
         return "\n".join(lines)
 
-    def write(self, path: Path, *, targets: tuple[str, ...], processor: str) -> None:
-        """Write the figures as a page."""
-        minutes = (time.monotonic() - self._start) / 60
-        lines = [
-            "# Campaign: random models through the whole product",
-            "",
-            "Made by `make campaign MINUTES=…`. Two referees (onnxruntime without its optimiser,",
-            "onnx's reference evaluator) run each drawn model at three sizes, with special values.",
-            "Then it goes through every route. An output that agrees with either referee is right.",
-            "",
-            f"{self.counts['drawn']['models']} models in {minutes:.0f} minutes, "
-            f"{self.counts['drawn']['no referee']} more that no referee runs; "
-            f"{len(self.found)} kinds of failure.",
-            "",
-            f"- seeds {self.seeds[0]} to {self.seeds[-1]}, targets {', '.join(targets)}",
-            f"- {processor}, {os.cpu_count()} cores; TensorFlow 2 with oneDNN switched off, and on",
-            "",
-            "| route | right | refused | differs as stated | wrong | failed |",
-            "| --- | --- | --- | --- | --- | --- |",
-        ]
-        for who, counts in sorted(self.counts.items()):
-            if who != "drawn":
-                kinds = ("right", "refused", "stated", "wrong", "failed")
-                cells = [counts[kind] for kind in kinds]
-                lines.append(f"| {who} | " + " | ".join(map(str, cells)) + " |")
-        lines += ["", "What differs on purpose, where such a value reaches such an op:", ""]
-        lines += [f"- {', '.join(each.ops)}: {each.why}" for each in STATED]
-        if self.found:
-            lines += ["", "| kind of failure | ops | what was seen |", "| --- | --- | --- |"]
-        for each in self.found:
-            seen = each.reason.replace("|", "\\|")
-            lines.append(f"| {each.who}: {each.verdict} | {', '.join(each.ops)} | {seen} |")
-        path.write_text("\n".join(lines) + "\n")
+    def slice(self, **machine: object) -> dict:
+        """Return what was seen so far as `page.py` adds it up; `machine` is what it ran on."""
+        return {
+            **machine,
+            "seeds": [self.seeds[0], self.seeds[-1]],
+            "minutes": self.minutes(),
+            "models": self.counts["drawn"]["models"],
+            "counts": {who: dict(counts) for who, counts in self.counts.items()},
+            "kinds": self._kinds,
+        }
+
+    def minutes(self) -> float:
+        """Return how long the campaign has run."""
+        return (time.monotonic() - self._start) / 60

@@ -31,14 +31,34 @@ def nan_or_large(array: np.ndarray) -> bool:
     return not (np.abs(array) < LARGE).all()
 
 
+def minus_zero(array: np.ndarray) -> bool:
+    """Whether there is a minus zero."""
+    return bool((np.signbit(array) & (array == 0)).any())
+
+
+def every(node: onnx.NodeProto) -> bool:
+    """Any node of the ops."""
+    return True
+
+
+def mixing(node: onnx.NodeProto) -> bool:
+    """A Resize that adds up pixels, each with a weight."""
+    modes = [attribute.s for attribute in node.attribute if attribute.name == "mode"]
+    return modes in ([b"linear"], [b"cubic"])
+
+
 @dataclass(frozen=True)
 class Stated:
-    """Ops that differ where the first input `holds` some value, on routes that begin so."""
+    """Ops that differ where the first input `holds` some value, on routes that begin so.
+
+    `of` says which nodes of the ops do.
+    """
 
     ops: tuple[str, ...]
     routes: tuple[str, ...]
     holds: Callable[[np.ndarray], bool]
     why: str
+    of: Callable[[onnx.NodeProto], bool] = every
 
 
 STATED = (
@@ -79,6 +99,22 @@ STATED = (
         "large numbers reach channels outside the window; onnx's reference evaluator leaves "
         "channels out.",
     ),
+    Stated(
+        ("Resize",),
+        EVERY,
+        nan_or_infinite,
+        "In the modes linear and cubic, the weight of a pixel may be 0, and 0 times NaN or "
+        "infinity is NaN. onnxruntime, onnx's reference evaluator, torch and TensorFlow each leave "
+        "out other pixels of the weight 0.",
+        mixing,
+    ),
+    Stated(
+        ("PRelu", "LeakyRelu"),
+        ("onnx2tf", "tf2onnx"),
+        minus_zero,
+        "Minus zero becomes zero, which shows where a number is divided by it. Choosing between "
+        "two tensors would keep the sign, and make a PRelu slower than adding two of them does.",
+    ),
 )
 """What is known and stays. `onnx2tf` tells its users what concerns them."""
 
@@ -88,7 +124,7 @@ def watched(model: onnx.ModelProto) -> dict[str, list[Stated]]:
     found: dict[str, list[Stated]] = {}
     for node in model.graph.node:
         for each in STATED:
-            if node.op_type in each.ops:
+            if node.op_type in each.ops and each.of(node):
                 found.setdefault(node.input[0], []).append(each)
     return found
 

@@ -34,7 +34,8 @@ def campaign(*arguments, code=()):
 
 def test_a_planted_fault_is_found_shrunk_and_written(tmp_path):
     options = ("--only", "Floor,Add,Transpose", "--targets", "tf2", "--rounds", 1)
-    done = campaign(*options, "--cases", tmp_path, code=["-c", PLANTED])
+    options += ("--cases", tmp_path, "--slices", tmp_path / "slices")
+    done = campaign(*options, code=["-c", PLANTED])
     assert done.returncode == 1, done.stderr
     assert "FOUND onnx2tf tf2 on tf2, oneDNN off: wrong: Floor: floor_0_0" in done.stdout
     (written,) = (tmp_path / "onnx2tf_tf2_on_tf2_onednn_off").iterdir()
@@ -46,12 +47,34 @@ def test_a_planted_fault_is_found_shrunk_and_written(tmp_path):
 
 def test_what_is_right_brings_nothing(tmp_path):
     ops = "Relu,Add,Transpose,Reshape,Concat,Slice,Where,Greater,If,Round,OneHot,Gather"
-    done = campaign(
-        "--only", ops, "--targets", "tf2", "--models", 12, "--rounds", 1, "--cases", tmp_path
-    )
+    options = ("--only", ops, "--targets", "tf2", "--models", 12, "--rounds", 1)
+    cases, slices = tmp_path / "cases", tmp_path / "slices"
+    done = campaign(*options, "--cases", cases, "--slices", slices)
     assert done.returncode == 0, done.stdout
     assert "12 models, 0 kinds" in done.stdout
-    assert not list(tmp_path.iterdir())
+    assert not cases.exists()
+    assert len(list(slices.iterdir())) == 1
+
+
+def test_slices_of_other_seeds_are_added_up(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "campaign")
+    import page
+
+    kind = {"who": "simplify", "verdict": "wrong", "key": ["simplify", "wrong", ""], "ops": ["Elu"]}
+    kind |= {"reason": "1.0 at (0,), not 2.0", "models": 30, "minutes": 2.0}
+    wider = kind | {"ops": ["Elu", "Relu"], "models": 5}
+    seen = {"code": "abc", "targets": ["tf2"], "processor": "some", "cores": 2, "minutes": 4.0}
+    counts = {"drawn": {"models": 40, "no referee": 1}, "simplify": {"right": 39, "wrong": 1}}
+    for seed, kinds in ((7, [wider]), (3, [kind])):
+        seeds = {"seeds": [seed, seed + 1], "models": 40, "counts": counts, "kinds": kinds}
+        page.keep(tmp_path / "slices", seen | seeds)
+    page.write(tmp_path / "page.md", tmp_path / "slices")
+    text = (tmp_path / "page.md").read_text()
+    assert "80 models in 8 minutes, 2 more that no referee runs; 1 kinds of failure." in text
+    assert "The last 50 models (6 minutes) brought no new kind." in text
+    assert "- seeds 3 to 4, 7 to 8; code abc" in text
+    assert "| simplify | 78 | 0 | 0 | 2 | 0 |" in text
+    assert "| simplify: wrong | Elu | 1.0 at (0,), not 2.0 |" in text
 
 
 def test_a_difference_is_stated_only_where_its_value_reaches_its_op(monkeypatch):

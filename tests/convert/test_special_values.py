@@ -65,6 +65,7 @@ def unary(dtype):
 def in_a_row():
     """Pairs of ops that the optimiser makes one op of: each must be written for the target."""
     pairs = [("Tanh", "Relu"), ("Sqrt", "Neg"), ("Cos", "Abs"), ("Log", "Abs"), ("Sign", "Sqrt")]
+    pairs.append(("Neg", "Reciprocal"))  # the sign of zero
     feeds = {"x": NUMBERS.astype(np.float32)}
     made = model([(op, "x", {}) for pair in pairs for op in pair], feeds)
     for first, second in zip(made.graph.node[::2], made.graph.node[1::2], strict=True):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfgraph.graphs.shapes import Shapes
-from tfgraph.retargeting.rules.node_writer import DOUBLE, FLOAT, HALF, Writer
+from tfgraph.retargeting.rules.node_writer import DOUBLE, FLOAT, HALF, INT32, Writer
 from tfgraph.retargeting.rules.registry import rule
 
 if TYPE_CHECKING:
@@ -49,6 +49,15 @@ def but_nan(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
     return write.last("Select", none, node.input[0], result, T=dtype)
 
 
+@rule("Neg", until="tf1.15")
+def times_minus_one(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
+    """x·(−1): the kernels of 1.13 and 1.15 take 0 − x, so that 1/(−0) is +inf there."""
+    dtype, write = node.attr["T"].type, Writer(node)
+    if dtype not in FLOATS:
+        return None
+    return write.last("Mul", node.input[0], write.const("minus_one", -1, dtype), T=dtype)
+
+
 @rule("Maximum", until="tf1.15")
 @rule("Minimum", until="tf1.15")
 def larger_or_nan(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
@@ -57,11 +66,12 @@ def larger_or_nan(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
     sides = [side for side in node.input[:2] if _may_be_nan(side, shapes)]
     if dtype not in FLOATS or not sides or node.input[0] == node.input[1]:
         return None
+    minus_zero = write.const("minus_zero", -0.0, dtype)
     result = write.add("result", node.op, *node.input[:2], T=dtype)
     for number, side in enumerate(sides, start=1):
-        # NaN, or zero: minus zero, which changes no number.
-        least = write.add(f"least_{number}", "ZerosLike", side, T=dtype)
-        zero = write.add(f"zero_{number}", "Neg", least, T=dtype)
+        # NaN, or minus zero, which changes no number.
+        sizes = write.shape(f"sizes_{number}", side, dtype)
+        zero = write.add(f"zero_{number}", "Fill", sizes, minus_zero, T=dtype, index_type=INT32)
         none = write.add(f"none_{number}", "IsNan", side, T=dtype)
         nan = write.add(f"nan_{number}", "Select", none, side, zero, T=dtype)
         last = "" if number == len(sides) else f"result_{number}"

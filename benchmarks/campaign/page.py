@@ -1,0 +1,101 @@
+"""Slices of a campaign, each a run of its own, added up on one page.
+
+A slice is a file of JSON that a run writes after each round (`Record.slice`). Slices of one folder
+are one campaign: the same code, other seeds.
+"""
+
+import collections
+import json
+from pathlib import Path
+
+from stated import STATED
+
+from graphcore.durable import write_text
+
+VERDICTS = ("right", "refused", "stated", "wrong", "failed")
+
+
+def keep(folder: Path, seen: dict) -> None:
+    """Write a slice into a folder, by its first seed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / f"{seen['seeds'][0]}.json", json.dumps(seen, indent=1) + "\n")
+
+
+def write(path: Path, folder: Path) -> None:
+    """Add the slices of a folder up, and write the page.
+
+    Raises:
+        SystemExit: there is none.
+    """
+    slices = [json.loads(file.read_text()) for file in folder.glob("*.json")]
+    if not slices:
+        raise SystemExit(f"There is no slice in {folder}: run the campaign first.")
+    write_text(path, page(sorted(slices, key=lambda each: each["seeds"])))
+
+
+def page(slices: list[dict]) -> str:
+    """Return the page of some slices, in the order of their seeds."""
+    counts: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
+    for each in slices:
+        for who, verdicts in each["counts"].items():
+            counts[who].update(verdicts)
+    kinds, models, minutes = _new(slices)
+    drawn = counts.pop("drawn")
+    lines = [
+        "# Campaign: random models through the whole product",
+        "",
+        "Made by `make campaign MINUTES=…`. Two referees (onnxruntime without its optimiser,",
+        "onnx's reference evaluator) run each drawn model at three sizes, with special values.",
+        "Then it goes through every route. An output that agrees with either referee is right.",
+        "",
+        f"{drawn['models']} models in {sum(each['minutes'] for each in slices):.0f} minutes, "
+        f"{drawn['no referee']} more that no referee runs; {len(kinds)} kinds of failure.",
+        f"The last {models} models ({minutes:.0f} minutes) brought no new kind.",
+        "",
+        *_ran_on(slices),
+        "",
+        f"| route | {' | '.join(VERDICTS).replace('stated', 'differs as stated')} |",
+        "| --- " * (len(VERDICTS) + 1) + "|",
+    ]
+    for who, verdicts in sorted(counts.items()):
+        cells = [str(verdicts[verdict]) for verdict in VERDICTS]
+        lines.append(f"| {who} | {' | '.join(cells)} |")
+    lines += ["", "What differs on purpose, where such a value reaches such an op:", ""]
+    lines += [f"- {', '.join(each.ops)}: {each.why}" for each in STATED]
+    if kinds:
+        lines += ["", "| kind of failure | ops | what was seen |", "| --- | --- | --- |"]
+    for each in kinds:
+        seen = each["reason"].replace("|", "\\|")
+        lines.append(f"| {each['who']}: {each['verdict']} | {', '.join(each['ops'])} | {seen} |")
+    return "\n".join(lines) + "\n"
+
+
+def _ran_on(slices: list[dict]) -> list[str]:
+    machines = dict.fromkeys(
+        f"- targets {', '.join(each['targets'])}; {each['processor']}, {each['cores']} cores; "
+        "TensorFlow 2 with oneDNN switched off, and on"
+        for each in slices
+    )
+    seeds = ", ".join(f"{first} to {last}" for first, last in (each["seeds"] for each in slices))
+    code = ", ".join(dict.fromkeys(each["code"] for each in slices))
+    return [f"- seeds {seeds}; code {code}", *machines]
+
+
+def _new(slices: list[dict]) -> tuple[list[dict], int, float]:
+    """Return each kind once, and the models and minutes that came after the last new one."""
+    kinds: list[dict] = []
+    models, minutes = 0, 0.0
+    for each in slices:
+        last_models, last_minutes = 0, 0.0
+        for kind in each["kinds"]:
+            if not any(_same(known, kind) for known in kinds):
+                kinds.append(kind)
+                models, minutes = 0, 0.0
+                last_models, last_minutes = kind["models"], kind["minutes"]
+        models += each["models"] - last_models
+        minutes += each["minutes"] - last_minutes
+    return kinds, models, minutes
+
+
+def _same(known: dict, kind: dict) -> bool:
+    return known["key"] == kind["key"] and set(known["ops"]) <= set(kind["ops"])
