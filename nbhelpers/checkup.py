@@ -1,6 +1,7 @@
-"""What the workbook needs on this machine, what there is, and the command that mends what lacks.
+"""Check what the workbook needs on this machine, and give the command that installs what is
+missing.
 
-Runs in either kernel: the other one's Python, named by its kernelspec, is asked in a process.
+It runs in either kernel. The other kernel's Python is found by its kernelspec and run as a process.
 """
 
 import functools
@@ -22,10 +23,10 @@ from nbhelpers.kernel import ENVIRONMENTS
 from nbhelpers.places import CHECKOUT
 
 DISK_GB = 2
-"""Room that one handoff of the size of the CT sample takes while it is proven."""
+"""Gigabytes of disk that a handoff of the size of the CT sample uses while it is proven."""
 
 MEMORY_GB = 4
-"""The larger sample took 2.9 GB while it was converted, and 0.8 in a process beside it."""
+"""Gigabytes of memory: the larger sample took 2.9 to convert, and 0.8 in a second process."""
 
 _GB = 1e9
 _LONGEST_ANSWER = 120
@@ -44,7 +45,7 @@ print(json.dumps({"python": platform.python_version(), "packages": dict(found)})
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what was seen, and the command that mends it ("" if none)."""
+    """One checked item: what was seen, and the command that repairs it ("" if there is none)."""
 
     what: str
     seen: str
@@ -55,17 +56,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Installed:
-    """A Python and its packages, by canonical name."""
+    """A Python and its packages, by their canonical names."""
 
     python: str
     packages: Mapping[str, str]
 
 
 def findings(folder: str | Path = CHECKOUT) -> tuple[Finding, ...]:
-    """Return what there is of everything that the workbook needs, and of what it can use.
+    """Return a finding for everything that the workbook needs or can use.
 
     Args:
-        folder: where handoffs will be written; the room on its disk counts.
+        folder: the folder for handoffs, whose disk must have enough space.
     """
     kernels = [_kernel(name) for name in ENVIRONMENTS]
     legacy = [_legacy(target) for target in LEGACY]
@@ -73,12 +74,12 @@ def findings(folder: str | Path = CHECKOUT) -> tuple[Finding, ...]:
 
 
 def ready(found: tuple[Finding, ...]) -> bool:
-    """Whether everything that is needed is there."""
+    """Whether everything that is required is present."""
     return all(each.ok for each in found if each.needed)
 
 
 def pins(environment: str) -> tuple[Requirement, ...]:
-    """Return what `environments/<environment>.txt` pins for this kind of machine."""
+    """Return the pins in `environments/<environment>.txt` that apply to this kind of machine."""
     text = (CHECKOUT / "environments" / f"{environment}.txt").read_text(encoding="utf-8")
     lines = (line.strip() for line in text.splitlines())
     found = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
@@ -86,7 +87,7 @@ def pins(environment: str) -> tuple[Requirement, ...]:
 
 
 def differences(environment: str, installed: Installed) -> list[str]:
-    """Return how the packages of an environment differ from its pins, a few words each."""
+    """Return the differences between an environment's packages and its pins, a few words each."""
     found = []
     for pin in pins(environment):
         seen = installed.packages.get(canonicalize_name(pin.name))
@@ -99,7 +100,7 @@ def differences(environment: str, installed: Installed) -> list[str]:
 
 @functools.cache
 def ask(python: Path) -> Installed | None:
-    """Return what a Python has installed; None if it does not run. Nothing is imported there."""
+    """Return what a Python has installed, or None if it does not run. It imports no package."""
     try:
         done = processes.run([python, "-I", "-c", _ASK], limit=_LONGEST_ANSWER)
         answer = json.loads(done.last_line)
@@ -119,7 +120,9 @@ def _kernel(kernel: str) -> Finding:
     python = spec.python
     installed = ask(python)
     if not spec.is_ours and (installed is None or "nbhelpers" not in installed.packages):
-        seen = f"{spec.folder} is of another project: it starts {python}, which lacks nbhelpers"
+        seen = (
+            f"{spec.folder} belongs to another project: it starts {python}, which lacks nbhelpers"
+        )
         return Finding(what, seen, False, mend=spec.cure)
     if installed is not None and "nbhelpers" not in installed.packages:
         seen = f"{spec.folder} was overwritten by another project: it starts {python}"
@@ -140,7 +143,7 @@ def _legacy(target: Target) -> Finding:
     what = f"runtime TensorFlow {target.version}"
     python = environments.python(target.name)
     if not python.exists():
-        seen = "not here: artefacts for it are checked against its op tables, not run"
+        seen = "not installed: artefacts for it are checked against its op tables, not run"
         return Finding(what, seen, False, needed=False, mend="make legacy")
     installed = ask(python)
     found = installed.packages.get("tensorflow") if installed else None
@@ -154,7 +157,7 @@ def _disk(folder: Path) -> Finding:
     there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
     free = shutil.disk_usage(there).free / _GB
     ok = free >= DISK_GB
-    seen = f"{free:.1f} GB free; a handoff takes up to {DISK_GB}"
+    seen = f"{free:.1f} GB free, and a handoff takes up to {DISK_GB}"
     return Finding("disk", seen, ok, mend="" if ok else "make clean")
 
 
@@ -164,7 +167,7 @@ def _memory() -> Finding:
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
         return Finding("memory", "not known on this system", True, needed=False)
     ok = total >= MEMORY_GB
-    seen = f"{total:.1f} GB; the samples want {MEMORY_GB}"
+    seen = f"{total:.1f} GB, and the samples need {MEMORY_GB}"
     return Finding("memory", seen, ok, needed=False, mend="" if ok else "close other programs")
 
 

@@ -1,7 +1,7 @@
-"""What a stage's entry in the record holds: which keys, and what each of them is.
+"""The form of a stage's entry in the record: its keys, and the type of each value.
 
-A folder may come from somebody else, whose record says what it likes; who reads a fact that has
-passed here need not ask whether it is a text.
+A folder may come from somebody else, with a wrong record. Code that reads a checked fact need not
+check its type again.
 """
 
 from typing import Any
@@ -90,10 +90,10 @@ _TIMINGS = {"latency_ms?": {str: NUMBER}, "client_latency_ms?": {str: NUMBER}}
 
 
 def check_entry(stage: str, entry: Any) -> None:
-    """Check that the entry of a stage has its keys, and every value its type.
+    """Check that the entry of a stage has its keys, and that every value has its type.
 
     Raises:
-        ValueError: it has not; the sentence says where.
+        ValueError: it has not. The message says where.
     """
     place = f"stages.{stage}"
     check(entry, _ENTRY, place)

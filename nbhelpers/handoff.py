@@ -1,8 +1,8 @@
 """The handoff folder: the only thing that passes between the two kernels.
 
-`handoff.json` records what each stage read, wrote and measured, with a sha256 for every file. A
-stage that was cut off is not done, a file changed by hand is noticed, and what came from older
-files is stale. `record` says what the record means, `stage` how one is written.
+`handoff.json` records what each stage read, wrote and measured, with a sha256 for every file. An
+interrupted stage is not done. A file that was changed by hand is noticed. A stage that was made
+from older files is stale. `record` defines what the record means, `stage` writes a stage.
 """
 
 import contextlib
@@ -34,13 +34,15 @@ __all__ = [
 
 
 class Handoff:
-    """One handoff folder. Reading is checked against the record; writing goes through `stage`."""
+    """One handoff folder. Reading is checked against the record, and writing goes through
+    `stage`."""
 
     def __init__(self, folder: str | Path) -> None:
-        """Open `folder`; it need not exist yet.
+        """Open `folder`, which need not exist yet.
 
         Raises:
-            HandoffError: the folder's name is not made of letters, digits, `.`, `_` and `-`.
+            HandoffError: the folder's name has other characters than letters, digits, `.`, `_` and
+                `-`.
         """
         self.folder = Path(folder)
         check_handoff_name(self.folder.name)
@@ -52,7 +54,7 @@ class Handoff:
         return self.folder.name
 
     def record(self) -> dict:
-        """Return the record as it is on disk now (an empty one if there is none).
+        """Return the record as it is on disk now, or an empty one if there is none.
 
         Raises:
             HandoffError: `handoff.json` is not a record of this format, or was edited.
@@ -60,12 +62,12 @@ class Handoff:
         return Record.load(self.folder).data
 
     def status(self) -> tuple[StageStatus, ...]:
-        """Return where each stage stands, in order, with every file checked."""
+        """Return the status of each stage, in order, after checking every file."""
         record = Record.load(self.folder)
         return tuple(map(record.status, STAGES))
 
     def changed(self, stage: str) -> dict[str, str]:
-        """Return the files of `stage` that are not as recorded, each with what is wrong."""
+        """Return the files of `stage` that differ from the record, each with what is wrong."""
         return Record.load(self.folder).changed(stage)
 
     def files(self, stage: str) -> tuple[str, ...]:
@@ -80,15 +82,15 @@ class Handoff:
         """Return the record entry of `stage`, after checking that it is done and up to date.
 
         Raises:
-            HandoffError: it is not; the sentence names the file and the notebook to run.
+            HandoffError: it is not. The message names the file and the notebook to run.
             UnknownName: there is no stage of that name.
         """
         return self._require(stage).stages[stage]
 
     def read(self, file: str) -> Path:
-        """Return the path of a recorded file whose content is what the record says.
+        """Return the path of a recorded file, after checking that its content is as recorded.
 
-        What was read is remembered: a stage committed later through this object records it.
+        The reading is remembered: a stage written later through this object records what it read.
 
         Raises:
             HandoffError: the file's stage is missing or stale, or the file was changed.
@@ -107,10 +109,10 @@ class Handoff:
         return self.folder / file
 
     def unrecorded(self, file: str) -> Path:
-        """Return the path of a file or folder beside the stages' own, which no record checks.
+        """Return the path of a file or folder that belongs to no stage. No record checks it.
 
         Raises:
-            HandoffError: its name leads out of the folder, or a link does.
+            HandoffError: its name leads out of the folder, or goes through a link.
         """
         check_links(self.folder, check_name(file))
         return self.folder / file
@@ -123,28 +125,28 @@ class Handoff:
         """Return the specs of the model's inputs, in ONNX order.
 
         Args:
-            after: the stage that described them, "export" or "surgery"; the later one that is done
-                if it is not given. (Surgery may rename inputs and change their shapes.)
+            after: the stage that described them, "export" or "surgery". The default is the later
+                one that is done, because surgery may rename inputs and change their shapes.
         """
         return self._specs("inputs", after)
 
     def outputs(self, *, after: str = "") -> tuple[TensorSpec, ...]:
-        """Return the specs of the model's outputs, in ONNX order; `after` as for `inputs`."""
+        """Return the specs of the model's outputs, in ONNX order. `after` is as for `inputs`."""
         return self._specs("outputs", after)
 
     @contextlib.contextmanager
     def stage(self, stage: str) -> Iterator[StageWriter]:
-        """Write one stage: everything or nothing.
+        """Write one stage, either whole or not at all.
 
             with handoff.stage("surgery") as stage:
                 onnx.save(model, stage.write("prepared.onnx"))
 
-        The same work done again leaves the folder as it is, byte for byte. A file of the stage that
-        was changed by hand since is moved aside, with `.edited` behind its name, and a warning.
+        The same work done again leaves the folder unchanged, byte for byte. A file of the stage
+        that was edited by hand is kept with `.edited` after its name, and a warning says so.
 
         Raises:
-            HandoffError: another run is writing, the folder cannot be written or is full, or a
-                file that was read has changed meanwhile. Nothing that was there is lost.
+            HandoffError: another run is writing, the folder cannot be written or is full, or a file
+                that was read has changed meanwhile. Nothing that existed before is lost.
             UnknownName: there is no stage of that name.
         """
         if stage not in STAGES:
@@ -158,7 +160,7 @@ class Handoff:
         record = Record.load(self.folder)
         status = record.status(stage)
         if status.state != "done":
-            # Somebody may be replacing the files right now: look again at what is there by then.
+            # Another run may be replacing the files right now, so look again.
             record = Record.load(self.folder)
             status = record.status(stage)
         if status.state != "done":
@@ -166,8 +168,8 @@ class Handoff:
                 raise HandoffError(_no_handoff(self.folder))
             detail = f": {status.detail}" if status.detail else ""
             raise HandoffError(
-                f"{self.folder}: stage '{stage}' is {status.state}{detail}. "
-                f"Run the notebook {status.run}."
+                f"{self.folder}: stage '{stage}' is {status.state}{detail}. Run the notebook "
+                f"{status.run}."
             )
         return record
 
@@ -189,7 +191,7 @@ class Handoff:
         """Return the folder and one line for each stage."""
         try:
             stages = self.status()
-        except HandoffError as error:  # a repr that raises would hide the sentence
+        except HandoffError as error:  # a repr that raises would hide the message
             return f"Handoff {self.folder}: {error}"
         lines = [
             f"  {status.stage:<11} {status.state} {status.detail}".rstrip() for status in stages
@@ -198,24 +200,28 @@ class Handoff:
 
 
 def _no_handoff(folder: Path) -> str:
-    """Return what to say where there is no such folder: which handoffs there are."""
+    """Return the message for a missing folder, with the handoffs that exist."""
     names = sorted(record.parent.name for record in folder.parent.glob(f"*/{RECORD}"))
     begin = f"run the notebook {NOTEBOOKS['export']} to begin it."
     if not names:
-        return f"There is no handoff {folder.name!r} in {folder.parent}, nor any other; {begin}"
+        return (
+            f"There is no handoff {folder.name!r} in {folder.parent}, nor any other. "
+            f"{begin.capitalize()}"
+        )
     unknown = unknown_name(f"handoff in {folder.parent}", folder.name, names)
     return f"{unknown} Choose another NAME, or {begin}"
 
 
 def check_handoff_name(name: str) -> str:
-    """Return `name` if a handoff may be called so.
+    """Return `name` if it is a valid name for a handoff.
 
     Raises:
-        HandoffError: it is not made of letters, digits, `.`, `_` and `-`, or starts with a sign.
+        HandoffError: it has other characters than letters, digits, `.`, `_` and `-`, or starts with
+            a sign.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise HandoffError(
-            f"A handoff is named with letters, digits, '.', '_' and '-', but this is {name!r}; "
-            "choose another NAME."
+            f"A handoff is named with letters, digits, '.', '_' and '-', but this is {name!r}. "
+            "Choose another NAME."
         )
     return name

@@ -1,7 +1,7 @@
-"""Kernelspecs: which Python Jupyter starts for a kernel, and whether another project's is meant.
+"""Kernelspecs: which Python Jupyter starts for a kernel, and whether that kernel is ours.
 
-A kernelspec is found by its name alone. Where another project has one of the same name, in a folder
-that Jupyter looks into first or in the place of ours, the notebooks start that project's Python.
+Jupyter finds a kernelspec by its name alone. Another project can have one of the same name, in a
+folder that Jupyter searches first or in the place of ours. The notebooks then start its Python.
 """
 
 import json
@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOST = "th"
-"""The environment that runs JupyterLab: our kernels are registered there."""
+"""The environment that runs JupyterLab, where our kernels are registered."""
 
 
 @dataclass(frozen=True)
 class KernelSpec:
-    """A kernelspec: the kernel's name, the folder of its `kernel.json`, the Python it starts."""
+    """A kernelspec: the kernel's name, the folder of its `kernel.json`, and the Python it
+    starts."""
 
     name: str
     folder: Path
@@ -23,21 +24,21 @@ class KernelSpec:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is where our set-up registers it."""
+        """Whether it is in the folder where our setup registers it."""
         return self.folder in (_kernels(Path(sys.prefix)) / self.name, _beside() / self.name)
 
     @property
     def cure(self) -> str:
-        """The command after which our kernel is the one of this name."""
+        """The command that makes our kernel the one of this name."""
         if self.is_ours:
             return "make setup"
         return f"mv '{self.folder}' '{self.folder}-other' && make setup"
 
 
 def find(name: str) -> KernelSpec | None:
-    """Return the kernelspec that Jupyter takes for a kernel; None if there is none.
+    """Return the kernelspec that Jupyter uses for a kernel, or None if there is none.
 
-    Looked for where Jupyter looks, and in the environment `th` beside this one.
+    The folders are those that Jupyter searches, and the environment `th` beside this one.
     """
     for folder in (*_places(), _beside()):
         try:
@@ -51,7 +52,7 @@ def find(name: str) -> KernelSpec | None:
 def _places() -> list[Path]:
     try:
         from jupyter_core.paths import jupyter_path
-    except ImportError:  # the Python of another project
+    except ImportError:  # this is the Python of another project
         return []
     return [Path(folder) for folder in jupyter_path("kernels")]
 

@@ -1,6 +1,6 @@
-"""Where files go: found from this package, which is installed in place, not from the directory.
+"""Where files are written: relative to this package's checkout, not to the current directory.
 
-JupyterLab starts a kernel beside the notebook, other programs start it wherever they are.
+JupyterLab starts a kernel beside its notebook, but other programs start it anywhere.
 """
 
 import os
@@ -9,33 +9,34 @@ from pathlib import Path
 from graphcore.errors import Refusal
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-"""The checkout: `notebooks/`, `environments/` and this package are in it."""
+"""The checkout, which contains `notebooks/`, `environments/` and this package."""
 
 
 def handoffs(chosen: str = "") -> Path:
-    """Return the folder that holds the handoff folders: `chosen`, else `handoffs/` here."""
+    """Return the folder that contains the handoff folders: `chosen`, or `handoffs/` in the
+    checkout."""
     return _given(chosen) or CHECKOUT / "handoffs"
 
 
 def results(chosen: str, name: str, *, parameter: str) -> Path:
-    """Return the folder that a notebook writes into, made if it is not there.
+    """Return the folder that a notebook writes into. It is created if it does not exist.
 
     Args:
-        chosen: the folder that the person named; `build/<name>` in the checkout if it is empty.
+        chosen: the folder that the user named. If it is empty, `build/<name>` in the checkout.
         name: the folder's name.
-        parameter: what the notebook calls `chosen`.
+        parameter: the notebook's name for `chosen`.
 
     Raises:
-        Refusal: it cannot be written; the sentence says how another one is chosen.
+        Refusal: it cannot be written. The message says how to choose another one.
     """
     return writable(_given(chosen) or CHECKOUT / "build" / name, parameter=parameter)
 
 
 def writable(folder: Path, *, parameter: str) -> Path:
-    """Return `folder` after making it; what is written into it later will not be refused.
+    """Create `folder` and return it, after checking that files can be written into it.
 
     Raises:
-        Refusal: it cannot be written; the sentence says which parameter names another one.
+        Refusal: it cannot be written. The message names the parameter to change.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,15 +45,15 @@ def writable(folder: Path, *, parameter: str) -> Path:
         reason = (error.strerror or str(error)).lower()
     if reason:
         raise Refusal(
-            f"The folder {folder} cannot be written: {reason}. Name one of yours in the cell of "
-            f'parameters, such as {parameter} = "~/{folder.name}" (~ is your home), and run the '
-            "notebook again from there."
+            f"The folder {folder} cannot be written: {reason}. Choose one of yours in the "
+            f'parameters cell, for example {parameter} = "~/{folder.name}" (~ is your home), '
+            "and run the notebook again from there."
         )
     return folder
 
 
 def cache() -> Path:
-    """Return where trained weights are kept: `.cache/` here, or yours if that is not writable."""
+    """Return where trained weights are kept: `.cache/` in the checkout, or in your home folder."""
     here = CHECKOUT / ".cache"
     if os.access(here if here.exists() else CHECKOUT, os.W_OK):
         return here

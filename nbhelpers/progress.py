@@ -1,4 +1,4 @@
-"""Stages that take long are shown below the cell that runs; see `graphcore.progress`."""
+"""Long steps show their progress below the running cell (see `graphcore.progress`)."""
 
 import html
 import os
@@ -10,12 +10,12 @@ from graphcore.progress import View, line, show_in
 
 
 def in_jupyterlab() -> bool:
-    """Whether a person looks: the server of JupyterLab sets this name for its kernels."""
+    """Whether this runs in JupyterLab, whose server sets this variable for its kernels."""
     return "JPY_SESSION_NAME" in os.environ
 
 
 def show_in_cells() -> None:
-    """Show stages below the cell that runs, in JupyterLab."""
+    """Show the progress of long steps below the running cell, in JupyterLab."""
     show_in(_cell)
 
 
@@ -24,7 +24,7 @@ def _cell() -> View | None:
 
 
 class _Cell:
-    """A bar below the cell that runs."""
+    """A progress bar below the running cell."""
 
     def __init__(self) -> None:
         self._handle: Any = None

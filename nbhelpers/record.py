@@ -1,7 +1,8 @@
-"""The record of a handoff, `handoff.json`: which stages are done, from what, with which files.
+"""The record of a handoff, `handoff.json`: which stages are done, from which files, with which
+results.
 
-A `Record` is what the file says, checked; it tells where each stage stands. It carries the sha256
-of itself, so that an edit by hand is noticed. Writing it is the business of `nbhelpers.stage`.
+A `Record` is the checked content of the file, and knows the status of each stage. The file contains
+its own sha256, so that an edit by hand is noticed. `nbhelpers.stage` writes it.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ NOTEBOOKS = {
     "signature": "05_signature",
     "handoff": "06_handoff",
 }
-"""Stage to the notebook that makes it, in the order of the work."""
+"""Stage to the notebook that runs it, in order."""
 
 STAGES = tuple(NOTEBOOKS)
 RECORD = "handoff.json"
@@ -33,10 +34,11 @@ FORMAT = 1
 
 
 class Facts(dict):
-    """What a stage recorded, by name; one that it did not record names the notebook to run."""
+    """What a stage recorded, by name. A missing fact raises an error that names the notebook to
+    run."""
 
     def __init__(self, stage: str, facts: dict) -> None:
-        """Take the facts, or the timings, of `stage`."""
+        """Hold the facts, or the timings, of `stage`."""
         super().__init__(facts)
         self.stage = stage
 
@@ -49,9 +51,9 @@ class Facts(dict):
 
 @dataclass(frozen=True)
 class StageStatus:
-    """Where one stage stands: "missing", "done", "stale" (made from older files) or "changed".
+    """The status of one stage: "missing", "done", "stale" (made from older files) or "changed".
 
-    `run` is the notebook to run next to get it done: its own, or an earlier one's.
+    `run` is the notebook to run next: the stage's own, or an earlier one.
     """
 
     stage: str
@@ -61,7 +63,7 @@ class StageStatus:
 
 
 class Record:
-    """What `handoff.json` in `folder` says."""
+    """The content of `handoff.json` in `folder`."""
 
     def __init__(self, folder: Path, data: dict) -> None:
         """Hold `data`, which `load` or `with_stage` has checked."""
@@ -71,11 +73,11 @@ class Record:
 
     @classmethod
     def load(cls, folder: Path) -> "Record":
-        """Read the record as it is on disk now (an empty one if there is none).
+        """Read the record as it is on disk now, or return an empty one if there is none.
 
         Raises:
-            HandoffError: it is not a record of this format, was edited, or names files that no
-                folder may have; or the folder, or the record in it, is a link.
+            HandoffError: it is not a record of this format, was edited, or names files that a
+                folder may not contain. Or the folder, or the record in it, is a link.
         """
         path = folder / RECORD
         again = f"Restore it, or delete the folder and run {NOTEBOOKS['export']} again"
@@ -87,17 +89,17 @@ class Record:
         seen = data.get("format") if isinstance(data, dict) else data
         if not isinstance(data, dict) or type(seen) is not int or seen != FORMAT:
             raise HandoffError(
-                f"{path} was expected to have format {FORMAT}, but says {seen!r}; "
-                "use the version of nbhelpers that wrote it."
+                f"{path} was expected to have format {FORMAT}, but has {seen!r}. Use the version "
+                "of nbhelpers that wrote it."
             )
         with reading(path, "was edited since it was written", error=HandoffError, advice=again):
             if data.pop("seal", None) != _seal(data):
-                raise ValueError("its seal does not fit its content")
+                raise ValueError("its seal does not match its content")
             _check(data)
         try:
             check_distinct(map(check_name, _names(data)))
         except HandoffError as error:
-            raise HandoffError(f"{path} is not used: {error}") from error
+            raise HandoffError(f"{path} cannot be used: {error}") from error
         for stage, entry in data["stages"].items():
             entry["facts"] = Facts(stage, entry["facts"])
             entry["timings"] = Facts(stage, entry["timings"])
@@ -105,11 +107,11 @@ class Record:
 
     @property
     def stages(self) -> dict:
-        """Stage name to its entry, for the stages that were recorded."""
+        """Stage name to its entry, for all recorded stages."""
         return self.data["stages"]
 
     def text(self) -> str:
-        """Return the text of the file, sealed."""
+        """Return the text of the file, with its seal."""
         sealed = {**self.data, "seal": _seal(self.data)}
         return json.dumps(sealed, indent=1, ensure_ascii=False) + "\n"
 
@@ -121,12 +123,13 @@ class Record:
         return self._replaced(ordered, unfinished)
 
     def without_stage(self, stage: str, files: list[str]) -> "Record":
-        """Return the record while the `files` of `stage` are being replaced: it is not done."""
+        """Return the record for the time in which the `files` of `stage` are replaced: it is not
+        done."""
         stages = {name: entry for name, entry in self.stages.items() if name != stage}
         return self._replaced(stages, {**self._unfinished(), stage: files})
 
     def files_of(self, stage: str) -> set[str]:
-        """Return the files that `stage` has written, or had begun to write when it was killed."""
+        """Return the files that `stage` wrote, or was writing when it was killed."""
         recorded = self.stages.get(stage, {}).get("files", {})
         return {*recorded, *self._unfinished().get(stage, ())}
 
@@ -135,10 +138,10 @@ class Record:
         return _names(self.data)
 
     def changed(self, stage: str) -> dict[str, str]:
-        """Return the files of `stage` that are not as recorded, each with what is wrong."""
+        """Return the files of `stage` that differ from the record, each with what is wrong."""
         files = self.stages.get(stage, {}).get("files", {}).items()
         found = {
-            file: "lies behind a link"
+            file: "is behind a link"
             if is_behind_link(self.folder, file)
             else problem(self.folder / file, recorded)
             for file, recorded in files
@@ -155,7 +158,8 @@ class Record:
         return None if owner is None else self.stages[owner]["files"][file]["sha256"]
 
     def status(self, stage: str) -> StageStatus:
-        """Return where `stage` stands, with its files and everything it was made from checked."""
+        """Return the status of `stage`, after checking its files and everything it was made
+        from."""
         if stage not in self._known:
             self._known[stage] = self._status(stage)
         return self._known[stage]
@@ -194,7 +198,7 @@ class Record:
 
 
 def expected_owner(file: str) -> str | None:
-    """Return the stage that makes a file of this name, whether or not it was made."""
+    """Return the stage that makes files of this name, even if the file does not exist yet."""
     by_name = {
         "exported.onnx": "export",
         "golden.npz": "export",
@@ -218,18 +222,18 @@ def _check(data: dict) -> None:
     """Check that every value has its type.
 
     Raises:
-        ValueError: one has another.
+        ValueError: a value has another type.
     """
     check(data, {"name": str, "stages": {str: object}, "unfinished?": {str: [str]}})
     for stage in (*data["stages"], *data.get("unfinished", ())):
         if stage not in STAGES:
-            raise ValueError(f"{stage!r} is no stage")
+            raise ValueError(f"{stage!r} is not a stage")
     for stage, entry in data["stages"].items():
         check_entry(stage, entry)
 
 
 def _names(data: dict) -> list[str]:
-    """Return the names of all files that a record mentions, in order, each once."""
+    """Return the names of all files in a record, in order, each once."""
     entries = data["stages"].values()
     recorded = (name for entry in entries for name in (*entry["files"], *entry["reads"]))
     begun = (name for files in data.get("unfinished", {}).values() for name in files)

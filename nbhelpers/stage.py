@@ -1,8 +1,8 @@
-"""Writing one stage of a handoff: everything or nothing.
+"""Write one stage of a handoff, either whole or not at all.
 
-Files are made in a temporary folder beside the old ones. Everything that needs room on the disk is
-written before the first rename; while files are being renamed, the record says that the stage is
-not done. `Handoff.stage` is the way in.
+Files are made in a temporary folder beside the old ones. Everything that needs disk space is
+written before the first rename. While files are renamed, the record says that the stage is not
+done. Use `Handoff.stage` to write one.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ _TEMPORARY = ".stage-"
 
 
 class StageWriter:
-    """Where a stage puts its files and what it measured; see `Handoff.stage`."""
+    """Where a stage puts its files and measurements (see `Handoff.stage`)."""
 
     def __init__(self, folder: Path) -> None:
         """Collect files under `folder`."""
@@ -44,16 +44,14 @@ class StageWriter:
         self.parity: list[dict] = []
 
     def write(self, file: str) -> Path:
-        """Return the path to write `file` to; its folders exist.
+        """Return the path to write `file` to. Its folders exist.
 
         Raises:
-            HandoffError: the name leads out of the handoff folder, or is the record's.
+            HandoffError: the name leads out of the handoff folder, or is that of the record.
         """
         check_name(file)
         if file == RECORD:
-            raise HandoffError(
-                f"{RECORD} is the record itself; put what it should say into `facts`."
-            )
+            raise HandoffError(f"{RECORD} is the record itself. Put its content into `facts`.")
         path = self.folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -62,19 +60,19 @@ class StageWriter:
         """Record a comparison.
 
         Raises:
-            ParityError: the report is not ok; the stage is then not written.
+            ParityError: the report is not ok. The stage is then not written.
         """
         self.parity.append(report.check().to_json())
 
 
 @contextlib.contextmanager
 def writing(folder: Path, stage: str, read: Mapping[str, str]) -> Iterator[StageWriter]:
-    """Write `stage` into `folder`; see `Handoff.stage`.
+    """Write `stage` into `folder` (see `Handoff.stage`).
 
     Args:
-        folder: the handoff folder; made if it does not exist.
+        folder: the handoff folder. It is created if it does not exist.
         stage: one of `STAGES`.
-        read: the files that were read for it, name to sha256, filled until the block ends.
+        read: the files that were read for it, name to sha256. It may grow until the block ends.
 
     Raises:
         HandoffError: another run is writing, the folder cannot be written or is full, or a file
@@ -101,16 +99,16 @@ def writing(folder: Path, stage: str, read: Mapping[str, str]) -> Iterator[Stage
 
 @contextlib.contextmanager
 def locked(path: Path, busy: str) -> Iterator[None]:
-    """Hold the lock file at `path`; it is freed when the process ends, however it ends.
+    """Hold the lock file at `path`. The system frees it when the process ends, in whatever way.
 
     Raises:
-        HandoffError: somebody else holds it; the sentence begins with `busy`.
+        HandoffError: another process holds it. The message begins with `busy`.
     """
     lock = FileLock(path, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
-        raise HandoffError(f"{busy}; wait until it is done, or choose another NAME.") from error
+        raise HandoffError(f"{busy}. Wait until it is done, or choose another NAME.") from error
     try:
         yield
     finally:
@@ -120,7 +118,7 @@ def locked(path: Path, busy: str) -> Iterator[None]:
 def _prepare(
     folder: Path, stage: str, read: Mapping[str, str], writer: StageWriter
 ) -> Callable[[], None]:
-    """Write all that needs room, and return the function that moves it into place."""
+    """Write everything that needs disk space, and return the function that moves it into place."""
     record = Record.load(folder)
     files = [path for path in sorted(writer.folder.rglob("*")) if path.is_file()]
     entry = _plain(
@@ -137,7 +135,7 @@ def _prepare(
     )
     before = record.stages.get(stage)
     if before and _identity(before) == _identity(entry) and not record.changed(stage):
-        return lambda: None  # the same work again: the record keeps saying when it was first done
+        return lambda: None  # the same work again, so keep the date when it was first done
     touched = sorted(record.files_of(stage) | set(entry["files"]))
     for file in touched:
         check_links(folder, PurePosixPath(file).parent.as_posix())
@@ -151,7 +149,8 @@ def _prepare(
     flush(half, whole, *(writer.folder / file for file in entry["files"]))
 
     def commit() -> None:
-        # From here until the last line the stage is not done, so that a kill leaves no half-truth.
+        # From here to the last line the stage is not done, so killing the process leaves no wrong
+        # record.
         os.replace(half, folder / RECORD)
         flush(folder)
         for file, wrong in record.changed(stage).items():
@@ -169,7 +168,7 @@ def _prepare(
 
 
 def _upstream(folder: Path, stage: str, read: Mapping[str, str], record: Record) -> dict[str, str]:
-    """Return what was read from earlier stages, after checking that it is still so."""
+    """Return the files read from earlier stages, after checking that they are unchanged."""
     reads = {}
     for file, sha256 in sorted(read.items()):
         owner = record.owner(file)
@@ -177,20 +176,20 @@ def _upstream(folder: Path, stage: str, read: Mapping[str, str], record: Record)
             continue
         if record.sha256(file) != sha256:
             raise HandoffError(
-                f"{folder / file} was written again while stage '{stage}' was running; "
-                f"run {NOTEBOOKS[stage]} again from its first cell."
+                f"{folder / file} was written again while stage '{stage}' was running. "
+                f"Run {NOTEBOOKS[stage]} again from its first cell."
             )
         reads[file] = sha256
     return reads
 
 
 def _check_place(folder: Path, file: str, stage: str, record: Record) -> None:
-    """Make the folders of `file`, and refuse a place that is taken or cannot be written."""
+    """Make the folders of `file`, and refuse a path that is taken or cannot be written."""
     owner = record.owner(file)
     if owner not in (None, stage):
         raise HandoffError(
-            f"Stage '{stage}' writes {file}, but that is a file of stage '{owner}'; "
-            "use another name."
+            f"Stage '{stage}' writes {file}, but that file belongs to stage '{owner}'. Use "
+            "another name."
         )
     target = folder / file
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -201,7 +200,7 @@ def _check_place(folder: Path, file: str, stage: str, record: Record) -> None:
 
 
 def _remove(folder: Path, file: str) -> None:
-    """Remove a file of an earlier run, and its folders if that leaves them empty."""
+    """Remove a file of an earlier run, and folders that are then empty."""
     (folder / file).unlink(missing_ok=True)
     for parent in _above(folder, file):
         with contextlib.suppress(OSError):  # not empty
@@ -209,12 +208,12 @@ def _remove(folder: Path, file: str) -> None:
 
 
 def _above(folder: Path, file: str) -> list[Path]:
-    """Return the folders of a file below the handoff's own, the innermost first."""
+    """Return the folders of a file inside the handoff folder, the innermost first."""
     return [folder / parent for parent in Path(file).parents[:-1]]
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process left; the caller holds the lock."""
+    """Remove the temporary files of a killed process. The caller holds the lock."""
     for left in folder.glob(f"{_TEMPORARY}*"):
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left)
@@ -224,9 +223,9 @@ def _remove_leftovers(folder: Path) -> None:
 
 @contextlib.contextmanager
 def explained(folder: Path, state: str, *, body: bool = False) -> Iterator[None]:
-    """Turn an error of the file system into a sentence that ends with `state`.
+    """Turn an error of the file system into a message that ends with `state`.
 
-    In the `body` of a stage only errors about `folder`, or of a write that fails, are meant.
+    In the `body` of a stage, only errors about `folder` and failed writes are turned.
 
     Raises:
         HandoffError: the folder cannot be written.
@@ -248,7 +247,7 @@ def explained(folder: Path, state: str, *, body: bool = False) -> Iterator[None]
 
 
 def _plain(stage: str, entry: dict) -> dict:
-    """Return the entry as JSON gives it back."""
+    """Return the entry as it would be read back from JSON."""
     try:
         text = json.dumps(entry, default=_plain_value, allow_nan=False)
         plain = parse_json(text.encode())
@@ -257,7 +256,7 @@ def _plain(stage: str, entry: dict) -> dict:
     except (TypeError, ValueError, RecursionError) as error:
         raise HandoffError(
             f"What stage '{stage}' records must be text, finite numbers, lists and dicts "
-            f"({reason(error)}); use None for a number that is not there."
+            f"({reason(error)}). Use None for a missing number."
         ) from error
 
 
@@ -266,11 +265,12 @@ def _plain_value(value: object) -> object:
         return value.tolist()
     if isinstance(value, Path):
         return value.as_posix()
-    raise TypeError(f"{type(value).__name__} is none of them")
+    raise TypeError(f"{type(value).__name__} is none of these")
 
 
 def _identity(entry: dict) -> dict:
-    """Return what makes two runs the same work; the last bits of a measurement do not."""
+    """Return what makes two runs the same work, without timings and the last digits of
+    measurements."""
     parity = [
         (report["title"], report["ok"], [(row["name"], row["status"]) for row in report["rows"]])
         for report in entry["parity"]

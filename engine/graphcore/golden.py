@@ -76,8 +76,7 @@ def _stored(name: str, value: np.ndarray) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise HandoffError(
             f"Golden cases hold numbers and texts, but {name!r} holds neither: {error}. Record a "
-            "tensor that "
-            "is computed from it instead."
+            "tensor that is computed from it instead."
         ) from error
 
 

@@ -147,8 +147,7 @@ def run(
         env: its environment variables. The default is this process's own.
         cwd: its working directory.
         needs: the bytes of memory it needs, as far as they are known. A heavy program waits until
-            no other
-            heavy program runs. A warning says if less memory is free than it needs.
+            no other heavy program runs. A warning says if less memory is free than it needs.
         what: the name of the program in that warning. The default is its file's name.
 
     Raises:
@@ -186,8 +185,7 @@ def turn(needs: int, what: str) -> Iterator[None]:
         if needs > free:
             warnings.warn(
                 f"{what} needs about {needs / GB:.1f} GB of memory, but only {free / GB:.1f} GB "
-                "are free, so the "
-                "system may kill it. Close other programs if it does.",
+                "are free, so the system may kill it. Close other programs if it does.",
                 stacklevel=3,
             )
         yield

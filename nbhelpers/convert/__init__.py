@@ -1,6 +1,6 @@
-"""ONNX → TensorFlow: convert, look inside, give names, sign, prove on the real runtimes.
+"""ONNX → TensorFlow: convert, inspect, name, sign, and prove on the real runtimes.
 
-TensorFlow is imported when it is first needed, not by importing this package.
+Importing this package does not import TensorFlow. That happens at the first use.
 """
 
 from nbhelpers.convert.clients.trial import Trial

@@ -1,11 +1,11 @@
-"""torch only: sample models, checkpoints, export to ONNX and import from it, and the golden cases
-recorded from torch.
+"""torch only: sample models, checkpoints, export to ONNX, import from ONNX, and the golden cases
+that torch computes.
 """
 
 from nbhelpers import kernel
 
 if not kernel.has("torch"):
-    kernel.require("train")  # says so, and what to do
+    kernel.require("train")  # raises an error that says what to do
 
 from nbhelpers.train.picture import Preprocessing, copy_photograph, fitting
 from nbhelpers.train.record import record_golden

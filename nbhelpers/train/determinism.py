@@ -1,6 +1,5 @@
-"""The same numbers again: a fixed number of threads and torch's deterministic algorithms, for a
-while.
-"""
+"""Reproducible numbers: a fixed number of threads and torch's deterministic algorithms,
+temporarily."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,8 +9,9 @@ import torch
 
 @contextlib.contextmanager
 def deterministic(*, threads: int) -> Iterator[None]:
-    """Compute with `threads` threads (sums depend on how they are split); everything is put back
-    after.
+    """Compute with `threads` threads, because sums depend on how the work is split.
+
+    The previous settings are restored at the end.
     """
     before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)

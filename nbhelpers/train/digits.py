@@ -1,7 +1,7 @@
-"""Train the default sample model on scikit-learn's digits: real images, nothing to download.
+"""Train the default sample model on scikit-learn's digits: real images, without a download.
 
-The 1,797 images of 8×8 grey values are enlarged and given three channels; every fifth one is held
-out. The same recipe gives the same weights, and the second run reads them from `.cache/`.
+The 1,797 images of 8×8 grey values are enlarged and get three channels. Every fifth image is held
+out. The same recipe gives the same weights, and later runs read them from `.cache/`.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from nbhelpers.train.epochs import Training
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that the trained weights depend on (and the version of torch)."""
+    """Everything that decides the trained weights, apart from the version of torch."""
 
     size: int = 32
     epochs: int = 10
@@ -40,7 +40,7 @@ class Recipe:
 
     @property
     def key(self) -> str:
-        """A short text that changes with any part of the recipe."""
+        """A short text that changes with every part of the recipe."""
         text = json.dumps({**asdict(self), "torch": torch.__version__}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -54,7 +54,8 @@ class Digits:
 
     @property
     def labels(self) -> dict[str, np.ndarray]:
-        """The true class of each head: the digit, and which pair (0–1, 2–3 …) it belongs to."""
+        """The true class for each head: the digit, and the pair of digits it belongs to (0–1, 2–3
+        …)."""
         return {"digit": self.digits, "pair": self.digits // 2}
 
 
@@ -74,9 +75,10 @@ def load_digits(recipe: Recipe = Recipe()) -> tuple[Digits, Digits]:
 def train(module: nn.Module, recipe: Recipe = Recipe(), *, keep: Path | None = None) -> nn.Module:
     """Train a module with the heads "digit" and "pair" in place, and return it in eval mode.
 
-    Adam under a one-cycle learning rate, on images that are shifted by up to `shift` pixels. The
-    recipe's seed draws every random number; torch's own generator and settings are as before
-    afterwards. With the file `keep`, a training that was cut off goes on from its last whole epoch.
+    The method is Adam with a one-cycle learning rate, on images shifted by up to `shift` pixels.
+    All random numbers come from the recipe's seed, and torch's own generator and settings are
+    restored afterwards. With the file `keep`, an interrupted training continues after its last
+    whole epoch.
     """
     training, _ = load_digits(recipe)
     images, digits = torch.from_numpy(training.images), torch.from_numpy(training.digits)
@@ -105,11 +107,11 @@ def train_or_load(
     *,
     cache: str | Path | None = None,
 ) -> Path:
-    """Give the module its trained weights, training it only if no file of this recipe is cached.
+    """Give the module its trained weights. Train it only if no file of this recipe is cached.
 
     Returns:
-        the safetensors file that holds the weights. It is not there if it cannot be written, which
-        a warning says; the module has its weights all the same.
+        the safetensors file that holds the weights. If it cannot be written it does not exist, and
+        a warning says so. The module has its weights in either case.
     """
     folder = Path(cache) if cache is not None else places.cache()
     path = folder / f"{type(module).__name__.lower()}-digits-{recipe.key}.safetensors"
@@ -120,14 +122,14 @@ def train_or_load(
         weights = {name: value.contiguous() for name, value in module.state_dict().items()}
         if _written(weights, path):
             kept.unlink(missing_ok=True)
-    # Loaded in both cases, so that the first run and the second go the same way.
+    # Loaded in both cases, so that the first run and later runs are the same.
     module.load_state_dict(weights)
     module.eval()
     return path
 
 
 def _read(path: Path, module: nn.Module) -> dict[str, torch.Tensor] | None:
-    """Return cached weights; None, with a warning unless there are none, if they do not fit."""
+    """Return cached weights, or None if they do not fit, with a warning if a file exists."""
     if not path.is_file():
         return None
     try:
@@ -136,12 +138,12 @@ def _read(path: Path, module: nn.Module) -> dict[str, torch.Tensor] | None:
         weights = {}
     if _shapes(weights) == _shapes(module.state_dict()):
         return weights
-    warnings.warn(f"{path} is damaged or of another model; it is made again.", stacklevel=3)
+    warnings.warn(f"{path} is damaged or of another model. It is made again.", stacklevel=3)
     return None
 
 
 def _written(weights: dict[str, torch.Tensor], path: Path) -> bool:
-    """Write weights by renaming; whether that was possible."""
+    """Write weights by renaming, and return whether it succeeded."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:

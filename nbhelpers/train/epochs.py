@@ -1,7 +1,8 @@
-"""A training that is kept epoch by epoch: cut off, it goes on from its last whole epoch.
+"""A training that is saved after each epoch: if interrupted, it continues after its last whole
+epoch.
 
-Weights, optimiser, learning rate and random numbers are kept together, so that it ends with the
-same weights as a training that was never cut off, bit for bit.
+Weights, optimiser, learning rate and random numbers are saved together. So it ends with the same
+weights as an uninterrupted training, bit for bit.
 """
 
 import hashlib
@@ -19,12 +20,13 @@ from graphcore.durable import replacing
 from graphcore.progress import stage
 
 _DIGEST = 64
-"""Characters of the sha256 that a file begins with; what follows is torch's."""
+"""Characters of the sha256 at the start of a file. The rest of the file is torch's."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """All that changes while a module is trained; `recipe` is a text that says how it is done."""
+    """Everything that changes while a module is trained. `recipe` is a text that defines the
+    training."""
 
     module: nn.Module
     optimiser: torch.optim.Optimizer
@@ -33,14 +35,14 @@ class Training:
     recipe: str
 
     def epochs(self, count: int, *, title: str, file: Path | None = None) -> Iterator[int]:
-        """Yield the epochs that are still to be done, from 0 on, and keep the state after each.
+        """Yield the numbers of the remaining epochs, counted from 0, and save the state after each.
 
-        A file of another training, or one that is damaged, is left out with a warning.
+        A file that is damaged or from another training is ignored with a warning.
 
         Args:
-            count: how many there are.
-            title: what is trained, for those who watch.
-            file: where the state is kept; nowhere if it is None.
+            count: how many epochs there are in total.
+            title: the name of the training, shown as progress.
+            file: where the state is saved, or None to save nothing.
         """
         start = self._digest()
         first = self._resumed(file, start) if file else 0
@@ -52,7 +54,7 @@ class Training:
                     file = self._kept(file, start, epoch + 1)
 
     def _resumed(self, file: Path, start: str) -> int:
-        """Go back to the state in the file; return how many epochs were done then."""
+        """Restore the state in the file, and return how many epochs were done."""
         if not file.is_file():
             return 0
         try:
@@ -71,7 +73,7 @@ class Training:
         return state["done"]
 
     def _kept(self, file: Path, start: str, done: int) -> Path | None:
-        """Write the state by renaming; return the file, None if it cannot be written."""
+        """Write the state by renaming. Return the file, or None if it cannot be written."""
         state: dict[str, Any] = {"start": start, "done": done}
         state |= {name: part.state_dict() for name, part in self._parts().items()}
         state["generator"] = self.generator.get_state()
@@ -92,7 +94,7 @@ class Training:
         return {"module": self.module, "optimiser": self.optimiser, "schedule": self.schedule}
 
     def _digest(self) -> str:
-        """Return the sha256 of what decides the outcome: the recipe and the weights of now."""
+        """Return the sha256 of what decides the result: the recipe and the current weights."""
         digest = hashlib.sha256(self.recipe.encode())
         for name, value in self.module.state_dict().items():
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
@@ -101,5 +103,5 @@ class Training:
 
 
 def _left_out(file: Path, why: str) -> int:
-    warnings.warn(f"{file} {why}; the training begins with its first epoch.", stacklevel=4)
+    warnings.warn(f"{file} {why}. The training begins with its first epoch.", stacklevel=4)
     return 0

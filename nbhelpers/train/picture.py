@@ -1,7 +1,7 @@
-"""A photograph through ImageNet's preprocessing: RGB, resize, centre crop, mean and std, NCHW.
+"""A photograph with ImageNet's preprocessing: RGB, resize, centre crop, mean and std, NCHW.
 
-The arithmetic is float32 and a single operation at a time, so that numpy and PIL alone give the
-very same bits. The resize is PIL's bilinear one (the shorter side, as torchvision does it).
+The arithmetic is float32, one operation at a time, so that numpy and PIL alone give the same bits.
+The resize is PIL's bilinear one, applied to the shorter side as in torchvision.
 """
 
 import shutil
@@ -29,7 +29,7 @@ class Preprocessing:
 
     @classmethod
     def imagenet(cls, height: int, width: int) -> "Preprocessing":
-        """Return the usual steps: the shorter side to 256/224 of the crop, then the crop."""
+        """Return the usual steps: resize the shorter side to 256/224 of the crop, then crop."""
         return cls(round(max(height, width) * 256 / 224), (height, width))
 
     def to_json(self) -> dict:
@@ -50,26 +50,26 @@ class Preprocessing:
 
 
 def fitting(specs: tuple[TensorSpec, ...]) -> Preprocessing | None:
-    """Return the steps for a model whose one input is a 3-channel float32 image, or None."""
+    """Return the steps for a model whose only input is a 3-channel float32 image, or None."""
     if len(specs) != 1 or specs[0].dtype != "float32" or len(specs[0].shape) != 4:
         return None
     _, channels, height, width = specs[0].shape
     if channels != 3:
         return None
-    # 224 is what ImageNet models take if they take any size.
+    # ImageNet models that accept any size were trained at 224.
     return Preprocessing.imagenet(
         *(side if isinstance(side, int) else 224 for side in (height, width))
     )
 
 
 def photograph() -> Path:
-    """Return the path of the photograph that ships in scikit-learn (a temple in China, 640×427)."""
+    """Return the path of a photograph that scikit-learn includes (a temple in China, 640×427)."""
     import sklearn.datasets
 
     return Path(sklearn.datasets.__file__).parent / "images" / "china.jpg"
 
 
 def copy_photograph(path: str | Path) -> Path:
-    """Copy the photograph to `path`, for the receiver to preprocess on his side."""
+    """Copy the photograph to `path`, so that the receiver can preprocess it too."""
     shutil.copyfile(photograph(), path)
     return Path(path)

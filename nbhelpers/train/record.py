@@ -1,5 +1,6 @@
-"""Record golden cases: inputs, and what torch gives for them. Every later step is checked against
-these.
+"""Record golden cases: inputs, and the outputs that torch computes for them.
+
+Every later step is compared with these.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from torchgraph.exporting.sizes import Runs, run_at_sizes
 from torchgraph.modules.forward import as_array, check_count, run_torch
 
 BATCH = "batch"
-"""What a fixed batch is called while it is free."""
+"""The symbol of a fixed batch while other batches are tried."""
 
 
 @stage("recording the golden cases")
@@ -37,25 +38,24 @@ def record_golden(
 ) -> tuple[Case, ...]:
     """Run the module in eval mode on seeded inputs, on held-out samples and on a photograph.
 
-    The seeded cases differ in the size of every symbol: in two odd sizes where the module takes
-    them, else in others that it takes. Where it takes no two together, there is a case for each,
-    named after the symbol and its size.
+    The seeded cases differ in the size of every symbol: two odd sizes if the module accepts them,
+    or else others that it accepts. If it accepts no two together, each symbol has a case of its
+    own, named after the symbol and its size.
 
     Args:
-        module: what is recorded; it is left as it was.
-        specs: its inputs. Where all have the same fixed first dim, it is taken for a batch, and
-            `batches` are multiples of it: torch takes any, and a batch made dynamic later must
-            give just that. Larger ones are left out where an output has no row for each. Other
-            fixed dims stay.
+        module: the module to run. It is left unchanged.
+        specs: its inputs. If all have the same fixed first dim, this is taken as a batch, and
+            `batches` are multiples of it. torch accepts any batch, and a batch made dynamic later
+            must give the same results. Larger batches are left out if an output has no row for each
+            input row. Other fixed dims stay.
         output_names: names of what `forward` returns, in order.
-        batches: sizes of the seeded cases, named `batch1`, `batch3` …; where no batch is free they
-            differ in their values only.
+        batches: sizes of the seeded cases, named `batch1`, `batch3` …. If no batch is dynamic,
+            these cases differ only in their values.
         evaluation: inputs and true labels by name, recorded as `held_out`.
-        sizes: for a symbol, the sizes to record at, where the usual ones are not meant.
-        seed: of the random inputs.
-
+        sizes: for a symbol, the sizes to record at, instead of the usual ones.
+        seed: the seed of the random inputs.
     Raises:
-        ModelError: the module does not run on an input, or returns another number of tensors.
+        ModelError: the module fails on an input, or returns another number of tensors.
     """
     fixed = _fixed_batch(specs)
     if fixed:
@@ -85,7 +85,7 @@ def _seeded(
     sizes: Mapping[str, Sequence[int]],
     seed: int,
 ) -> Iterator[tuple[str, Run]]:
-    """Yield (name, run) of a case for each batch, and of more where these miss a size."""
+    """Yield (name, run) of a case for each batch, and further cases for missing sizes."""
     batch = batch_symbol(inputs)
     known = all_symbols([each.spec for each in inputs])
     runs: Runs | None = None
@@ -95,14 +95,14 @@ def _seeded(
     for number, rows in enumerate(sizes.get(batch or "", batches)):
         fed = {batch: rows} if batch else {}
         try:
-            # Another seed for each batch, so that no case repeats the rows of another.
+            # Each batch has its own seed, so that no case repeats the rows of another.
             found.append(_together(module, inputs, runs, fed, number, seed + rows))
         except ModelError:
             if not batch or batch in sizes:
                 raise
             continue
         yield f"batch{rows}", found[-1]
-    if batch and len(found) < len(batches) and batch not in sizes:  # it takes other batches only
+    if batch and len(found) < len(batches) and batch not in sizes:  # it accepts other batches only
         with contextlib.suppress(*([ModelError] if found else [])):
             runs = run_at_sizes(module, inputs, sizes=sizes)
     if runs is None:
@@ -123,8 +123,8 @@ def _together(
     number: int,
     seed: int,
 ) -> Run:
-    """Return a run with so many rows: at other sizes of each symbol for each number, if they go
-    together, else at the first ones.
+    """Return a run with this many rows: if possible, with other sizes of each symbol for each
+    number, or else with the first sizes.
     """
     if runs is None:
         return run_at(module, inputs, rows, seed=seed)
@@ -154,7 +154,7 @@ def _case(module: nn.Module, name: str, run: Run, output_names: Sequence[str]) -
 
 
 def _fixed_batch(specs: Sequence[TensorSpec]) -> int | None:
-    """Return the first dim that all inputs have in common, if it is a number."""
+    """Return the first dim that all inputs share, if it is a number."""
     first = {spec.shape[0] if spec.shape else None for spec in specs}
     size = first.pop() if len(first) == 1 else None
     return size if isinstance(size, int) else None
@@ -165,6 +165,6 @@ def _any_batch(specs: Sequence[TensorSpec]) -> list[TensorSpec]:
 
 
 def _by_rows(run: Run) -> bool:
-    """Whether every output has a row for each row of the inputs."""
+    """Whether every output has one row for each row of the inputs."""
     rows = run.sizes[BATCH]
     return all(value.ndim and len(value) == rows for value in run.outputs.values())

@@ -1,7 +1,7 @@
 """ResNet-18 with any number of classification heads.
 
-The architecture of He et al., "Deep Residual Learning for Image Recognition" (2015), with the
-parameter names that torchvision uses, so that its checkpoints fit (but for the heads).
+The architecture of He et al., "Deep Residual Learning for Image Recognition" (2015), with
+torchvision's parameter names. So torchvision's checkpoints fit, apart from the heads.
 """
 
 from collections.abc import Mapping
@@ -37,9 +37,8 @@ class ResNet18(nn.Module):
     """ResNet-18: N×3×H×W images → one N×classes tensor of logits for each head."""
 
     def __init__(self, heads: Mapping[str, int]) -> None:
-        """Build the network; `heads` is head name to number of classes, in the order of the
-        outputs.
-        """
+        """Build the network. `heads` maps head names to numbers of classes, in the order of the
+        outputs."""
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)

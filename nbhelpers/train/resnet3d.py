@@ -1,8 +1,8 @@
-"""A 3-D ResNet-34 for CT volumes, as in the medical 3-D ResNets.
+"""A 3-D ResNet-34 for CT volumes, as used in medical imaging.
 
-Hara et al., "Can Spatiotemporal 3D CNNs Retrace the History of 2D CNNs and ImageNet?" (2018),
-with one input channel as in Chen et al., "Med3D" (2019). The shortcut is of type A (no weights)
-or B (1×1×1).
+Hara et al., "Can Spatiotemporal 3D CNNs Retrace the History of 2D CNNs and ImageNet?" (2018), with
+one input channel as in Chen et al., "Med3D" (2019). The shortcut has type A (no weights) or B (a
+1×1×1 convolution).
 """
 
 import functools
@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LAYERS = (3, 4, 6, 3)
-"""Blocks in each of the four stages of a ResNet-34."""
+"""The number of blocks in each of the four stages of a ResNet-34."""
 
 
 def shortcut_a(x: Tensor, *, planes: int, stride: int) -> Tensor:
-    """Return every `stride`-th value of `x`, and zeros for the channels up to `planes`."""
+    """Return every `stride`-th value of `x`, padded with zero channels up to `planes`."""
     out = F.avg_pool3d(x, kernel_size=1, stride=stride)
     zeros = out.new_zeros(out.size(0), planes - out.size(1), out.size(2), out.size(3), out.size(4))
     return torch.cat([out, zeros], dim=1)
@@ -56,11 +56,11 @@ class ResNet34For3d(nn.Module):
         """Build the network with shortcuts of type "A" or "B".
 
         Raises:
-            ValueError: there is no such type of shortcut.
+            ValueError: the type of shortcut is neither.
         """
         super().__init__()
         if shortcut not in ("A", "B"):
-            raise ValueError(f"The shortcut is of type 'A' or 'B', not {shortcut!r}.")
+            raise ValueError(f"The shortcut has type 'A' or 'B', not {shortcut!r}.")
         self.conv1 = nn.Conv3d(1, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm3d(64)
         self.relu = nn.ReLU(inplace=True)

@@ -1,12 +1,12 @@
-"""The two sample models, and the small protocol by which a module tells the workbook about itself.
+"""The two sample models, and the small protocol through which a module describes itself.
 
-All of it is optional; what a module does not say is given as parameters (INPUTS, OUTPUTS):
+All of it is optional. What a module does not provide is given as parameters (INPUTS, OUTPUTS):
 
 - `input_specs`: tuple of TensorSpec, one for each argument of `forward`, in order. A symbolic first
-  dim means that the batch may vary; a number means that the model is exported for that batch.
+  dim means that the batch may vary. A number means that the model is exported for that batch.
 - `output_names`: tuple of names, one for each tensor that `forward` returns, in order.
 - `evaluation()`: held-out samples as (inputs by name, true labels by output name).
-- `train_in_place()`: give the module its trained weights; called when no checkpoint is given.
+- `train_in_place()`: gives the module its trained weights. It is called if there is no checkpoint.
 """
 
 import torch
@@ -34,7 +34,7 @@ class MultitaskResNet18(ResNet18):
             super().__init__({"digit": 10, "pair": 5})
 
     def train_in_place(self) -> None:
-        """Train on scikit-learn's digits (in about a minute), or read earlier weights."""
+        """Train on scikit-learn's digits, which takes about a minute, or read earlier weights."""
         digits.train_or_load(self, self.recipe)
 
     def evaluation(self) -> tuple[Arrays, Arrays]:
@@ -44,23 +44,24 @@ class MultitaskResNet18(ResNet18):
 
 
 class CtResNet34(ResNet34For3d):
-    """3-D ResNet-34 for CT volumes of 128×128×128, 6 classes; exported for one volume at a time."""
+    """3-D ResNet-34 for CT volumes of 128×128×128 with 6 classes, exported for one volume at a
+    time."""
 
     input_specs = (TensorSpec("images", "float32", (1, 1, 128, 128, 128)),)
     output_names = ("result",)
 
 
 def multitask_resnet18() -> nn.Module:
-    """Return the default sample model, not trained yet (`train_in_place` does that)."""
+    """Return the default sample model, which `train_in_place` can train."""
     return MultitaskResNet18()
 
 
 def ct_resnet34(*, shortcut: str = "A", seed: int = 0) -> nn.Module:
-    """Return the CT model with seeded weights and the batch-norm statistics that fit them.
+    """Return the CT model with seeded weights and matching batch-norm statistics.
 
-    No CT data ships in a package, so it is not trained. The statistics are measured on noise
-    volumes of a smaller size: activations then keep their scale through all 34 layers, as in a
-    trained network.
+    No package includes CT data, so the model is not trained. The statistics are measured on smaller
+    volumes of noise. As in a trained network, activations then keep their scale through all 34
+    layers.
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
@@ -71,7 +72,7 @@ def ct_resnet34(*, shortcut: str = "A", seed: int = 0) -> nn.Module:
             elif isinstance(layer, nn.BatchNorm3d):
                 nn.init.uniform_(layer.weight, 0.5, 1.5)
                 nn.init.uniform_(layer.bias, -0.2, 0.2)
-                layer.momentum = None  # the plain average of what is seen
+                layer.momentum = None  # the plain average of all batches
         model.train()
         with deterministic(threads=2):
             model(torch.randn(4, 1, 64, 64, 64))

@@ -1,7 +1,7 @@
-"""Find a model: the function that builds it, its weights, and the names of what goes in and out.
+"""Find a model: the function that builds it, its weights, and the names of its inputs and outputs.
 
-A module may say the latter itself (the protocol is in `nbhelpers.train.samples`), or it is told
-here.
+A module may give the names itself (see the protocol in `nbhelpers.train.samples`), or the caller
+gives them.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from torchgraph.modules.structure import output_names
 @dataclass(frozen=True)
 class ModelSource:
     """A module in eval mode, the specs of its inputs, the names of its outputs, where it came from,
-    and the sizes to run it at, where the usual ones are not meant.
+    and the sizes to run it at instead of the usual ones.
     """
 
     module: nn.Module = field(repr=False)
@@ -38,7 +38,7 @@ class ModelSource:
 
     @property
     def parameters(self) -> int:
-        """The number of trained values."""
+        """The number of trainable values."""
         return sum(parameter.numel() for parameter in self.module.parameters())
 
     def __repr__(self) -> str:
@@ -65,26 +65,26 @@ def load_model(
     """Build a model, give it its weights and return it in eval mode.
 
     Args:
-        model: `package.module:factory`; the factory is called without arguments.
-        checkpoint: path of the weights; where several sets in the file fit, `path:key` chooses
-            one. If empty, the module trains itself if it can, or stays as built.
-        inputs: specs such as `"images:float32:batch,3,224,224"`, if the module does not say.
-        outputs: names parted by spaces or commas, if the module does not say.
-        sizes: sizes of symbols such as `"time=48,96"`, if the module takes few.
-        trained: whether a module without a checkpoint may train itself; if not, everything is
+        model: `package.module:factory`. The factory is called without arguments.
+        checkpoint: the path of the weights. If the file holds several sets that fit, `path:key`
+            chooses one. If it is empty, the module trains itself if it can, or stays as built.
+        inputs: specs such as `"images:float32:batch,3,224,224"`, if the module does not give them.
+        outputs: names separated by spaces or commas, if the module does not give them.
+        sizes: sizes of symbols such as `"time=48,96"`, if the module accepts few.
+        trained: whether a module without a checkpoint may train itself. If not, everything is
             checked, and the weights stay as built.
 
     Raises:
-        ModelError: the factory, the checkpoint or the names cannot be used; the sentence says
-            what to write.
+        ModelError: the factory, the checkpoint or the names cannot be used. The message says what
+            to write.
     """
     module = _build(model)
     specs = parse_specs(inputs) if inputs.strip() else tuple(getattr(module, "input_specs", ()))
     if not specs:
         raise ModelError(
-            f"What {model} takes is not known: give INPUTS as name:dtype:dims for each argument, "
-            f"such as 'images:float32:batch,3,224,224', or give {type(module).__name__} an "
-            "attribute input_specs."
+            f"The inputs of {model} are not known. Give INPUTS as name:dtype:dims for each "
+            f"argument, such as 'images:float32:batch,3,224,224', or give {type(module).__name__} "
+            "an attribute input_specs."
         )
     weights = _weights(module, checkpoint, trained)
     module.eval()
@@ -135,14 +135,15 @@ def _factory(where: str, name: str, model: str) -> Callable[[], object]:
     if not callable(factory):
         raise ModelError(
             f"{model} must be a function or a class that builds the model, but it is a "
-            f"{type(factory).__name__}; write a function that returns it."
+            f"{type(factory).__name__}. Write a function that returns it."
         )
     return factory
 
 
 @contextlib.contextmanager
 def _importable() -> Iterator[None]:
-    """Let modules of the current folder and of the repository be found, inside only."""
+    """Let modules of the current folder and of the checkout be imported, for the time of the
+    block."""
     before = list(sys.path)
     sys.path[:0] = [str(Path.cwd()), str(CHECKOUT)]
     importlib.invalidate_caches()

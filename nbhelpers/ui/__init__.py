@@ -1,7 +1,7 @@
-"""What a person sees: tables, pictures of graphs, Netron, and the receiver's page. Never logic.
+"""What a person sees: tables, pictures of graphs, Netron, and the receiver's page. No logic.
 
-Every function returns an object that JupyterLab displays and that prints as plain text elsewhere;
-nothing is shown, started or configured by importing this package.
+Every function returns an object that JupyterLab displays and that prints as plain text elsewhere.
+Importing this package shows, starts and configures nothing.
 """
 
 from nbhelpers.ui import widgets

@@ -1,8 +1,8 @@
-"""Where a person's browser finds a port of this machine: on the loopback, or through JupyterLab.
+"""The address at which a user's browser reaches a port of this machine.
 
-Beside JupyterLab a browser opens the port itself. Where JupyterLab listens to other machines, or
-runs in a JupyterHub, jupyter-server-proxy carries the port below JupyterLab's own address, behind
-its password.
+If JupyterLab runs on the same machine as the browser, the browser opens the port itself. If
+JupyterLab listens to other machines or runs in a JupyterHub, jupyter-server-proxy serves the port
+below JupyterLab's own address, protected by its password.
 """
 
 import os
@@ -15,17 +15,17 @@ from graphcore.errors import Refusal
 from graphcore.reading import read_json
 
 HOST = "127.0.0.1"
-"""What is served here listens to this machine alone."""
+"""The address to listen on. Only this machine can reach it."""
 
 _EXTENSION = "lab/extensions/@jupyterhub/jupyter-server-proxy/package.json"
 _LOOPBACK = ("localhost", HOST, "::1")
 
 
 def browser_address(port: int) -> str:
-    """Return the address at which a browser finds a port that listens to the loopback alone.
+    """Return the address at which a browser reaches a port on the loopback address.
 
     Raises:
-        Refusal: JupyterLab is remote, and carries no ports; the sentence says what is missing.
+        Refusal: JupyterLab is remote and cannot serve ports. The message says what is missing.
     """
     server = _server()
     if not _is_remote(server):
@@ -33,13 +33,13 @@ def browser_address(port: int) -> str:
     if not _has_proxy(server):
         raise Refusal(
             "JupyterLab runs on another machine, and the environment that runs it lacks "
-            "jupyter-server-proxy; run `make setup` there."
+            "jupyter-server-proxy. Run `make setup` there."
         )
     return f"{server['base_url']}proxy/{port}/"
 
 
 def _server() -> dict[str, Any]:
-    """Return what the Jupyter server that started this kernel wrote down of itself, or {}."""
+    """Return what the Jupyter server of this kernel wrote about itself, or {}."""
     from jupyter_core.paths import jupyter_runtime_dir
 
     about = Path(jupyter_runtime_dir()) / f"jpserver-{os.environ.get('JPY_PARENT_PID')}.json"
@@ -57,12 +57,12 @@ def _is_remote(server: dict[str, Any]) -> bool:
 
 
 def _has_proxy(server: dict[str, Any]) -> bool:
-    """Whether the server has the extension, one file of which it shows without a password."""
+    """Whether the server has the extension. One file of it is readable without a password."""
     directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         directly.open(f"{server['url']}{_EXTENSION}", timeout=5).close()
     except urllib.error.HTTPError as error:
         return error.code != 404
     except OSError:
-        return True  # not seen from this machine (its name, its certificate): a browser may see it
+        return True  # this machine cannot check (name, certificate), but a browser may reach it
     return True

@@ -1,4 +1,4 @@
-"""One output of two runs in one picture: values, errors, scatter, the worst sample as an image."""
+"""One output of two runs in one picture: values, errors, scatter plot, worst sample as an image."""
 
 from collections.abc import Mapping
 
@@ -12,13 +12,13 @@ from nbhelpers.ui.pictures import Picture
 from onnxgraph.comparing.layers import LayerReport
 
 POINTS = 5000
-"""Points of a scatter; of more values, this many at even distances."""
+"""The most points in a scatter plot. Of more values, this many are drawn at even distances."""
 
 VALUES = 40
-"""Values of one sample that are drawn side by side, those around the worst."""
+"""Values of one sample that are drawn side by side, around the worst one."""
 
 FLOOR = 1e-10
-"""Errors below this are drawn here: zero has no logarithm."""
+"""The smallest error that is drawn, because zero has no logarithm."""
 
 
 def parity_picture(
@@ -31,16 +31,16 @@ def parity_picture(
     tolerance: float = parity.TOLERANCE,
     precision: str = "",
 ) -> Picture:
-    """Return a figure that holds one output against its reference.
+    """Return a figure that compares one output with its reference.
 
     Args:
-        expected: the reference, real numbers of any shape; its first axis counts samples.
-        actual: what is judged.
-        title: what is shown; the verdict of `parity.compare` is put behind it.
-        sample: the input with the same first axis; the worst one is shown if it is an image.
-        drift: reports of `compare_layers`, to draw the drift along the depth below.
-        tolerance: largest difference allowed, as a share of the largest reference value.
-        precision: the coarsest dtype that the values went through, as `parity.compare` takes it.
+        expected: the reference, real numbers of any shape. Its first axis counts samples.
+        actual: the values to judge.
+        title: the title, followed by the verdict of `parity.compare`.
+        sample: the input with the same first axis. The worst sample is shown if it is an image.
+        drift: reports of `compare_layers`, whose drift along the depth is drawn below.
+        tolerance: the largest difference allowed, as a share of the largest reference value.
+        precision: the coarsest dtype that the values went through, as in `parity.compare`.
     """
     expected, actual = np.asarray(expected), np.asarray(actual)
     rows = 2 if drift else 1
@@ -71,7 +71,8 @@ def verdict(
     tolerance: float = parity.TOLERANCE,
     precision: str = "",
 ) -> str:
-    """Return what `parity.compare` says of one output, and in how many rows the labels agree."""
+    """Return the verdict of `parity.compare` on one output, and in how many rows the labels
+    agree."""
     report = parity.compare(
         {"": expected}, {"": actual}, tolerance=tolerance, precisions={"": precision}
     )
@@ -110,7 +111,7 @@ def _errors(axes: Axes, expected: np.ndarray, actual: np.ndarray, tolerance: flo
     axes.set_xscale("log")
     if finite.size:
         axes.set_yscale("log")
-        axes.set_ylim(0.5, None)  # one value is seen beside a million
+        axes.set_ylim(0.5, None)  # one value stays visible beside a million
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(fontsize=8)
     axes.set_title("errors of all values", fontsize=9)
@@ -130,9 +131,9 @@ def _scatter(axes: Axes, expected: np.ndarray, actual: np.ndarray) -> None:
 
 
 def _image(sample: np.ndarray) -> np.ndarray | None:
-    """Return (height, width) or (height, width, 3) in 0…1, or None if this is no image.
+    """Return (height, width) or (height, width, 3) in 0…1, or None if this is not an image.
 
-    Of a volume (channels, depth, height, width) the slice in the middle is taken.
+    For a volume (channels, depth, height, width) it is the middle slice.
     """
     if sample.ndim == 4:
         sample = sample[:, sample.shape[1] // 2]

@@ -1,13 +1,13 @@
-"""The part of the receiver's page about runtimes of other makers."""
+"""The section of the receiver's page about third-party runtimes."""
 
 import html
 from collections.abc import Mapping, Sequence
 
-from nbhelpers.ui.cells import MINUS, html_table, labels, number
+from nbhelpers.ui.html import MINUS, html_table, labels, number
 
 
 def clients_warning(clients: Sequence[Mapping]) -> str:
-    """Return the sentence that names the clients which compute something else, if there are any."""
+    """Return the sentence that names clients with another result, or "" if there are none."""
     wrong = [f"{each['artefact']} on {each['client']}" for each in clients if _wrong(each)]
     if not wrong:
         return ""
@@ -20,7 +20,7 @@ def _wrong(trial: Mapping) -> bool:
 
 
 def clients_section(clients: Sequence[Mapping]) -> str:
-    """Return who else loads the files: to them nothing is promised."""
+    """Return the section about third-party runtimes, for which nothing is promised."""
     rows = [
         (
             each["artefact"] or MINUS,
@@ -35,8 +35,10 @@ def clients_section(clients: Sequence[Mapping]) -> str:
     ]
     head = ("file", "client", "outcome", "of largest output", "labels", "latency, ms", "it said")
     text = (
-        "<p>Runtimes of other makers, tried with the same inputs. The artefacts are for "
-        "TensorFlow, and nothing is promised here: “failed” means that the client does not load "
-        "or run the file, “DIFFERS” that it gives another result.</p>\n"
+        "<p>Third-party runtimes, tried with the same inputs. The artefacts are for TensorFlow, "
+        "and nothing "
+        "is promised for other runtimes. “failed” means that the client does not load or run the "
+        "file, "
+        "“DIFFERS” that it gives another result.</p>\n"
     )
     return text + html_table(head, rows, numbers=(3, 5)) if rows else ""

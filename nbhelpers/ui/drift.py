@@ -1,4 +1,4 @@
-"""A picture of how far two runs of one model are apart, along its depth."""
+"""A picture of the difference between two runs of one model, along its depth."""
 
 import math
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from nbhelpers.ui.pictures import Picture
 from onnxgraph.comparing.layers import LayerReport
 
 FLOOR = 1e-9
-"""Relative differences below this are drawn here; none at all is not drawn."""
+"""The smallest relative difference that is drawn. A difference of zero is not drawn."""
 
 CEILING = 10.0
-"""What cannot be compared (NaN, another shape) is drawn here."""
+"""The height for tensors that cannot be compared, because of NaN or another shape."""
 
 
 def drift_picture(reports: Mapping[str, LayerReport], title: str = "") -> Figure:
     """Return a figure of the relative difference of each tensor, in graph order.
 
-    A gentle slope is rounding; a step of several powers of ten is a fault. Tensors that differ are
-    marked, the first of them by name; those that are equal to the last bit leave a gap.
+    A gentle slope is rounding, a step of several powers of ten is a fault. Tensors that differ are
+    marked, and the first of them is named. Tensors that are equal to the last bit leave a gap.
 
     Args:
         reports: a label for each report, and the report.
@@ -32,13 +32,13 @@ def drift_picture(reports: Mapping[str, LayerReport], title: str = "") -> Figure
 
 
 def draw_drift(axes: Axes, reports: Mapping[str, LayerReport], title: str = "") -> None:
-    """Draw what `drift_picture` shows into axes of another figure."""
+    """Draw the content of `drift_picture` into the axes of another figure."""
     axes.set_xlabel("tensor, in graph order")
     axes.set_ylabel("largest difference,\nof the tensor's largest value")
     axes.set_yscale("log")
     for over, (label, report) in enumerate(reports.items(), start=1 - len(reports)):
         heights = [_height(layer.row.relative) for layer in report.layers]
-        wide = 1 - 1.3 * over  # what is drawn first is wider, to be seen below what it equals
+        wide = 1 - 1.3 * over  # earlier lines are wider, so that equal ones do not hide them
         (line,) = axes.plot(heights, ".-", linewidth=wide, markersize=5 + wide, label=label)
         bad = [place for place, layer in enumerate(report.layers) if layer.differs]
         axes.plot(bad, [heights[p] for p in bad], "o", color=line.get_color(), label="_")
@@ -56,7 +56,7 @@ def draw_drift(axes: Axes, reports: Mapping[str, LayerReport], title: str = "") 
 
 
 def _height(relative: float) -> float:
-    """Return where a relative difference is drawn; NaN at the top, and nowhere what is exact."""
+    """Return the height for a relative difference: the top for NaN, and none for an exact match."""
     if relative == 0:
         return math.nan
     return min(max(relative, FLOOR), CEILING) if relative == relative else CEILING

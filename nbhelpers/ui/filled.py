@@ -1,4 +1,4 @@
-"""What the record and the proofs of a handoff say, in the form that `report` takes."""
+"""The content of a handoff's record and proofs, in the form that `report` needs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -14,13 +14,13 @@ def report_data(
     clients: Iterable[Mapping] = (),
     unproven: Sequence[str] = (),
 ) -> ReportData:
-    """Collect what the page says.
+    """Collect the content of the page.
 
     Args:
         handoff: its stages up to "signature" are done.
-        proofs: what each runtime said, as `ReportData.proofs` describes it.
+        proofs: the results of each runtime, as described in `ReportData.proofs`.
         serve: title → snippet of code or shell.
-        clients: what other makers' runtimes made of it, as `ReportData.clients` describes it.
+        clients: the results of third-party runtimes, as described in `ReportData.clients`.
         unproven: why a runtime did not take part.
 
     Raises:

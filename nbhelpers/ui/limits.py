@@ -1,29 +1,31 @@
-"""The part of the receiver's page about what a handoff does not promise.
+"""The section of the receiver's page about what a handoff does not promise.
 
-The same limits, with more words, are in `notebooks/RECEIVING.md`, which is not in the folder.
+`notebooks/RECEIVING.md`, which is not in the folder, explains the same limits in more detail.
 """
 
 import html
 
 LIMITS = {
-    "Inference only.": "The weights are constants, and what is for training is gone.",
+    "Inference only.": "The weights are constants, and the parts for training are removed.",
     "The input is laid out as PyTorch had it": (
-        "(channels first for pictures) and prepared as in training; the graph turns axes itself."
+        "(channels first for pictures) and prepared as in training. The graph transposes it itself."
     ),
-    "Sizes.": "Dims that the interface above names by a word may vary, all others are fixed.",
+    "Sizes.": "Dims that the interface above names by a word may vary. All others are fixed.",
     "Downwards, nothing is promised.": (
-        "Each artefact loads in its target and in every later TensorFlow; an older may refuse it."
+        "Each artefact loads in its target and in every later TensorFlow. An older one may "
+        "refuse it."
     ),
     "What was proven where": (
-        "stands above. Elsewhere run verify.py before you rely on it: with the TensorFlow that "
-        "will serve, on the machine that will serve."
+        "is listed above. For anything else run verify.py before you rely on it, with the "
+        "TensorFlow that will serve, on the machine that will serve."
     ),
     "Proven on CPUs.": (
-        "A GPU may use TF32, and OpenVINO bfloat16, unless told not to: differences of about 1e-3."
+        "A GPU may use TF32 and OpenVINO bfloat16, unless configured otherwise. The results then "
+        "differ by about 1e-3."
     ),
     "Damage, not forgery.": (
-        "sha256sum -c SHA256SUMS shows whether a file was damaged. The sums travel with the files: "
-        "if forgery matters, have the sender tell you theirs by another way."
+        "sha256sum -c SHA256SUMS shows whether a file was damaged. The sums travel with the "
+        "files, so if forgery matters, have the sender tell you theirs in another way."
     ),
     "golden.npz holds data:": "recorded inputs, and labelled samples if there were some.",
 }

@@ -1,9 +1,9 @@
-"""Netron's page for single files, from this kernel: each file behind a token, nothing sent outside.
+"""Netron's page for single files, served by this kernel: each file behind a token, no tracking.
 
-Netron's own server serves the folder of a file to whoever asks, and a second file in place of the
-first; its page asks one service where the reader is and reports to another what is done. Here the
-page's files are served as they are installed, under a policy with which a browser loads from and
-sends to nobody else.
+Netron's own server gives the folder of a file to anybody, and a second file in place of the first.
+Its page asks one service for the reader's location, and reports usage to another. This module
+serves the page's files as they are installed, with a policy under which a browser contacts nobody
+else.
 """
 
 import html
@@ -35,11 +35,11 @@ _TYPES = {
 }
 
 _ASKS = re.compile(rb"await (consent|telemetry)\(\);")
-"""Where the page asks for a consent, which it does not need: nothing is counted or reported."""
+"""The place where the page asks for consent. It is not needed, because nothing is reported."""
 
 
 class NetronServer:
-    """A server on a port of the loopback address; `address` gives a file's place on it."""
+    """A server on a port of the loopback address. `place` returns the address of a file."""
 
     def __init__(self, page: Path) -> None:
         """Serve Netron's files, which are in the folder `page`, until this process ends."""
@@ -56,7 +56,7 @@ class NetronServer:
         return self._server.server_port
 
     def place(self, file: Path) -> str:
-        """Return the part of the address that opens `file`, and that nobody can guess."""
+        """Return the unguessable part of the address that opens `file`."""
         token = secrets.token_urlsafe(24)
         self._files[token] = file
         return f"{token}/"
@@ -84,7 +84,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     netron: NetronServer
 
     def do_GET(self) -> None:
-        """Answer, or say that there is nothing."""
+        """Send the content, or an error 404."""
         found = self.netron.answer(self.path)
         if found is None or (isinstance(found[1], Path) and not found[1].is_file()):
             self.send_error(HTTPStatus.NOT_FOUND)
@@ -102,7 +102,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def end_headers(self) -> None:
-        """Add what every answer has, errors too."""
+        """Add the headers of every answer, including errors."""
         self.send_header("Content-Security-Policy", POLICY)
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("X-Content-Type-Options", "nosniff")
@@ -110,11 +110,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing on the console."""
+        """Print nothing on the console."""
 
 
 def _index(page: str, name: str) -> str:
-    """Return Netron's page with the file that it opens; as version 0.0.0 it reports nothing."""
+    """Return Netron's page set to open the file. As version 0.0.0 it reports nothing."""
     quoted = urllib.parse.quote(name)
     about = {"type": "Python", "version": "0.0.0", "file": f"data/{quoted}", "identifier": name}
     tags = "\n".join(

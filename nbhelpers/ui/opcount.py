@@ -1,7 +1,7 @@
-"""Which ops a model file holds, read without any framework.
+"""The ops in a model file, read without any framework.
 
-ONNX models, frozen graphs and SavedModels are protocol buffers. Only the fields on the way to an
-op's name are looked at, so that a file of any size is counted quickly.
+ONNX models, frozen graphs and SavedModels are protocol buffers. Only the fields that lead to the
+name of an op are read, so a file of any size is counted quickly.
 """
 
 import mmap
@@ -24,7 +24,7 @@ def op_counts(path: str | Path) -> dict[str, int]:
     Ops inside functions and the branches of If and Loop are not counted.
 
     Raises:
-        ValueError: the file is of no such kind, or is cut short.
+        ValueError: the file is of another kind, or is cut short.
     """
     path = Path(path)
     way = next((way for ending, way in _WAYS.items() if path.name.endswith(ending)), None)
@@ -40,12 +40,12 @@ def op_counts(path: str | Path) -> dict[str, int]:
         try:
             counts = Counter(_texts(view, 0, len(view), way))
         except (IndexError, ValueError) as error:
-            raise ValueError(f"{path.name} is cut short, or no model file.") from error
+            raise ValueError(f"{path.name} is cut short, or not a model file.") from error
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _texts(view: memoryview, start: int, end: int, way: tuple[int, ...]) -> Iterator[str]:
-    """Yield the texts that the fields of `way` lead to, between `start` and `end`."""
+    """Yield the texts that the field numbers in `way` lead to, between `start` and `end`."""
     for field in fields(view, start, end):
         if (field.number, field.kind) != (way[0], BYTES):
             continue

@@ -1,6 +1,6 @@
-"""Pictures of a graph: how many ops of which kind, and what flows into what.
+"""Pictures of a graph: how many ops of each kind, and what flows into what.
 
-The histogram is a matplotlib figure; the flow is Mermaid, which JupyterLab draws without network.
+The histogram is a matplotlib figure. The flow is Mermaid, which JupyterLab draws without a network.
 """
 
 import io
@@ -15,7 +15,7 @@ _ROW = 0.28
 
 
 class Picture(Figure):
-    """A matplotlib figure that shows itself in a notebook without pyplot (a plain one does not)."""
+    """A matplotlib figure that displays itself in a notebook without pyplot, unlike a plain one."""
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -28,7 +28,7 @@ def histogram_picture(counts: Mapping[str, Mapping[str, int]], title: str = "") 
 
     Args:
         counts: the graph's name ("before", "after") to its ops and how often each occurs.
-        title: what is shown.
+        title: the title of the figure.
     """
     total = {
         op: sum(ops.get(op, 0) for ops in counts.values()) for ops in counts.values() for op in ops
@@ -58,7 +58,7 @@ def histogram_picture(counts: Mapping[str, Mapping[str, int]], title: str = "") 
 
 @dataclass(frozen=True)
 class FlowPicture:
-    """Arrows between named boxes; Mermaid where it is drawn, lines of text elsewhere."""
+    """Arrows between named boxes, as Mermaid, or as lines of text where Mermaid is not drawn."""
 
     arrows: tuple[tuple[str, str, str], ...]
     direction: str = "LR"
@@ -66,7 +66,7 @@ class FlowPicture:
 
     @property
     def mermaid(self) -> str:
-        """The picture as Mermaid's source."""
+        """The Mermaid source of the picture."""
         boxes = dict.fromkeys(box for start, end, _ in self.arrows for box in (start, end))
         ids = {box: f"n{number}" for number, box in enumerate(boxes)}
         lines = [f"flowchart {self.direction}"]
@@ -74,9 +74,9 @@ class FlowPicture:
         for start, end, label in self.arrows:
             text = f'|"{_escaped(label)}"|' if label else ""
             lines.append(f"    {ids[start]} -->{text} {ids[end]}")
-        # A thick border is seen in any theme; a colour would be right in one of them only.
+        # A thick border is visible in every theme. A colour would fit only one of them.
         lines += [f"    style {ids[box]} stroke-width:4px" for box in self.marked if box in ids]
-        # JupyterLab keeps the colour of the lines when its theme is changed: one for both.
+        # JupyterLab keeps the line colour when its theme changes, so one colour must fit both.
         lines += ["    linkStyle default stroke:#888888"] if self.arrows else []
         return "\n".join(lines)
 
@@ -97,12 +97,12 @@ def flow_picture(
     """Return a picture of boxes and arrows.
 
     Args:
-        arrows: (from, to) or (from, to, label); boxes of the same name are the same box.
+        arrows: (from, to) or (from, to, label). Boxes of the same name are the same box.
         direction: "LR" (left to right) or "TB" (top to bottom).
         marked: boxes to draw with a thick border.
 
     Raises:
-        ValueError: an arrow has neither two nor three parts, or the direction is another one.
+        ValueError: an arrow has neither two nor three parts, or the direction is neither.
     """
     if direction not in ("LR", "TB"):
         raise ValueError(f"A flow runs 'LR' or 'TB', not {direction!r}.")
@@ -116,6 +116,6 @@ def flow_picture(
 
 
 def _escaped(text: str) -> str:
-    """Return a text as Mermaid takes it between quotes."""
+    """Return a text escaped for Mermaid's quotes."""
     codes = {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "`": "#96;", "\n": " "}
     return "".join(codes.get(sign, sign) for sign in text)

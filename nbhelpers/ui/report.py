@@ -1,7 +1,7 @@
-"""The page for those who receive a handoff: what it is, what was proven, how to check and serve it.
+"""The page for the receiver of a handoff: what it is, what was proven, how to check and serve it.
 
-One HTML file without scripts and without network, from plain data; the same data gives the same
-bytes.
+It is one HTML file without scripts and without a network, made from plain data. The same data gives
+the same bytes.
 """
 
 import html
@@ -10,34 +10,35 @@ from dataclasses import dataclass, field
 from importlib import resources
 
 from graphcore.spec import TensorSpec
-from nbhelpers.ui.cells import MINUS, html_table, labels, number
 from nbhelpers.ui.clients import clients_section, clients_warning
+from nbhelpers.ui.html import MINUS, html_table, labels, number
 from nbhelpers.ui.limits import limits_section
 
 
 @dataclass(frozen=True)
 class ReportData:
-    """What the page says. Everything is escaped; a missing number is None.
+    """The content of the page. Everything is escaped. A missing number is None.
 
     Args:
         title: the handoff's name.
         facts: short facts about the model, as label to text ("weights" to "11.2 million").
-        flow: what became of the model, in order ("PyTorch module", "exported.onnx", …).
+        flow: the steps of the model, in order ("PyTorch module", "exported.onnx", …).
         inputs: the model's inputs.
         outputs: the model's outputs.
-        parity: stage to its reports, each as `parity.Report.to_json` gives it.
+        parity: stage to its reports, each in the form of `parity.Report.to_json`.
         proofs: one mapping for each artefact × runtime × golden case, with `artefact`, `runtime`,
             `case` and `ok`, and where they are known `largest_difference` (absolute), `relative`
-            (of the largest value), `tolerance` (how much of it is allowed), `labels_agree`,
-            `accuracy` (output to the share of right labels, 0 to 1), `latency_ms` and `note`.
-        clients: one mapping for each artefact × client of another maker, with `artefact`, `client`
-            and `state` ("agrees", "DIFFERS", "failed", "not installed"), and where they are known
+            (of the largest
+            value), `tolerance` (the relative difference allowed), `labels_agree`, `accuracy`
+            (output to the share of right labels, 0 to 1), `latency_ms` and `note`.
+        clients: one mapping for each artefact × third-party client, with `artefact`, `client` and
+            `state` ("agrees", "DIFFERS", "failed", "not installed"), and where they are known
             `relative`, `labels_agree`, `latency_ms` and `reason`.
         rewrites: target to what was rewritten for it, one sentence each.
-        files: path to its `bytes` and `sha256`, as the record has them.
+        files: path to its `bytes` and `sha256`, as in the record.
         verify: the command that checks the folder.
         serve: how to serve it: title to a snippet of code or shell.
-        versions: package to version, of everything that touched the model.
+        versions: package to version, for every package that handled the model.
         unproven: why a runtime did not take part, one sentence each.
     """
 
@@ -79,7 +80,7 @@ def report_html(data: ReportData) -> str:
     )
     style = resources.files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     title = html.escape(data.title)
-    # The policy makes the promise checkable: a browser loads nothing from anywhere for this page.
+    # The policy makes the promise checkable, because a browser then loads nothing for this page.
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -105,21 +106,21 @@ def report_html(data: ReportData) -> str:
 
 
 def _verdict(data: ReportData) -> str:
-    """Return the one sentence that a reader in a hurry needs."""
+    """Return the one sentence for a reader in a hurry."""
     proofs = data.proofs
     bad = [proof for proof in proofs if not proof["ok"]]
     if not proofs:
         state, text = "open", "No runtime has run the artefacts yet."
     elif bad:
         state = "bad"
-        text = f"{len(bad)} of {len(proofs)} runs differ from the PyTorch model: do not use it."
+        text = f"{len(bad)} of {len(proofs)} runs differ from the PyTorch model. Do not use it."
     else:
         runtimes = list(dict.fromkeys(str(proof["runtime"]) for proof in proofs))
         worst = max((proof.get("relative") or 0.0 for proof in proofs), default=0.0)
         state = "good"
         text = (
-            f"All {len(proofs)} runs agree with the PyTorch model, on {', '.join(runtimes)}; "
-            f"the largest difference is {worst:.1e} of the largest output."
+            f"All {len(proofs)} runs agree with the PyTorch model, on {', '.join(runtimes)}. "
+            f"The largest difference is {worst:.1e} of the largest output."
         )
     return f'<p class="verdict {state}">{html.escape(text)}</p>'
 
@@ -169,7 +170,7 @@ def _proofs(data: ReportData) -> str:
 
 
 def _grid(proofs: Sequence[Mapping]) -> str:
-    """Return artefact by runtime: the largest difference over all cases, or that it differs."""
+    """Return artefact by runtime: the largest difference over all cases, or the word DIFFERS."""
     runtimes = list(dict.fromkeys(str(proof["runtime"]) for proof in proofs))
     worst: dict[str, dict[str, str | float]] = {}
     for proof in proofs:
@@ -187,8 +188,8 @@ def _grid(proofs: Sequence[Mapping]) -> str:
     caption = "<p>Largest difference over all cases, as a share of the largest output:</p>\n"
     if any("oneDNN" in runtime for runtime in runtimes):
         caption = (
-            "<p>TensorFlow 2 computes with oneDNN on newer processors and without it on others; "
-            f"both were run.</p>\n{caption}"
+            "<p>TensorFlow 2 computes with oneDNN on newer processors and without it on others. "
+            f"Both were run.</p>\n{caption}"
         )
     return caption + html_table(("artefact", *runtimes), rows, numbers=range(1, len(runtimes) + 1))
 

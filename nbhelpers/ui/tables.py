@@ -1,6 +1,6 @@
 """Tables that are legible as HTML in a light or a dark theme, and as text where there is no HTML.
 
-Names come from files that anybody may have made: everything is escaped.
+Names come from files that anybody may have made, so everything is escaped.
 """
 
 import html
@@ -13,7 +13,7 @@ from nbhelpers.handoff import NOTEBOOKS, Handoff
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts under column names; `right` says which columns hold numbers."""
+    """Rows of texts under column names. `right` tells which columns hold numbers."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -42,7 +42,7 @@ class Table:
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def _cells(self, tag: str, row: Iterable[str]) -> Iterable[str]:
-        # Only the side is set: colours are the theme's.
+        # Only the side is set, because the theme chooses colours.
         for text, right in zip(row, self.right, strict=True):
             side = "right" if right else "left"
             yield f"<{tag} style='text-align:{side}'>{html.escape(text)}</{tag}>"
@@ -51,11 +51,11 @@ class Table:
 def table(rows: Iterable[Mapping[str, object]], caption: str = "") -> Table:
     """Return a table of `rows`, each a mapping from column name to value.
 
-    Columns come in the order in which they first appear; a missing value or None is shown as –.
+    Columns come in the order in which they first appear. A missing value or None is shown as –.
 
     Args:
-        rows: what to show; numbers are set to the right.
-        caption: what the table is about.
+        rows: the rows to show. Numbers are aligned to the right.
+        caption: the title of the table.
     """
     rows = [dict(row) for row in rows]
     columns = tuple(dict.fromkeys(str(name) for row in rows for name in row))
@@ -68,7 +68,7 @@ def table(rows: Iterable[Mapping[str, object]], caption: str = "") -> Table:
 
 
 def handoff_status(handoff: Handoff) -> Table:
-    """Return where each stage of a handoff stands, and the notebook that makes it."""
+    """Return the state of each stage of a handoff, and the notebook that makes it."""
     rows = [
         {
             "stage": status.stage,
@@ -86,7 +86,7 @@ def _is_number(value: object) -> bool:
 
 
 def _text(value: object) -> str:
-    """Return a value in the words of a table: short numbers, yes and no, dims parted by ×."""
+    """Return a value as the text of a table cell: short numbers, yes or no, dims separated by ×."""
     if value is None:
         return "–"
     if isinstance(value, bool):

@@ -6,7 +6,7 @@ from nbhelpers.ui.pictures import Picture
 
 
 def value_line(value: np.ndarray) -> str:
-    """Return dtype, shape, range and what is not finite, in one line."""
+    """Return dtype, shape, range and the count of values that are not finite, in one line."""
     value = np.asarray(value)
     shape = "×".join(map(str, value.shape)) or "scalar"
     start = f"{value.dtype.name} {shape}"
@@ -26,8 +26,9 @@ def value_picture(value: np.ndarray, title: str = "") -> Picture:
     """Return a histogram of the finite values of an array (real numbers or booleans).
 
     Args:
-        value: any shape; an array of texts or complex numbers has no histogram, and says so.
-        title: what is shown.
+        value: an array of any shape. Texts and complex numbers have no histogram, and the picture
+            says so.
+        title: the title of the picture.
     """
     value = np.asarray(value)
     figure = Picture(figsize=(6.4, 2.2), facecolor="white", layout="constrained")

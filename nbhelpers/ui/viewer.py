@@ -1,7 +1,7 @@
-"""A model file in Netron, beside the notebook; its ops in a table where Netron cannot be shown.
+"""A model file in Netron, beside the notebook, or a table of its ops where Netron is not available.
 
-Its page comes from `netron_server`, on the loopback address only, which `address` leads a browser
-to. It refuses to open 180 days after its build: it is never the only view.
+`netron_server` serves Netron's page on the loopback address only, and `address` finds the address
+for the browser. Netron stops working 180 days after its build, so it is never the only view.
 """
 
 import html
@@ -19,7 +19,7 @@ from nbhelpers.ui.opcount import op_counts
 from nbhelpers.ui.tables import Table, table
 
 LIFETIME = timedelta(days=180)
-"""How long after its build Netron still opens."""
+"""How long after its build Netron still works."""
 
 _SERVER: list[NetronServer] = []
 _PLACES: dict[tuple[str, int, int], str] = {}
@@ -27,7 +27,7 @@ _PLACES: dict[tuple[str, int, int], str] = {}
 
 @dataclass(frozen=True)
 class ModelView:
-    """A model file: live in Netron at `url`, if that is not empty; always as a table of its ops."""
+    """A model file: in Netron at `url` unless that is empty, and always as a table of its ops."""
 
     path: Path
     summary: Table
@@ -48,7 +48,7 @@ class ModelView:
             f'<iframe src="{self.url}" width="100%" height="{self.height}" '
             f'title="{html.escape(self.path.name)} in Netron" style="border:0"></iframe>'
             f"<details><summary>Nothing drawn? The ops of {html.escape(self.path.name)}</summary>"
-            f"<p>Netron answers at {self.url}; through a tunnel, forward port {self.port} as well."
+            f"<p>Netron answers at {self.url}. Through a tunnel, forward port {self.port} as well."
             f"</p>{ops}</details>"
         )
 
@@ -58,10 +58,10 @@ def netron_view(path: str | Path, *, height: int = 500) -> ModelView:
 
     Args:
         path: the model file.
-        height: of the live view, in pixels.
+        height: the height of the Netron view, in pixels.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         ValueError: the file is not an ONNX model, a frozen graph or a SavedModel.
     """
     path = Path(path).absolute()
@@ -79,10 +79,10 @@ def netron_view(path: str | Path, *, height: int = 500) -> ModelView:
 
 
 def _shown(path: Path) -> tuple[int, str]:
-    """Serve a file; return the port, and where a browser finds it.
+    """Serve a file. Return the port, and the address for a browser.
 
     Raises:
-        Refusal: it cannot be shown; the sentence says why.
+        Refusal: it cannot be shown. The message says why.
     """
     if reason := _why_not():
         raise Refusal(reason)
@@ -102,7 +102,7 @@ def _why_not(now: datetime | None = None) -> str:
         return "it is not installed in this kernel."
     built = _build_date(Path(spec.origin).with_name("index.html"))
     if built and (now or datetime.now(UTC)) - built > LIFETIME:
-        return f"it was built on {built:%Y-%m-%d} and opens for 180 days; install a newer one."
+        return f"it was built on {built:%Y-%m-%d} and works for 180 days. Install a newer one."
     return ""
 
 
@@ -115,9 +115,9 @@ def _build_date(page: Path) -> datetime | None:
 
 
 def _serve(path: Path) -> tuple[int, str]:
-    """Return the port and the place where a file is served; an unchanged file has one place."""
+    """Return the port and the path at which a file is served. An unchanged file keeps its path."""
     spec = util.find_spec("netron")
-    assert spec is not None  # `_why_not` has seen it
+    assert spec is not None  # `_why_not` has checked it
     assert spec.origin is not None
     if not _SERVER:
         _SERVER.append(NetronServer(Path(spec.origin).parent))

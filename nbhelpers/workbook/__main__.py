@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the workbook; return 0, 1 (refused) or 130 (interrupted)."""
     given = _parser().parse_args(arguments)
     again = given.__dict__.pop("again")
-    # `make handoff CHECKPOINT=` passes an empty text: the same as nothing.
+    # `make handoff CHECKPOINT=` passes an empty text, which means no checkpoint.
     settings = Settings(**{name: value for name, value in vars(given).items() if value})
     try:
         handoff = run(settings, progress=Progress(sys.stdout), again=again)
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted. What is done stays done: the same command goes on.", file=sys.stderr)
+        print("Interrupted. Finished stages stay: run the same command to go on.", file=sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -36,19 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m nbhelpers.workbook",
-        description="Run the notebooks 01 to 06 for one model, and print what came of it.",
+        description="Run the notebooks 01 to 06 for one model, and print a summary.",
     )
     parser.add_argument("--model", help=f"package.module:factory ({SAMPLE})")
     parser.add_argument("--checkpoint", metavar="FILE", help="weights, or FILE:key in it")
     parser.add_argument("--name", help="the handoff's name (the factory's)")
     parser.add_argument("--targets", help=f"from {' '.join(NAMES)} ('tf1.4 tf2')")
     parser.add_argument("--inputs", help="such as 'images:float32:batch,3,64,64'")
-    parser.add_argument("--outputs", help="names, parted by spaces")
-    parser.add_argument("--sizes", help="such as 'time=48,96', where the model takes few sizes")
+    parser.add_argument("--outputs", help="names, separated by spaces")
+    parser.add_argument("--sizes", help="such as 'time=48,96', if the model accepts few sizes")
     parser.add_argument("--opset", type=_opset, help="ONNX opset to export (the notebook's)")
     parser.add_argument("--handoffs", type=_path, metavar="DIR", help="where handoff folders go")
     parser.add_argument("--notebooks", type=_path, metavar="DIR", help="where the notebooks are")
-    parser.add_argument("--again", action="store_true", help="run also what is up to date")
+    parser.add_argument("--again", action="store_true", help="also run up-to-date notebooks")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Notebooks as JSON: with the parts that every notebook has, or refused."""
+"""Notebooks as JSON, read only if they have the parts that every notebook has."""
 
 import json
 from pathlib import Path
@@ -16,10 +16,10 @@ def read_book(path: Path, *, wrong: str = "is not a whole notebook: it cannot be
 
     Args:
         path: the `.ipynb` file.
-        wrong: what is wrong if it cannot be read, in words that follow its name.
+        wrong: the words that follow the file's name if it cannot be read.
 
     Raises:
-        Refusal: there is none, or it is damaged.
+        Refusal: the file does not exist, or is damaged.
     """
     with reading(path, wrong, error=Refusal, advice="Get it again, as it was committed"):
         check_regular(path)

@@ -1,8 +1,8 @@
 """`python -m nbhelpers.workbook.exercises`: copies of the notebooks with blanks for the solutions.
 
-The solutions are written, run and tested in the notebooks (cells tagged `solution`); the blanks
-are made from them. What stands between `### BEGIN SOLUTION` and `### END SOLUTION` is taken out;
-without these marks, everything before the first assert. The asserts stay: they are the self-check.
+The solutions are written, run and tested in the notebooks (cells tagged `solution`). This module
+blanks them: the part between `### BEGIN SOLUTION` and `### END SOLUTION`, or, without these marks,
+everything before the first assert. The asserts stay, because they are the learner's self-check.
 """
 
 import ast
@@ -21,7 +21,7 @@ from nbhelpers.workbook.books import read_book
 NOTEBOOKS = CHECKOUT / "notebooks"
 
 EXERCISES = NOTEBOOKS / "exercises"
-"""Where the copies go: JupyterLab shows it, git ignores it, and `make clean` leaves it alone."""
+"""The folder of the copies. JupyterLab shows it, git ignores it, and `make clean` leaves it."""
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
@@ -36,7 +36,7 @@ def blanked(source: str, *, later: str = "") -> str:
         later: the cells below it, which may read what it assigns.
 
     Raises:
-        Refusal: the marks do not stand in pairs, or nothing that is assigned is read again.
+        Refusal: the marks are not in pairs, or no assigned name is read again.
     """
     before, solution, after = _parted(source)
     kept = [line for line in solution if line.startswith(("import ", "from "))]
@@ -46,15 +46,16 @@ def blanked(source: str, *, later: str = "") -> str:
     wanted = here or [name for name in names if name in _read(ast.parse(later))]
     if not wanted:
         raise Refusal(
-            f"A solution must assign a name that its check reads, but of {', '.join(names) or '-'} "
-            f"none is read below; end the part to be blanked with {END!r} before the check."
+            "A solution must assign a name that its check reads, but none of "
+            f"{', '.join(names) or '-'} is read below it. End the part to blank with {END!r} "
+            "before the check."
         )
     blanks = [f"{name} = None  # your answer; it may take more lines" for name in wanted]
     filled = " and ".join(f"{name} is not None" for name in wanted)
     check = f'assert {filled}, "not solved yet: {", ".join(wanted)}"'
     imports = [*kept, ""] if kept else []
     if _read(ast.parse(shown)) & {*names} - {*wanted}:
-        shown = ""  # it shows what is not there now
+        shown = ""  # it would show a value that does not exist now
     return "\n".join([*before, *imports, *blanks, check, checks, shown]).strip("\n")
 
 
@@ -66,7 +67,7 @@ def for_learners(book: dict, title: str) -> dict:
         title: its file name without the ending.
 
     Raises:
-        Refusal: a solution cannot be blanked; the sentence names the cell.
+        Refusal: a solution cannot be blanked. The message names the cell.
     """
     made = copy.deepcopy(book)
     cells = made["cells"]
@@ -92,9 +93,9 @@ def for_learners(book: dict, title: str) -> dict:
 
 
 def write_exercises(folder: Path = EXERCISES, notebooks: Path = NOTEBOOKS) -> list[str]:
-    """Write a copy of each notebook into `folder`; return what was done, one sentence each.
+    """Write a copy of each notebook into `folder`, and return one sentence about each.
 
-    A copy in which somebody has worked is left as it is.
+    A copy in which a learner has worked is left alone.
 
     Raises:
         Refusal: a notebook is damaged, or a solution cannot be blanked.
@@ -115,12 +116,12 @@ _SENTENCES = {
     "new": "written",
     "older": "written again: the notebook has changed, and you had not begun",
     "same": "up to date",
-    "begun": "left alone: you have worked in it; rename it to get a fresh copy beside it",
+    "begun": "left alone: you have worked in it. Rename it to get a fresh copy beside it",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the copies and say so; return 0, or 1 if one cannot be made."""
+    """Write the copies and report. Return 0, or 1 if one cannot be made."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     folder = Path(given[0]) if given else EXERCISES
     try:
@@ -146,7 +147,7 @@ def _state(place: Path, made: dict) -> str:
 
 
 def _digest(book: dict) -> str:
-    """Return the sha256 of the text of all cells; outputs do not count."""
+    """Return the sha256 of the text of all cells, without outputs."""
     text = [(cell["cell_type"], "".join(cell["source"])) for cell in book["cells"]]
     return hashlib.sha256(json.dumps(text).encode()).hexdigest()
 
@@ -156,34 +157,34 @@ def _code(cells: Iterable[dict]) -> list[str]:
 
 
 def _parted(source: str) -> tuple[list[str], list[str], list[str]]:
-    """Return the lines before the solution, of it, and after it."""
+    """Return the lines before the solution, the solution's lines, and the lines after it."""
     lines = source.splitlines()
     if lines.count(BEGIN) == lines.count(END) == 1 and lines.index(BEGIN) < lines.index(END):
         first, last = lines.index(BEGIN), lines.index(END)
         return lines[:first], lines[first + 1 : last], lines[last + 1 :]
     if BEGIN in lines or END in lines:
-        raise Refusal(f"{BEGIN!r} and {END!r} must stand once each, in this order.")
+        raise Refusal(f"{BEGIN!r} and {END!r} must occur once each, in this order.")
     checks = [node.lineno for node in ast.parse(source).body if _is_check(node)]
     first = checks[0] - 1 if checks else len(lines)
     return [], lines[:first], lines[first:]
 
 
 def _is_check(statement: ast.stmt) -> bool:
-    """Whether a statement is an assert, or calls a function of that name (np.testing has some)."""
+    """Whether a statement is an assert, or calls a function of that name, as in np.testing."""
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
         return ast.unparse(statement.value.func).rpartition(".")[2].startswith("assert")
     return isinstance(statement, ast.Assert)
 
 
 def _assigned(node: ast.AST) -> list[str]:
-    """Return the names that a piece of code binds for what comes after it, in order."""
+    """Return the names that a piece of code assigns for later code, in order."""
     found: list[str] = []
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.ClassDef):
             found.append(child.name)
         elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
             found.append(child.id)
-        elif not isinstance(child, ast.comprehension | ast.Lambda):  # what they bind stays inside
+        elif not isinstance(child, ast.comprehension | ast.Lambda):  # their names stay inside
             found += _assigned(child)
     return list(dict.fromkeys(found))
 
@@ -193,7 +194,7 @@ def _read(node: ast.AST) -> set[str]:
 
 
 def _halves(source: str) -> tuple[str, str]:
-    """Return a source up to its last check, and what stands after that."""
+    """Split a source after its last check."""
     lines = source.splitlines()
     ends = [node.end_lineno or 0 for node in ast.parse(source).body if _is_check(node)]
     last = max(ends, default=0)

@@ -1,7 +1,7 @@
-"""Which notebooks need not run again: nothing that decides their outcome has changed.
+"""Which notebooks need not run again, because nothing that decides their result has changed.
 
-A notebook's executed copy carries the fingerprint of what it was run with. A model that comes from
-elsewhere is always exported again: nobody knows what its code reads.
+The executed copy of a notebook carries the fingerprint of its inputs. A model from outside this
+package is always exported again, because nobody knows which files its code reads.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ KEY = "nbhelpers"
 
 
 def fingerprint(notebook: Notebook, settings: Settings) -> str:
-    """Return the sha256 of everything that decides what `notebook` does."""
+    """Return the sha256 of everything that decides the result of `notebook`."""
     cells = json.loads(notebook.path.read_text(encoding="utf-8"))["cells"]
     parts: list[object] = [
         [cell["source"] for cell in cells],
@@ -32,7 +32,7 @@ def fingerprint(notebook: Notebook, settings: Settings) -> str:
 
 
 def is_fresh(notebook: Notebook, settings: Settings, executed: Path) -> bool:
-    """Whether `executed` is a run of `notebook` that would give the same again."""
+    """Whether `executed` is a run of `notebook` that would give the same result again."""
     if notebook.stage == "export" and not settings.model.startswith("nbhelpers."):
         return False
     try:
@@ -47,7 +47,7 @@ def is_fresh(notebook: Notebook, settings: Settings, executed: Path) -> bool:
 
 
 def changed_by_hand(notebook: Notebook, settings: Settings) -> list[str]:
-    """Return a sentence for each file that `notebook` makes again because somebody changed it.
+    """Return a sentence for each file that `notebook` makes again because it was edited by hand.
 
     Raises:
         HandoffError: `handoff.json` itself was edited.
@@ -55,7 +55,7 @@ def changed_by_hand(notebook: Notebook, settings: Settings) -> list[str]:
     said = []
     for file, wrong in Handoff(settings.folder).changed(notebook.stage).items():
         path = settings.folder / file
-        kept = f"; what is there is kept as {edited_name(path).name}" if path.is_file() else ""
+        kept = f". The edited file is kept as {edited_name(path).name}" if path.is_file() else ""
         said.append(f"{file} {wrong}: {notebook.title} makes it again{kept}")
     return said
 
@@ -70,6 +70,6 @@ def _sources(package: Path) -> list[tuple[str, str]]:
 
 
 def _packages(environment: Path, name: str) -> list[str]:
-    """Return the names and versions of the packages in an environment that fit `name`."""
+    """Return the names and versions of the packages in an environment that match `name`."""
     found = environment.glob(f"lib/python*/site-packages/{name}.dist-info")
     return sorted(path.name for path in found)

@@ -1,6 +1,6 @@
-"""An executed notebook without the places of this machine: it travels with the handoff folder.
+"""An executed notebook without the paths of this machine, because it travels with the handoff.
 
-Paths name a person and tell how the machine is laid out; whoever receives the folder needs neither.
+Paths show a person's name and how the machine is organised. A receiver needs neither.
 """
 
 import json
@@ -15,17 +15,17 @@ from graphcore.spec import parse_checkpoint
 from nbhelpers.workbook.plan import ROOT, Settings
 
 _LIBRARY = re.compile(r"(?<![\w~])(?:/[^\s\"'<>():,;\\/]+)+(?=/(?:site-packages|python3\.\d+)/)")
-"""What leads to an installed package, or to Python's own modules."""
+"""The path prefix of installed packages and of Python's own modules."""
 
 _TEMPORARY = r"(/[\w.-]+)?"
-"""The folder in a temporary place has a name that no two runs share."""
+"""The name of a temporary folder, which is different in every run."""
 
 
 def placeless(text: str, settings: Settings) -> str:
-    """Return the JSON of an executed notebook with places of this machine replaced.
+    """Return the JSON of an executed notebook with the paths of this machine replaced.
 
-    The folder of the handoffs becomes "../..", as seen from the copy, the checkout ".", and of
-    anything else only what is below a known place is left.
+    The folder of the handoffs becomes "../..", as seen from the copy, and the checkout ".". Of any
+    other path only the part below a known folder stays.
     """
     for place, short in sorted(_places(settings).items(), key=lambda each: -len(each[0])):
         written = re.escape(json.dumps(place, ensure_ascii=False)[1:-1])
@@ -37,7 +37,8 @@ def placeless(text: str, settings: Settings) -> str:
 
 
 def _places(settings: Settings) -> Mapping[str, str]:
-    """Return places of this machine, as they are named and as links lead there → what is shown."""
+    """Return folders of this machine, by name and with links resolved → the text that replaces
+    them."""
     known = {
         settings.handoffs: "../..",
         ROOT: ".",

@@ -1,4 +1,4 @@
-"""What was asked for (`Settings`), and the notebooks that do it (`Notebook`).
+"""The settings of a run (`Settings`), and the notebooks to run (`Notebook`).
 
 Everything that can be refused before the first kernel starts is refused here.
 """
@@ -21,26 +21,26 @@ from nbhelpers.handoff import NOTEBOOKS, check_handoff_name
 from nbhelpers.workbook.books import read_book
 
 ROOT = places.CHECKOUT
-"""The checkout: the notebooks are in it."""
+"""The checkout, which contains the notebooks."""
 
 SAMPLE = "nbhelpers.train.samples:multitask_resnet18"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to hand off, and where. Empty: the notebooks' own default.
+    """What to hand off, and where. An empty setting means the notebook's own default.
 
     Args:
-        model: where the PyTorch module comes from, as `package.module:factory`.
+        model: the function that makes the PyTorch module, as `package.module:factory`.
         checkpoint: a file of weights for it, or `file:key`.
-        name: the handoff's name; the factory's if it is empty.
-        targets: oldest TensorFlow versions that must load the artefacts, parted by spaces.
-        inputs: specs as `TensorSpec.parse` reads them, parted by spaces.
-        outputs: names, parted by spaces.
-        sizes: sizes of symbols such as "time=48,96", parted by spaces, where the model takes few.
-        opset: the ONNX opset to export; 0 for the notebook's own.
-        handoffs: the folder that holds the handoff folders.
-        notebooks: the folder that holds the notebooks.
+        name: the handoff's name. If it is empty, the factory's name.
+        targets: the oldest TensorFlow versions that must load the artefacts, separated by spaces.
+        inputs: specs as `TensorSpec.parse` reads them, separated by spaces.
+        outputs: names, separated by spaces.
+        sizes: sizes of symbols such as "time=48,96", separated by spaces, if the model accepts few.
+        opset: the ONNX opset to export, or 0 for the notebook's own.
+        handoffs: the folder that contains the handoff folders.
+        notebooks: the folder that contains the notebooks.
     """
 
     model: str = SAMPLE
@@ -55,22 +55,22 @@ class Settings:
     notebooks: Path = ROOT / "notebooks"
 
     def checked(self) -> "Settings":
-        """Return the settings with the name filled in and paths absolute.
+        """Return the settings with the name filled in and with absolute paths.
 
         Raises:
-            Refusal: one of them cannot be right.
+            Refusal: a setting is invalid.
         """
         if not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", self.model):
             raise Refusal(f"MODEL is written package.module:factory, but this is {self.model!r}.")
         if not self.targets.split():
-            raise Refusal(f"TARGETS is empty; choose from {' '.join(NAMES)}.")
+            raise Refusal(f"TARGETS is empty. Choose from {' '.join(NAMES)}.")
         chosen(self.targets)
         parse_specs(self.inputs)
         parse_sizes(self.sizes)
         checkpoint, key = parse_checkpoint(self.checkpoint)
         if self.checkpoint and not checkpoint.is_file():
             raise Refusal(
-                f"The checkpoint {checkpoint.absolute()} does not exist; give the path of a file."
+                f"The checkpoint {checkpoint.absolute()} does not exist. Give the path of a file."
             )
         return Settings(
             model=self.model,
@@ -108,7 +108,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Notebook:
-    """One notebook of the workbook: its stage, kernel and the defaults of its parameters."""
+    """One notebook of the workbook: its stage, its kernel and the defaults of its parameters."""
 
     stage: str
     path: Path
@@ -117,11 +117,11 @@ class Notebook:
 
     @property
     def title(self) -> str:
-        """The file's name without its ending, such as `01_export`."""
+        """The file's name without its suffix, such as `01_export`."""
         return self.path.stem
 
     def parameters(self, settings: Settings) -> dict[str, object]:
-        """Return what `settings` says about the parameters that the notebook declares."""
+        """Return the values in `settings` for the parameters that the notebook declares."""
         return {
             name: _like(self.defaults[name], value)
             for name, value in settings.parameters().items()
@@ -142,26 +142,26 @@ def interpreter(kernel: str) -> Path:
     """Return the Python of an installed kernel.
 
     Raises:
-        Refusal: it is not installed, or its Python is gone.
+        Refusal: it is not installed, or its Python does not exist any more.
     """
     try:
         spec = KernelSpecManager().get_kernel_spec(kernel)
         python = Path(spec.argv[0])
     except NoSuchKernel as error:
-        raise Refusal(f"The kernel {kernel!r} is not installed; run `make setup`.") from error
+        raise Refusal(f"The kernel {kernel!r} is not installed. Run `make setup`.") from error
     except (OSError, ValueError, LookupError, TypeError, RecursionError, TraitError) as error:
         raise Refusal(
-            f"The kernelspec of the kernel {kernel!r} is damaged ({reason(error)}); run "
-            "`make setup`."
+            f"The kernelspec of the kernel {kernel!r} is damaged ({reason(error)}). Run `make "
+            "setup`."
         ) from error
     if python.is_absolute() and not python.exists():
-        raise Refusal(f"The Python of the kernel {kernel!r} is gone ({python}); run `make setup`.")
+        raise Refusal(f"The Python of the kernel {kernel!r} is gone ({python}). Run `make setup`.")
     return python
 
 
 def _read(stage: str, path: Path) -> Notebook:
     if not path.exists():
-        raise Refusal(f"There is no notebook {path}; restore it, or name the folder that has it.")
+        raise Refusal(f"There is no notebook {path}. Restore it, or name the folder that has it.")
     wrong = "is not a notebook that names its kernel"
     book = read_book(path, wrong=wrong)
     with reading(path, wrong, error=Refusal, advice="Get it again, as it was committed"):
@@ -188,10 +188,10 @@ def _defaults(cells: Iterable[dict]) -> dict[str, object]:
 def _literal(value: ast.expr | None) -> object:
     try:
         return ast.literal_eval(value) if value is not None else None
-    except ValueError:  # an expression: its type is not known, and text is the likeliest
+    except ValueError:  # an expression, whose type is most likely text
         return None
 
 
 def _like(default: object, value: object) -> object:
-    """Return `value`, a text split up if the notebook's default is a list."""
+    """Return `value`, split into a list if the notebook's default is a list."""
     return value.split() if isinstance(default, list | tuple) and isinstance(value, str) else value

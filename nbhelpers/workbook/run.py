@@ -1,7 +1,7 @@
-"""Run the notebooks of one handoff, in order, and keep what they looked like.
+"""Run the notebooks of one handoff in order, and keep their executed copies.
 
-Each runs on the kernel that its metadata names, with the parameters that it declares. The executed
-copy is kept in the handoff folder, also when a cell failed.
+Each notebook runs on the kernel in its metadata, with the parameters it declares. The executed copy
+is kept in the handoff folder, even if a cell failed.
 """
 
 import contextlib
@@ -31,10 +31,10 @@ from nbhelpers.workbook.progress import Progress
 from nbhelpers.workbook.watching import Stuck, Watch, WatchedClient
 
 CELL_TIMEOUT = 900
-"""Seconds after which a cell is given up in which nothing moves (see `patience`)."""
+"""Seconds without progress after which a cell is stopped (see `patience`)."""
 
 KERNEL_TIMEOUT = 180
-"""Seconds in which a kernel must have started."""
+"""Seconds in which a kernel must start."""
 
 _ENGINE = "nbhelpers-workbook"
 
@@ -44,16 +44,16 @@ class NotebookFailed(Refusal):
 
 
 def run(settings: Settings, *, progress: Progress | None = None, again: bool = False) -> Handoff:
-    """Run the six notebooks, and return the handoff that they made.
+    """Run the six notebooks, and return the handoff.
 
     Args:
         settings: what to hand off.
-        progress: where to say how far it is.
-        again: also run what would give the same as last time.
+        progress: where to print the progress.
+        again: also run the notebooks that are up to date.
 
     Raises:
-        Refusal: a setting cannot be right, or another run works on this handoff.
-        NotebookFailed: a cell failed; the sentence is the cell's own.
+        Refusal: a setting is invalid, or another run uses this handoff.
+        NotebookFailed: a cell failed. The message is the cell's own.
     """
     settings = settings.checked()
     progress = progress or Progress(io.StringIO())
@@ -89,10 +89,10 @@ def run_notebook(
     """Run one notebook and write its executed copy.
 
     Raises:
-        NotebookFailed: it stopped before its end, or its stage is not done afterwards.
+        NotebookFailed: it stopped at an error, or its stage is not done afterwards.
     """
     begun = time.monotonic()
-    mark = fingerprint(notebook, settings)  # of what is run, not of what it is changed to meanwhile
+    mark = fingerprint(notebook, settings)  # before the run, because the file may change meanwhile
     progress.started(notebook)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / copy.name
@@ -107,8 +107,9 @@ def run_notebook(
             raise NotebookFailed(_stopped(notebook, copy, error.exec_count, said)) from error
         except Stuck as error:
             said = (
-                f"{error}: no output, no other stage, and it computed nothing or all that time; "
-                "run it by hand in JupyterLab, where no cell is given up, to see what it waits for"
+                f"{error}: it printed nothing, reached no other stage, and was idle or computed "
+                "all that time. Run it by hand in JupyterLab, where no cell is stopped, to see "
+                "what it waits for"
             )
             raise NotebookFailed(_stopped(notebook, copy, progress.reached, said)) from error
         except CellTimeoutError as error:
@@ -157,7 +158,7 @@ def _execute(
 
 
 class _CountingEngine(NBClientEngine):
-    """papermill's own engine, which also says which cell it is at, and is watched."""
+    """papermill's own engine, which also reports its current cell and is watched."""
 
     @classmethod
     def execute_managed_notebook(
@@ -188,14 +189,14 @@ class _CountingEngine(NBClientEngine):
             watch=watch,
             kernel_name=kernel_name,
             startup_timeout=start_timeout,
-            iopub_timeout=60,  # a busy machine is not a broken kernel
+            iopub_timeout=60,  # a slow answer may only mean a busy machine
         )
         return client.execute(**process)
 
 
 def _environment(settings: Settings, watch: Watch) -> dict[str, str]:
-    """Return the variables for a kernel: it finds this package and the person's own model, says in
-    which stage it is, and leaves the processor to others while it waits.
+    """Return the variables for a kernel, so that it finds this package and the user's own model,
+    reports its stage, and does not use the processor while it waits.
     """
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     if not settings.model.startswith("nbhelpers."):
@@ -209,7 +210,7 @@ def _environment(settings: Settings, watch: Watch) -> dict[str, str]:
 
 
 def _as_record(output: Path, notebook: Notebook, settings: Settings, mark: str) -> str:
-    """Return the executed notebook without paths of this machine, with its fingerprint."""
+    """Return the executed notebook without paths of this machine, and with its fingerprint."""
     content = json.loads(output.read_text(encoding="utf-8"))
     content["metadata"].setdefault("papermill", {}).update(
         input_path=notebook.path.name, output_path=notebook.path.name

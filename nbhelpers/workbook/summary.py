@@ -1,7 +1,7 @@
-"""The table at the end of a run: every artefact, and where it was proven to compute the same.
+"""The table at the end of a run: every artefact, and the runtimes that it was proven on.
 
-Read from the record alone: the files of the stages, and `proofs` and `clients` among the facts of
-"handoff".
+It is read from the record alone: the files of the stages, and the facts `proofs` and `clients` of
+the stage "handoff".
 """
 
 import re
@@ -37,14 +37,14 @@ def summary(handoff: Handoff) -> str:
             "",
             "parity: the largest difference from PyTorch, as a share of the largest output.",
             *_clients(facts.get("clients", [])),
-            f"Everything is in {handoff.folder}: begin with report.html; whoever receives the "
+            f"Everything is in {handoff.folder}: begin with report.html. Whoever receives the "
             "folder runs verify.py.",
         ]
     )
 
 
 def _clients(trials: Sequence[Mapping]) -> list[str]:
-    """Return a line for each runtime of another maker that tried the files."""
+    """Return a line for each third-party runtime that tried the files."""
     tried: dict[str, list[Mapping]] = {}
     for trial in trials:
         if trial["state"] != "not installed":
@@ -61,7 +61,7 @@ def _clients(trials: Sequence[Mapping]) -> list[str]:
 
 
 def _by_onnxruntime(reports: Iterable[Mapping]) -> list[dict]:
-    """Return the comparisons of an ONNX file as if they were proofs."""
+    """Return the comparisons of an ONNX file in the form of proofs."""
     return [
         {**row, "runtime": "onnxruntime", "ok": report["ok"]}
         for report in reports
@@ -70,8 +70,8 @@ def _by_onnxruntime(reports: Iterable[Mapping]) -> list[dict]:
 
 
 def _is_about(artefact: str, file: str) -> bool:
-    """Whether `file` is the artefact, or the graph in the SavedModel folder that is."""
-    path = artefact.partition(":")[0]  # what stands after the colon is a signature
+    """Whether `file` is the artefact, or the graph inside that SavedModel folder."""
+    path = artefact.partition(":")[0]  # a signature follows the colon
     return path in (file, file.removesuffix("/saved_model.pb"))
 
 
@@ -83,7 +83,7 @@ def _runtimes(proofs: Iterable[Mapping]) -> str:
 
 
 def _parity(proofs: Sequence[Mapping]) -> str:
-    """Return the verdict over all runtimes and cases: the worst counts."""
+    """Return the worst verdict over all runtimes and cases."""
     if not proofs:
         return "–"
     bad = [proof for proof in proofs if not proof["ok"]]

@@ -1,7 +1,7 @@
-"""A notebook that runs is watched: its stage is shown, and a cell in which nothing moves ends.
+"""Watch a running notebook: show its stage, and stop a cell that makes no progress.
 
-papermill's client gives up a cell after a fixed time. This one asks each second whether the cell
-has printed something, reached another stage or computed, and gives up only when it has not.
+papermill's client stops a cell after a fixed time. This one checks every second whether the cell
+has printed something, reached another stage or computed. It stops the cell only if it has not.
 """
 
 import asyncio
@@ -17,14 +17,15 @@ from graphcore.patience import Patience
 
 
 class Stuck(CellTimeoutError):
-    """Nothing has moved in a cell for as long as its limit allows."""
+    """A cell has made no progress for as long as its limit allows."""
 
 
 class Watch:
-    """What is known of the cell that runs: its stage, and how long nothing has moved."""
+    """The state of the running cell: its stage, and how long it has made no progress."""
 
     def __init__(self, file: Path, *, limit: float, on_stage: Callable[[str], None]) -> None:
-        """Watch the file that `progress` writes; a cell may take `limit` seconds without a move."""
+        """Watch the file that `progress` writes. A cell may take `limit` seconds without
+        progress."""
         self.file = file
         self._on_stage = on_stage
         self._patience, self._stage, self._moved = Patience(limit), "", True
@@ -34,10 +35,10 @@ class Watch:
         self._moved = True
 
     def look(self, pid: int) -> None:
-        """Look at the process of a kernel and at its stage.
+        """Look at a kernel's process and at its stage.
 
         Raises:
-            Stuck: nothing has moved for too long.
+            Stuck: the cell has made no progress for too long.
         """
         stage = self.file.read_text(encoding="utf-8") if self.file.exists() else ""
         computed = usage(pid).seconds
@@ -46,11 +47,11 @@ class Watch:
             self._patience.moved(computed)
             self._on_stage(stage)
         elif self._patience.is_over(computed):
-            raise Stuck(f"nothing has moved in it for {self._patience.limit:g} s")
+            raise Stuck(f"it made no progress for {self._patience.limit:g} s")
 
 
 class WatchedClient(PapermillNotebookClient):
-    """papermill's client, whose time limit of a cell is a second after which it is looked at."""
+    """papermill's client with a cell limit of one second, after which it looks at the cell."""
 
     def __init__(self, nb_man: Any, *, watch: Watch, **options: Any) -> None:
         """Take papermill's notebook manager and options."""
@@ -58,7 +59,7 @@ class WatchedClient(PapermillNotebookClient):
         self._watch = watch
 
     def process_message(self, *arguments: Any, **options: Any) -> Any:
-        """Take a message of the kernel: an output, or that it begins or ends."""
+        """Handle a message of the kernel: an output, or the beginning or end of a cell."""
         self._watch.moved()
         return super().process_message(*arguments, **options)
 

@@ -211,10 +211,10 @@ def test_a_second_try_that_says_the_same_changes_nothing():
         "timings": {"client_latency_ms": {trial.run: 2.0}},
     }
     again = replace(trial, relative=2e-7, latency_ms=3.0)
-    assert clients.settled_trials([again], earlier) == (trial,)
+    assert clients.stable_trials([again], earlier) == (trial,)
     worse = replace(again, state="DIFFERS")
-    assert clients.settled_trials([worse], earlier) == (worse,)
-    assert clients.settled_trials([again], None) == (again,)
+    assert clients.stable_trials([worse], earlier) == (worse,)
+    assert clients.stable_trials([again], None) == (again,)
 
 
 def test_what_a_stopped_program_had_started_is_stopped_too(tmp_path):

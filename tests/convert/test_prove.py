@@ -96,7 +96,7 @@ def test_the_script_alone_says_ok(received):
     assert re.search(
         r"ok    graph/tf2/frozen.pb .* batch3 .*labels identical, accuracy of scores 1.0000", text
     )
-    assert "runs agree; every sealed file is unchanged." in text
+    assert "runs agree, and every sealed file is unchanged." in text
 
 
 def test_a_changed_file_is_named_before_anything_is_loaded(received):
@@ -170,7 +170,7 @@ def test_files_that_cannot_be_read_are_named_in_one_sentence(received, folder):
     (received / "predict.py").write_text(prove.predict_script(folder[1], {}))
     done = run(received, "predict", "verify.py")
     assert done.returncode == 1
-    assert re.match(r"verify.py cannot be read as a picture: .*; give a JPEG", done.stderr)
+    assert re.match(r"verify.py cannot be read as a picture: .*\. Give a JPEG", done.stderr)
     assert "\n" not in done.stderr.strip()
 
 
@@ -244,10 +244,10 @@ def test_a_runtime_is_found_where_windows_has_it(tmp_path, monkeypatch):
 def test_proofs_that_say_the_same_keep_their_latency():
     proof = prove.Proof("graph/tf2/frozen.pb", "TensorFlow 2", "batch1", True, latency_ms=5.0)
     entry = {"facts": {"proofs": [proof.to_json()]}, "timings": {"latency_ms": {proof.run: 3.0}}}
-    assert prove.settled([proof], entry)[0].latency_ms == 3.0
+    assert prove.stable([proof], entry)[0].latency_ms == 3.0
     entry["facts"]["proofs"][0]["relative"] = 0.5
-    assert prove.settled([proof], entry)[0].latency_ms == 5.0
-    assert prove.settled([proof], None) == (proof,)
+    assert prove.stable([proof], entry)[0].latency_ms == 5.0
+    assert prove.stable([proof], None) == (proof,)
 
 
 def test_the_lines_for_the_receiver_run_as_they_are(folder):

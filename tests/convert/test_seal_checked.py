@@ -195,4 +195,4 @@ def test_a_picture_is_of_a_kind_that_pillow_itself_reads(tmp_path):
     done = subprocess.run(
         [sys.executable, "predict.py", "picture.eps"], cwd=tmp_path, capture_output=True, text=True
     )
-    assert "cannot be read as a picture: it is of format EPS; give a JPEG" in done.stderr
+    assert "cannot be read as a picture: it is of format EPS. Give a JPEG" in done.stderr

@@ -86,7 +86,7 @@ def test_several_tags_are_told_as_what_triton_cannot_find(tmp_path):
     model = saved(two_heads, tmp_path, outputs=outputs, tags=tags, signature="predict")
     texts, _ = triton_files("net", {"tf2": model}, signature="predict")
     text = texts["savedmodel/tf2/config.pbtxt"]
-    assert "# Triton finds a graph by one tag, and this one has 2" in text
+    assert "# Triton finds a graph by one tag, but this one has 2" in text
     problems = list(triton_rules.saved_model_problems(triton_rules.read(text), model))
     assert problems == ["could not find a graph with that tag"]
     checked(convert.build_saved_model(tmp_path / "g.pb", tmp_path / "2", outputs=outputs))
@@ -125,7 +125,7 @@ def test_a_frozen_graph_is_fed_at_placeholders_only(tmp_path):
 
     configs, refused = checked(saved(build, tmp_path, inputs={"x": "inner:0"}))
     assert list(configs) == ["savedmodel"]
-    assert "it feeds placeholders only, and 'inner:0' is none" in refused["graph"]
+    assert "because it feeds only placeholders, and 'inner:0' is not one" in refused["graph"]
 
 
 def test_a_rank_that_the_graph_does_not_state_is_taken_from_what_was_seen(tmp_path):

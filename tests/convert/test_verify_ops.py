@@ -19,7 +19,7 @@ tf = convert.tensorflow()
 v1 = tf.compat.v1
 X = np.float32([[1, 2]])
 RELU = "g (float[N, 2] x) => (float[N, 2] y) { y = Relu (x) }"
-SAID = "writes files; if you trust its maker, add --allow-op WriteFile"
+SAID = "writes files. If you trust its maker, add --allow-op WriteFile"
 
 
 def writing(place):

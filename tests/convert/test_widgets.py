@@ -57,8 +57,8 @@ def test_tensors_are_found_by_what_is_typed(view, asked, names):
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        ({"name": "("}, r"'\(' is none: missing \)"),
-        ({"shape": "?,a"}, r"sizes parted by commas, \? for any, but this is '\?,a'"),
+        ({"name": "("}, r"'\(' is not one: missing \)"),
+        ({"shape": "?,a"}, r"sizes separated by commas, \? for any, but this is '\?,a'"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(view, asked, sentence):
@@ -139,7 +139,7 @@ def test_a_signature_is_put_together_built_and_called(tmp_path, graph_def, fed):
     for line in panel.lines["output"]:
         line.chosen.value = False
     panel.build.click()
-    assert "has no outputs; choose at least one" in panel.result.value
+    assert "has no outputs. Choose at least one" in panel.result.value
     panel.lines["output"][0].chosen.value = True
     panel.name.value = " "
     assert "The signature has no name" in panel.refusal.value

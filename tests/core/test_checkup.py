@@ -97,7 +97,7 @@ def test_a_kernel_of_another_project_is_told_from_ours(nowhere, monkeypatch, tmp
     found, theirs = by_name(), tmp_path / "theirs" / "convert"
     first = found["kernel convert"]
     assert first.seen == (
-        f"{theirs} is of another project: it starts /opt/theirs/python, which lacks nbhelpers"
+        f"{theirs} belongs to another project: it starts /opt/theirs/python, which lacks nbhelpers"
     )
     assert first.mend == f"mv '{theirs}' '{theirs}-other' && make setup" and not first.ok
     over = found["kernel train"]
@@ -115,7 +115,7 @@ def test_a_notebook_on_the_kernel_of_another_project_says_so(nowhere, monkeypatc
         kernel.require("convert")
     place = tmp_path / "theirs" / "convert"
     assert str(said.value).startswith(
-        f"This kernel is called 'convert', but it is of another project: {place} starts "
+        f"This kernel is called 'convert', but it belongs to another project: {place} starts "
     )
     assert f"`mv '{place}' '{place}-other' && make setup`" in str(said.value)
 
@@ -152,7 +152,7 @@ def test_a_full_disk_is_noticed_where_the_handoffs_go(monkeypatch, tmp_path):
 
     monkeypatch.setattr(checkup.shutil, "disk_usage", usage)
     found = {each.what: each for each in checkup.findings(tmp_path / "not" / "yet")}["disk"]
-    assert (found.seen, found.mend) == ("0.1 GB free; a handoff takes up to 2", "make clean")
+    assert (found.seen, found.mend) == ("0.1 GB free, and a handoff takes up to 2", "make clean")
     assert not found.ok and asked == [tmp_path]
 
 

@@ -135,8 +135,8 @@ TENSOR = {"name": "x", "dtype": "float32", "shape": [1]}
     [
         (lambda data: data.update(stages=[]), "stages should be an object, but is a list"),
         (lambda data: data.pop("name"), "it lacks 'name'"),
-        (lambda data: data["stages"].update(later={}), "'later' is no stage"),
-        (lambda data: data.update(unfinished={"later": []}), "'later' is no stage"),
+        (lambda data: data["stages"].update(later={}), "'later' is not a stage"),
+        (lambda data: data.update(unfinished={"later": []}), "'later' is not a stage"),
         (lambda data: data.update(unfinished=[]), "unfinished should be an object"),
         (lambda data: data["stages"].update(export=1), "stages.export should be an object, but"),
         (lambda data: data["stages"]["export"].pop("parity"), "stages.export lacks 'parity'"),

@@ -67,7 +67,7 @@ def test_a_handoff_that_does_not_exist_is_a_wrong_name_and_no_missing_stage(hand
     begin = "run the notebook 01_export to begin it."
     with pytest.raises(HandoffError) as caught:
         other.golden()
-    said = f"There is no handoff 'model2' in {parent}, nor any other; {begin}"
+    said = f"There is no handoff 'model2' in {parent}, nor any other. {begin.capitalize()}"
     assert str(caught.value) == said
     export(handoff)
     with pytest.raises(HandoffError) as caught:
@@ -185,7 +185,7 @@ def test_a_truncated_record_says_what_to_do(handoff, export, text):
 def test_a_record_of_another_format_says_so(handoff, export):
     export(handoff)
     record_of(handoff).write_text('{"format": 99}')
-    with pytest.raises(HandoffError, match=r"expected to have format 1, but says 99"):
+    with pytest.raises(HandoffError, match=r"expected to have format 1, but has 99"):
         handoff.status()
 
 
@@ -199,13 +199,13 @@ def test_a_record_that_points_out_of_the_folder_is_refused(handoff, export, tmp_
     canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
     data["seal"] = hashlib.sha256(canonical.encode()).hexdigest()  # a forged seal that fits
     record_of(handoff).write_text(json.dumps(data))
-    with pytest.raises(HandoffError, match=r"is not used: .*, but this is '../exported.onnx'"):
+    with pytest.raises(HandoffError, match=r"cannot be used: .*, but this is '../exported.onnx'"):
         handoff.read("golden.npz")
 
 
 @pytest.mark.parametrize("name", ["..", "", ".hidden", "a b", "-rf", "x\n", "é"])
 def test_a_name_that_is_no_name_is_refused(tmp_path, name):
-    with pytest.raises(HandoffError, match=r"choose another NAME"):
+    with pytest.raises(HandoffError, match=r"Choose another NAME"):
         Handoff(tmp_path / name if name else "")
 
 

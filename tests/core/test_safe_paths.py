@@ -64,9 +64,9 @@ def forged(folder, **data):
 @pytest.mark.parametrize("name", ["../thesis.txt", "a\0", "a\nb", "\u202ea", "A.npz"])
 def test_a_record_with_such_names_is_not_used(tmp_path, name):
     handoff = forged(tmp_path / "model", unfinished={"names": [name, "a.npz"]})
-    with pytest.raises(HandoffError, match=r"handoff.json is not used: "):
+    with pytest.raises(HandoffError, match=r"handoff.json cannot be used: "):
         handoff.status()
-    with pytest.raises(HandoffError, match="is not used"), handoff.stage("names") as stage:
+    with pytest.raises(HandoffError, match="cannot be used"), handoff.stage("names") as stage:
         stage.write("names.json").write_text("[]")
     assert sorted(path.name for path in handoff.folder.iterdir()) == [".lock", "handoff.json"]
 
@@ -135,7 +135,7 @@ def test_a_recorded_file_behind_a_link_is_changed(tmp_path, home, behind):
     place = handoff.folder / ("graph/tf2/frozen.pb" if behind == "file" else "graph/tf2")
     place.rename(tmp_path / "away")
     place.symlink_to(home / "tf2/frozen.pb" if behind == "file" else home / "tf2")
-    with pytest.raises(HandoffError, match=r"graph/tf2/frozen.pb lies behind a link"):
+    with pytest.raises(HandoffError, match=r"graph/tf2/frozen.pb is behind a link"):
         handoff.read("graph/tf2/frozen.pb")
 
 

@@ -86,7 +86,7 @@ def test_a_file_of_another_stage_is_not_overwritten(handoff, export):
     export(handoff)
     with (
         pytest.raises(
-            HandoffError, match=r"writes golden.npz, but that is a file of stage 'export'"
+            HandoffError, match=r"writes golden.npz, but that file belongs to stage 'export'"
         ),
         handoff.stage("surgery") as stage,
     ):
@@ -243,7 +243,7 @@ with Handoff(sys.argv[1]).stage("export") as stage:
 def test_a_second_writer_is_refused_and_harms_nothing(handoff, export, python):
     first = python(HOLD, handoff.folder)
     assert first.stdout.readline() == "writing\n"
-    with pytest.raises(HandoffError, match=r"Another run is writing .* wait until it is done"):
+    with pytest.raises(HandoffError, match=r"Another run is writing .* Wait until it is done"):
         export(handoff)
     first.communicate("\n", timeout=60)
     assert first.returncode == 0

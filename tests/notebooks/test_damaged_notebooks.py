@@ -53,6 +53,6 @@ def test_a_damaged_kernelspec_is_one_sentence(tmp_path, monkeypatch, content):
     folder.mkdir(parents=True)
     (folder / "kernel.json").write_text(content)
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    with pytest.raises(Refusal, match="run `make setup`"):
+    with pytest.raises(Refusal, match="Run `make setup`"):
         interpreter("broken")
     assert kernelspecs.find("broken") is None

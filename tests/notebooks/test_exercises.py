@@ -130,9 +130,9 @@ def test_marks_say_what_is_taken_out_and_without_them_it_is_what_stands_before_t
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a = 1\nassert 2 == 2", "must assign a name that its check reads, but of a none"),
-        ("### END SOLUTION\na = 1\n### BEGIN SOLUTION", "must stand once each, in this order"),
-        ("### BEGIN SOLUTION\na = 1", "must stand once each"),
+        ("a = 1\nassert 2 == 2", "must assign a name that its check reads, but none of a"),
+        ("### END SOLUTION\na = 1\n### BEGIN SOLUTION", "must occur once each, in this order"),
+        ("### BEGIN SOLUTION\na = 1", "must occur once each"),
     ],
 )
 def test_a_solution_that_cannot_be_blanked_is_refused(text, said):

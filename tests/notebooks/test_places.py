@@ -87,7 +87,9 @@ def test_a_checkout_that_cannot_be_written_is_one_sentence_whose_advice_works(
     )
     parameter = source.rpartition('parameter="')[2].removesuffix('")')
     names = {parameter: "", "places": places}
-    with pytest.raises(Refusal, match=r"cannot be written: not a directory\. Name one .*") as said:
+    with pytest.raises(
+        Refusal, match=r"cannot be written: not a directory\. Choose one .*"
+    ) as said:
         exec(source, names)
     advice = str(said.value).partition("such as ")[2].partition(" (~")[0]
     exec(f"{advice}\n{source}", names)

@@ -96,8 +96,8 @@ def test_a_file_that_was_edited_by_hand_is_made_again_and_kept(settings):
     run(settings(), progress=Progress(log))
     lines = log.getvalue().splitlines()
     assert (
-        "prepared.onnx has 14 bytes and had 8 when it was recorded: 02_surgery makes it again; "
-        "what is there is kept as prepared.onnx.edited"
+        "prepared.onnx has 14 bytes and had 8 when it was recorded: 02_surgery makes it again. "
+        "The edited file is kept as prepared.onnx.edited"
     ) in lines
     assert "graph/tf2/frozen.pb is gone: 03_conversion makes it again" in lines
     assert (handoff.folder / "prepared.onnx.edited").read_text() == "my own surgery"
@@ -130,7 +130,7 @@ def test_an_interrupted_run_says_so_and_keeps_what_is_done(tiny, tmp_path, workb
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert errors.strip() == "Interrupted. What is done stays done: the same command goes on."
+    assert errors.strip() == "Interrupted. Finished stages stay: run the same command to go on."
     assert Handoff(tmp_path / "h/model").status()[0].state == "done"
 
 
@@ -140,7 +140,7 @@ def test_a_second_run_on_the_same_handoff_is_refused(settings, tmp_path, capsys)
     arguments = ["--name", "model", "--notebooks", chosen.notebooks, "--handoffs", chosen.handoffs]
     with locked(chosen.folder / ".run.lock", "busy"):
         assert main(list(map(str, arguments))) == 1
-    expected = f"Another `make handoff` works on {chosen.folder}; wait until it is done, or choose "
+    expected = f"Another `make handoff` works on {chosen.folder}. Wait until it is done, or choose "
     assert capsys.readouterr().err == f"{expected}another NAME.\n"
 
 
@@ -158,7 +158,7 @@ def test_a_kernel_that_dies_is_one_sentence(settings):
 
 def test_a_missing_kernel_is_noticed_before_anything_runs(settings):
     chosen = settings(kernels={"handoff": "nonesuch"})
-    with pytest.raises(Refusal, match=r"The kernel 'nonesuch' is not installed; run `make setup`."):
+    with pytest.raises(Refusal, match=r"The kernel 'nonesuch' is not installed. Run `make setup`."):
         run(chosen)
     assert not chosen.folder.exists()
 
@@ -166,7 +166,7 @@ def test_a_missing_kernel_is_noticed_before_anything_runs(settings):
 def test_a_missing_notebook_is_noticed_before_anything_runs(settings):
     chosen = settings()
     (chosen.notebooks / "06_handoff.ipynb").unlink()
-    with pytest.raises(Refusal, match=r"There is no notebook .*06_handoff.ipynb; restore it"):
+    with pytest.raises(Refusal, match=r"There is no notebook .*06_handoff.ipynb\. Restore it"):
         run(chosen)
     assert not chosen.folder.exists()
 
@@ -190,9 +190,9 @@ def test_a_file_that_is_no_notebook_is_named(settings, text):
             "MODEL is written package.module:factory, but this is 'model.py'",
         ),
         (["--targets", "tf1.5"], "There is no target named 'tf1.5'. The closest are 'tf1.15'"),
-        (["--targets", " "], "TARGETS is empty; choose from tf1.4"),
+        (["--targets", " "], "TARGETS is empty. Choose from tf1.4"),
         (["--inputs", "images"], "An input is written name:dtype:dims"),
-        (["--checkpoint", "no.pth"], "no.pth does not exist; give the path of a file"),
+        (["--checkpoint", "no.pth"], "no.pth does not exist. Give the path of a file"),
     ],
 )
 def test_what_cannot_be_right_is_refused_in_one_line(arguments, sentence, capsys):

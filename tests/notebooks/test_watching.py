@@ -48,7 +48,9 @@ def test_a_cell_that_prints_may_take_longer_than_its_limit(first):
 
 
 def test_a_cell_in_which_nothing_moves_is_given_up(first, tmp_path):
-    sentence = r"stopped at cell \[4\]: nothing has moved in it for 2 s: no output, .* by hand in"
+    sentence = (
+        r"stopped at cell \[4\]: it made no progress for 2 s: it printed nothing, .* by hand in"
+    )
     with pytest.raises(NotebookFailed, match=sentence):
         first("import time\ntime.sleep(600)", limit=2)
     assert (tmp_path / "h/model/01.ipynb").exists()

@@ -105,7 +105,7 @@ def test_a_module_without_specs_is_given_inputs(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match=r"Put the file beside the folder nbhelpers, or name its"):
         train.load_model("my_net:build", inputs="images:float32:batch,3,224,224")
     monkeypatch.syspath_prepend(tmp_path)  # as PYTHONPATH does
-    with pytest.raises(ModelError, match="give INPUTS as name:dtype:dims") as no:
+    with pytest.raises(ModelError, match="Give INPUTS as name:dtype:dims") as no:
         train.load_model("my_net:build")
     inputs = re.search(r"such as '(.*?)'", str(no.value)).group(1)
     source = train.load_model("my_net:build", inputs=inputs)

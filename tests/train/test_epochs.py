@@ -70,7 +70,7 @@ def test_a_damaged_file_is_left_out_with_a_sentence(tmp_path, whole, harm):
     content[len(content) // 2] ^= 1
     wrong = {"cut": content[:-100], "changed": content, "empty": b"", "text": b"mine\n" * 90}
     file.write_bytes(wrong[harm])
-    with pytest.warns(UserWarning, match=r"epochs is damaged or cut short; the training begins"):
+    with pytest.warns(UserWarning, match=r"epochs is damaged or cut short\. The training begins"):
         made = digits.train(Small(), RECIPE, keep=file)
     assert same(made.state_dict(), whole)
 
@@ -79,7 +79,7 @@ def test_the_epochs_of_another_training_are_left_out_with_a_sentence(tmp_path, w
     file = tmp_path / "epochs"
     cut_off(file, calls=14)
     for module, recipe in ((Small(seed=1), RECIPE), (Small(), replace(RECIPE, seed=1))):
-        with pytest.warns(UserWarning, match=r"epochs belongs to another training; the training"):
+        with pytest.warns(UserWarning, match=r"epochs belongs to another training\. The training"):
             assert not same(digits.train(module, recipe, keep=file).state_dict(), whole)
         file.unlink()
         cut_off(file, calls=14)
@@ -103,7 +103,7 @@ def test_the_epochs_go_when_the_weights_are_kept_and_a_damaged_file_is_made_agai
     for content in (path.read_bytes()[:-10], b"", path.read_bytes().replace(b"pair", b"pear")):
         path.write_bytes(content)
         module = Small()
-        with pytest.warns(UserWarning, match=r"is damaged or of another model; it is made again"):
+        with pytest.warns(UserWarning, match=r"is damaged or of another model\. It is made again"):
             digits.train_or_load(module, RECIPE, cache=tmp_path)
         assert same(module.state_dict(), whole)
     with warnings.catch_warnings(action="error"):

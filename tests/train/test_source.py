@@ -65,7 +65,7 @@ def test_a_checkpoint_is_loaded(own, tmp_path):
         ("own_model:biuld", "no function in own_model named 'biuld'.*'build'"),
         ("own_model:number", "must be a function or a class that builds the model"),
         ("own_model:nothing", "must return a torch.nn.Module, but it returned a int"),
-        ("own_model:build", "is not known: give INPUTS as name:dtype:dims"),
+        ("own_model:build", "are not known. Give INPUTS as name:dtype:dims"),
     ],
 )
 def test_what_cannot_be_used_says_what_to_write(own, model, words):

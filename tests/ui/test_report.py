@@ -43,9 +43,9 @@ def test_both_ways_of_tensorflow_2_are_shown_and_explained():
     both = ("TensorFlow 2.21.0 without oneDNN", "TensorFlow 2.21.0 with oneDNN")
     proofs = tuple({**PROOF, "runtime": runtime} for runtime in both)
     page = report_html(replace(DATA, proofs=proofs))
-    assert f"on {both[0]}, {both[1]}; the largest difference" in page
+    assert f"on {both[0]}, {both[1]}. The largest difference" in page
     assert all(f"<th>{runtime}</th>" in page for runtime in both)
-    assert "with oneDNN on newer processors and without it on others; both were run" in page
+    assert "with oneDNN on newer processors and without it on others. Both were run" in page
     assert "oneDNN" not in report_html(DATA)
 
 
@@ -138,7 +138,7 @@ def test_names_from_a_file_cannot_become_markup():
 
 def test_one_run_that_differs_is_said_first():
     page = report_html(ReportData("m", proofs=(PROOF, {**PROOF, "ok": False, "relative": None})))
-    assert "1 of 2 runs differ from the PyTorch model: do not use it." in page
+    assert "1 of 2 runs differ from the PyTorch model. Do not use it." in page
     assert '<td class="bad">DIFFERS</td>' in page
 
 
@@ -149,7 +149,7 @@ def test_other_clients_have_a_row_each_and_a_wrong_one_is_said_first():
     failed |= {"relative": None, "labels_agree": None, "reason": "no layer PadV2"}
     page = report_html(ReportData("m", proofs=(PROOF,), clients=(agrees, failed)))
     assert "<h2>Other clients</h2>" in page
-    assert "nothing is promised here" in page
+    assert "nothing is promised for other runtimes" in page
     assert '<td class="good">agrees</td><td class="number">2.0e-06</td>' in page
     assert "<td>failed</td>" in page and "<td>no layer PadV2</td>" in page
     assert "Another result" not in page

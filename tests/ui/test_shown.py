@@ -212,7 +212,7 @@ def test_beside_jupyterlab_or_without_one_netron_is_opened_itself(remote, tmp_pa
 
 def test_where_netron_is_missing_or_too_old_the_reason_is_said(model, monkeypatch):
     monkeypatch.setenv("JPY_SESSION_NAME", "notebook")
-    assert "opens for 180 days" in viewer._why_not(datetime(2100, 1, 1, tzinfo=UTC))
+    assert "works for 180 days" in viewer._why_not(datetime(2100, 1, 1, tzinfo=UTC))
     monkeypatch.setattr(viewer.util, "find_spec", lambda name: None)
     assert "Netron is not shown: it is not installed in this kernel." in repr(netron_view(model))
 

@@ -1,10 +1,10 @@
-"""Clients that nobody here wrote: do they load the artefacts, and do they compute the same?
+"""Third-party runtimes: do they load the artefacts, and do they compute the same?
 
-`try_clients` runs each of them in a process of its own and gives a `Trial` for each artefact.
+`try_clients` runs each of them in its own process and returns a `Trial` for each artefact.
 """
 
 from nbhelpers.convert.clients.catalogue import CLIENTS, NEEDS, Client
-from nbhelpers.convert.clients.trial import STATES, Trial, settled_trials, summary
+from nbhelpers.convert.clients.trial import STATES, Trial, stable_trials, summary
 from nbhelpers.convert.clients.trying import onnx_artefact, try_clients
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "Client",
     "Trial",
     "onnx_artefact",
-    "settled_trials",
+    "stable_trials",
     "summary",
     "try_clients",
 ]

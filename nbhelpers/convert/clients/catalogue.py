@@ -1,7 +1,7 @@
-"""The clients: runtimes that nobody here wrote, what each reads, and what it needs of a model.
+"""The clients: third-party runtimes, what each reads, and what it needs of a model.
 
-They are no targets. An artefact promises to run on TensorFlow; that others read it too is a second
-opinion on it, and good to know for those who serve with something else.
+They are not targets. An artefact promises to run on TensorFlow. If other runtimes read it too, that
+is a second opinion on it, and useful if you serve with something else.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,15 @@ FORMS = ("frozen", "savedmodel", "onnx")
 
 @dataclass(frozen=True)
 class Client:
-    """A runtime, the forms it is given, and how.
+    """A runtime, the kinds of artefacts it reads, and how it is run.
 
     Args:
-        name: as people call it.
-        reads: kinds of artefacts, of `FORMS`.
-        script: the script that runs it, see `workers`.
-        converter: the script that first makes a file for it, run by this kernel; "" if none.
-        separate: whether it lives in the environment `clients`, not in this kernel's.
+        name: its usual name.
+        reads: kinds of artefacts, from `FORMS`.
+        script: the script that runs it (see `workers`).
+        converter: the script that first makes a file for it, run by this kernel, or "" if none is
+            needed.
+        separate: whether it is installed in the environment `clients` instead of this kernel's.
     """
 
     name: str
@@ -50,7 +51,7 @@ NEEDS = (
         "consumer": "onnxruntime",
         "opset": "7 to 26",
         "batch": "dynamic",
-        "numbers": "all that ONNX has",
+        "numbers": "all of ONNX",
         "command": 'onnxruntime.InferenceSession("prepared.onnx")',
         "tried here": "yes",
     },
@@ -58,7 +59,7 @@ NEEDS = (
         "consumer": "OpenVINO",
         "opset": "7 to 28",
         "batch": "dynamic",
-        "numbers": "float32 only if INFERENCE_PRECISION_HINT says f32; else maybe bf16",
+        "numbers": "float32 only if INFERENCE_PRECISION_HINT says f32, otherwise possibly bf16",
         "command": 'openvino.Core().compile_model("prepared.onnx", "CPU")',
         "tried here": "yes",
     },
@@ -66,7 +67,7 @@ NEEDS = (
         "consumer": "OpenCV DNN",
         "opset": "7 to 28",
         "batch": "as fed",
-        "numbers": "float32; int64 for indices",
+        "numbers": "float32, and int64 for indices",
         "command": 'cv2.dnn.readNetFromONNX("prepared.onnx")',
         "tried here": "yes",
     },
@@ -74,15 +75,15 @@ NEEDS = (
         "consumer": "MNN",
         "opset": "7 to 28",
         "batch": "dynamic",
-        "numbers": "float32 and int32; int64 is cut to int32",
+        "numbers": "float32 and int32 (int64 is cut to int32)",
         "command": "mnnconvert -f ONNX --modelFile prepared.onnx --MNNModel model.mnn --bizCode x",
         "tried here": "yes, without this command, which calls home",
     },
     {
         "consumer": "ncnn",
         "opset": "7 to 26",
-        "batch": "dynamic if the converter is told two sizes",
-        "numbers": "float32; fp16 weights unless fp16=0; inputs become in0, in1, …",
+        "batch": "dynamic if the converter gets two sizes",
+        "numbers": "float32, with fp16 weights unless fp16=0 (inputs become in0, in1, …)",
         "command": "pnnx prepared.onnx inputshape=[1,3,32,32] inputshape2=[2,3,32,32] fp16=0",
         "tried here": "yes",
     },
@@ -90,12 +91,11 @@ NEEDS = (
         "consumer": "TensorRT",
         "opset": "9 to 25",
         "batch": "dynamic with a profile of the smallest, usual and largest size",
-        "numbers": "TF32 for float32 unless --noTF32; int64 from version 10 on",
+        "numbers": "TF32 for float32 unless --noTF32, int64 from version 10 on",
         "command": "trtexec --onnx=prepared.onnx --minShapes=… --maxShapes=… --noTF32",
         "tried here": "no: it needs an NVIDIA GPU",
     },
 )
 """What each consumer of `prepared.onnx` needs. The opsets 7 to 28 were tried one by one, with a
-plain convolutional network at two batch sizes; those of TensorRT 11 are as its documentation has
-them.
+plain convolutional network at two batch sizes. Those of TensorRT 11 are from its documentation.
 """

@@ -1,4 +1,5 @@
-"""What a client answered becomes a `Trial`: outputs compared with the golden ones, or a reason."""
+"""Turn a client's answers into a `Trial`: its outputs compared with the golden ones, or a
+reason."""
 
 import json
 import re
@@ -28,12 +29,12 @@ def judged(
     """Return the trial.
 
     Args:
-        client: its name.
-        artefact: what it was given.
+        client: the client's name.
+        artefact: the artefact that it was given.
         cases: the golden cases.
         scratch: the folder with its answers and its log.
-        stopped: how its process ended, in words, if not well.
-        tolerance: largest difference allowed, as a share of the largest value.
+        stopped: how its process ended, in words, or "" for success.
+        tolerance: the largest difference allowed, as a share of the largest value.
     """
     answers = _answers(scratch / "answers")
     said = {name: value for answer in answers for name, value in answer.items()}
@@ -70,11 +71,13 @@ def judged(
 
 def _answers(path: Path) -> list[dict]:
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]  # the last may be cut off
+    return [
+        json.loads(line) for line in lines if line.endswith("}")
+    ]  # the last line may be cut off
 
 
 def _compared(artefact: Artefact, case: Case, file: str, tolerance: float) -> parity.Report:
-    """Compare the outputs of one case: those that the artefact has (a signature may have some)."""
+    """Compare the outputs of one case that the artefact has. A signature may have only some."""
     expected = {name: case.outputs[name] for name in artefact.outputs}
     with np.load(file) as arrays:
         outputs = {name: _widened(arrays[name], expected.get(name)) for name in arrays.files}
@@ -84,14 +87,14 @@ def _compared(artefact: Artefact, case: Case, file: str, tolerance: float) -> pa
 
 
 def _widened(value: np.ndarray, golden: np.ndarray | None) -> np.ndarray:
-    """Return whole numbers in the golden type: a client that knows int32 alone is not wrong."""
+    """Return integers in the golden dtype, because a client that has only int32 is not wrong."""
     if golden is None or not {value.dtype.kind, golden.dtype.kind} <= set("iu"):
         return value
     return value.astype(golden.dtype) if np.can_cast(value.dtype, golden.dtype) else value
 
 
 def _reason(said: dict, steps: Iterable[str], stopped: str, log: Path) -> str:
-    """Return why it did not get to the end, and where it was then."""
+    """Return why the client did not finish, and at which step."""
     if "missing" in said:
         return said["missing"]
     done = list(steps)
@@ -104,7 +107,7 @@ def _reason(said: dict, steps: Iterable[str], stopped: str, log: Path) -> str:
 
 
 def _plain(reason: str, scratch: Path) -> str:
-    """Return a reason on one line, without colours, and without folders of this machine."""
+    """Return a reason on one line, without colours and without paths of this machine."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", reason).replace(f"{scratch}/", "")
     text = re.sub(r"(?<![\w.])/(?:[\w.@+-]+/)+", "", " ".join(text.split()))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -1,4 +1,4 @@
-"""A client's process: its variables, and what went wrong with it, in words."""
+"""A client's process: its environment variables, and its failure in words."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from graphcore import processes
 from tfgraph.runtimes import runtimes
 
-# A thread that spins while it waits takes the processor from those that work.
+# A thread that spins while it waits takes processor time from the threads that work.
 _ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -23,15 +23,15 @@ def ended(
     needs: int = 0,
     what: str = "",
 ) -> str:
-    """Run a command and return what went wrong with it, in words, or "".
+    """Run a command and return its failure in words, or "".
 
     Args:
         command: the program and its arguments.
-        log: the file that gets what it prints.
-        timeout: seconds after which it is stopped, and what it had started with it.
-        threads: told to the libraries that ask the environment.
-        needs: the bytes of memory that it needs, see `processes.run`.
-        what: the client, as a warning about memory calls it.
+        log: the file for everything that it prints.
+        timeout: seconds after which it is killed, together with its descendants.
+        threads: the number of threads, for libraries that read it from the environment.
+        needs: the bytes of memory it needs (see `processes.run`).
+        what: the name of the client in a warning about memory.
     """
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     env = runtimes.clean_environment() | dict.fromkeys(names, str(threads)) | _ENVIRONMENT

@@ -1,7 +1,7 @@
-"""What a client's script is told: the model, how its tensors are called, and where the answers go.
+"""The request to a client's script: the model, the names of its tensors, and where to put answers.
 
-Arrays go by golden name. `inputs` and `outputs` say what the artefact calls them, `tensors` what
-the graph inside a SavedModel does.
+Arrays are named by their golden names. `inputs` and `outputs` map these to the artefact's names,
+`tensors` to those of the graph inside a SavedModel.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ from tfgraph.graphs.graphdef import load_graph_def
 from tfgraph.savedmodels.reading import check_artefact, read_saved_model
 
 MADE = "made.model"
-"""The file that a converter makes of an artefact."""
+"""The file that a converter makes from an artefact."""
 
 
 def request_for(
@@ -24,11 +24,11 @@ def request_for(
     """Return the request, as JSON data.
 
     Args:
-        artefact: what is to be run.
+        artefact: the artefact to run.
         folder: the handoff folder.
-        cases: its golden cases; the shapes of two of them are told.
+        cases: its golden cases. The request contains the shapes of two of them.
         scratch: an empty folder for the client's files.
-        threads: how many the client may use.
+        threads: the number of threads that the client may use.
     """
     model = (folder / artefact.path).absolute()
     check_artefact(model)
@@ -69,7 +69,7 @@ def _tensors(artefact: Artefact, model: Path) -> dict[str, dict[str, str]]:
 
 
 def _aliases(artefact: Artefact, model: Path) -> dict[str, list[str]]:
-    """Return tensor → its node and those before it that only an Identity parts from it."""
+    """Return tensor → its node, and the nodes before it that are separated only by an Identity."""
     nodes = {node.name: node for node in load_graph_def(model).node}
     found = {}
     for tensor in (*artefact.inputs.values(), *artefact.outputs.values()):
@@ -81,13 +81,13 @@ def _aliases(artefact: Artefact, model: Path) -> dict[str, list[str]]:
 
 
 def _two_sizes(cases: Sequence[Case]) -> list[Case]:
-    """Return the first case, and the next of another batch if there is one."""
+    """Return the first case, and the next case with another batch size if there is one."""
     other = [case for case in cases if case.batch != cases[0].batch]
     return [cases[0], *other[:1]]
 
 
 def _library() -> str:
-    """Return TensorFlow's shared library, without importing TensorFlow."""
+    """Return the path of TensorFlow's shared library, without importing TensorFlow."""
     spec = importlib.util.find_spec("tensorflow")
     folder = Path(spec.origin).parent if spec and spec.origin else Path()
     return str(next(folder.glob("libtensorflow_cc.*"), ""))

@@ -1,4 +1,4 @@
-"""What a client made of an artefact: one `Trial` for each pair."""
+"""The result of one client on one artefact: a `Trial` for each pair."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -8,12 +8,13 @@ DIFFERS = "DIFFERS"
 FAILED = "failed"
 ABSENT = "not installed"
 STATES = (AGREES, DIFFERS, FAILED, ABSENT)
-"""It computes the same; something else; nothing (does not load or run); it is not here."""
+"""It computes the same, or something else, or nothing (does not load or run), or is not
+installed."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What one client made of one artefact, over all golden cases.
+    """The result of one client on one artefact, over all golden cases.
 
     Args:
         artefact: its path in the folder.
@@ -21,8 +22,9 @@ class Trial:
         state: one of `STATES`.
         cases: the golden cases that it ran.
         relative: the largest difference, as a share of the largest value.
-        labels_agree: whether the largest class is the same everywhere; None where there are none.
-        reason: why it failed or differs, in its own words.
+        labels_agree: whether the largest class is the same everywhere, or None where there are no
+            classes.
+        reason: why it failed or differs, in the client's own words.
         latency_ms: the median time of a call at the size of the first case, in milliseconds.
     """
 
@@ -38,23 +40,23 @@ class Trial:
 
     @property
     def run(self) -> str:
-        """What ran where: "graph/tf2/frozen.pb on MNN 3.6.1"."""
+        """The pair in words: "graph/tf2/frozen.pb on MNN 3.6.1"."""
         return f"{self.artefact} on {self.client}"
 
     def to_json(self) -> dict:
-        """Return the trial as JSON data, without the latency (which no two runs share)."""
+        """Return the trial as JSON data, without the latency, which differs in every run."""
         found = {name: value for name, value in vars(self).items() if name != "latency_ms"}
         return {**found, "cases": list(self.cases)}
 
 
-def settled_trials(trials: Iterable[Trial], earlier: Mapping | None) -> tuple[Trial, ...]:
-    """Return the trials as an earlier record has them, if they say the same.
+def stable_trials(trials: Iterable[Trial], earlier: Mapping | None) -> tuple[Trial, ...]:
+    """Return the trials as recorded earlier, if the new ones give the same verdicts.
 
-    Neither latencies nor last digits are the same in two runs; a folder whose clients were tried
-    again must not change for that.
+    Latencies and last digits differ in every run. A folder whose clients are tried again must not
+    change because of them.
 
     Args:
-        trials: what the clients made of the artefacts now.
+        trials: the new results.
         earlier: the record entry of stage "handoff", if there is one.
     """
     trials = tuple(trials)
@@ -66,7 +68,7 @@ def settled_trials(trials: Iterable[Trial], earlier: Mapping | None) -> tuple[Tr
 
 
 def summary(trials: Iterable[Trial]) -> str:
-    """Return in a few words how many tries agree, and by name those that do not."""
+    """Return in a few words how many trials agree, and name those that do not."""
     tried = [trial for trial in trials if trial.state != ABSENT]
     if not tried:
         return "No other client has tried the artefacts."
@@ -85,5 +87,5 @@ def _from_json(entry: Mapping) -> Trial:
 
 
 def _said(trial: Trial) -> Trial:
-    """Return a trial without what no two runs share."""
+    """Return a trial without the figures that differ in every run."""
     return replace(trial, relative=None, latency_ms=None)

@@ -1,6 +1,6 @@
-"""Try artefacts in clients: each pair in a process of its own, with a time limit.
+"""Try artefacts in clients: each pair in its own process, with a time limit.
 
-A client that crashes, hangs or refuses gives a row with the reason; nothing here raises for it.
+A client that crashes, hangs or refuses gives a row with the reason. It raises nothing here.
 """
 
 import json
@@ -24,10 +24,10 @@ from nbhelpers.convert.proving.needs import needed
 from onnxgraph.model.precision import precisions
 
 TIMEOUT = 180.0
-"""Seconds after which a client is given up."""
+"""Seconds after which a client is stopped."""
 
 THREADS = 2
-"""How many threads a client may use."""
+"""The number of threads that a client may use."""
 
 _WORKERS = Path(__file__).with_name("workers")
 
@@ -40,16 +40,17 @@ def try_clients(
     tolerance: float = parity.TOLERANCE,
     timeout: float = TIMEOUT,
 ) -> tuple[Trial, ...]:
-    """Let every client load each artefact that it reads, run the golden cases, and be compared.
+    """Let every client load each artefact it reads and run the golden cases, and compare the
+    results.
 
-    Of a SavedModel the signature with the most outputs is called. A client that is not installed
+    For a SavedModel, the signature with the most outputs is called. A client that is not installed
     gives one row that says so.
 
     Args:
-        folder: the handoff folder; `golden.npz` lies in it.
-        artefacts: what to load; see `artefacts.artefacts` and `onnx_artefact`.
-        clients: who is to try.
-        tolerance: largest difference allowed, as a share of the largest value.
+        folder: the handoff folder, which contains `golden.npz`.
+        artefacts: what to load (see `artefacts.artefacts` and `onnx_artefact`).
+        clients: the clients to try.
+        tolerance: the largest difference allowed, as a share of the largest value.
         timeout: seconds for one client and one artefact.
 
     Raises:
@@ -71,7 +72,7 @@ def try_clients(
 def onnx_artefact(
     folder: str | Path, path: str = "prepared.onnx", *, renamed: Mapping[str, str] | None = None
 ) -> Artefact:
-    """Return an ONNX file of a handoff in the form that `try_clients` takes.
+    """Return an ONNX file of a handoff in the form that `try_clients` needs.
 
     Args:
         folder: the handoff folder.
@@ -128,7 +129,7 @@ def _tried(
 
 
 def _converted(client: Client, request: dict, scratch: Path, limits: dict) -> str:
-    """Let a client's converter make its file; return what went wrong, in words."""
+    """Let a client's converter make its file, and return its failure in words."""
     if not client.converter:
         return ""
     command = [sys.executable, "-P", str(_WORKERS / f"{client.converter}.py")]

@@ -1,1 +1,1 @@
-"""Artefacts on the real runtimes, and the seal."""
+"""Prove artefacts on the real runtimes, and seal the folder."""

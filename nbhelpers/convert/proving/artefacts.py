@@ -1,6 +1,6 @@
-"""The artefacts of a handoff: which file, for which target, and how its tensors are called there.
+"""The artefacts of a handoff: each file, its target, and the names of its tensors.
 
-Notebook 03 records what it converted, 05 what it signed; 06 reads both here.
+Notebook 03 records the conversions and 05 the signatures. Notebook 06 reads both here.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class Artefact:
     """One file or folder that a receiver loads.
 
     `inputs` and `outputs` map ONNX names to tensors (frozen graph) or to signature keys
-    (SavedModel); `precisions` maps outputs to the coarsest half float that they went through.
+    (SavedModel). `precisions` maps outputs to the coarsest half float that they went through.
     """
 
     path: str
@@ -30,7 +30,7 @@ class Artefact:
     precisions: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict:
-        """Return the entry of the receiver's scripts."""
+        """Return the artefact's entry for the receiver's scripts."""
         return {
             "path": self.path,
             "kind": self.kind,
@@ -44,7 +44,7 @@ class Artefact:
 
 
 def conversion_fact(conversion: Conversion) -> dict:
-    """Return what the record keeps of a conversion (nothing that differs from run to run)."""
+    """Return the recorded facts of a conversion, without anything that differs between runs."""
     return {
         "inputs": conversion.inputs,
         "outputs": conversion.outputs,
@@ -59,7 +59,7 @@ def conversion_fact(conversion: Conversion) -> dict:
 
 
 def signature_fact(model: SavedModel) -> dict:
-    """Return what the record keeps of a SavedModel."""
+    """Return the recorded facts of a SavedModel."""
     return {
         "tags": list(model.tags),
         "signatures": {
@@ -80,11 +80,11 @@ def artefacts(
     Args:
         conversions: target → `conversion_fact`.
         saved_models: target → `signature_fact`. A signature counts if it takes the model's inputs
-            and gives some of its outputs; one on inner tensors has no golden outputs to be held
-            against.
+            and gives some of its outputs. One on inner tensors has no golden outputs to compare
+            with.
 
     Raises:
-        UnknownName: a record names a target that there is none of; paths are made of these names.
+        UnknownName: a record names an unknown target. Paths are made from these names.
     """
     for target in (*conversions, *saved_models):
         if target not in NAMES or target not in conversions:

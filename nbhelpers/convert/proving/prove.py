@@ -1,7 +1,7 @@
-"""Prove artefacts on the real runtimes: each TensorFlow runs the receiver's own script elsewhere.
+"""Prove artefacts on the real runtimes: each TensorFlow runs the receiver's own script on a copy.
 
-A copy of the folder is put into a temporary place and `verify.py` is run there by each runtime in a
-process of its own, just as a receiver will do.
+The folder is copied to a temporary place. Each runtime runs `verify.py` there in its own process,
+just as a receiver will.
 """
 
 import json
@@ -25,15 +25,15 @@ from tfgraph.runtimes import runtimes as rt
 from tfgraph.savedmodels.reading import check_artefact
 
 SCRIPTS = ("verify.py", "predict.py")
-"""The only programs that lie in a handoff."""
+"""The only programs in a handoff."""
 
 TIMEOUT = 900
-"""Seconds after which a runtime is given up; $NBHELPERS_PATIENCE times as many, if that is set."""
+"""Seconds after which a runtime is stopped, times $NBHELPERS_PATIENCE if that is set."""
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What one runtime said of one artefact and one golden case."""
+    """The result of one runtime on one artefact and one golden case."""
 
     artefact: str
     runtime: str
@@ -50,11 +50,11 @@ class Proof:
 
     @property
     def run(self) -> str:
-        """What ran where: "graph/tf2/frozen.pb on TensorFlow 2.21.0"."""
+        """The run in words: "graph/tf2/frozen.pb on TensorFlow 2.21.0"."""
         return f"{self.artefact} {self.signature} on {self.runtime}".replace("  ", " ")
 
     def to_json(self) -> dict:
-        """Return the proof as JSON data, without the latency (which no two runs share)."""
+        """Return the proof as JSON data, without the latency, which differs in every run."""
         return {name: value for name, value in vars(self).items() if name != "latency_ms"}
 
 
@@ -70,7 +70,7 @@ def verify_script(
 def predict_script(
     artefacts: Iterable[Artefact], preprocessing: Mapping, *, tolerance: float = parity.TOLERANCE
 ) -> str:
-    """Return `predict.py` with its manifest filled in: the frozen graphs, oldest target first.
+    """Return `predict.py` with its manifest filled in: the frozen graphs, the oldest target first.
 
     `preprocessing` has `resize` (shorter side in pixels), `crop` (height, width), `mean` and `std`.
     """
@@ -89,18 +89,18 @@ def prove(
     *,
     runtimes: Iterable[rt.Runtime] | None = None,
 ) -> tuple[Proof, ...]:
-    """Run `script` (see `verify_script`) by every runtime on a copy of `files` somewhere else.
+    """Let every runtime run `script` (see `verify_script`) on a copy of `files` in another place.
 
     Args:
         folder: the handoff folder.
         files: the artefacts and `golden.npz`, by their names in the folder.
         script: the text of verify.py.
-        runtimes: who is to prove; all that are installed if left out, TensorFlow 2 without oneDNN
-            and with it.
+        runtimes: the runtimes to prove on. The default is all installed ones, with TensorFlow 2
+            both without and with oneDNN.
 
     Raises:
-        ConversionError: a runtime crashed or gave no answer; what it said last is in the message.
-        GraphError: an artefact does more than compute (see `allow_ops`); no runtime has seen it.
+        ConversionError: a runtime crashed or gave no answer. The message holds its last output.
+        GraphError: an artefact does more than compute (see `allow_ops`). No runtime has loaded it.
         HandoffError: a file may not be copied (see `copied`).
     """
     with tempfile.TemporaryDirectory(prefix="nbhelpers-proof-") as elsewhere:
@@ -114,13 +114,13 @@ def prove(
     return tuple(proofs)
 
 
-def settled(proofs: Iterable[Proof], earlier: Mapping | None) -> tuple[Proof, ...]:
-    """Return the proofs with the latencies of an earlier record, if they say the same otherwise.
+def stable(proofs: Iterable[Proof], earlier: Mapping | None) -> tuple[Proof, ...]:
+    """Return the proofs with the latencies of an earlier record, if everything else is the same.
 
-    No two runs take the same time; a folder that was proven again must not change for that.
+    Times differ in every run. A folder that is proven again must not change because of them.
 
     Args:
-        proofs: what the runtimes said now.
+        proofs: the new results of the runtimes.
         earlier: the record entry of stage "handoff", if there is one.
     """
     proofs = tuple(proofs)
@@ -136,7 +136,7 @@ def settled(proofs: Iterable[Proof], earlier: Mapping | None) -> tuple[Proof, ..
 
 
 def grid(proofs: Iterable[Proof]) -> list[dict[str, str]]:
-    """Return a row for each artefact and signature, with the worst of all cases on each runtime."""
+    """Return a row for each artefact and signature, with the worst case on each runtime."""
     rows: dict[tuple[str, str], dict[str, list[Proof]]] = {}
     for proof in proofs:
         row = rows.setdefault((proof.artefact, proof.signature), {})
@@ -169,12 +169,12 @@ def copied(folder: str | Path, files: Iterable[str], elsewhere: str | Path, **sc
 
     Args:
         folder: the handoff folder.
-        files: what to copy, by names in the folder.
-        elsewhere: an existing folder; the copy is made in it under the handoff's name.
-        scripts: Python scripts to put beside them, name without `.py` → text.
+        files: the files to copy, by their names in the folder.
+        elsewhere: an existing folder. The copy is made in it, under the handoff's name.
+        scripts: Python scripts to add, name without `.py` → text.
 
     Raises:
-        HandoffError: a name leads out of the folder, or a link does, or a file may be a program.
+        HandoffError: a name leads out of the folder or through a link, or a file may be a program.
     """
     place = Path(elsewhere) / Path(folder).name
     files = list(files)
@@ -183,8 +183,8 @@ def copied(folder: str | Path, files: Iterable[str], elsewhere: str | Path, **sc
         check_links(Path(folder), check_name(file))
         if not (is_data(file) or file in SCRIPTS):
             raise HandoffError(
-                f"{Path(folder) / file} is none of the files that a handoff passes on (models, "
-                "arrays, pictures, text); remove it, and run the notebook that recorded it again."
+                f"{Path(folder) / file} is not a file that a handoff may contain (models, arrays, "
+                "pictures, text). Remove it, and run the notebook that recorded it again."
             )
         (place / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(folder) / file, place / file)
@@ -205,7 +205,7 @@ def _by_one(runtime: rt.Runtime, folder: Path) -> list[Proof]:
     )
     if not answer.exists():
         how, said = done.ending or "ended without an answer", done.last_line.rstrip(".")
-        last = "" if said in how else f"; it said last: {said}"
+        last = "" if said in how else f". Its last output was: {said}"
         help_ = f" If this machine is slow, {advice()}." if done.late else ""
         raise ConversionError(f"{runtime} {how}{last}.{help_}")
     rows = json.loads(answer.read_text(encoding="utf-8"))["rows"]

@@ -1,6 +1,7 @@
-"""SHA256SUMS: what a receiver's `verify.py`, or `sha256sum -c`, checks a handoff folder against.
+"""SHA256SUMS: the checksums with which `verify.py` or `sha256sum -c` checks a handoff folder.
 
-`handoff.json` and the executed notebooks are left out: they are the makers' record, and grow.
+`handoff.json` and the executed notebooks are left out, because they are the sender's own record and
+still grow.
 """
 
 import re
@@ -23,8 +24,8 @@ def sums(handoff: Handoff, new: Mapping[str, Path]) -> str:
     """Return the text of SHA256SUMS for a handoff, sorted by file name.
 
     Args:
-        handoff: its earlier stages' files are checked against the record and taken from there.
-        new: file name → path, for the files that this last stage is about to add.
+        handoff: the handoff. The files of its earlier stages are checked against the record.
+        new: file name → path, for the files that the last stage is about to add.
 
     Raises:
         HandoffError: a stage is not done, or a file was changed.
@@ -38,10 +39,11 @@ def sums(handoff: Handoff, new: Mapping[str, Path]) -> str:
 
 
 def sealed_files(handoff: Handoff) -> tuple[str, ...]:
-    """Return the files that SHA256SUMS lists, and itself.
+    """Return the files that SHA256SUMS lists, and SHA256SUMS itself.
 
     Raises:
-        HandoffError: it is missing, or a line of it is no sum and name of a file in the folder.
+        HandoffError: it is missing, or a line of it is not a checksum and a name of a file in the
+            folder.
     """
     path = handoff.read(SUMS)
     wrong, again = "does not list the files of a handoff", "Run the notebook 06_handoff again"
@@ -54,7 +56,7 @@ def sealed_files(handoff: Handoff) -> tuple[str, ...]:
 
 
 def write_sums(folder: str | Path) -> Path:
-    """Write SHA256SUMS for every file that lies in a folder now, and return its path.
+    """Write SHA256SUMS for every file in a folder, and return its path.
 
     Raises:
         HandoffError: it cannot be written.

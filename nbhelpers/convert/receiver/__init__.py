@@ -1,1 +1,1 @@
-"""Scripts for a handoff folder; they stand alone and are copied with their manifest filled in."""
+"""Standalone scripts for a handoff folder. They are copied with their manifest filled in."""

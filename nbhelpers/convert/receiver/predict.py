@@ -1,27 +1,28 @@
 #!/usr/bin/env python
-"""Classify a picture with a frozen graph of this folder: numpy, PIL and TensorFlow, nothing else.
+"""Classify a picture with a frozen graph of this folder. Needs numpy, PIL and TensorFlow only.
 
-    python predict.py picture.jpg      the photograph that came along, or one of your own
-    python predict.py picture.jpg --check     also compare with what PyTorch gave for picture.jpg
+    python predict.py picture.jpg      the enclosed photograph, or one of your own
+    python predict.py picture.jpg --check     also compare with PyTorch's results for picture.jpg
 
-Runs on Python 3.6 and TensorFlow 1.4 or later, 2.x too.
+Runs on Python 3.6 and TensorFlow 1.4 or later, including 2.x.
 
-From file to pixels it takes the steps that are usual for ImageNet models. Whether this model was
-trained with them, its makers know: ask. What --check shows is that they are the same here.
+The picture is preprocessed with the usual steps for ImageNet models. Ask the sender whether this
+model was trained with them. --check shows only that the steps give the same pixels here.
 """
 
 import sys
 
 if __name__ == "__main__":
-    # No module comes from this folder: a numpy.py beside this script must not run.
+    # Do not import modules from this folder: a numpy.py beside this script must not run.
     PLACES, sys.path[:] = list(sys.path), []
-    import os  # Python has loaded it before, so that nothing is searched for
+    import os  # Python has already loaded it, so no folder is searched
 
     def _real(path):
         return os.path.normcase(os.path.realpath(path)) + os.sep
 
     def _may_be_searched(place, here):
-        """Whether a place is neither a folder, nor around it, nor in it, environments apart."""
+        """Whether a folder may be searched: it is not this one, around it or in it, except
+        environments."""
         own = _real(sys.prefix)
         environment = own.startswith(here) and place.startswith(own) and place != here
         return environment or not (place.startswith(here) or place == _real(here + os.pardir))
@@ -50,21 +51,21 @@ FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-MANIFEST = json.loads("""{}""")  # filled in when this script is put into a folder
+MANIFEST = json.loads("""{}""")  # filled in when this script is copied into a folder
 # {"tolerance", "preprocessing": {"resize", "crop", "mean", "std"},
 #  "graphs": [{"path", "oldest", "inputs", "outputs"}]}
 
 
 def preprocess(path):
-    """Return the pixels, with ImageNet's usual steps: RGB, resized, centre crop, mean/std, NCHW."""
+    """Return the pixels after ImageNet's usual steps: RGB, resize, centre crop, mean/std, NCHW."""
     steps = MANIFEST["preprocessing"]
     try:
         opened = Image.open(path)
-        if opened.format not in FORMATS:  # Pillow runs a program to read some of the others
+        if opened.format not in FORMATS:  # Pillow runs a program to read some other formats
             raise ValueError("it is of format %s" % opened.format)
         image = opened.convert("RGB")
     except Exception as error:  # noqa: BLE001 - Pillow raises anything for a broken file
-        sys.exit("%s cannot be read as a picture: %s; give a JPEG or PNG." % (path, error))
+        sys.exit("%s cannot be read as a picture: %s. Give a JPEG or PNG." % (path, error))
     scale = float(steps["resize"]) / min(image.size)
     width, height = [max(steps["resize"], int(side * scale)) for side in image.size]
     image = image.resize((width, height), Image.BILINEAR)  # type: ignore[attr-defined]
@@ -77,11 +78,11 @@ def preprocess(path):
 
 
 def newest_graph(version):
-    """Return the graph made for the newest TensorFlow that is not newer than `version`."""
+    """Return the graph for the newest TensorFlow that is not newer than `version`."""
     here = tuple(int(part) for part in version.split(".")[:2])
     usable = [graph for graph in MANIFEST["graphs"] if tuple(graph["oldest"]) <= here]
     if not usable:
-        sys.exit("No graph here can be loaded by TensorFlow %s; use a newer one." % version)
+        sys.exit("No graph here can be loaded by TensorFlow %s. Use a newer one." % version)
     return usable[-1]
 
 
@@ -105,13 +106,13 @@ def classify(images):
 
 
 def main():
-    """Classify, print, compare if asked, and return the exit status."""
+    """Classify and print, compare if requested, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("picture")
-    parser.add_argument("--check", action="store_true", help="compare with what PyTorch gave")
+    parser.add_argument("--check", action="store_true", help="compare with PyTorch's results")
     options = parser.parse_args()
     if not os.path.isfile(options.picture):
-        parser.error("there is no picture %s; give the path of a file" % options.picture)
+        parser.error("there is no picture %s. Give the path of a file" % options.picture)
     images = preprocess(options.picture)
     results = classify(images)
     for name, scores in sorted(results.items()):
@@ -134,7 +135,7 @@ def main():
 
 
 if __name__ == "__main__":
-    # Letters that the terminal lacks are printed as escapes: with LANG=C Python 3.6 would stop.
+    # Print letters that the terminal lacks as escapes. With LANG=C, Python 3.6 would stop instead.
     sys.stdout = io.TextIOWrapper(
         sys.stdout.buffer, sys.stdout.encoding, "backslashreplace", line_buffering=True
     )

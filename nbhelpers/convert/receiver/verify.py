@@ -1,27 +1,27 @@
 #!/usr/bin/env python
 """Check a handoff folder: load every artefact that this TensorFlow can load, run it, compare.
 
-    python verify.py                   everything; exit status 0 only if all of it agrees
-    python verify.py --only graph/tf1.4/frozen.pb
-    python verify.py --json result.json
-    python verify.py --unsealed        without asking SHA256SUMS whether a file was changed
+    python verify.py                   everything, with exit status 0 only if all of it agrees
+    python verify.py --only graph/tf1.4/frozen.pb python verify.py --json result.json python
+    verify.py --unsealed        without checking the files against SHA256SUMS
 
-Needs numpy and TensorFlow (1.4 or later, 2.x too) on Python 3.6 or later, and nothing else. The
-inputs and the outputs that PyTorch gave for them are in golden.npz beside this file.
+Needs only numpy and TensorFlow (1.4 or later, including 2.x) on Python 3.6 or later. The inputs,
+and PyTorch's outputs for them, are in golden.npz beside this file.
 """
 
 import sys
 
 if __name__ == "__main__":
-    # No module comes from this folder: a numpy.py beside this script must not run.
+    # Do not import modules from this folder: a numpy.py beside this script must not run.
     PLACES, sys.path[:] = list(sys.path), []
-    import os  # Python has loaded it before, so that nothing is searched for
+    import os  # Python has already loaded it, so no folder is searched
 
     def _real(path):
         return os.path.normcase(os.path.realpath(path)) + os.sep
 
     def _may_be_searched(place, here):
-        """Whether a place is neither a folder, nor around it, nor in it, environments apart."""
+        """Whether a folder may be searched: it is not this one, around it or in it, except
+        environments."""
         own = _real(sys.prefix)
         environment = own.startswith(here) and place.startswith(own) and place != here
         return environment or not (place.startswith(here) or place == _real(here + os.pardir))
@@ -48,11 +48,11 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import numpy as np
 
 COARSE = {"float16": 8 * 2.0**-10, "bfloat16": 8 * 2.0**-7}
-"""The tolerance of half floats is never less: eight units in their last place."""
+"""The tolerance of half floats is at least this: eight units in their last place."""
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-MANIFEST = json.loads("""{}""")  # filled in when this script is put into a folder
+MANIFEST = json.loads("""{}""")  # filled in when this script is copied into a folder
 # {"name", "tolerance", "refused": {what ops do besides computing: which ones, a pattern},
 #  "artefacts": [{"path", "kind", "oldest", "inputs", "outputs", "signature", "tags",
 #                 "precisions"}]}  (outputs that half floats lead to, and the kind of those)
@@ -60,15 +60,15 @@ MANIFEST = json.loads("""{}""")  # filled in when this script is put into a fold
 SUMS = "SHA256SUMS"
 LINE = re.compile(r"([0-9a-f]{64})  ([^\r\n]+)\r?\n\Z")
 SEALED = ("exported.onnx", "prepared.onnx", "golden.npz", "predict.py", "report.html", "verify.py")
-"""Files that SHA256SUMS lists wherever they exist, as it does what is in graph/ and artefacts."""
+"""Files that SHA256SUMS lists if they exist, in addition to graph/ and the artefacts."""
 
 
 class Unsealed(Exception):
-    """There is no SHA256SUMS, or it is none."""
+    """SHA256SUMS is missing or invalid."""
 
 
 def read_sums():
-    """Return name -> sha256, as SHA256SUMS lists them; raises Unsealed."""
+    """Return name -> sha256, as listed in SHA256SUMS. Raises Unsealed."""
     path = os.path.join(HERE, SUMS)
     if os.path.islink(path) or not os.path.isfile(path):
         raise Unsealed("SHA256SUMS is missing")
@@ -81,7 +81,9 @@ def read_sums():
     for number, line in enumerate(lines, 1):
         found = LINE.match(os.fsdecode(line))
         if not found or not is_plain(found.group(2)):
-            raise Unsealed("line %d of SHA256SUMS is no sum and name of a file here" % number)
+            raise Unsealed(
+                "line %d of SHA256SUMS is not a checksum and a name of a file here" % number
+            )
         digest, name = found.groups()
         if name.lower() in known:
             raise Unsealed("SHA256SUMS lists %s twice" % printable(name))
@@ -91,14 +93,15 @@ def read_sums():
 
 
 def is_plain(name):
-    """Return whether a name is that of a file below this folder, and shows as what it is."""
+    """Return whether a name leads to a file below this folder, and has only visible characters."""
     parts = name.split("/")
     hidden = any(unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp") for each in name)
     return not (hidden or "\\" in name or ":" in parts[0] or {"", ".", ".."} & set(parts))
 
 
 def check_sums():
-    """Return (what is not as it was sealed, what is not sealed), in words; raises Unsealed."""
+    """Return (files that differ from their seal, files without a seal), in words. Raises
+    Unsealed."""
     sums = read_sums()
     entries = {"frozen": "", "savedmodel": "/saved_model.pb"}
     needed = {each["path"] + entries[each["kind"]] for each in MANIFEST["artefacts"]}
@@ -144,7 +147,7 @@ def files_here():
 
 
 def grouped(names, sums):
-    """Return names in words; a folder without any sealed file counts as one."""
+    """Return names in words. A folder without any sealed file counts as one name."""
     sealed = {name.partition("/")[0] for name in sums}
     counts = {}  # type: dict
     for name in names:
@@ -158,13 +161,13 @@ def grouped(names, sums):
 
 
 def listed(words, between="; ", most=20):
-    """Return a list in one line that is not too long."""
+    """Return a list on one line of limited length."""
     more = ["and %d more" % (len(words) - most)] if len(words) > most else []
     return between.join(words[:most] + more)
 
 
 def printable(text):
-    """Return a text whose characters can do nothing to a terminal."""
+    """Return a text in which no character can control a terminal."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
@@ -183,7 +186,7 @@ def load_cases():
 
 
 def as_bytes(value):
-    """Return texts as TensorFlow has them, an object array of bytes; other values as they are."""
+    """Return texts in TensorFlow's form, an object array of bytes, and other values unchanged."""
     if not isinstance(value, bytes) and np.asarray(value).dtype.kind not in "UO":
         return value
     texts = np.array(value, object)
@@ -201,7 +204,7 @@ def version_1_api(tf):
 
 
 def said(error):
-    """Return the first line of an error that says what is wrong, or its type if it has no words."""
+    """Return the first line of an error that gives a reason, or its type if it has no text."""
     where = ("Graph execution error", "Detected at node", "<stack traces", "Node: ", 'File "')
     lines = [line.strip() for line in str(error).splitlines()]
     lines = [line for line in lines if line and not line.startswith(where)]
@@ -210,7 +213,7 @@ def said(error):
 
 @contextlib.contextmanager
 def frozen_graph(tf, artefact):
-    """Give a function inputs -> outputs (by ONNX name) for a frozen graph."""
+    """Return a function inputs -> outputs (by ONNX name) for a frozen graph."""
     v1 = version_1_api(tf)
     graph_def = v1.GraphDef()
     with open(os.path.join(HERE, artefact["path"]), "rb") as file:
@@ -224,10 +227,10 @@ def frozen_graph(tf, artefact):
 
 @contextlib.contextmanager
 def saved_model(tf, artefact):
-    """Give a function inputs -> outputs (by ONNX name) for a SavedModel, loaded as clients do."""
+    """Return a function inputs -> outputs (by ONNX name) for a SavedModel, loaded as clients do."""
     path = os.path.join(HERE, artefact["path"])
     if tf.__version__.split(".")[0] != "1":
-        # The loaded object owns what its functions use: naming it here keeps it alive.
+        # The loaded object owns the variables of its functions. This name keeps it alive.
         loaded = tf.saved_model.load(path, tags=artefact["tags"])
         yield lambda inputs: _call(tf, loaded.signatures[artefact["signature"]], artefact, inputs)
         return
@@ -241,13 +244,13 @@ def saved_model(tf, artefact):
 
 
 def check_ops(artefact, allowed):
-    """Raise ValueError if a graph has ops that do more than compute, before it is loaded."""
+    """Raise ValueError if a graph has ops that do more than compute, before the graph is loaded."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     refused, path = dict(MANIFEST.get("refused", {})), os.path.join(HERE, artefact["path"])
     if artefact["kind"] == "savedmodel":
         path = os.path.join(path, "saved_model.pb")
-        refused.pop("reads or writes checkpoints", None)  # its own variables
+        refused.pop("reads or writes checkpoints", None)  # a SavedModel reads its own variables
     saved = saved_model_pb2.SavedModel()
     with open(path, "rb") as file:
         frozen = artefact["kind"] == "frozen"
@@ -260,7 +263,7 @@ def check_ops(artefact, allowed):
     for does, pattern in sorted(refused.items()):
         for op in sorted(ops):
             if re.match("(?:%s)\\Z" % pattern, op):
-                words = "it has the op %s, which %s; if you trust its maker, add --allow-op %s"
+                words = "it has the op %s, which %s. If you trust its maker, add --allow-op %s"
                 raise ValueError(words % (op, does, op))
 
 
@@ -279,7 +282,8 @@ def _run(session, input_tensors, output_tensors, inputs):
 def compare(expected, actual, tolerance, coarse):
     """Return (agrees, largest difference, that as a share of the largest value, labels agree).
 
-    `tolerance` is the largest such share; `coarse`, at most that, is what half floats may do.
+    `tolerance` is the largest relative difference allowed. `coarse`, at most that, is for half
+    floats.
     """
     expected, actual = as_bytes(expected), as_bytes(actual)
     if expected.shape != actual.shape or expected.dtype != actual.dtype:
@@ -290,7 +294,7 @@ def compare(expected, actual, tolerance, coarse):
         return _compare_exactly(expected, actual)
     kind = "complex128" if np.iscomplexobj(expected) else "float64"
     exact, seen = expected.astype(kind), actual.astype(kind)
-    # Equal infinities and NaNs in the same places agree; their difference would be NaN.
+    # Equal infinities, and NaNs in the same places, agree. Their difference would be NaN.
     same = (exact == seen) | (np.isnan(exact) & np.isnan(seen))
     with np.errstate(invalid="ignore"):
         largest = float(np.max(np.where(same, 0, np.abs(seen - exact))))
@@ -306,7 +310,7 @@ def compare(expected, actual, tolerance, coarse):
 
 
 def _labels_agree(expected, actual, slack):
-    """Whether every row has the same largest class; classes no further apart than slack are."""
+    """Whether every row has the same largest class. Classes within `slack` count as the same."""
     first, second = expected.argmax(axis=1), actual.argmax(axis=1)
     rows = np.arange(len(expected))
     with np.errstate(invalid="ignore"):
@@ -315,11 +319,12 @@ def _labels_agree(expected, actual, slack):
 
 
 def _compare_exactly(expected, actual):
-    """Compare whole numbers, booleans or texts: a label that is nearly right is wrong."""
+    """Compare integers, booleans or texts exactly, because a label that is nearly right is
+    wrong."""
     differs = np.asarray(expected != actual)
     largest, scale = float(differs.any()), 1.0
     if expected.dtype.kind in "iu":
-        # Python's own integers: neither unsigned wrap-around nor the 53 bits of a float.
+        # Python's integers have neither unsigned wrap-around nor the 53 bits of a float.
         pairs = zip(expected[differs].tolist(), actual[differs].tolist())
         largest = float(max([abs(a - b) for a, b in pairs] or [0]))
         scale = float(max(abs(int(expected.max())), abs(int(expected.min()))))
@@ -327,7 +332,7 @@ def _compare_exactly(expected, actual):
 
 
 def judge(run, artefact, case):
-    """Run one case and return its row; a signature may give some of the outputs only."""
+    """Run one case and return its row. A signature may give only some of the outputs."""
     name, inputs, outputs, labels = case
     results = run(inputs)
     outputs = {key: value for key, value in outputs.items() if key in artefact["outputs"]}
@@ -347,7 +352,7 @@ def judge(run, artefact, case):
     return {
         "case": name,
         "ok": all(row[0] for row in compared.values()),
-        # numpy's max keeps a NaN, wherever it stands.
+        # numpy's max keeps a NaN at any position.
         "largest_difference": float(np.max([row[1] for row in shown])) if comparable else None,
         "relative": float(np.max([row[2] for row in shown])) if comparable else None,
         "tolerance": max(allowed.values()),
@@ -360,7 +365,7 @@ def judge(run, artefact, case):
 
 
 def latency(run, inputs, repeats=5, seconds=2.0):
-    """Return the median time of a call in milliseconds, over one call if it is a long one."""
+    """Return the median time of a call in milliseconds. A long call is made only once."""
     times = []  # type: list
     begin = time.time()
     while len(times) < repeats and (not times or time.time() - begin < seconds):
@@ -374,12 +379,12 @@ def verify(only, allowed=()):
     """Return (TensorFlow's version, one row per artefact and case)."""
     try:
         cases = load_cases()
-    except Exception as error:  # noqa: BLE001 - numpy raises anything for a file cut short
+    except Exception as error:  # noqa: BLE001 - numpy raises any error for a truncated file
         sys.exit("golden.npz cannot be read: %s. Get the folder again." % said(error))
     try:
         import tensorflow as tf
     except ImportError as error:
-        sys.exit("TensorFlow (1.4 or later) is needed, and this Python has none: %s." % error)
+        sys.exit("TensorFlow (1.4 or later) is needed, but this Python has none: %s." % error)
     here = tuple(int(part) for part in tf.__version__.split(".")[:2])
     loaders = {"frozen": frozen_graph, "savedmodel": saved_model}
     rows, left_out = [], set()
@@ -395,10 +400,12 @@ def verify(only, allowed=()):
         try:
             check_ops(artefact, allowed)
             with loaders[artefact["kind"]](tf, artefact) as run:
-                found = [judge(run, artefact, cases[0])]  # the first call also sets the graph up
+                found = [
+                    judge(run, artefact, cases[0])
+                ]  # the first call also initialises the graph
                 found[0]["latency_ms"] = latency(run, cases[0][1])
                 found += [judge(run, artefact, case) for case in cases[1:]]
-        except Exception as error:  # noqa: BLE001 - what TensorFlow raises is the verdict here
+        except Exception as error:  # noqa: BLE001 - TensorFlow's error is the verdict here
             found = [{"case": "load", "ok": False, "error": said(error)}]
         where = {"artefact": artefact["path"], "signature": artefact["signature"]}
         rows += [dict(row, **where) for row in found]
@@ -432,27 +439,28 @@ def show(version, rows):
 
 
 def main():
-    """Verify and print; return the exit status, or why the rows could not be written."""
+    """Verify and print. Return the exit status, or why the rows could not be written."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", action="append", help="path of an artefact, as in the table")
     parser.add_argument("--json", help="also write the rows to this file")
     parser.add_argument("--allow-op", action="append", help="an op that may do more than compute")
-    parser.add_argument("--unsealed", action="store_true", help="do not look at SHA256SUMS")
+    parser.add_argument("--unsealed", action="store_true", help="do not check SHA256SUMS")
     options = parser.parse_args()
     known = [artefact["path"] for artefact in MANIFEST["artefacts"]]
     for path in options.only or ():
         if path not in known:
-            parser.error("there is no artefact %s; there are: %s" % (path, ", ".join(known)))
+            parser.error("there is no artefact %s. There are: %s" % (path, ", ".join(known)))
     try:
         wrong, more = ([], []) if options.unsealed else check_sums()
     except Unsealed as error:
         print(
-            "%s: nobody can say whether a file was changed on the way. Get the folder again, or "
-            "leave that out with --unsealed." % error
+            "%s: so nobody can tell whether a file was changed on the way. Get the folder again, "
+            "or skip this "
+            "check with --unsealed." % error
         )
         return 1
     if more:
-        print("Not sealed, and so not checked: %s." % listed(more))
+        print("Not sealed, so not checked: %s." % listed(more))
     if wrong:
         print("The folder is not as it was sealed: %s." % listed(wrong))
         return 1
@@ -465,21 +473,21 @@ def main():
     except OSError as error:
         unwritten = "The rows cannot be written: %s. Choose another place." % said(error)
     if not rows:
-        print("No artefact here can be loaded by TensorFlow %s; use a newer one." % version)
+        print("No artefact here can be loaded by TensorFlow %s. Use a newer one." % version)
         return unwritten or 1
     show(version, rows)
     bad = sum(not row["ok"] for row in rows)
     sums = (
-        "whether a file was changed, nobody asked"
+        "the files were not checked for changes"
         if options.unsealed
         else "every sealed file is unchanged"
     )
-    print("%d of %d runs agree; %s." % (len(rows) - bad, len(rows), sums))
+    print("%d of %d runs agree, and %s." % (len(rows) - bad, len(rows), sums))
     return unwritten or (1 if bad else 0)
 
 
 if __name__ == "__main__":
-    # Letters that the terminal lacks are printed as escapes: with LANG=C Python 3.6 would stop.
+    # Print letters that the terminal lacks as escapes. With LANG=C, Python 3.6 would stop instead.
     sys.stdout = io.TextIOWrapper(
         sys.stdout.buffer, sys.stdout.encoding, "backslashreplace", line_buffering=True
     )

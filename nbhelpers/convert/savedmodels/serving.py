@@ -1,8 +1,7 @@
-"""What servers want beside a SavedModel: warm-up requests, and lines to copy; for Triton's see
-`triton`.
+"""Files and commands for servers beside a SavedModel: warm-up requests, and lines to copy.
 
-Layout: `<name>/1/saved_model.pb` is TensorFlow Serving's (`--model_base_path=<name>`); the warm-up
-file is `1/assets.extra/tf_serving_warmup_requests`.
+The layout `<name>/1/saved_model.pb` is TensorFlow Serving's (`--model_base_path=<name>`). The
+warm-up file is `1/assets.extra/tf_serving_warmup_requests`. For Triton see `triton`.
 """
 
 import json
@@ -34,13 +33,13 @@ def write_warmup(
     *,
     signature: str = SERVING_DEFAULT,
 ) -> Path:
-    """Write the requests that TensorFlow Serving answers itself before it says that it is ready.
+    """Write the requests that TensorFlow Serving runs itself before it reports that it is ready.
 
     Args:
         path: `<export_dir>/assets.extra/tf_serving_warmup_requests`.
         model: the model's name in the server.
-        requests: signature input → array, one mapping a request.
-        signature: the signature that they call.
+        requests: signature input → array, one mapping for each request.
+        signature: the signature to call.
     """
     tf = compat.tensorflow()
     from tensorflow_serving.apis import prediction_log_pb2
@@ -70,9 +69,10 @@ def command_lines(
 ) -> str:
     """Return the `saved_model_cli` and TensorFlow Serving lines for a SavedModel at `path`.
 
-    `name` is the model's in the server; `arrays` maps signature inputs to files, "images.npy" or
-    "golden.npz[batch1/input/images]". Names are quoted for a POSIX shell. A terminal obeys control
-    characters even between quotes: where a name has such, there is a comment instead.
+    `name` is the model's name in the server. `arrays` maps signature inputs to files, "images.npy"
+    or "golden.npz[batch1/input/images]". Names are quoted for a POSIX shell. Quotes do not stop a
+    terminal from obeying control characters, so a name that has them gives a comment instead of
+    lines.
     """
     if signature not in model.signatures:
         raise unknown_name("signature", signature, model.signatures)
@@ -81,7 +81,7 @@ def command_lines(
     feeds = ";".join(f"{key}={files.get(key, f'{key}.npy')}" for key in keys)
     tags = ",".join(model.tags)
     if not all(map(str.isprintable, (path, tags, signature, feeds, name))):
-        return "# No lines for a shell: a name holds characters that do not show."
+        return "# No lines for a shell, because a name contains invisible characters."
     options = f"--dir {quote(path)} --tag_set {quote(tags)} --signature_def {quote(signature)}"
     base = path.rpartition("/")[0]
     base = f'"$PWD/{base}"' if quote(base) == base else f'"$PWD"/{quote(base)}'
@@ -98,8 +98,8 @@ def client_code(
 ) -> str:
     """Return Python that calls the SavedModel at `path`: in TensorFlow 2 and, if `old`, in 1.
 
-    Each input is a variable of its own name, or of one like it where Python allows no such name
-    (`input_1` for "input.1").
+    Each input is a variable of the same name, or of a similar one where Python does not allow the
+    name (`input_1` for "input.1").
     """
     if signature not in model.signatures:
         raise unknown_name("signature", signature, model.signatures)
@@ -126,7 +126,7 @@ def client_code(
 
 
 def _variables(keys: Iterable[str]) -> dict[str, str]:
-    """Return key → a variable's name, the key itself wherever it can be one."""
+    """Return key → the name of a variable, which is the key itself where possible."""
     names = {key: key for key in keys if _is_name(key)}
     for key in keys:
         name = names.get(key) or re.sub(r"^(?=\d)|\W", "_", key, flags=re.ASCII)
@@ -137,14 +137,15 @@ def _variables(keys: Iterable[str]) -> dict[str, str]:
 
 
 def _arguments(variables: Mapping[str, str]) -> str:
-    """Return the arguments of a call: by name, and in a mapping what cannot be named."""
+    """Return the arguments of a call: by keyword, or in a mapping where a key cannot be a
+    keyword."""
     named = [f"{key}=tf.constant({v})" for key, v in variables.items() if key == v]
     others = [f"{_quoted(key)}: tf.constant({v})" for key, v in variables.items() if key != v]
     return ", ".join([*named, *([f"**{{{', '.join(others)}}}"] if others else [])])
 
 
 def _quoted(key: str) -> str:
-    """Return a text as Python has it, with escapes for what does not show."""
+    """Return a text as a Python literal, with escapes for invisible characters."""
     return json.dumps(key, ensure_ascii=False) if key.isprintable() else ascii(key)
 
 
@@ -155,8 +156,8 @@ def _is_name(key: str) -> bool:
 def snippets(folder: str | Path, artefacts: Iterable[Artefact]) -> dict[str, str]:
     """Return title → lines for the receiver: commands and a client for each SavedModel.
 
-    They call the signature that servers take by default, where there is one, on the first inputs
-    of `golden.npz`.
+    They call the default signature of servers if the model has one, on the first inputs of
+    `golden.npz`.
     """
     chosen: dict[str, Artefact] = {}
     for each in artefacts:

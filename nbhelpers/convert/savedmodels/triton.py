@@ -1,8 +1,9 @@
-"""Triton's `config.pbtxt` of SavedModels and frozen graphs, by its TensorFlow backend's rules.
+"""Triton's `config.pbtxt` for SavedModels and frozen graphs, by the rules of its TensorFlow
+backend.
 
 Triton checks the file when it loads the model (`ValidateModelConfig` of its core, and the backend's
-own `ValidateTRITONTFModel`): every tensor has a type that the backend knows and at least one dim,
-outputs may be left out, inputs may not, and a graph is found by one tag and one signature.
+own `ValidateTRITONTFModel`). Every tensor needs a dtype that the backend knows and at least one
+dim. Outputs may be left out, inputs may not. A graph is found by one tag and one signature.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,14 +36,14 @@ def triton_config(
     signature: str = SERVING_DEFAULT,
     tags: Sequence[str] = ("serve",),
 ) -> str:
-    """Return Triton's `config.pbtxt`; outputs that Triton cannot give are left out, and named.
+    """Return Triton's `config.pbtxt`. Outputs that Triton cannot give are left out and named.
 
     Args:
-        name: the model's name in the repository, which is its folder's.
+        name: the model's name in the repository, which is that of its folder.
         platform: "tensorflow_savedmodel" or "tensorflow_graphdef".
-        inputs: the name that the client uses → spec; unknown sizes become -1.
-        outputs: likewise.
-        signature: the signature that is served, of a SavedModel.
+        inputs: the client's name → spec. Unknown sizes become -1.
+        outputs: the same for outputs.
+        signature: the signature of a SavedModel to serve.
         tags: the tags of its graph.
 
     Raises:
@@ -56,7 +57,7 @@ def triton_config(
             )
     left_out = {key: _refusal(key, spec, platform) for key, spec in outputs.items()}
     served = {key: spec for key, spec in outputs.items() if not left_out[key]}
-    # The backend looks up the type of every output in a signature, asked for or not.
+    # The backend looks up the dtype of every output in a signature, requested or not.
     untyped = [k for k, spec in outputs.items() if spec.dtype not in _TYPES]
     if not served or (untyped and platform == SAVED_MODEL):
         bad = untyped or list(outputs)
@@ -80,7 +81,7 @@ def graph_config(
 ) -> str:
     """Return Triton's config for a frozen graph, whose clients use the nodes' own names.
 
-    `inputs` and `outputs` map client's names to tensors, `specs` tensors to specs.
+    `inputs` and `outputs` map the client's names to tensors, `specs` maps tensors to specs.
 
     Raises:
         GraphError: as `triton_config`.
@@ -105,7 +106,7 @@ def triton_files(
         name: the model's name in the server.
         models: target → its SavedModel.
         signature: the signature that is served.
-        seen: tensor → an array of it; gives the rank of tensors whose graph does not state it.
+        seen: tensor → an array of it, for the rank of tensors whose graph does not state it.
 
     Returns:
         File in the handoff → its text, and file → why Triton cannot serve that artefact.
@@ -126,13 +127,13 @@ def triton_files(
 
 
 def _check_placeholders(name: str, model: SavedModel, signature: Signature) -> None:
-    """Check that a frozen graph's inputs are what the backend takes for inputs."""
+    """Check that the backend accepts a frozen graph's inputs as inputs."""
     found = {node.name for node in model.graph_def.node if node.op == "Placeholder"}
     for tensor in signature.inputs.values():
         if tensor.removesuffix(":0") not in found:
             raise GraphError(
-                f"Triton cannot serve {name!r} as a frozen graph: it feeds placeholders only, and "
-                f"{tensor!r} is none. Serve the SavedModel."
+                f"Triton cannot serve {name!r} as a frozen graph, because it feeds only "
+                f"placeholders, and {tensor!r} is not one. Serve the SavedModel."
             )
 
 
@@ -147,7 +148,7 @@ def _refusal_kept(refused: dict[str, str], file: str) -> Iterator[None]:
 def _ranked(
     specs: Mapping[str, TensorSpec], seen: Mapping[str, np.ndarray]
 ) -> dict[str, TensorSpec]:
-    """Return the specs, those without a rank with that of an array of theirs."""
+    """Return the specs. One without a rank gets the rank of its array."""
     return {
         tensor: replace(spec, shape=tuple(f"dim{axis}" for axis in range(np.ndim(seen[tensor]))))
         if spec.shape == UNKNOWN_RANK and tensor in seen
@@ -184,11 +185,11 @@ def _dims(spec: TensorSpec) -> str:
 
 
 def _parameters(signature: str, tags: Sequence[str]) -> Iterable[str]:
-    """Yield what the backend has to be told where it is not the usual."""
+    """Yield the settings that differ from the backend's defaults."""
     if tuple(tags) != ("serve",):
         if len(tags) > 1:
             yield (
-                f"# Triton finds a graph by one tag, and this one has {len(tags)}: sign it with "
+                f"# Triton finds a graph by one tag, but this one has {len(tags)}. Sign it with "
                 "one tag to serve it there."
             )
         yield _parameter("TF_GRAPH_TAG", tags[0])
@@ -201,7 +202,7 @@ def _parameter(key: str, value: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a text as protobuf's text form has it."""
+    """Return a text as a literal of protobuf's text format."""
     from google.protobuf import text_encoding
 
     return f'"{text_encoding.CEscape(text, as_utf8=False)}"'

@@ -1,4 +1,4 @@
-"""Widgets for a hand and an eye; each gives what a plain call gives, and a static view headless."""
+"""Widgets to click. Each gives the result of a plain call, and a static view without a browser."""
 
 from nbhelpers.ui.widgets.choosing import model_panel
 from nbhelpers.ui.widgets.dashboard import parity_dashboard

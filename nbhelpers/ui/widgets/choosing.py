@@ -1,7 +1,7 @@
-"""The parameters of an export as a form: checked at once, and written down as cell and command.
+"""The parameters of an export as a form: checked at once, and written as a cell and a command.
 
-The calls behind it are `load_model(…, trained=False)` and `check_opset`, which belong to the kernel
-`train` and are imported when they are needed.
+The calls behind it are `load_model(…, trained=False)` and `check_opset`. They need the kernel
+`train`, so they are imported when they are used.
 """
 
 import json
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 HINTS = {
     "NAME": "the handoff folder's name",
     "MODEL": "package.module:factory",
-    "CHECKPOINT": "weights; empty: the module's own",
-    "INPUTS": "name:dtype:dims; empty: the module says",
-    "OUTPUTS": "names parted by spaces; empty: the module says",
-    "SIZES": "such as time=48,96; empty: they are tried",
+    "CHECKPOINT": "weights, or empty for the module's own",
+    "INPUTS": "name:dtype:dims, or empty if the module gives them",
+    "OUTPUTS": "space-separated names, or empty if the module gives them",
+    "SIZES": "such as time=48,96, or empty to try the usual ones",
     "OPSET": "version of ONNX's operators",
     "DYNAMIC_BATCH": "the batch is a symbol",
 }
-"""The parameters of 01, in the order of its cell."""
+"""The parameters of notebook 01, in the order of its cell."""
 
 
 def model_panel(source: "ModelSource", parameters: Mapping[str, Any]) -> Shown["ModelPanel"]:
-    """Return a form for the parameters of an export; headless it is the model as it was loaded.
+    """Return a form for the parameters of an export. Without a browser it shows the loaded model.
 
     Args:
-        source: the model that the parameters gave.
+        source: the model that the parameters describe.
         parameters: the value of each of NAME, MODEL, CHECKPOINT, INPUTS, OUTPUTS, SIZES, OPSET
             and DYNAMIC_BATCH.
     """
@@ -45,7 +45,7 @@ def checked(parameters: Mapping[str, Any]) -> "ModelSource":
     """Return the model that the parameters describe, untrained.
 
     Raises:
-        Refusal: one of them cannot be right; the sentence says which and what to write.
+        Refusal: one of them is invalid. The message says which, and what to write.
     """
     from nbhelpers.train.source import load_model
     from torchgraph.exporting.export import check_opset
@@ -58,7 +58,7 @@ def checked(parameters: Mapping[str, Any]) -> "ModelSource":
 
 
 def parameter_cell(parameters: Mapping[str, Any]) -> str:
-    """Return the parameters as the cell of the notebook writes them."""
+    """Return the text of the parameters cell."""
     written = {
         name: json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
         for name, value in parameters.items()
@@ -69,23 +69,23 @@ def parameter_cell(parameters: Mapping[str, Any]) -> str:
 
 
 def command_lines(parameters: Mapping[str, Any]) -> str:
-    """Return the shell lines that do the same: the whole handoff, and the notebook 01 alone."""
+    """Return the shell commands that do the same: the whole handoff, or notebook 01 alone."""
     given = {name: value for name, value in parameters.items() if value != ""}
     make = [f"{name}={shlex.quote(str(given[name]))}" for name in given if name != "DYNAMIC_BATCH"]
     options = [f"-p {name} {shlex.quote(str(value))}" for name, value in given.items()]
     folder = f"handoffs/{given['NAME']}"
     executed = f"notebooks/01_export.ipynb {folder}/01_export.ipynb"
     lines = [f"mkdir -p {folder}\npapermill --cwd notebooks {executed} {' '.join(options)}"]
-    if given["DYNAMIC_BATCH"]:  # make has no variable for it
+    if given["DYNAMIC_BATCH"]:  # `make` has no variable for this one
         lines.insert(0, "make handoff " + " ".join(make))
     return "\n\n".join(lines)
 
 
 class ModelPanel:
-    """The widgets of `model_panel`; `parameters` are those that the form holds now."""
+    """The widgets of `model_panel`. `parameters` are the current values of the form."""
 
     def __init__(self, source: "ModelSource", parameters: Mapping[str, Any]) -> None:
-        """Make a field for each parameter and show what they mean."""
+        """Make a field for each parameter, and show the model they describe."""
         self.fields = {name: _field(name, parameters[name]) for name in HINTS}
         self.result, self.lines = ipywidgets.HTML(), ipywidgets.HTML()
         self.box = stacked(
@@ -103,7 +103,7 @@ class ModelPanel:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The values of the form, as the `parameters` cell has them."""
+        """The values of the form, as in the `parameters` cell."""
         return {name: field.value for name, field in self.fields.items()}
 
     def _check(self) -> None:
@@ -120,7 +120,8 @@ class ModelPanel:
 
 
 def _field(name: str, value: Any) -> ipywidgets.Widget:
-    """Return a field that fits the type; a text is taken with Enter, or when it is left."""
+    """Return a field for a value of this type. A text is read on Enter, or when the field is
+    left."""
     options = {"description": name, "style": {"description_width": "120px"}}
     wide, narrow = ipywidgets.Layout(width="480px"), ipywidgets.Layout(width="280px")
     if isinstance(value, bool):

@@ -1,6 +1,6 @@
-"""Runs held against the reference: choose who ran, which case and which output, and see it.
+"""Runs compared with the reference: choose a run, a case and an output, and see the comparison.
 
-The call behind it is `parity_picture`; every comparison stands in the table above the picture.
+The call behind it is `parity_picture`. A table above the picture shows every comparison.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from nbhelpers.ui.widgets.shown import Handlers, Shown, stacked
 from onnxgraph.comparing.layers import LayerReport
 
 Given = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
-"""Who ran → case → output → array."""
+"""Name of the run → case → output → array."""
 
 
 def parity_dashboard(
@@ -29,17 +29,17 @@ def parity_dashboard(
     tolerance: float = parity.TOLERANCE,
     precisions: Mapping[str, str] | None = None,
 ) -> Shown["Dashboard"]:
-    """Return a picture of how far runs are from their reference, the worst comparison first.
+    """Return a picture of the difference between runs and their reference, the worst one first.
 
     Args:
         cases: inputs and the reference's outputs.
-        given: who ran ("TensorFlow 1.4.1") → case → output → array.
+        given: name of the run ("TensorFlow 1.4.1") → case → output → array.
         drift: reports of `compare_layers` for some runs, drawn below.
-        tolerance: largest difference allowed, as a share of the largest value of an output.
+        tolerance: the largest difference allowed, as a share of the largest value of an output.
         precisions: output → the coarsest dtype that it went through (see `parity.compare`).
 
     Raises:
-        GraphError: nothing was run, or a case is not known.
+        GraphError: nothing was run, or a case has no reference.
     """
     known = {case.name: case for case in cases}
     chosen = [
@@ -51,14 +51,14 @@ def parity_dashboard(
     strange = sorted({case for _, case, output in chosen if output not in _outputs(known, case)})
     if strange or not chosen:
         what = f"for {', '.join(strange)}" if strange else "because nothing was run"
-        raise GraphError(f"There is no reference {what}; give the golden cases and their runs.")
+        raise GraphError(f"There is no reference {what}. Give the golden cases and their runs.")
     board = Board(known, given, drift or {}, tolerance, precisions or {})
     chosen.sort(key=lambda each: -board.severity(*each))
     return Shown(board.picture(*chosen[0]), lambda: Dashboard(board, chosen[0]))
 
 
 class Board:
-    """What is compared with what; every method is one call of the package."""
+    """The arrays to compare. Every method is one call of the package."""
 
     def __init__(
         self,
@@ -68,16 +68,16 @@ class Board:
         tolerance: float,
         precisions: Mapping[str, str],
     ) -> None:
-        """Keep the arrays; nothing is compared yet."""
+        """Hold the arrays. Nothing is compared yet."""
         self.cases, self.given, self.drift = cases, given, drift
         self.tolerance, self.precisions = tolerance, precisions
 
     def pair(self, run: str, case: str, output: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the reference and what the run gave."""
+        """Return the reference's array and the run's."""
         return self.cases[case].outputs[output], self.given[run][case][output]
 
     def severity(self, run: str, case: str, output: str) -> float:
-        """Return the relative difference; infinite where two cannot be compared."""
+        """Return the relative difference, or infinity if the two cannot be compared."""
         expected, actual = self.pair(run, case, output)
         worst = parity.compare({"": expected}, {"": actual}).worst
         return worst if worst == worst else float("inf")
@@ -101,7 +101,7 @@ class Board:
         )
 
     def overview(self, case: str) -> Table:
-        """Return what is said of every run and output of one case."""
+        """Return the verdict on every run and output of one case."""
         rows = [
             {
                 "run": run,
@@ -113,7 +113,7 @@ class Board:
             for run, by_case in self.given.items()
             for output in by_case.get(case, {})
         ]
-        return table(rows, f"case {case}, against the reference")
+        return table(rows, f"case {case}, compared with the reference")
 
 
 class Dashboard:
@@ -140,7 +140,7 @@ class Dashboard:
         handlers.run(lambda: self._show(case, output))
 
     def _show(self, case: str = "", output: str = "") -> None:
-        """Offer the cases of this run and the outputs of this case, and show what is chosen."""
+        """Offer the cases of this run and the outputs of this case, and show the chosen one."""
         by_case = self._board.given[self.run.value]
         case = _offer(self.case, list(by_case), case or self.case.value)
         output = _offer(self.output, list(by_case[case]), output or self.output.value)
@@ -149,7 +149,7 @@ class Dashboard:
 
 
 def _offer(box: ipywidgets.Dropdown, options: list[str], wanted: str) -> str:
-    """Offer other options; return the one that is chosen then, `wanted` if it is there."""
+    """Offer other options. Return the one that is then chosen, which is `wanted` if it exists."""
     if list(box.options) != options:
         box.options = options
     box.value = wanted if wanted in options else options[0]

@@ -1,7 +1,7 @@
-"""A searchable, sortable table of the tensors of any graph; one is picked, and its value fetched.
+"""A searchable, sortable table of the tensors of any graph. Click a tensor to compute its value.
 
-The search runs in the kernel and one page of rows is sent, so a graph of 20 000 nodes is as quick
-as a small one. The calls behind it are `GraphView.find` and `run_view`.
+The search runs in the kernel and sends one page of rows, so a graph of 20,000 nodes is as quick as
+a small one. The calls behind it are `GraphView.find` and `run_view`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ PAGE = 25
 """Rows on a page."""
 
 NEIGHBOURS = 200
-"""Neighbours that are listed; a constant may be read by thousands of nodes."""
+"""The most neighbours listed, because thousands of nodes may read one constant."""
 
 
 def tensor_explorer(
@@ -42,15 +42,15 @@ def tensor_explorer(
     op: str = "",
     shape: str = "",
 ) -> Shown["Explorer"]:
-    """Return a table of the tensors of a graph to search and to click through.
+    """Return a table of the tensors of a graph, to search and to click through.
 
     Args:
-        view: the graph: a frozen one, or a SavedModel's (`open_graph`).
-        twins: which tensor is which ONNX tensor, if that is known.
-        feeds: input tensor name to array, with which a picked tensor is computed.
-        name: first search: a regular expression for a part of the name.
-        op: the op that makes the tensor; empty: any.
-        shape: sizes such as "?,7,7,64", where ? is any size; empty: any shape.
+        view: the graph: a frozen one, or that of a SavedModel (`open_graph`).
+        twins: the ONNX tensor of each tensor, if known.
+        feeds: input tensor name to array, to compute the value of a picked tensor.
+        name: the first search, a regular expression for a part of the name.
+        op: the op that makes the tensor, or empty for any.
+        shape: sizes such as "?,7,7,64", where ? is any size, or empty for any shape.
     """
     known = {twin.tensor: twin for twin in twins}
     first = found_tensors(view, name, op, shape)
@@ -60,7 +60,7 @@ def tensor_explorer(
 
 
 class Explorer:
-    """The widgets of `tensor_explorer`; `picked` is the tensor that was clicked."""
+    """The widgets of `tensor_explorer`. `picked` is the tensor that was clicked."""
 
     def __init__(
         self,
@@ -111,8 +111,8 @@ class Explorer:
         both = ipywidgets.HBox([self.reads, self.readers])
         titles = ipywidgets.HBox(
             [
-                ipywidgets.HTML("it reads (click to go there)", layout=self.reads.layout),
-                ipywidgets.HTML("it is read by", layout=self.readers.layout),
+                ipywidgets.HTML("reads (click to go there)", layout=self.reads.layout),
+                ipywidgets.HTML("is read by", layout=self.readers.layout),
             ]
         )
         box = stacked(
@@ -159,11 +159,11 @@ class Explorer:
         return row_text([*known, twin.onnx if twin else "–"])
 
     def _go(self, name: str | None) -> None:
-        if name:  # None: nothing is chosen any more
+        if name:  # None means that nothing is chosen any more
             self.pick(name)
 
     def pick(self, name: str) -> None:
-        """Show one tensor: its twin and its neighbours, from which the next one is picked."""
+        """Show one tensor, its ONNX twin, and its neighbours, which can be clicked in turn."""
         tensor = self._view.tensor(name)
         self.picked = tensor.name
         on_page = [each for _, each in self.rows.options]
@@ -183,7 +183,7 @@ class Explorer:
         self.histogram.layout.display = "none"
 
     def _fetch(self) -> str:
-        from tfgraph.graphs.run import run_view  # here: it needs TensorFlow
+        from tfgraph.graphs.run import run_view  # imported here because it needs TensorFlow
 
         value = run_view(self._view, self._feeds, fetch=[self.picked], optimised=False)[self.picked]
         self.histogram.value = value_picture(value, self.picked)._repr_png_()

@@ -1,4 +1,5 @@
-"""The tensors of a signature, a line each: whether it takes part, and what the client says."""
+"""The tensors of a signature, one line each: whether to include it, and the client's name for
+it."""
 
 import ipywidgets
 
@@ -6,7 +7,7 @@ from graphcore.errors import GraphError
 
 
 class Line:
-    """One tensor of a signature: whether it takes part, and the client's name for it."""
+    """One tensor of a signature: whether it is included, and the client's name for it."""
 
     def __init__(self, tensor: str, client: str) -> None:
         """Make the widgets of the line."""
@@ -21,7 +22,7 @@ class Line:
 
 
 def named_tensors(side: str, lines: list[Line]) -> dict[str, str]:
-    """Return client's name → tensor of the lines that take part.
+    """Return client's name → tensor for the included lines.
 
     Raises:
         GraphError: a name is missing or given twice, or there is no output.
@@ -32,13 +33,13 @@ def named_tensors(side: str, lines: list[Line]) -> dict[str, str]:
         if not line.chosen.value:
             continue
         if not client:
-            raise GraphError(f"The {side} {line.tensor} has no name for the client; give it one.")
+            raise GraphError(f"The {side} {line.tensor} has no name for the client. Give it one.")
         if client in names:
             raise GraphError(
-                f"Two {side}s are called {client!r}, {names[client]} and {line.tensor}; give each "
-                "a name of its own."
+                f"Two {side}s are called {client!r}: {names[client]} and {line.tensor}. Give each "
+                "its own name."
             )
         names[client] = line.tensor
     if side == "output" and not names:
-        raise GraphError("The signature has no outputs; choose at least one.")
+        raise GraphError("The signature has no outputs. Choose at least one.")
     return names

@@ -1,4 +1,4 @@
-"""Search the tensors of a graph by texts that a person types, and show them as rows."""
+"""Search the tensors of a graph by typed texts, and show them as rows."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tfgraph.graphs.graphdef import GraphView, TensorInfo
 
 WIDTHS = {"tensor": 44, "op": 16, "dtype": 8, "shape": 18, "ONNX twin": 24}
-"""Letters in each column of the table; longer texts lose their middle."""
+"""Letters in each column of the table. A longer text loses its middle."""
 
 ORDERS = {
     "graph order": None,
@@ -26,17 +26,17 @@ ORDERS = {
 def found_tensors(
     view: "GraphView", name: str = "", op: str = "", shape: str = "", order: str = "graph order"
 ) -> tuple["TensorInfo", ...]:
-    """Return what `view.find` finds for these texts, in one of the `ORDERS`.
+    """Return the result of `view.find` for these texts, in one of the `ORDERS`.
 
     Raises:
-        GraphError: the name is no regular expression, or the shape no list of sizes.
+        GraphError: the name is not a regular expression, or the shape is not a list of sizes.
     """
     try:
         found = view.find(name, op=op, shape=_sizes(shape))
     except re.error as error:
         raise GraphError(
-            f"The name is read as a regular expression, and {name!r} is none: {error}. "
-            r"Put \ before a sign that is meant as it stands."
+            f"The name is read as a regular expression, but {name!r} is not one: {error}. "
+            r"Put \ before a special character that is meant literally."
         ) from error
     key: Any = ORDERS[order]
     return found if key is None else tuple(sorted(found, key=key))
@@ -61,7 +61,8 @@ def tensor_table(
 
 
 def _sizes(text: str) -> list[int | None] | None:
-    """Return "?,7,7" as sizes, where None is any; None for an empty text, [] for "scalar"."""
+    """Return "?,7,7" as sizes, where None is any size. An empty text gives None, "scalar" gives
+    []."""
     if not text.strip():
         return None
     if text.strip() == "scalar":
@@ -69,21 +70,22 @@ def _sizes(text: str) -> list[int | None] | None:
     parts = [part.strip() for part in re.split(r"[,×]", text.strip().strip("()[],"))]
     if not all(part == "?" or part.isdigit() for part in parts):
         raise GraphError(
-            f"A shape is written as sizes parted by commas, ? for any, but this is {text!r}; "
-            "write such as ?,7,7,64, or scalar."
+            f"A shape is written as sizes separated by commas, ? for any, but this is {text!r}. "
+            "Write for example ?,7,7,64, or scalar."
         )
     return [None if part == "?" else int(part) for part in parts]
 
 
 def shape_text(tensor: "TensorInfo") -> str:
-    """Return the shape of a tensor as it is typed in a search; unknown sizes are ?."""
+    """Return the shape of a tensor as it is typed in a search. Unknown sizes are ?."""
     if tensor.shape is None:
         return "unknown"
     return ",".join("?" if size is None else str(size) for size in tensor.shape) or "scalar"
 
 
 def row_text(cells: Iterable[str]) -> str:
-    """Return one text for each of the `WIDTHS` in columns, with blanks that HTML keeps."""
+    """Return one text with a column for each of the `WIDTHS`, padded with blanks that HTML
+    keeps."""
     padded = [
         _short(cell, width).ljust(width) for cell, width in zip(cells, WIDTHS.values(), strict=True)
     ]
@@ -91,7 +93,7 @@ def row_text(cells: Iterable[str]) -> str:
 
 
 def _short(text: str, width: int) -> str:
-    """Return a text without its middle, if it is longer than `width`."""
+    """Return a text without its middle if it is longer than `width`."""
     if len(text) <= width:
         return text
     half = (width - 1) // 2

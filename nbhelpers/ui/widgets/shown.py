@@ -1,7 +1,7 @@
-"""What a cell ends on: widgets where a person looks, and the same as a table or picture elsewhere.
+"""The result of a cell: widgets in JupyterLab, and the same as a table or picture elsewhere.
 
-A notebook that runs headless makes no widget at all: no message waits for a browser that is not
-there. No widget here captures output (`Output`, `interact`): those stall headless runs.
+A notebook that runs headless makes no widget at all, so no message waits for a missing browser. No
+widget here captures output (`Output`, `interact`), because those stall headless runs.
 """
 
 import html
@@ -27,11 +27,11 @@ STYLE = """<style>
 .nbh caption { text-align: left; font-weight: bold; }
 .nbh th, .nbh td { padding: 2px 16px 2px 0; line-height: 1.4; vertical-align: top; }
 </style>"""
-"""Letters of one width for rows and code, tables with room; the colours are the theme's."""
+"""A fixed-width font for rows and code, and space in tables. The theme chooses the colours."""
 
 
 class Panel(Protocol):
-    """Widgets that belong together; `box` is what is shown."""
+    """Widgets that belong together. `box` is displayed."""
 
     box: ipywidgets.Box
 
@@ -43,13 +43,13 @@ class Shown(Generic[PanelT]):
     """A panel of widgets in JupyterLab, and `static` wherever nobody can click."""
 
     def __init__(self, static: Any, make: Callable[[], PanelT]) -> None:
-        """Keep what is shown without widgets, and how the widgets are made."""
+        """Hold the static view, and the function that makes the widgets."""
         self.static = static
         self._make = make
 
     @cached_property
     def panel(self) -> PanelT:
-        """The widgets, made when they are first asked for."""
+        """The widgets, made at the first use."""
         return self._make()
 
     def __repr__(self) -> str:
@@ -66,19 +66,20 @@ class Shown(Generic[PanelT]):
 
 
 class Handlers:
-    """Calls when a value changes; the changes that a call makes itself cause no further one."""
+    """Calls functions when a value changes. A change made by such a call triggers no further
+    call."""
 
     def __init__(self) -> None:
-        """Start with nothing to call."""
+        """Start without any function to call."""
         self._busy = False
 
     def on_change(self, call: Callable[[Any], object], *widgets: ipywidgets.Widget) -> None:
-        """Call with the new value when a person changes the value of one of the widgets."""
+        """Call the function with the new value when a user changes one of the widgets."""
         for each in widgets:
             each.observe(lambda change: self.run(lambda: call(change.new)), "value")
 
     def run(self, call: Callable[[], object]) -> None:
-        """Call, unless this comes from a call that is running."""
+        """Call the function, unless another such call is running."""
         if self._busy:
             return
         self._busy = True
@@ -89,18 +90,18 @@ class Handlers:
 
 
 def text_block(text: str) -> str:
-    """Return a text as HTML that keeps its lines, everything in it escaped."""
+    """Return a text as HTML that keeps its lines, with everything escaped."""
     return f"<pre>{html.escape(text)}</pre>"
 
 
 def said(message: object) -> str:
-    """Return a refusal as HTML: one sentence, set off from what is right; "" if there is none."""
+    """Return a refusal as highlighted HTML, or "" if there is none."""
     text = html.escape(str(message))
     return f"<span role='alert' style='color:var(--jp-error-color1)'>{text}</span>" if text else ""
 
 
 def answer(place: ipywidgets.HTML, step: Callable[[], str]) -> None:
-    """Show the HTML that a step returns, or why it refused; any other error is raised as well."""
+    """Show the HTML that a step returns, or its refusal. Any other error is also raised."""
     place.value = "working …"
     try:
         place.value = step()
@@ -112,7 +113,7 @@ def answer(place: ipywidgets.HTML, step: Callable[[], str]) -> None:
 
 
 def stacked(*children: ipywidgets.Widget) -> ipywidgets.VBox:
-    """Return widgets below each other, with the style of this package."""
+    """Return widgets below each other, in the style of this package."""
     box = ipywidgets.VBox([ipywidgets.HTML(STYLE), *children])
     box.add_class("nbh")
     return box

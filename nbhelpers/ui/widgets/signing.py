@@ -1,7 +1,7 @@
-"""A signature put together by hand: pick tensors, name them, see what changes, build it, call it.
+"""A signature made by hand: pick tensors, name them, see the result, build it, call it.
 
-The calls behind it are `signature_text`, `client_code`, `build_saved_model` and `call_saved_model`,
-which are here imported when they are needed: they belong to the kernel `convert`.
+The calls behind it are `signature_text`, `client_code`, `build_saved_model` and `call_saved_model`.
+They need the kernel `convert`, so they are imported when they are used.
 """
 
 import tempfile
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tfgraph.savedmodels.reading import Signature
 
 EXPORT = "export/1"
-"""Where the client code that is shown finds the SavedModel."""
+"""The path of the SavedModel in the client code that is shown."""
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -36,15 +36,15 @@ def signature_builder(
     expected: Arrays | None = None,
     signature: str = "serving_default",
 ) -> Shown["Builder"]:
-    """Return a signature to change by hand; a SavedModel of it is built in a temporary folder.
+    """Return a signature to edit. Its SavedModel is built in a temporary folder.
 
     Args:
         path: the frozen graph.
-        inputs: client's name → tensor, to begin with.
-        outputs: likewise for outputs; other tensors of the graph can be added.
-        feeds: input tensor name to array, with which it is called.
-        expected: output tensor name to what it must give, as far as that is known.
-        signature: its name.
+        inputs: client's name → tensor, to start with.
+        outputs: the same for outputs. Other tensors of the graph can be added.
+        feeds: input tensor name to array, to call the signature with.
+        expected: output tensor name to its expected value, as far as known.
+        signature: the name of the signature.
     """
     static = signature_table(inputs, outputs)
     arrays = (feeds or {}, expected or {})
@@ -52,7 +52,7 @@ def signature_builder(
 
 
 def signature_table(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Table:
-    """Return what the client says, and which tensor is meant."""
+    """Return a table of the client's names and their tensors."""
     return table(
         {"side": side, "client says": client, "tensor": tensor}
         for side, tensors in (("input", inputs), ("output", outputs))
@@ -61,7 +61,7 @@ def signature_table(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Ta
 
 
 class Builder:
-    """The widgets of `signature_builder`; `inputs` and `outputs` are what is chosen now."""
+    """The widgets of `signature_builder`. `inputs` and `outputs` are the current choice."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Builder:
         arrays: tuple[Arrays, Arrays],
         signature: str,
     ) -> None:
-        """Make the widgets, a line for each tensor."""
+        """Make the widgets, one line for each tensor."""
         from tfgraph.graphs.graphdef import GraphView, load_graph_def
 
         self._path, self._feeds, self._expected = path, *arrays
@@ -102,7 +102,7 @@ class Builder:
 
     @property
     def signature(self) -> "Signature":
-        """The signature that is chosen now.
+        """The currently chosen signature.
 
         Raises:
             GraphError: a name is missing or given twice, or there is no output.
@@ -110,7 +110,7 @@ class Builder:
         from tfgraph.savedmodels.reading import Signature
 
         if not self.name.value.strip():
-            raise GraphError("The signature has no name; TensorFlow Serving asks for one.")
+            raise GraphError("The signature has no name. TensorFlow Serving needs one.")
         inputs, outputs = (named_tensors(side, lines) for side, lines in self.lines.items())
         return Signature(inputs, outputs)
 
@@ -156,7 +156,7 @@ class Builder:
     def _add(self) -> str:
         tensor = self._view.tensor(self.more.value.strip()).name
         if tensor in (line.tensor for line in self.lines["output"]):
-            raise GraphError(f"{tensor} is an output already; add another tensor.")
+            raise GraphError(f"{tensor} is an output already. Add another tensor.")
         line = Line(tensor, tensor.removesuffix(":0").rpartition("/")[2])
         self.lines["output"].append(line)
         self._handlers.on_change(lambda new: self._show(), line.chosen, line.client)
@@ -192,14 +192,12 @@ class Builder:
         }
         shown = table({"output": name, "shape": value.shape} for name, value in given.items())
         seen = {client: given[client] for client in known}
-        report = parity.compare(known, seen, title="against the reference")
+        report = parity.compare(known, seen, title="compared with the reference")
         return shown._repr_html_() + (report._repr_html_() if known else "")
 
     def _fed(self, tensor: str) -> np.ndarray:
         if tensor not in self._feeds:
-            raise GraphError(
-                f"No array is at hand for {tensor}; leave it out, or call it yourself."
-            )
+            raise GraphError(f"There is no array for {tensor}. Leave it out, or call it yourself.")
         return self._feeds[tensor]
 
 

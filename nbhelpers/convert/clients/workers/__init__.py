@@ -1,4 +1,5 @@
-"""Scripts that load and run a model in one client, each without this package around it.
+"""Scripts that load and run a model in one client, without importing this package.
 
-`worker` is what is started; it loads one of the others by path. They need numpy and their client.
+`worker` is the script that is started. It loads one of the others by its path. They need numpy and
+their client.
 """

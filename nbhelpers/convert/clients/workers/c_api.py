@@ -1,7 +1,7 @@
-"""The C API of TensorFlow, from the wheel's shared library: no TensorFlow Python is loaded.
+"""The C API of TensorFlow, from the wheel's shared library, without TensorFlow's Python code.
 
-What a client in C, Go, Java or Rust does: import a frozen graph and run a session, or load a
-SavedModel by its tags and run the tensors of its signature.
+This is what a client in C, Go, Java or Rust does: import a frozen graph and run a session, or load
+a SavedModel by its tags and run the tensors of its signature.
 """
 
 import ctypes
@@ -32,13 +32,13 @@ _status: Any = None
 
 
 class _Output(ctypes.Structure):
-    """TF_Output: an operation and which of its outputs."""
+    """TF_Output: an operation and the number of its output."""
 
     _fields_ = (("operation", c_void_p), ("index", c_int))
 
 
 def version(request: dict) -> str:
-    """Return TensorFlow's version, as the library says it."""
+    """Return TensorFlow's version, as reported by the library."""
     _load(request["library"])
     return _library.TF_Version().decode()
 
@@ -47,7 +47,7 @@ def open_model(request: dict) -> Callable[[dict], dict]:
     """Return a function inputs → outputs.
 
     Raises:
-        RuntimeError: TensorFlow refused; its sentence.
+        RuntimeError: TensorFlow refused the model. The message is TensorFlow's.
         LookupError: the graph has no such node.
     """
     graph = c_void_p(_library.TF_NewGraph())

@@ -1,4 +1,5 @@
-"""LiteRT (once TensorFlow Lite): runs a .tflite file, which `to_tflite` made of a SavedModel."""
+"""LiteRT (formerly TensorFlow Lite): runs the .tflite file that `to_tflite` made of a
+SavedModel."""
 
 from collections.abc import Callable
 
@@ -7,13 +8,13 @@ def version(request: dict) -> str:
     """Return LiteRT's version."""
     from importlib.metadata import version as installed
 
-    import ai_edge_litert  # noqa: F401 (is it whole?)
+    import ai_edge_litert  # noqa: F401 (does it import?)
 
     return installed("ai-edge-litert")
 
 
 def open_model(request: dict) -> Callable[[dict], dict]:
-    """Return a function inputs → outputs; it resizes to the batch of each case."""
+    """Return a function inputs → outputs. It resizes the model to the batch of each case."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(request["model"], num_threads=request["threads"])

@@ -1,7 +1,7 @@
 """MNN: converts a frozen graph or an ONNX file to its own format, and runs that.
 
-The converter is called as a function of the wheel's native module: the wheel's command line
-installs packages and calls home, its function does neither.
+The converter is called as a function of the wheel's native module, because the wheel's command line
+installs packages and calls home. The function does neither.
 """
 
 import os
@@ -23,9 +23,9 @@ def open_model(request: dict) -> Callable[[dict], dict]:
     """Return a function inputs → outputs.
 
     Raises:
-        RuntimeError: MNN has written no model, or gives no outputs; it says why in the log only.
-        LookupError: it gave the tensors other names.
-        TypeError: it has no such numbers.
+        RuntimeError: MNN wrote no model, or gives no outputs. The reason is only in the log.
+        LookupError: MNN gave the tensors other names.
+        TypeError: MNN has no such dtype.
     """
     import _tools
     from MNN import expr, nn
@@ -45,7 +45,7 @@ def open_model(request: dict) -> Callable[[dict], dict]:
         _called(tensor, info["outputNames"], request) for tensor in request["outputs"].values()
     ]
     module = nn.load_module_from_file(made, inputs, outputs, runtime_manager=manager)
-    # To MNN a tensor of TensorFlow is NHWC, whatever its axes mean; so it is left as it is.
+    # To MNN a TensorFlow tensor is NHWC, whatever its axes mean, so its layout is left unchanged.
     layout = expr.NHWC if request["kind"] == "frozen" else expr.NCHW
     dtypes = {"float32": expr.float, "int32": expr.int}
 
@@ -66,15 +66,15 @@ def open_model(request: dict) -> Callable[[dict], dict]:
 
 
 def _called(tensor: str, known: list[str], request: dict) -> str:
-    """Return MNN's name of a tensor; it drops an Identity and then uses the name before it."""
+    """Return MNN's name of a tensor. MNN removes an Identity and uses the name before it."""
     for name in request["aliases"].get(tensor, [tensor]):
         if name in known:
             return name
-    raise LookupError(f"it calls its tensors {sorted(known)}; none is {tensor}")
+    raise LookupError(f"its tensors are {sorted(known)}, and none is {tensor}")
 
 
 def _narrowed(value: np.ndarray) -> np.ndarray:
-    """Return the value in a type that MNN has, if that changes no number."""
+    """Return the value in a dtype that MNN has, if no number changes."""
     kind = {"i": np.int32, "u": np.int32, "f": np.float32}.get(value.dtype.kind)
     if kind is None or not np.array_equal(value.astype(kind), value):
         raise TypeError(f"it has no {value.dtype} that holds these values")

@@ -1,7 +1,7 @@
-"""ncnn: pnnx turns an ONNX file into its format, for sizes that are given, and ncnn runs that.
+"""ncnn: pnnx converts an ONNX file to ncnn's format for given sizes, and ncnn runs that.
 
-pnnx is called as the program in its wheel: its Python part wants PyTorch. It names tensors in0,
-in1, out0 …, in ONNX's order.
+pnnx is called as the program in its wheel, because its Python part needs PyTorch. It names tensors
+in0, in1, out0 …, in ONNX's order.
 """
 
 import importlib.util
@@ -26,8 +26,8 @@ def open_model(request: dict) -> Callable[[dict], dict]:
     """Return a function inputs → outputs.
 
     Raises:
-        RuntimeError: pnnx or ncnn refused the model; they say why in the log only.
-        TypeError: an input is no float32: ncnn has nothing else.
+        RuntimeError: pnnx or ncnn refused the model. The reason is only in the log.
+        TypeError: an input is not float32, the only dtype of ncnn.
     """
     import ncnn
 
@@ -41,12 +41,12 @@ def open_model(request: dict) -> Callable[[dict], dict]:
 
     def run(feeds: dict) -> dict:
         extractor = net.create_extractor()
-        # ncnn keeps the batch apart from the dims, but for tables, whose rows it is.
+        # ncnn keeps the batch out of the dims, except for tables, where the batch is the rows.
         apart = {} if all(value.ndim < 3 for value in feeds.values()) else {"batch_index": 0}
         for place, name in enumerate(request["inputs"]):
             value = feeds[name]
             if value.dtype != np.float32:
-                raise TypeError(f"it takes float32, and {name} is {value.dtype}")
+                raise TypeError(f"it takes float32, but {name} is {value.dtype}")
             if extractor.input(f"in{place}", ncnn.Mat(value, **apart).clone()):
                 raise RuntimeError
         return {
@@ -75,7 +75,7 @@ def _converted(request: dict) -> tuple[str, str]:
     for number, shapes in enumerate(request["shapes"]):  # two sizes make the axes dynamic
         listed = ",".join(f"{dims}{_TYPES[dtype]}".replace(" ", "") for dims, dtype in shapes)
         options.append(f"inputshape{number + 1 if number else ''}={listed}")
-    copy = f"{stem}.onnx"  # it writes more files, beside the model
+    copy = f"{stem}.onnx"  # pnnx writes more files beside the model
     os.symlink(request["model"], copy)
     done = subprocess.run([program, copy, *options], cwd=request["scratch"])
     if done.returncode:

@@ -1,4 +1,4 @@
-"""onnxruntime: ONNX files, without its own optimisations' last digits being asked about."""
+"""onnxruntime: runs ONNX files, without optimisations that change the last digits."""
 
 from collections.abc import Callable
 

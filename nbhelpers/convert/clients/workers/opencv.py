@@ -1,7 +1,7 @@
-"""OpenCV's DNN module: frozen graphs and ONNX files, by importers of its own.
+"""OpenCV's DNN module: frozen graphs and ONNX files, read by importers of its own.
 
-Its TensorFlow importer takes every placeholder of four axes for an NHWC picture, which it wants to
-be given as NCHW; a graph with an NCHW placeholder is beyond it, and so are most ops of other nets.
+Its TensorFlow importer treats every placeholder with four axes as an NHWC picture, and expects its
+value as NCHW. It cannot use a graph with an NCHW placeholder, nor most ops outside of image models.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,8 @@ def open_model(request: dict) -> Callable[[dict], dict]:
     """Return a function inputs → outputs.
 
     Raises:
-        RuntimeError: OpenCV refused it; only its sentence is kept, not where in its source it is.
+        RuntimeError: OpenCV refused the model. Only its sentence is kept, without its place in the
+            source.
     """
     import cv2
 

@@ -1,4 +1,4 @@
-"""OpenVINO: reads frozen graphs, SavedModels and ONNX files itself, by importers of its own."""
+"""OpenVINO: reads frozen graphs, SavedModels and ONNX files itself, with importers of its own."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,8 @@ def version(request: dict) -> str:
 
 
 def open_model(request: dict) -> Callable[[dict], dict]:
-    """Return a function inputs → outputs. It is held to float32: by itself it may choose bf16."""
+    """Return a function inputs → outputs, set to float32, because OpenVINO may choose bf16 by
+    itself."""
     import openvino
 
     core = openvino.Core()
@@ -33,4 +34,4 @@ def _port(ports: list[Any], tensor: str) -> int:
         if tensor in port.get_names():
             return place
     known = [sorted(port.get_names()) for port in ports]
-    raise LookupError(f"it calls its tensors {known}; none is {tensor}")
+    raise LookupError(f"its tensors are {known}, and none is {tensor}")

@@ -1,8 +1,8 @@
-"""TensorFlow → ONNX by tf2onnx, in a process of its own: frozen graph → .onnx.
+"""TensorFlow → ONNX by tf2onnx, in its own process: frozen graph → .onnx.
 
     python -P to_onnx.py request.json
 
-The tensors keep TensorFlow's names, so that what is asked of the graph can be asked of the file.
+The tensors keep TensorFlow's names, so the same request works for the graph and for the file.
 """
 
 import json
@@ -18,7 +18,8 @@ def main(request_path: str) -> None:
 
     inputs, outputs = (list(request[side].values()) for side in ("inputs", "outputs"))
     try:
-        # The worker compares with the golden outputs; a comparison with TensorFlow is not needed.
+        # The worker compares with the golden outputs, so no comparison with TensorFlow is needed
+        # here.
         tf2onnx(
             request["model"],
             request["made"],

@@ -1,10 +1,10 @@
-"""Run a model in one client, for another process: native code that may crash or hang.
+"""Run a model in one client, for another process, because native code may crash or hang.
 
     python -P worker.py client.py request.json
 
 `client.py` has `version(request)` and `open_model(request)`, which returns a function from inputs
-to outputs, both dicts of arrays by golden name. What happens is told line by line in the file
-`request["answers"]`, so that whatever came before a crash is known.
+to outputs, both dicts of arrays by golden name. Each step is written as a line of the file
+`request["answers"]`, so that everything before a crash is known.
 """
 
 import importlib.util
@@ -19,10 +19,10 @@ import numpy as np
 
 
 def main(client: str, request_path: str) -> None:
-    """Load the model, run every golden case, and tell what came of it."""
+    """Load the model, run every golden case, and write the results."""
     with open(request_path, encoding="utf-8") as file:
         request = json.load(file)
-    os.dup2(2, 1)  # what native code prints is the log
+    os.dup2(2, 1)  # everything that native code prints goes to the log
     with open(request["answers"], "w", encoding="utf-8") as answers:
 
         def tell(**said: Any) -> None:
@@ -33,12 +33,12 @@ def main(client: str, request_path: str) -> None:
             work(loaded(client), request, tell)
         except ImportError as error:
             tell(missing=str(error))
-        except Exception as error:  # noqa: BLE001 - what the client raises is what is asked for
+        except Exception as error:  # noqa: BLE001 - the client's error is the answer
             tell(error=str(error), kind=type(error).__name__)
 
 
 def work(client: Any, request: dict, tell: Callable[..., None]) -> None:
-    """Run the cases one after the other; the first one also for its time."""
+    """Run the cases one after the other, and time the first one."""
     tell(version=client.version(request))
     run = client.open_model(request)
     tell(step="load")
@@ -51,7 +51,7 @@ def work(client: Any, request: dict, tell: Callable[..., None]) -> None:
 
 
 def loaded(path: str) -> Any:
-    """Return the module of a client's script; its name is no other module's."""
+    """Return the module of a client's script, under a name that no other module has."""
     spec = importlib.util.spec_from_file_location("client_script", path)
     assert spec is not None
     assert spec.loader is not None
@@ -72,7 +72,7 @@ def cases(golden: str) -> list[tuple[str, dict[str, np.ndarray]]]:
 
 
 def latency(run: Callable, feeds: dict, repeats: int = 15, seconds: float = 2.0) -> float:
-    """Return the median time of a call in milliseconds; a long one is called once."""
+    """Return the median time of a call in milliseconds. A long call is made only once."""
     times: list[float] = []
     begin = time.perf_counter()
     while len(times) < repeats and (not times or time.perf_counter() - begin < seconds):

@@ -1,14 +1,15 @@
-"""Cells and tables of the receiver's page: numbers, verdicts with their colour, all escaped."""
+"""Cells and tables of the receiver's page as HTML: numbers, coloured verdicts, everything
+escaped."""
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
 MINUS = "–"
-"""What stands where there is nothing."""
+"""The text of an empty cell."""
 
 
 def labels(row: Mapping) -> str:
-    """Return whether the largest class is the same everywhere."""
+    """Return whether the largest class is the same in every row, in a word."""
     agree = row.get("labels_agree")
     return MINUS if agree is None else "identical" if agree else "DIFFER"
 
@@ -25,7 +26,7 @@ def html_table(
     numbers: Sequence[int] = (),
     code: Sequence[int] = (),
 ) -> str:
-    """Return a table that scrolls sideways in a narrow window; empty if there are no rows."""
+    """Return a table that scrolls sideways in a narrow window, or "" if there are no rows."""
     classes = {**dict.fromkeys(numbers, "number"), **dict.fromkeys(code, "code")}
 
     def cell(tag: str, place: int, text: object) -> str:
