@@ -6,6 +6,7 @@ TensorFlow is imported when it is first needed, not by importing this package.
 from graphcore.targets import NAMES as TARGETS
 from tfgraph.building.build import build, prepare
 from tfgraph.comparing.layers import compare_layers, first_difference
+from tfgraph.comparing.on_target import compare_on_target
 from tfgraph.comparing.tracing import traced
 from tfgraph.comparing.twins import Twin, names_json, twins
 from tfgraph.compat import tensorflow
@@ -42,6 +43,7 @@ __all__ = [
     "build_saved_model",
     "call_saved_model",
     "compare_layers",
+    "compare_on_target",
     "first_difference",
     "load_graph_def",
     "load_saved_model",

@@ -74,7 +74,8 @@ def _digest(environment: Environment, step: str) -> str | None:
 def _content(step: str) -> str:
     """What a step installs: its pins alone, so that a better reason costs no installation."""
     if step == PACKAGE:
-        return pinfiles.text_of(ROOT / "pyproject.toml")
+        projects = (ROOT / "pyproject.toml", ROOT / "engine" / "pyproject.toml")
+        return "\n".join(map(pinfiles.text_of, projects))
     return "\n".join(sorted(pin.line for pin in pinfiles.read(step)))
 
 

@@ -102,6 +102,8 @@ def checkout(tmp_path):
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "environments", root / "environments", ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", root)
+    (root / "engine").mkdir()
+    shutil.copy(ROOT / "engine" / "pyproject.toml", root / "engine")
     (tmp_path / "home").mkdir()
     variables = {"PATH": "", "HOME": str(tmp_path / "home"), "PYTHONUTF8": "1"}
     if "SYSTEMROOT" in os.environ:

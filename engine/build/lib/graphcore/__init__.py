@@ -1,0 +1,1 @@
+"""What the three libraries share: specs, comparison, errors, progress, files and processes."""

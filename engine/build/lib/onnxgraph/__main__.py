@@ -1,0 +1,5 @@
+"""`python -m onnxgraph` is the command line `onnxgraph`."""
+
+from onnxgraph.commandline import main
+
+main()

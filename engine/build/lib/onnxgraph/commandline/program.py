@@ -1,0 +1,15 @@
+"""The program itself; importing the modules beside this one adds its commands."""
+
+from graphcore.commandline import Program
+
+program = Program(
+    "onnxgraph",
+    "Look into an ONNX model, run it, change it, and prove the change. A model that is not valid is "
+    "refused; a file is written as a whole or not at all, and an older one of that name is "
+    "replaced.",
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    program.main()

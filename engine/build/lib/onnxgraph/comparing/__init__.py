@@ -1,0 +1,1 @@
+"""Compare two runs of one model tensor by tensor, and find where they part."""

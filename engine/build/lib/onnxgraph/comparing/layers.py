@@ -1,0 +1,196 @@
+"""Hold two sources against each other tensor by tensor, in graph order, a few tensors a run.
+
+The result says for each tensor how far the two are apart; `bisection` finds where it begins.
+"""
+
+import html
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from graphcore import parity
+from graphcore.errors import GraphError
+from graphcore.progress import stage
+from onnxgraph.comparing.layer import Layer, badness, judge, without_effect
+from onnxgraph.comparing.sources import OnnxSource, Source
+from onnxgraph.model.dataflow import Wiring
+
+BUDGET = 128 << 20
+"""Bytes of tensors that are fetched from one source in one run."""
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """Every tensor that both sources have, in graph order; `missing` are the others."""
+
+    layers: tuple[Layer, ...]
+    missing: tuple[str, ...]
+    title: str
+    tolerance: float
+    runs: int = field(default=0, compare=False)
+
+    @property
+    def ok(self) -> bool:
+        """True if something was compared and nothing differs to any effect."""
+        return bool(self.layers) and not any(layer.differs for layer in self.layers)
+
+    @property
+    def first(self) -> Layer | None:
+        """The first tensor in graph order that differs."""
+        return next((layer for layer in self.layers if layer.differs), None)
+
+    def worst(self, count: int = _SHOWN) -> tuple[Layer, ...]:
+        """Return the `count` layers that are furthest apart, the worst first."""
+        return tuple(sorted(self.layers, key=badness)[:count])
+
+    def __getitem__(self, name: str) -> Layer:
+        """Return the layer of an ONNX tensor."""
+        return next(layer for layer in self.layers if layer.name == name)
+
+    def __repr__(self) -> str:
+        """Return the verdict, the first tensor that differs, and the worst ones, one a line."""
+        bad = sum(layer.differs for layer in self.layers)
+        verdict = f"{bad} of {len(self.layers)} tensors differ" if bad else "all agree"
+        without = f", {len(self.missing)} without a twin" if self.missing else ""
+        lines = [f"{self.title}: {verdict} ({len(self.layers)} compared{without})"]
+        if self.first:
+            lines.append(f"  first    {self.first!r}")
+        lines += [f"  {layer!r}" for layer in self.worst()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def compare_layers(
+    reference: Source,
+    judged: Source,
+    feeds: Mapping[str, np.ndarray],
+    *,
+    model: OnnxSource | None = None,
+    tolerance: float = parity.TOLERANCE,
+    budget: int = BUDGET,
+) -> LayerReport:
+    """Compare every tensor that both sources have.
+
+    Args:
+        reference: what is right.
+        judged: what is held against it.
+        feeds: the model's inputs by ONNX name.
+        model: gives the order of the tensors; needed only if neither source is an `OnnxSource`.
+        tolerance: largest difference allowed, as a share of the largest value of each tensor.
+        budget: bytes of tensors fetched a run; a smaller one needs less memory and more runs.
+
+    Raises:
+        GraphError: there is nothing to compare, or a source cannot be run.
+    """
+    order = ordering(reference, judged, model)
+    feeds = order.checked(feeds)
+    names = shared(reference, judged, order.wiring)
+    found: dict[str, Layer] = {}
+    runs = 0
+    with stage("comparing layers", len(names)) as comparing:
+        for group in groups(names, order.tensor_bytes(feeds), budget):
+            found |= compared(reference, judged, group, feeds, order.wiring, tolerance=tolerance)
+            runs += 1
+            comparing.reached(len(found))
+    settled = _settled(found, order.wiring)
+    return LayerReport(
+        tuple(settled[name] for name in names if name in settled),
+        tuple(name for name in order.names if name not in settled),
+        f"{judged.title} against {reference.title}",
+        tolerance,
+        runs,
+    )
+
+
+def ordering(reference: Source, judged: Source, model: OnnxSource | None) -> OnnxSource:
+    """Return the ONNX model that says in which order tensors are computed.
+
+    Raises:
+        GraphError: neither source is one, and none is given.
+    """
+    for each in (model, reference, judged):
+        if isinstance(each, OnnxSource):
+            return each
+    raise GraphError(
+        "Neither side is an ONNX model, so the order of the tensors is not known; give the model "
+        "as model=."
+    )
+
+
+def shared(reference: Source, judged: Source, wires: Wiring) -> list[str]:
+    """Return the tensors that both sources have, in graph order.
+
+    Raises:
+        GraphError: there are none.
+    """
+    common = set(reference.names) & set(judged.names)
+    names = wires.sorted(common)
+    if not set(names) & set(wires.makers):
+        raise GraphError(
+            f"{judged.title} and {reference.title} have no tensor in common that is computed; "
+            "check that both were made from this ONNX model."
+        )
+    return names
+
+
+def groups(names: Iterable[str], sizes: Mapping[str, int], budget: int) -> Iterator[list[str]]:
+    """Yield the names in order, as many at a time as fit into `budget` bytes (at least one).
+
+    A tensor of unknown size counts as the largest that is known.
+    """
+    unknown = max(sizes.values(), default=budget)
+    group: list[str] = []
+    used = 0
+    for name in names:
+        size = sizes.get(name, unknown)
+        if group and used + size > budget:
+            yield group
+            group, used = [], 0
+        group.append(name)
+        used += size
+    if group:
+        yield group
+
+
+def compared(
+    reference: Source,
+    judged: Source,
+    names: Iterable[str],
+    feeds: Mapping[str, np.ndarray],
+    wires: Wiring,
+    *,
+    tolerance: float,
+) -> dict[str, Layer]:
+    """Return the comparison of some tensors by name, in one run of each source."""
+    names = list(names)
+    expected, seen = reference.tensors(names, feeds), judged.tensors(names, feeds)
+    found = {}
+    for name in names:
+        pair = expected.pop(name), seen.pop(name)
+        if all(isinstance(value, np.ndarray | np.generic) for value in pair):  # not a sequence
+            values = np.asarray(pair[0]), np.asarray(pair[1])
+            layer = judge(name, *values, (reference, judged), tolerance)
+            found[name] = replace(layer, op=wires.op(name), node=wires.node(name))
+    return found
+
+
+def _settled(found: Mapping[str, Layer], wires: Wiring) -> dict[str, Layer]:
+    """Return the layers with the status "no effect" where everything that follows agrees.
+
+    Either the other graph uses the name for another tensor, which its optimiser made, or what
+    differs is dropped by the next op.
+    """
+    settled: dict[str, Layer] = {}
+    for name in reversed(wires.sorted(found)):
+        layer = found[name]
+        if layer.differs and name not in wires.outputs:
+            _, following = wires.after(name, found)
+            if following and not any(settled[each].differs for each in following):
+                layer = without_effect(layer)
+        settled[name] = layer
+    return settled

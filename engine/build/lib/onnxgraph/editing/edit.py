@@ -1,0 +1,148 @@
+"""What every edit of a graph ends with: dead parts removed, shapes inferred, the checker passed.
+
+Also the few small things that edits share: constants by name, names that are free, a light copy.
+"""
+
+import numpy as np
+import onnx
+
+from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.checked import checked
+from onnxgraph.model.files import check
+from onnxgraph.model.sparse import dense_model
+from onnxgraph.model.value_info import infer
+from onnxgraph.model.weightless import LIGHT, light, size
+
+
+def finished(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with its shapes inferred, after checking it.
+
+    Raises:
+        GraphError: the model is not valid, or its shapes contradict each other.
+    """
+    return infer_shapes(check(model, subject="The edited model"))
+
+
+@checked
+def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of the model with value infos, by ONNX's own inference with data propagation.
+
+    Sparse weights are dense in it, and notes that contradict the graph are left out.
+
+    Raises:
+        GraphError: the shapes contradict each other.
+    """
+    result = onnx.ModelProto()
+    result.CopyFrom(dense_model(model))
+    note_shapes(result)
+    return result
+
+
+def note_shapes(copy: onnx.ModelProto) -> None:
+    """Write what inference says into a private copy: its value infos and its outputs.
+
+    Raises:
+        GraphError: the shapes contradict each other.
+    """
+    known, graph = inferred(copy).graph, copy.graph
+    inner = {name for node in graph.node for name in node.output}
+    inner -= {value.name for value in graph.output}
+    del graph.value_info[:]
+    graph.value_info.extend(value for value in known.value_info if value.name in inner)
+    for mine, theirs in zip(graph.output, known.output, strict=True):
+        mine.CopyFrom(theirs)
+
+
+def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a light copy of the model, without large weights, with all that inference can say.
+
+    Raises:
+        InferenceFailed: the shapes contradict each other.
+    """
+    known = infer(light(model))
+    given = {dim.dim_param for value in _values(model) for dim in value.type.tensor_type.shape.dim}
+    for value in _values(known):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param.startswith("unk__") and dim.dim_param not in given:
+                dim.ClearField("dim_param")  # made up by the inference
+    return known
+
+
+def _values(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Return the tensors whose dims are noted."""
+    values = (*model.graph.input, *model.graph.output, *model.graph.value_info)
+    return [value for value in values if value.type.HasField("tensor_type")]
+
+
+def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
+    """Return name to value of the small constants: initializers and Constant nodes."""
+    found = {
+        tensor.name: onnx.numpy_helper.to_array(tensor)
+        for tensor in graph.initializer
+        if size(tensor) <= LIGHT and tensor.data_type != onnx.TensorProto.STRING
+    }
+    for node in graph.node:
+        if node.op_type != "Constant":
+            continue
+        value = onnx.helper.get_attribute_value(node.attribute[0])
+        if isinstance(value, onnx.TensorProto):
+            found[node.output[0]] = onnx.numpy_helper.to_array(value)
+        elif node.attribute[0].name in ("value_int", "value_ints"):
+            found[node.output[0]] = np.asarray(value, np.int64)
+        elif node.attribute[0].name in ("value_float", "value_floats"):
+            found[node.output[0]] = np.asarray(value, np.float32)
+    return found
+
+
+def add_constant(graph: onnx.GraphProto, value: np.ndarray, *, stem: str) -> str:
+    """Add an initializer to the graph and return the name that it got."""
+    name = free_name(graph, stem)
+    graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), name))
+    return name
+
+
+def free_name(graph: onnx.GraphProto, stem: str) -> str:
+    """Return `stem`, or `stem_1`, `stem_2` …: the first that no tensor and no node has."""
+    taken: set[str] = set()
+    for each in graphs(graph):
+        values = (*each.input, *each.output, *each.initializer, *each.value_info)
+        taken.update(value.name for value in values)
+        taken.update(tensor.values.name for tensor in each.sparse_initializer)
+        for node in each.node:
+            taken.update((node.name, *node.input, *node.output))
+    names = [stem, *(f"{stem}_{number}" for number in range(1, len(taken) + 2))]
+    return next(name for name in names if name not in taken)
+
+
+def without_dead_parts(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy without the nodes and weights that no output needs."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    graph = copy.graph
+    needed = {value.name for value in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(node.input)
+            for attribute in node.attribute:
+                inner = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
+                for sub in (each for one in inner for each in graphs(one)):
+                    needed.update(name for inside in sub.node for name in inside.input)
+                    needed.update(value.name for value in sub.output)
+    if len(kept) < len(graph.node):
+        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in reversed(kept)]
+        del graph.node[:]
+        graph.node.extend(nodes)
+    if any(tensor.name not in needed for tensor in graph.initializer):
+        unused = {tensor.name for tensor in graph.initializer} - needed
+        weights = [tensor for tensor in graph.initializer if tensor.name not in unused]
+        listed = [value for value in graph.input if value.name not in unused]
+        slim = onnx.GraphProto()
+        slim.initializer.extend(weights)
+        slim.input.extend(listed)
+        del graph.initializer[:]
+        del graph.input[:]
+        graph.initializer.extend(slim.initializer)
+        graph.input.extend(slim.input)
+    return copy

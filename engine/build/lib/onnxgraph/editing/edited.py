@@ -1,0 +1,141 @@
+"""What a verb of this room gives back: the new model, and what was changed, in words and counts."""
+
+import html
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import onnx
+
+from graphcore import parity
+from onnxgraph.editing.edit import note_shapes
+from onnxgraph.editing.proof import same
+from onnxgraph.editing.rewire import sort_nodes
+from onnxgraph.editing.value_info import renew_notes
+from onnxgraph.model.anatomy import op_histogram
+from onnxgraph.model.excerpt import side_by_side
+from onnxgraph.model.files import check
+from onnxgraph.model.sparse import dense_model
+
+
+@dataclass(frozen=True)
+class Edited:
+    """A new model, and how it differs from the one that came in.
+
+    `changes` says so a sentence each; `nodes` are the names of nodes that were added or changed;
+    `reports` hold the proof, where the verb ran both models. `renamed` maps the tensors that have
+    another name to their new ones.
+    """
+
+    model: onnx.ModelProto = field(repr=False)
+    before: onnx.ModelProto = field(repr=False)
+    changes: tuple[str, ...]
+    nodes: tuple[str, ...] = ()
+    reports: tuple[parity.Report, ...] = field(default=(), repr=False)
+    renamed: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    def proven(self, **options: Any) -> "Edited":
+        """Return the same with the proof in it: each output is what it was before.
+
+        Takes the options of `same`. What an edit exposes or cuts out is compared with the tensor of
+        that name in the model before.
+
+        Raises:
+            ParityError: the edit changed what is computed (as an inserted Mul does).
+            GraphError: one of the models cannot be run.
+        """
+        outputs = [value.name for value in self.model.graph.output]
+        settings = {"outputs": outputs, "renamed": dict(self.renamed), **options}
+        return replace(self, reports=same(self.before, self.model, **settings))
+
+    def __repr__(self) -> str:
+        """Return the node counts before and after, and the changes, one a line."""
+        was, now = (Counter(op_histogram(model)) for model in (self.before, self.model))
+        ops = [f"{op} {was[op]} → {now[op]}" for op in sorted(was | now) if was[op] != now[op]]
+        counts = f"{was.total()} → {now.total()} nodes"
+        lines = [f"Edited: {counts}" + (f" ({', '.join(ops)})" if ops else "")]
+        lines += [f"  {change}" for change in self.changes or ("nothing to change",)]
+        if self.reports:
+            proof = ", ".join(f"{report.title} {report.worst:.1e}" for report in self.reports)
+            lines.append(f"  largest relative difference: {proof}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        picture = side_by_side(self.before, self.model, self.nodes)
+        return f"<pre>{html.escape(repr(self))}</pre>{picture}"
+
+
+def edited(
+    before: onnx.ModelProto,
+    after: onnx.ModelProto,
+    changes: list[str],
+    nodes: list[str] | None = None,
+    *,
+    renamed: dict[str, str] | None = None,
+) -> Edited:
+    """Return the result of a verb: `after` checked and with its shapes inferred.
+
+    Up to IR version 3 an initializer is listed as an input as well; new ones are added there.
+
+    Args:
+        before: the model that came in.
+        after: its edited copy, whose notes are changed in place; or `before` itself.
+        changes: what was done, a sentence each.
+        nodes: the names of the nodes that were added or changed.
+        renamed: old name to new name of tensors that have another one.
+
+    Raises:
+        GraphError: the edit made the model invalid, or its shapes contradict each other.
+    """
+    pairs = tuple((renamed or {}).items())
+    if after is before:
+        after = copied(before)
+    _list_weights(after)
+    note_shapes(check(after, subject="The edited model"))
+    return Edited(after, before, tuple(changes), tuple(nodes or ()), renamed=pairs)
+
+
+def settled(
+    before: onnx.ModelProto,
+    after: onnx.ModelProto,
+    changes: list[str],
+    nodes: list[str],
+    *,
+    changed: tuple[str, ...] = (),
+    renew: bool = True,
+) -> Edited:
+    """Return the result of a verb that rewired its private copy: sorted, and its notes renewed.
+
+    Args:
+        before: the model that came in.
+        after: its edited copy; it is changed in place.
+        changes: what was done, a sentence each.
+        nodes: the names of the nodes that were added or changed.
+        changed: tensors that changed although no node shows it.
+        renew: False where the notes of `after` are right as they stand.
+
+    Raises:
+        GraphError: the edit made the model invalid, or its shapes contradict each other.
+    """
+    sort_nodes(after)
+    if renew:
+        renew_notes(before, after, changed)
+    return edited(before, after, changes, nodes)
+
+
+def _list_weights(copy: onnx.ModelProto) -> None:
+    """List every weight as an input too, where the IR version wants that."""
+    if copy.ir_version < 4:
+        listed = {value.name for value in copy.graph.input}
+        copy.graph.input.extend(
+            onnx.helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
+            for weight in copy.graph.initializer
+            if weight.name not in listed
+        )
+
+
+def copied(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a private copy that a verb may change; its weights are dense."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(dense_model(model))
+    return copy

@@ -1,0 +1,182 @@
+"""Put a new node between two others: after a tensor, for all its readers, or before one reader."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from graphcore.errors import GraphError, unknown_name
+from onnxgraph.editing.attributes import schema_of, typed
+from onnxgraph.editing.edit import add_constant, free_name
+from onnxgraph.editing.edited import Edited, copied, settled
+from onnxgraph.editing.rewire import move_readers, rename_output
+from onnxgraph.model.checked import checked
+from onnxgraph.model.nodes import home, locate, node_name, nodes, tensors, titled
+
+Operand = str | np.ndarray | np.generic
+"""What a new node reads: a tensor's name, or an array that becomes an initializer."""
+
+
+@checked
+def insert_after(
+    model: onnx.ModelProto,
+    place: str,
+    op: str,
+    *,
+    others: Sequence[Operand] = (),
+    position: int = 0,
+    attributes: Mapping[str, Any] | None = None,
+    name: str = "",
+) -> Edited:
+    """Return the model with a new node behind a tensor: all that read the tensor read the new one.
+
+    An output of the model keeps its name; what was computed under that name gets another.
+
+    Args:
+        model: the model; it is not changed.
+        place: a tensor (an input, a weight, what a node writes), or a node with one output.
+        op: the operator, the domain before it if it is not ONNX's own: `Mul`, `com.microsoft.Gelu`.
+        others: what the node reads besides, in order: names of tensors, or numpy arrays.
+        position: where among its inputs it reads the tensor.
+        attributes: of the new node, typed as in `set_attributes`.
+        name: of the new node; made from the tensor's if not given.
+
+    Raises:
+        UnknownName: there is no such tensor, or the operator has no such attribute.
+        GraphError: the graph would not be valid; the node is named.
+    """
+    copy = copied(model)
+    tensor = _tensor(copy, place)
+    graph, maker = home(copy, tensor) if place == tensor else locate(copy, place)
+    made = free_name(copy.graph, name or f"{tensor}_{op.split('.')[-1]}")
+    source, result = tensor, made
+    if any(value.name == tensor for value in graph.output):
+        source, result = free_name(copy.graph, f"{tensor}_before_{op.split('.')[-1]}"), tensor
+        if maker is None:
+            raise GraphError(
+                f"{tensor!r} is an output of the graph without being computed in it, and must keep "
+                "its value; take it off the outputs first: cut(model, outputs=[…])."
+            )
+        rename_output(graph, maker, tensor, source)
+        move_readers(graph, source, tensor)
+    else:
+        move_readers(graph, tensor, made)
+    node = new_node(copy, op, _operands(source, others, position), [result], attributes, made)
+    graph.node.append(node)
+    change = f"{titled(node)} behind {tensor!r}, for all its readers"
+    if result == tensor:
+        change += f"; what was {tensor!r} is now {source!r}"
+    return settled(model, copy, [change], [made])
+
+
+@checked
+def insert_before(
+    model: onnx.ModelProto,
+    node: str,
+    op: str,
+    *,
+    tensor: str = "",
+    others: Sequence[Operand] = (),
+    position: int = 0,
+    attributes: Mapping[str, Any] | None = None,
+    name: str = "",
+) -> Edited:
+    """Return the model with a new node in front of one node only; other readers are left alone.
+
+    Args:
+        model: the model; it is not changed.
+        node: the reader: its name, or that of a tensor that it writes.
+        op: the operator, as in `insert_after`.
+        tensor: which of its inputs; its first if not given.
+        others: what the new node reads besides.
+        position: where among its inputs it reads the tensor.
+        attributes: of the new node, typed as in `set_attributes`.
+        name: of the new node; made from the reader's if not given.
+
+    Raises:
+        UnknownName: there is no such node, or it does not read the tensor.
+        GraphError: the graph would not be valid; the node is named.
+    """
+    copy = copied(model)
+    graph, reader = locate(copy, node)
+    sources = [each for each in reader.input if each]
+    if not sources:
+        raise GraphError(f"{titled(reader)} reads nothing, so nothing can be put before it.")
+    tensor = tensor or sources[0]
+    if tensor not in sources:
+        raise unknown_name(f"input of {titled(reader)}", tensor, sources)
+    made = free_name(copy.graph, name or f"{node_name(reader)}_{op.split('.')[-1]}")
+    inputs = _operands(tensor, others, position)
+    new = new_node(copy, op, inputs, [made], attributes, made)
+    for place, each in enumerate(reader.input):
+        if each == tensor:
+            reader.input[place] = made
+    graph.node.append(new)
+    change = f"{titled(new)} between {tensor!r} and {titled(reader)}"
+    return settled(model, copy, [change], [made, node_name(reader)])
+
+
+def new_node(
+    copy: onnx.ModelProto,
+    op: str,
+    inputs: Sequence[Operand],
+    outputs: Sequence[str],
+    attributes: Mapping[str, Any] | None,
+    name: str,
+) -> onnx.NodeProto:
+    """Return a node whose arrays have become initializers of the private copy.
+
+    Raises:
+        UnknownName: a tensor that it reads does not exist, or the operator has no such attribute.
+        GraphError: the model's opset has no such operator, or an input is neither name nor array.
+    """
+    domain, _, kind = op.rpartition(".")
+    node = onnx.NodeProto(op_type=kind, domain=domain, name=name, output=outputs)
+    known = tensors(copy)
+    for number, each in enumerate(inputs):
+        if isinstance(each, np.ndarray | np.generic):
+            each = add_constant(copy.graph, np.asarray(each), stem=f"{name}_{number}")
+        elif not isinstance(each, str):
+            raise GraphError(
+                f"{titled(node)} reads names of tensors or numpy arrays, but {each!r} is "
+                f"{type(each).__name__}; give its dtype, as in np.float32({each!r})."
+            )
+        elif each and each not in known:
+            raise unknown_name("tensor", each, known)
+        node.input.append(each)
+    schema = schema_of(copy, node)
+    domains = {entry.domain for entry in copy.opset_import}
+    if schema is None and (domain in ("", "ai.onnx") or domain not in domains):
+        versions = ", ".join(f"{o.domain or 'ai.onnx'} {o.version}" for o in copy.opset_import)
+        raise GraphError(f"There is no operator {op!r} in the model's operator sets ({versions}).")
+    node.attribute.extend(typed(node, schema, *pair) for pair in (attributes or {}).items())
+    return node
+
+
+def _operands(tensor: str, others: Sequence[Operand], position: int) -> list[Operand]:
+    if not 0 <= position <= len(others):
+        raise GraphError(
+            f"position must be 0 to {len(others)}, among the other inputs, but is {position}."
+        )
+    return [*others[:position], tensor, *others[position:]]
+
+
+def _tensor(model: onnx.ModelProto, place: str) -> str:
+    """Return the tensor that is meant: its name, or that of a node that writes only one."""
+    named = [list(filter(None, node.output)) for node in nodes(model) if node.name == place]
+    if place in tensors(model):
+        if place and named and [place] not in named:
+            raise GraphError(
+                f"{place!r} is a tensor, and a node that does not write it; name the tensor that "
+                f"is meant: the node writes {', '.join(map(repr, named[0]))}."
+            )
+        return place
+    if not named:
+        raise unknown_name(
+            "tensor or node", place, [*tensors(model), *map(node_name, nodes(model))]
+        )
+    if len(named) > 1 or len(named[0]) != 1:
+        writes = ", ".join(repr(name) for each in named for name in each)
+        raise GraphError(f"{place!r} writes {writes}; name the one that is meant.")
+    return named[0][0]

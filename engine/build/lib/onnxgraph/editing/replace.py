@@ -1,0 +1,179 @@
+"""Take nodes out of a graph, with their readers rewired, or put one other node in their place."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import onnx
+
+from graphcore.errors import GraphError, unknown_name
+from onnxgraph.editing.edit import free_name
+from onnxgraph.editing.edited import Edited, copied, settled
+from onnxgraph.editing.insert import Operand, new_node
+from onnxgraph.editing.rewire import move_readers, remove_node, rename_output, sweep
+from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.checked import checked
+from onnxgraph.model.dataflow import reads
+from onnxgraph.model.nodes import locate, node_name, titled
+
+
+@checked
+def remove(model: onnx.ModelProto, nodes: str | Iterable[str], *, through: str = "") -> Edited:
+    """Return the model without some nodes; what read a node's output reads its input instead.
+
+    Weights that nothing else reads go with them. An output of the graph keeps its name.
+
+    Args:
+        model: the model; it is not changed.
+        nodes: names of nodes, or of tensors that they write; one name or several.
+        through: which input takes the place of the output, where a node reads several tensors that
+            are no constants.
+
+    Raises:
+        UnknownName: there is no such node, or `through` is none of its inputs.
+        GraphError: a node has several outputs in use, or it is not clear which input takes over, or
+            the rest does not fit together; the node is named.
+    """
+    copy, changes, touched = copied(model), [], []
+    for name in [nodes] if isinstance(nodes, str) else list(nodes):
+        graph, node = locate(copy, name)
+        source = _through(copy, node, through)
+        changes.append(f"{titled(node)} removed; its readers read {source!r}")
+        target, count = node.output[0], len(graph.node)
+        touched += _bypass(copy, graph, node, source)
+        if len(graph.node) == count:
+            changes[-1] += f", and an Identity keeps the name {target!r}"
+    return settled(model, copy, changes + _swept(model, copy), touched)
+
+
+@checked
+def replace(
+    model: onnx.ModelProto,
+    nodes: str | Iterable[str],
+    op: str,
+    *,
+    inputs: Sequence[Operand] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    name: str = "",
+) -> Edited:
+    """Return the model with one new node in the place of one node or several.
+
+    It writes the tensors that the old nodes wrote and that something else reads, in their order.
+
+    Args:
+        model: the model; it is not changed.
+        nodes: names of nodes of one graph, or of tensors that they write.
+        op: the new operator, the domain before it if it is not ONNX's own.
+        inputs: what it reads, names of tensors or numpy arrays; if not given, what the old nodes
+            read from outside, in their order.
+        attributes: of the new node, typed as in `set_attributes`; none of the old are kept.
+        name: of the new node; that of the last old one if not given.
+
+    Raises:
+        UnknownName: there is no such node or tensor, or the operator has no such attribute.
+        GraphError: the graph would not be valid; the node is named.
+    """
+    copy = copied(model)
+    names = [nodes] if isinstance(nodes, str) else list(nodes)
+    found = [locate(copy, each) for each in names]
+    if not found:
+        raise GraphError("No node was named, so there is nothing to replace.")
+    graph = found[0][0]
+    if any(other is not graph for other, _ in found):
+        raise GraphError(f"{', '.join(map(repr, names))} lie in different graphs; replace one.")
+    old = [node for node in graph.node if any(node is each for _, each in found)]
+    written = [each for node in old for each in node.output if each]
+    outside = {value.name for value in graph.output}
+    outside.update(n for node in graph.node if node not in old for n in reads(node))
+    outputs = [each for each in written if each in outside]
+    if not outputs:
+        raise GraphError(f"Nothing reads what {titled(old[-1])} writes; there is no place to fill.")
+    if inputs is None:
+        inputs = _read_from_outside(old, written)
+    label = name or old[-1].name or f"{outputs[0]}_{op.split('.')[-1]}"
+    words = ", ".join(map(titled, old))
+    for node in old:
+        remove_node(graph, node)
+    new = new_node(copy, op, inputs, outputs, attributes, label)
+    graph.node.append(new)
+    change = f"{words} → {titled(new)}, which reads {', '.join(map(repr, new.input)) or 'nothing'}"
+    return settled(model, copy, [change, *_swept(model, copy)], [node_name(new)])
+
+
+def _read_from_outside(old: list[onnx.NodeProto], written: list[str]) -> list[str]:
+    """Return what nodes read from others: a single node's inputs as they stand, else each once."""
+    if len(old) == 1:
+        return list(old[0].input)
+    return list(dict.fromkeys(n for node in old for n in node.input if n and n not in written))
+
+
+def _through(copy: onnx.ModelProto, node: onnx.NodeProto, through: str) -> str:
+    """Return the input that takes the place of a node's output."""
+    sources = dict.fromkeys(name for name in node.input if name)
+    if through:
+        if through not in sources:
+            raise unknown_name(f"input of {titled(node)}", through, sources)
+        return through
+    fixed = _constant_names(copy)
+    moving = [name for name in sources if name not in fixed]
+    if len(moving) == 1:
+        return moving[0]
+    if len(sources) == 1:
+        return next(iter(sources))
+    if not sources:
+        raise GraphError(
+            f"{titled(node)} reads nothing that its readers could read instead; replace it."
+        )
+    raise GraphError(
+        f"{titled(node)} reads {', '.join(map(repr, moving or sources))}; say with through= which "
+        "of them its readers are to read."
+    )
+
+
+def _constant_names(copy: onnx.ModelProto) -> set[str]:
+    names = {weight.name for graph in graphs(copy.graph) for weight in graph.initializer}
+    for graph in graphs(copy.graph):
+        names |= {weight.values.name for weight in graph.sparse_initializer}
+        for node in graph.node:
+            if all(name in names for name in reads(node)):
+                names.update(node.output)
+    return names
+
+
+def _bypass(
+    copy: onnx.ModelProto, graph: onnx.GraphProto, node: onnx.NodeProto, source: str
+) -> list[str]:
+    """Remove a node; return the names of the nodes that were touched by it."""
+    outputs = {value.name for value in graph.output}
+    others = {n for each in graphs(graph) for one in each.node for n in one.input} | outputs
+    used = [name for name in node.output if name in others]
+    if any(name != node.output[0] for name in used):
+        raise GraphError(
+            f"{titled(node)} writes {', '.join(map(repr, used))}, all of which are read; only a "
+            "node with one output in use can be removed. Begin behind it with "
+            f"cut(model, inputs={used}), or put another node there with replace."
+        )
+    target = node.output[0]
+    remove_node(graph, node)
+    readers = [node_name(each) for each in graph.node if target in reads(each)]
+    move_readers(graph, target, source)
+    if target not in outputs:
+        return readers
+    maker = next((each for each in graph.node if source in each.output), None)
+    if maker is not None and source not in outputs:
+        rename_output(graph, maker, source, target)
+        return [node_name(maker), *readers]
+    # An input, a weight, or another output: one tensor cannot have two names.
+    if node.op_type == "Identity":
+        raise GraphError(
+            f"{titled(node)} cannot be removed: it gives {source!r}, an input, a weight or an "
+            f"output itself, the name {target!r}. Cut that output off: cut(model, outputs=[…])."
+        )
+    label = free_name(copy.graph, f"{target}_Identity")
+    graph.node.append(onnx.helper.make_node("Identity", [source], [target], name=label))
+    return [label, *readers]
+
+
+def _swept(model: onnx.ModelProto, copy: onnx.ModelProto) -> list[str]:
+    gone = sweep(model, copy)
+    more = f" and {len(gone) - 6} more" if len(gone) > 6 else ""
+    return [f"no longer needed: {', '.join(gone[:6])}{more}"] if gone else []

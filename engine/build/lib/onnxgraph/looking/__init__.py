@@ -1,0 +1,1 @@
+"""Look into a graph: find nodes, follow them, count what they cost, draw a part."""

@@ -1,0 +1,123 @@
+"""A graph goes down one opset at a time: ONNX's own functions inlined, each node by its rule."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import onnx
+
+from onnxgraph.lowering.node_rewriter import Obstacle, Site
+from onnxgraph.lowering.rules import RULES
+from onnxgraph.lowering.scope import Names, Scope
+from onnxgraph.lowering.widened import definition, keep
+from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.functions import inline_functions
+from onnxgraph.model.inference import infer_shapes
+
+
+@dataclass
+class Log:
+    """What was done on the way down, and what stood in it."""
+
+    rewritten: Counter[str] = field(default_factory=Counter)
+    nodes: list[str] = field(default_factory=list)
+    obstacles: list[tuple[int, str]] = field(default_factory=list)
+    stuck: set[str] = field(default_factory=set)
+
+
+def step(model: onnx.ModelProto, version: int, log: Log) -> onnx.ModelProto:
+    """Return the model written for opset `version` − 1; it may be the same object, changed.
+
+    A node that cannot go down stays as it is, is noted in `log`, and is not looked at again.
+    """
+    nodes = [node for graph in graphs(model.graph) for node in graph.node]
+    changed = {op for op in {n.op_type for n in nodes if _own(n)} if _is_new(op, version)}
+    if any(_own(node) and node.op_type in changed for node in nodes):
+        model = _without_functions(model, version, log)
+        inferred = infer_shapes(model, data_prop=True)
+        _lower(Scope(inferred.graph, version, Names(inferred.graph)), log)
+        model = inferred
+    for opset in model.opset_import:
+        if opset.domain in ("", "ai.onnx"):
+            opset.version = version - 1
+    return model
+
+
+def _lower(scope: Scope, log: Log) -> None:
+    """Rewrite the nodes of one graph, those of its subgraphs first."""
+    made: list[onnx.NodeProto] = []
+    for node in scope.graph.node:
+        for attribute in node.attribute:
+            for graph in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+                _lower(scope.inner(graph), log)
+        is_stuck = bool(log.stuck.intersection(node.output))
+        if is_stuck or not _own(node) or not _is_new(node.op_type, scope.version):
+            made.append(node)
+        else:
+            made += _lowered(Site(node, scope), log)
+    del scope.graph.node[:]
+    scope.graph.node.extend(made)
+
+
+def _lowered(site: Site, log: Log) -> list[onnx.NodeProto]:
+    node, version = site.node, site.scope.version
+    try:
+        RULES.get((node.op_type, version), keep)(site)
+    except Obstacle as obstacle:
+        sentence = f"{site.label!r} ({node.op_type}-{version}): {obstacle}"
+        log.obstacles.append((version, sentence))
+        log.stuck.update(filter(None, node.output))
+        return [node]
+    if site.made != [node]:
+        log.nodes += [each.name or each.output[0] for each in site.made]
+        ops = dict.fromkeys(each.op_type for each in site.made)
+        notes = "".join(f" ({note})" for note in site.notes)
+        log.rewritten[f"{node.op_type}-{version} → {', '.join(ops)}{notes}"] += 1
+    return site.made
+
+
+def _without_functions(model: onnx.ModelProto, version: int, log: Log) -> onnx.ModelProto:
+    """Replace calls of functions that are new in this opset by their bodies, if no rule does
+    better.
+    """
+    wanted = Counter(
+        node.op_type
+        for graph in graphs(model.graph)
+        for node in graph.node
+        if _own(node) and _to_inline(node, version)
+    )
+    if not wanted:
+        return model
+    log.rewritten.update({f"{op}-{version} → its definition": n for op, n in wanted.items()})
+    return inline_functions(model, keep=lambda n: not (_own(n) and _to_inline(n, version)))
+
+
+def _to_inline(node: onnx.NodeProto, version: int) -> bool:
+    """Whether a call is replaced by the body of ONNX's own function."""
+    if not _is_new(node.op_type, version) or (node.op_type, version) in RULES:
+        return False
+    schema = definition(node.op_type, version)
+    if schema is None:
+        return False
+    bodies = (schema.function_opset_versions, schema.context_dependent_function_opset_versions)
+    if not any(known <= version for versions in bodies for known in versions):
+        return False  # no function, or one whose body is written in newer ops
+    older = definition(node.op_type, version - 1)
+    if older is None:
+        return True
+    # A revised one is inlined only where it uses what is new; types are not looked at.
+    names = Scope(onnx.GraphProto(), version, Names(onnx.GraphProto()))
+    try:
+        keep(Site(node, names))
+    except Obstacle:
+        return True
+    return False
+
+
+def _is_new(op_type: str, version: int) -> bool:
+    """Whether the op was defined again in this opset."""
+    schema = definition(op_type, version)
+    return schema is not None and schema.since_version == version
+
+
+def _own(node: onnx.NodeProto) -> bool:
+    return node.domain in ("", "ai.onnx")

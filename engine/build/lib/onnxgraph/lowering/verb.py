@@ -1,0 +1,97 @@
+"""Lower the opset of a model, prove the result, and say what was changed or what stands in the way.
+
+The work is done on a light copy without large weights, so that it costs little for a large model.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import onnx
+from onnx import inliner
+
+from graphcore.errors import GraphError
+from graphcore.progress import stage
+from onnxgraph.editing.edited import Edited, edited
+from onnxgraph.editing.proof import TOLERANCE
+from onnxgraph.lowering.proof import proven
+from onnxgraph.lowering.steps import Log, step
+from onnxgraph.lowering.whole import whole
+from onnxgraph.model import interface
+from onnxgraph.model.checked import checked
+from onnxgraph.model.sparse import dense_model
+from onnxgraph.model.value_info import without_stale_notes
+from onnxgraph.model.weightless import light
+
+LOWEST = 9
+"""Below, too many ops of today have no counterpart."""
+
+
+@checked
+@stage("lowering the opset")
+def lower_opset(
+    model: onnx.ModelProto,
+    opset: int,
+    *,
+    batches: Iterable[int] = (1, 3),
+    tolerance: float = TOLERANCE,
+) -> Edited:
+    """Return the model written in an older opset, with the IR version of that time.
+
+    Both are run on seeded inputs, and must agree. Function calls are replaced by their bodies;
+    operator sets other than ONNX's own stay as they are.
+
+    Args:
+        model: any model whose opset is higher; it is not changed.
+        opset: the opset that is wanted, 9 or higher.
+        batches: batch sizes of the proof, where the batch is symbolic.
+        tolerance: largest difference allowed, as a share of the largest value of each output.
+
+    Raises:
+        GraphError: nodes stand in the way (all of them are named, with the reasons), or the result
+            is not valid, or cannot be run.
+        ParityError: the result computes something else.
+    """
+    current = interface.opset(model)
+    if current == opset:
+        return edited(model, model, [])
+    after, log = lowered(model, opset)
+    changes = [
+        f"opset {current} → {opset}",
+        f"IR version {model.ir_version} → {after.ir_version}",
+        *(f"{count} × {what}" for what, count in sorted(log.rewritten.items())),
+    ]
+    left = {node.name or node.output[0] for node in after.graph.node}
+    names = [name for name in dict.fromkeys(log.nodes) if name in left]
+    result = edited(model, after, changes, names)
+    reports = proven(model, result.model, batches=batches, tolerance=tolerance)
+    return replace(result, reports=reports)
+
+
+def lowered(model: onnx.ModelProto, opset: int) -> tuple[onnx.ModelProto, Log]:
+    """Return the model in an older opset, unproven, and what was done; see `lower_opset`."""
+    current = interface.opset(model)
+    if not LOWEST <= opset <= current:
+        raise GraphError(
+            f"The model is written in opset {current}: it can be lowered to {LOWEST} … {current}, "
+            f"but {opset} was asked for."
+        )
+    model = dense_model(model)
+    skeleton, log = without_stale_notes(light(model)), Log()
+    if skeleton.functions:
+        skeleton = inliner.inline_local_functions(skeleton)
+    for version in range(current, opset, -1):
+        skeleton = step(skeleton, version, log)
+    if log.obstacles:
+        raise GraphError(_refusal(current, opset, log.obstacles))
+    return whole(model, skeleton), log
+
+
+def _refusal(current: int, opset: int, obstacles: list[tuple[int, str]]) -> str:
+    highest = max(version for version, _ in obstacles)
+    nodes = f"{len(obstacles)} node{' stands' if len(obstacles) == 1 else 's stand'} in the way"
+    free = "" if highest == current else f" Down to opset {highest} nothing stands in the way."
+    return (
+        f"The model cannot be lowered from opset {current} to {opset}: {nodes}. "
+        + ". ".join(sentence for _, sentence in obstacles)
+        + f".{free}"
+    )

@@ -1,0 +1,48 @@
+"""Put a lowered graph, which had no large weights, back into its model; nothing newer stays."""
+
+import onnx
+
+from onnxgraph.editing.edit import without_dead_parts
+from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.files import lowest_ir_version
+from onnxgraph.model.weightless import LIGHT, size
+
+METADATA = 10
+"""The IR version from which nodes, values and weights may carry metadata."""
+
+
+def whole(model: onnx.ModelProto, lowered: onnx.ModelProto) -> onnx.ModelProto:
+    """Return `model` with the lowered graph, its own large weights and the opset's IR version."""
+    result = onnx.ModelProto(
+        producer_name=model.producer_name,
+        producer_version=model.producer_version,
+        domain=model.domain,
+        model_version=model.model_version,
+        doc_string=model.doc_string,
+    )
+    result.metadata_props.MergeFrom(model.metadata_props)
+    used = {"", "ai.onnx"}.union(n.domain for g in graphs(lowered.graph) for n in g.node)
+    result.opset_import.extend(entry for entry in lowered.opset_import if entry.domain in used)
+    graph, own = result.graph, model.graph
+    graph.name, graph.doc_string = own.name, own.doc_string
+    graph.input.MergeFrom(own.input)
+    graph.output.MergeFrom(own.output)
+    graph.quantization_annotation.MergeFrom(own.quantization_annotation)
+    graph.node.MergeFrom(lowered.graph.node)
+    graph.value_info.MergeFrom(lowered.graph.value_info)
+    graph.initializer.extend(tensor for tensor in own.initializer if size(tensor) > LIGHT)
+    graph.initializer.MergeFrom(lowered.graph.initializer)
+    result = without_dead_parts(result)
+    result.ir_version = lowest_ir_version(result)
+    if result.ir_version < METADATA:
+        _remove_metadata(result.graph)
+    return result
+
+
+def _remove_metadata(graph: onnx.GraphProto) -> None:
+    for each in graphs(graph):
+        parts = (each.node, each.value_info, each.input, each.output, each.initializer)
+        for part in (each, *(item for items in parts for item in items)):
+            part.ClearField("metadata_props")
+        for node in each.node:
+            node.ClearField("overload")

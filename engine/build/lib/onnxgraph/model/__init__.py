@@ -1,0 +1,1 @@
+"""An ONNX model as it is: reading, its parts, what flows where."""

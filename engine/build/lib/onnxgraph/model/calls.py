@@ -1,0 +1,150 @@
+"""Calls of a model's own functions, with the attributes of each call put into a body of its own."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import TypeAlias
+
+import onnx
+
+Key: TypeAlias = tuple[str, str, str]
+"""Domain, name and overload of a function, or of the one that a node calls."""
+
+Attributes: TypeAlias = Mapping[str, onnx.AttributeProto]
+
+
+DEEPEST = 100
+"""How deep calls may stand in each other: ONNX's own limit."""
+
+LARGEST = 1_000_000
+"""Nodes of a model when its functions are written out; calls of calls of calls add up quickly."""
+
+
+def call_fault(model: onnx.ModelProto) -> str:
+    """Return what is wrong with the calls of a model's functions, or ""."""
+    if not model.functions:
+        return ""
+    bodies = {key(function): function for function in model.functions}
+    calls = {name: Counter(map(key, nodes_of(body))) for name, body in bodies.items()}
+    own = {name: [each for each in counts if each in bodies] for name, counts in calls.items()}
+    try:
+        order = [*TopologicalSorter(own).static_order()]
+    except CycleError as error:
+        names = ", ".join(repr(name[1]) for name in dict.fromkeys(error.args[1]))
+        return f"its functions call themselves without an end: {names}."
+    depths: dict[Key, int] = {}
+    sizes: dict[Key, int] = {}
+    for name in order:
+        depths[name] = 1 + max((depths[each] for each in own[name]), default=0)
+        sizes[name] = sum(count * sizes.get(each, 1) for each, count in calls[name].items())
+    if max(depths.values(), default=0) > DEEPEST:
+        return f"its functions call each other more than {DEEPEST} deep."
+    nodes = sum(sizes.get(key(node), 1) for node in nodes_of(model.graph))
+    if nodes > LARGEST:
+        return f"with its functions written out it has {nodes:.4g} nodes; {LARGEST} are the most."
+    return ""
+
+
+def key(of: onnx.FunctionProto | onnx.NodeProto) -> Key:
+    """Return what a function is found by, or what a node calls."""
+    name = of.name if isinstance(of, onnx.FunctionProto) else of.op_type
+    return of.domain, name, of.overload
+
+
+def with_bound_attributes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with functions without attributes, one for each way in which each is called.
+
+    A call may leave out an attribute that has a default value, and a body may pass its own on to
+    what it calls. No function may call itself.
+    """
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    del result.functions[:]
+    _Binder(model, result).bind(result.graph, {})
+    return result
+
+
+class _Binder:
+    """Gives the calls of `model` bodies of their own, which are added to `result`."""
+
+    def __init__(self, model: onnx.ModelProto, result: onnx.ModelProto) -> None:
+        self._functions = {key(function): function for function in model.functions}
+        self._result = result
+        self._known: dict[tuple, str] = {}
+
+    def bind(self, graph: onnx.GraphProto | onnx.FunctionProto, given: Attributes) -> None:
+        """Replace references to attributes by what is `given`, and calls, in place."""
+        for node in nodes_of(graph):
+            for place, attribute in reversed([*enumerate(node.attribute)]):
+                if attribute.ref_attr_name in given:
+                    name = attribute.name
+                    attribute.CopyFrom(given[attribute.ref_attr_name])
+                    attribute.name = name
+                elif attribute.ref_attr_name:  # the call has left it out, and so does the body
+                    del node.attribute[place]
+            if key(node) in self._functions:
+                node.op_type = self._bound(node)
+                node.overload = ""
+                del node.attribute[:]
+
+    def _bound(self, call: onnx.NodeProto) -> str:
+        """Return the name of the body for a call; calls with the same attributes share one."""
+        written = sorted(each.SerializeToString(deterministic=True) for each in call.attribute)
+        asked = (key(call), *written)
+        if asked not in self._known:
+            self._known[asked] = f"{call.op_type}__{len(self._known)}"
+            body = onnx.FunctionProto()
+            body.CopyFrom(self._functions[key(call)])
+            defaults = {each.name: each for each in body.attribute_proto}
+            self.bind(body, defaults | {each.name: each for each in call.attribute})
+            body.name, body.overload = self._known[asked], ""
+            del body.attribute[:], body.attribute_proto[:]
+            self._result.functions.append(body)
+        return self._known[asked]
+
+
+def assign_once(
+    graph: onnx.GraphProto, taken: set[str], current: Mapping[str, str] | None = None
+) -> None:
+    """Rename tensors of a graph that were made before under the same name, in place.
+
+    onnx's inliner gives equal names to what its version converter adds to two bodies. A reader
+    means the tensor that was made last before it.
+
+    Args:
+        graph: a graph, whose nodes are in order.
+        taken: the names that are in use; those of the graph are added.
+        current: name → what it is called now, in the graphs around this one.
+    """
+    now = dict(current or {})
+    taken.update(value.name for value in (*graph.input, *graph.initializer))
+    for node in graph.node:
+        node.input[:] = [now.get(name, name) for name in node.input]
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                assign_once(attribute.g, taken, now)
+        for place, name in enumerate(node.output):
+            if name in taken:
+                numbered = (f"{name}_{number}" for number in itertools.count(1))
+                now[name] = node.output[place] = next(n for n in numbered if n not in taken)
+            taken.update(filter(None, [node.output[place]]))
+    for value in graph.output:
+        value.name = now.get(value.name, value.name)
+
+
+def nodes_of(graph: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of a graph and of those inside it."""
+    for inner in graphs_of(graph):
+        yield from inner.node
+
+
+def graphs_of(
+    graph: onnx.GraphProto | onnx.FunctionProto,
+) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:
+    """Yield a graph and those inside it."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from graphs_of(attribute.g)

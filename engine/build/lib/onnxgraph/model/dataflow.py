@@ -1,0 +1,175 @@
+"""What each tensor of the main graph is computed from, and pieces cut out along such lines.
+
+Weights are no tensors here: only what is fed, and what a node makes.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+
+from onnxgraph.model import interface
+from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.inference import InferenceFailed, infer_shapes
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """The tensors of a main graph in the order of computation, and who is made from whom.
+
+    `sources` maps each tensor to those that its node reads, captured ones of subgraphs included;
+    `readers` is the way back; `makers` maps a tensor to its node (inputs have none).
+    """
+
+    order: tuple[str, ...]
+    outputs: tuple[str, ...]
+    sources: Mapping[str, tuple[str, ...]] = field(repr=False)
+    readers: Mapping[str, tuple[str, ...]] = field(repr=False)
+    makers: Mapping[str, onnx.NodeProto] = field(repr=False)
+
+    def op(self, name: str) -> str:
+        """Return the op that makes a tensor, or "input"."""
+        return self.makers[name].op_type if name in self.makers else "input"
+
+    def node(self, name: str) -> str:
+        """Return the node that makes a tensor: its name, or that of its first output."""
+        if name not in self.makers:
+            return ""
+        return self.makers[name].name or next(filter(None, self.makers[name].output))
+
+    def before(self, name: str, stop: Collection[str] = ()) -> tuple[set[str], set[str]]:
+        """Return what a tensor is computed from: (tensors on the way, the `stop`s it ends at)."""
+        return _walk(self.sources, name, stop)
+
+    def after(self, name: str, stop: Collection[str] = ()) -> tuple[set[str], set[str]]:
+        """Return what is computed from a tensor: (tensors on the way, the `stop`s it ends at)."""
+        return _walk(self.readers, name, stop)
+
+    def sorted(self, names: Iterable[str]) -> list[str]:
+        """Return tensors in the order of computation."""
+        wanted = set(names)
+        return [name for name in self.order if name in wanted]
+
+
+def wiring(model: onnx.ModelProto) -> Wiring:
+    """Return the wiring of a model's main graph."""
+    inputs = [value.name for value in interface.fed(model.graph)]
+    sources: dict[str, tuple[str, ...]] = dict.fromkeys(inputs, ())
+    makers: dict[str, onnx.NodeProto] = {}
+    readers: dict[str, list[str]] = {}
+    for node in model.graph.node:
+        read = tuple(name for name in reads(node) if name in sources)
+        for name in filter(None, node.output):
+            sources[name], makers[name] = read, node
+            for each in read:
+                readers.setdefault(each, []).append(name)
+    return Wiring(
+        tuple(sources),
+        tuple(value.name for value in model.graph.output),
+        sources,
+        {name: tuple(found) for name, found in readers.items()},
+        makers,
+    )
+
+
+def reads(node: onnx.NodeProto) -> list[str]:
+    """Return every tensor that a node reads, from outside its subgraphs too (each name once)."""
+    found = dict.fromkeys(filter(None, node.input))
+    for attribute in node.attribute:
+        inner = [attribute.g] if attribute.HasField("g") else attribute.graphs
+        for graph in (each for one in inner for each in graphs(one)):
+            found |= dict.fromkeys(name for one in graph.node for name in one.input if name)
+            found |= dict.fromkeys(value.name for value in graph.output)
+    return list(found)
+
+
+def piece(
+    model: onnx.ModelProto, feeds: Mapping[str, np.ndarray], outputs: Iterable[str]
+) -> onnx.ModelProto:
+    """Return the smallest model that computes `outputs` when `feeds` are fed.
+
+    Args:
+        model: the whole; it is not changed.
+        feeds: tensors that are given, inner ones too; those that are not needed are left out.
+        outputs: tensors to compute; one that is fed is passed through.
+
+    The result has no shapes but those of the inputs that it keeps; what is neither fed nor made
+    remains an input.
+    """
+    outputs = list(outputs)
+    needed, nodes = set(outputs), []
+    for node in reversed(model.graph.node):
+        if needed.intersection(node.output).difference(feeds):
+            nodes.append(node)
+            needed.update(reads(node))
+    result = onnx.ModelProto(ir_version=max(model.ir_version, 4))
+    result.opset_import.MergeFrom(model.opset_import)
+    result.functions.MergeFrom(model.functions)
+    graph = result.graph
+    graph.name = model.graph.name or "piece"
+    given = [name for name in feeds if name in needed]
+    graph.input.extend(_typed(name, feeds[name]) for name in given)
+    fed = {value.name for value in interface.fed(model.graph)}.difference(feeds)
+    graph.input.extend(v for v in model.graph.input if v.name in needed and v.name in fed)
+    kept: Callable[[str], bool] = lambda name: name in needed and name not in feeds  # noqa: E731
+    graph.initializer.extend(w for w in model.graph.initializer if kept(w.name))
+    graph.sparse_initializer.extend(
+        w for w in model.graph.sparse_initializer if kept(w.values.name)
+    )
+    graph.node.extend(reversed(nodes))
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
+    return result
+
+
+def tensor_bytes(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Return the size in bytes of each tensor for these inputs, where ONNX's inference knows it.
+
+    Args:
+        model: its large weights may be left out.
+        feeds: the arrays that will be fed; their shapes take the place of symbolic dims.
+    """
+    typed = onnx.ModelProto()
+    typed.CopyFrom(model)
+    graph = typed.graph
+    del graph.value_info[:]
+    for value in graph.input:
+        if value.name in feeds:
+            value.CopyFrom(_typed(value.name, feeds[value.name]))
+    for value in graph.output:
+        value.type.tensor_type.ClearField("shape")
+    try:
+        inferred = infer_shapes(typed, data_prop=True).graph
+    except InferenceFailed:
+        return {}
+    found = {}
+    for value in (*inferred.input, *inferred.value_info, *inferred.output):
+        shape, kind = interface.dims(value), value.type.tensor_type.elem_type
+        sizes = [size for size in shape or () if isinstance(size, int)]
+        if shape is not None and kind and len(sizes) == len(shape):
+            width = onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize
+            found[value.name] = math.prod(sizes) * width
+    return found
+
+
+def _typed(name: str, value: np.ndarray) -> onnx.ValueInfoProto:
+    value = np.asarray(value)
+    kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+    return onnx.helper.make_tensor_value_info(name, kind, value.shape)
+
+
+def _walk(
+    arrows: Mapping[str, tuple[str, ...]], start: str, stop: Collection[str]
+) -> tuple[set[str], set[str]]:
+    inner: set[str] = set()
+    border: set[str] = set()
+    waiting = list(arrows.get(start, ()))
+    while waiting:
+        name = waiting.pop()
+        if name in stop:
+            border.add(name)
+        elif name not in inner:
+            inner.add(name)
+            waiting += arrows.get(name, ())
+    return inner, border

@@ -1,0 +1,303 @@
+"""Weights that stay in files beside the model: the model holds where they lie, not what they are.
+
+So a model of any size is edited in the memory of its nodes. In memory such a weight also says where
+its file lies, under the key `basepath` that ONNX has for this; a file on disk does not.
+"""
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from graphcore.errors import GraphError
+
+_FOLDER = "basepath"
+
+_STATE = "state"
+"""The key under which a weight that was not read yet keeps what its file was like."""
+
+_MESSAGE = 2**31 - (64 << 20)
+"""Protobuf cannot write 2 GB in one message; the rest is for the nodes."""
+
+_SMALL = 1024
+"""Weights of fewer bytes are always written into the message."""
+
+_ALIGNED = 64
+"""Each weight begins at a multiple of this in a file that is written here."""
+
+
+def keep(model: onnx.ModelProto, folder: Path, *, above: int) -> None:
+    """Let large initializers of the main graph stay in their files; others are left as they are.
+
+    Args:
+        model: a model that was just read; it is changed in place.
+        folder: where it was read from.
+        above: weights of more values than this are large.
+
+    Raises:
+        GraphError: a file is missing, too short, or outside the folder.
+    """
+    folder = folder.resolve()
+    for tensor in model.graph.initializer:
+        unfit = tensor.data_type in (TensorProto.STRING, TensorProto.UNDEFINED)
+        unfit = unfit or min(tensor.dims, default=0) < 0
+        if tensor.data_location != TensorProto.EXTERNAL or math.prod(tensor.dims) <= above or unfit:
+            continue
+        tensor.external_data.add(key=_FOLDER, value=str(folder))
+        path, offset, length = place(tensor)
+        if not path.resolve().is_relative_to(folder) or not path.is_file():
+            raise GraphError(
+                f"The weight {tensor.name!r} lies in {path.name!r}, which is no file in the "
+                "model's folder; copy the files of the model together into one folder."
+            )
+        wanted = nbytes(tensor)
+        if length != wanted or not 0 <= offset <= path.stat().st_size - length:
+            raise GraphError(
+                f"The weight {tensor.name!r} takes {wanted} bytes, but {path.name!r} holds "
+                f"{max(0, min(length, path.stat().st_size - offset))} at {offset}; copy it again."
+            )
+
+
+def kept_fault(tensor: onnx.TensorProto) -> str:
+    """Return what is wrong with a kept weight, or ""."""
+    try:
+        path, offset, length = place(tensor)
+        there = path.stat().st_size if path.is_file() else -1
+    except (GraphError, OSError, ValueError, LookupError):
+        return "does not say where its values lie"
+    if not fits(tensor, length) or not 0 <= offset <= there - length:
+        return f"is not in {path.name!r}, where it should be"
+    return ""
+
+
+def leave(tensor: onnx.TensorProto, path: Path, offset: int, length: int) -> None:
+    """Let a weight say where it lies in the model's own file, which is read when it is asked for.
+
+    Unlike a kept weight it is never mapped into memory, and a file that was changed is refused.
+    """
+    _point(tensor, path.name, offset, length)
+    tensor.external_data.add(key=_FOLDER, value=str(path.parent.resolve()))
+    tensor.external_data.add(key=_STATE, value=_state(path))
+
+
+def is_unread(tensor: onnx.TensorProto) -> bool:
+    """Whether a weight is still to be read from the model's own file."""
+    return tensor.data_location == TensorProto.EXTERNAL and any(
+        entry.key == _STATE for entry in tensor.external_data
+    )
+
+
+def forget_folder(tensor: onnx.TensorProto) -> None:
+    """Remove the folder that a file itself gives for a weight: it may be any on this machine."""
+    private = (_FOLDER, _STATE)
+    entries = [entry for entry in tensor.external_data if entry.key not in private]
+    del tensor.external_data[:]
+    tensor.external_data.extend(entries)
+
+
+def is_kept(tensor: onnx.TensorProto) -> bool:
+    """Whether a weight lies in a file, and it is known in which folder."""
+    return tensor.data_location == TensorProto.EXTERNAL and any(
+        entry.key == _FOLDER for entry in tensor.external_data
+    )
+
+
+def place(tensor: onnx.TensorProto) -> tuple[Path, int, int]:
+    """Return the file of a kept weight, where in it the weight begins, and its bytes."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    length = int(entries.get("length") or nbytes(tensor))
+    return Path(entries[_FOLDER], entries["location"]), int(entries.get("offset") or 0), length
+
+
+def values(tensor: onnx.TensorProto) -> np.ndarray:
+    """Return the values of a weight; those of a kept one are mapped into memory, not read.
+
+    Raises:
+        GraphError: they were left in the model's own file, and it has changed since.
+    """
+    if not is_kept(tensor):
+        return numpy_helper.to_array(tensor)
+    path, offset, _ = place(tensor)
+    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    if nbytes(tensor) != math.prod(tensor.dims) * dtype.itemsize:  # several values in a byte
+        return numpy_helper.to_array(inline(tensor))
+    if is_unread(tensor):
+        return _read(tensor).view(dtype).reshape(tuple(tensor.dims))
+    return np.memmap(path, dtype, "r", offset, tuple(tensor.dims))
+
+
+def check_unchanged(model: onnx.ModelProto) -> None:
+    """Check that the model's own file, where weights were left in it, is the one that was read.
+
+    Raises:
+        GraphError: it is not.
+    """
+    unread = filter(is_unread, model.graph.initializer)
+    for path, state in {(place(each)[0], _known_state(each)) for each in unread}:
+        if not path.exists() or _state(path) != state:
+            raise _changed(path)
+
+
+def folder_of(model: onnx.ModelProto) -> str:
+    """Return the folder that holds the files of all kept weights, or a folder above them all."""
+    folders = {str(place(each)[0].parent) for each in model.graph.initializer if is_kept(each)}
+    return os.path.commonpath(folders) if folders else ""
+
+
+def located(tensor: onnx.TensorProto, folder: str) -> onnx.TensorProto:
+    """Return a kept weight as a file in `folder` would name it."""
+    path, offset, length = place(tensor)
+    copy = onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
+    _point(copy, os.path.relpath(path, folder), offset, length)
+    return copy
+
+
+def inline(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    """Return a weight with its values in it."""
+    if not is_kept(tensor):
+        return tensor
+    whole = onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
+    whole.raw_data = bytes(_read(tensor) if is_unread(tensor) else _mapped(tensor))
+    return whole
+
+
+def whole(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with the values of all its weights in it: itself, if no weight is kept."""
+    if not any(is_kept(tensor) for tensor in model.graph.initializer):
+        return model
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for tensor in copy.graph.initializer:
+        tensor.CopyFrom(inline(tensor))
+    return copy
+
+
+def fits(tensor: onnx.TensorProto, length: int) -> bool:
+    """Whether so many bytes are what a weight of its type and shape takes."""
+    known = tensor.data_type in TensorProto.DataType.values()
+    unfit = (TensorProto.STRING, TensorProto.UNDEFINED)
+    if not known or tensor.data_type in unfit or min(tensor.dims, default=0) < 0:
+        return False
+    return length == nbytes(tensor)
+
+
+def nbytes(tensor: onnx.TensorProto) -> int:
+    """Return the bytes of a weight's values as a file holds them.
+
+    Raises:
+        GraphError: it has no type.
+    """
+    if tensor.data_type not in TensorProto.DataType.values() or not tensor.data_type:
+        raise GraphError(
+            f"The tensor {tensor.name!r} has the type {tensor.data_type}, which ONNX does not have."
+        )
+    name = TensorProto.DataType.Name(tensor.data_type)
+    bits = next((b for b in (2, 4) if name.endswith((f"INT{b}", f"FLOAT{b}E2M1"))), 0)
+    bits = bits or 8 * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    return math.ceil(math.prod(tensor.dims) * bits / 8)
+
+
+def placed_for(model: onnx.ModelProto, path: Path, temporary: Path) -> bool:
+    """Make the weights of a private copy ready to be written to `path`.
+
+    Kept weights whose file lies in the folder of `path` stay there. All others, and large ones in
+    memory if one message cannot hold them, are written to `temporary`, which is to become
+    `path` with `.data` behind it.
+
+    Returns:
+        Whether `temporary` was written.
+
+    Raises:
+        GraphError: that file holds weights of this model.
+        OSError: it cannot be written.
+    """
+    folder, data = path.parent.resolve(), path.name + ".data"
+    for tensor in filter(is_unread, model.graph.initializer):
+        tensor.CopyFrom(inline(tensor))
+    kept = [tensor for tensor in model.graph.initializer if is_kept(tensor)]
+    files = {tensor.name: place(tensor)[0].resolve() for tensor in kept}
+    here = [tensor for tensor in kept if files[tensor.name].is_relative_to(folder)]
+    moved = [tensor for tensor in kept if not files[tensor.name].is_relative_to(folder)]
+    in_memory = [t for t in model.graph.initializer if not is_kept(t) and len(t.raw_data) > _SMALL]
+    if sum(len(tensor.raw_data) for tensor in in_memory) > _MESSAGE:
+        moved += in_memory
+    if moved and any(files[tensor.name] == folder / data for tensor in here):
+        raise GraphError(
+            f"{data} would have to be written anew, and weights of this model lie in it; save the "
+            "model under another name."
+        )
+    for tensor in here:
+        _, offset, length = place(tensor)
+        _point(tensor, str(files[tensor.name].relative_to(folder)), offset, length)
+    if moved:
+        with temporary.open("wb") as file:
+            for tensor in moved:
+                file.write(b"\0" * (-file.tell() % _ALIGNED))
+                offset = file.tell()
+                file.write(tensor.raw_data or _mapped(tensor))
+                _point(tensor, data, offset, file.tell() - offset)
+    return bool(moved)
+
+
+def move(model: onnx.ModelProto, was: str, now: str) -> None:
+    """Let the weights of a model that is about to be written lie in a file of another name."""
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location" and entry.value == was:
+                entry.value = now
+
+
+def files_beside(model: onnx.ModelProto, folder: Path) -> set[Path]:
+    """Return the files in which the weights of a model lie that is written to `folder`."""
+    return {
+        (folder / entry.value).resolve()
+        for tensor in model.graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+
+
+def _read(tensor: onnx.TensorProto) -> np.ndarray:
+    """Return the bytes of a weight that was left in the model's own file."""
+    path, offset, length = place(tensor)
+    try:
+        found = np.fromfile(path, np.uint8, length, offset=offset)
+    except OSError:
+        found = np.empty(0, np.uint8)
+    if len(found) < length or _state(path) != _known_state(tensor):
+        raise _changed(path)
+    return found
+
+
+def _changed(path: Path) -> GraphError:
+    return GraphError(
+        f"{path} was changed or removed while the model was being read; begin again, and let "
+        "nothing write to the file meanwhile."
+    )
+
+
+def _known_state(tensor: onnx.TensorProto) -> str:
+    return next(entry.value for entry in tensor.external_data if entry.key == _STATE)
+
+
+def _state(path: Path) -> str:
+    """Return what tells a file from one that was written in its place."""
+    state = path.stat()
+    return f"{state.st_ino} {state.st_size} {state.st_mtime_ns}"
+
+
+def _mapped(tensor: onnx.TensorProto) -> memoryview:
+    path, offset, length = place(tensor)
+    return np.memmap(path, np.uint8, "r", offset, (length,)).data
+
+
+def _point(tensor: onnx.TensorProto, location: str, offset: int, length: int) -> None:
+    """Let a weight say where in a file it lies, and nothing else."""
+    tensor.ClearField("raw_data")
+    del tensor.external_data[:]
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", offset), ("length", length)):
+        tensor.external_data.add(key=key, value=str(value))

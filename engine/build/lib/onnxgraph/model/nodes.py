@@ -1,0 +1,101 @@
+"""Find one node, or one tensor, by name: in the main graph or in a branch or body of any depth.
+
+Many files leave their nodes without names, so a node is also called by any tensor that it writes.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import onnx
+
+from graphcore.errors import GraphError, unknown_name
+from onnxgraph.model.anatomy import graphs
+
+
+def node_name(node: onnx.NodeProto) -> str:
+    """Return how a node is called here: its name, or that of its first output."""
+    return node.name or next((name for name in node.output if name), "")
+
+
+def op_name(node: onnx.NodeProto) -> str:
+    """Return a node's operator, the domain before it if it is not ONNX's own."""
+    domain = node.domain if node.domain != "ai.onnx" else ""
+    return f"{domain}.{node.op_type}" if domain else node.op_type
+
+
+def titled(node: onnx.NodeProto) -> str:
+    """Return a node in the words of a message, such as `Conv 'conv1'`."""
+    return f"{op_name(node)} {node_name(node)!r}"
+
+
+def nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Yield every node, those of branches and bodies after those of the main graph."""
+    for graph in graphs(model.graph):
+        yield from graph.node
+
+
+def locate(model: onnx.ModelProto, name: str) -> tuple[onnx.GraphProto, onnx.NodeProto]:
+    """Return a node and the graph that holds it.
+
+    Args:
+        model: where to look; its functions are not looked at.
+        name: the node's name, or that of a tensor that it writes.
+
+    Raises:
+        UnknownName: there is no such node; the closest names are given.
+        GraphError: several nodes are meant.
+    """
+    every = [(graph, node) for graph in graphs(model.graph) for node in graph.node]
+    found = [pair for pair in every if name and name in (pair[1].name, *pair[1].output)]
+    if not found:
+        raise unknown_name("node", name, dict.fromkeys(node_name(node) for _, node in every))
+    if len(found) > 1:
+        meant = ", ".join(f"{op_name(node)} that writes {_writes(node)}" for _, node in found[:4])
+        raise GraphError(
+            f"{name!r} may mean {len(found)} nodes ({meant}); name the tensor that the node "
+            "writes, or give the nodes names of their own with rename_nodes."
+        )
+    return found[0]
+
+
+def home(model: onnx.ModelProto, tensor: str) -> tuple[onnx.GraphProto, onnx.NodeProto | None]:
+    """Return the graph that a tensor belongs to, and the node that makes it.
+
+    The node is None for inputs and initializers.
+
+    Raises:
+        UnknownName: there is no such tensor.
+        GraphError: tensors of several branches have that name.
+    """
+    found: list[tuple[onnx.GraphProto, onnx.NodeProto | None]] = []
+    for graph in graphs(model.graph):
+        if tensor in given(graph):
+            found.append((graph, None))
+        found += [(graph, node) for node in graph.node if tensor and tensor in node.output]
+    if not found:
+        raise unknown_name("tensor", tensor, tensors(model))
+    if len(found) > 1:
+        where = ", ".join(repr(graph.name) for graph, _ in found)
+        raise GraphError(
+            f"{tensor!r} may mean {len(found)} tensors, in the graphs {where}; name the "
+            "node that writes the one that is meant, if it has a name of its own."
+        )
+    return found[0]
+
+
+def tensors(model: onnx.ModelProto) -> dict[str, None]:
+    """Return the names of all tensors, those of branches and bodies too."""
+    names: dict[str, None] = {}
+    for graph in graphs(model.graph):
+        names |= dict.fromkeys(given(graph))
+        names |= dict.fromkeys(name for node in graph.node for name in node.output if name)
+    return names
+
+
+def given(graph: onnx.GraphProto) -> Iterable[str]:
+    """Return the names of what a graph does not compute: its inputs and initializers."""
+    names = [value.name for value in graph.input] + [weight.name for weight in graph.initializer]
+    return dict.fromkeys(names + [weight.values.name for weight in graph.sparse_initializer])
+
+
+def _writes(node: onnx.NodeProto) -> str:
+    return ", ".join(map(repr, filter(None, node.output))) or "nothing"

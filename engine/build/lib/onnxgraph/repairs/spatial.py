@@ -1,0 +1,45 @@
+"""BatchNormalization with `spatial`, which MXNet's exporter set wrongly and opset 9 removed."""
+
+import math
+from dataclasses import replace
+
+import onnx
+
+from onnxgraph.editing.edited import Edited, edited
+from onnxgraph.editing.proof import same
+from onnxgraph.model.checked import checked
+from onnxgraph.model.nodes import titled
+from onnxgraph.repairs.evidence import complaint, unchanged
+
+
+@checked
+def repair_spatial(model: onnx.ModelProto) -> Edited:
+    """Remove `spatial` from BatchNormalization where statistics are of each channel anyway.
+
+    The evidence is in the file: spatial=0 asks for a mean of every pixel, of rank 2 and more. Where
+    the mean is so, the node is left as it is.
+
+    Raises:
+        GraphError: the model is broken in another way too.
+    """
+    after = onnx.ModelProto()
+    after.CopyFrom(model)
+    ranks = {tensor.name: len(tensor.dims) for tensor in after.graph.initializer}
+    changes, names, left = [], [], []
+    for node in after.graph.node:
+        given = [a for a in node.attribute if a.name == "spatial"]
+        if node.op_type != "BatchNormalization" or not given:
+            continue
+        rank = ranks.get(node.input[3], math.inf)
+        if rank != 1 and not given[0].i:
+            left.append(f"{titled(node)} has spatial=0, and its mean is of every pixel indeed")
+            continue
+        node.attribute.remove(given[0])
+        changes.append(f"{titled(node)}: spatial={given[0].i} removed, its mean is of each channel")
+        names.append(node.name or node.output[0])
+    if not changes:
+        return unchanged(model, *(left or ["no BatchNormalization has the attribute spatial"]))
+    said = complaint(model)
+    evidence = f"evidence: {said}" if said else "evidence: the mean has one value a channel"
+    result = edited(model, after, [evidence, *changes, *left], names)
+    return result if said else replace(result, reports=same(model, result.model))

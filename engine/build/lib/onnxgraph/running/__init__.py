@@ -1,0 +1,1 @@
+"""Run models: onnxruntime in a process of its own, other referees."""

@@ -1,0 +1,201 @@
+"""Models opened for running, whose errors become one sentence.
+
+onnxruntime and ONNX's reference evaluator run them in a process of its own (`session_process`),
+which some valid models end.
+"""
+
+import itertools
+import math
+import re
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from graphcore.errors import GraphError, first_line
+from onnxgraph.model import external
+from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.files import lowest_ir_version
+from onnxgraph.model.weightless import weights_size, with_weights_elsewhere
+from onnxgraph.running import session_process
+from onnxgraph.running.session_worker import Place
+
+TIMEOUT = 600.0
+"""Seconds after which a run is taken to hang: a loop without end, say."""
+
+HUGE = 2**26
+"""Bytes of weights of which onnxruntime shall not make copies."""
+
+_NEWEST_IR = 10
+"""The IR version whose features onnxruntime knows; it refuses numbers that are higher by much."""
+
+_FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
+
+_EXACT = {"session.x64quantprecision": "1"}
+"""Without it 8-bit products are summed in 16 bits, which overflow, on processors without VNNI."""
+
+_NO_KERNEL = ("NotImplemented",)
+_NO_DTYPE = ("Numpy_type", "No corresponding Numpy type")
+"""What onnxruntime says of inputs and outputs, such as bfloat16, that it cannot take from numpy."""
+
+_numbers = itertools.count()
+
+
+class NoKernel(GraphError):
+    """The runtime has no kernel for a node and its dtypes; the model may be right."""
+
+
+class Session:
+    """A model, or its file, opened once on the CPU, in onnxruntime."""
+
+    title = "onnxruntime"
+
+    def __init__(
+        self,
+        model: onnx.ModelProto | Path,
+        *,
+        few_runs: bool = False,
+        optimise: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        """Open it.
+
+        Args:
+            model: a model, or the path of one.
+            few_runs: take half the memory and return all of it; each run is slower.
+            optimise: False keeps every node as it is written.
+            timeout: seconds after which opening or a run is taken to hang; left out, `TIMEOUT`.
+
+        Raises:
+            GraphError: onnxruntime refuses the model.
+        """
+        self._model = model
+        self._few_runs, self._optimise = few_runs, optimise
+        self._timeout = timeout
+        self._number, self._worker = next(_numbers), 0
+        weakref.finalize(self, session_process.close, self._number)
+        self._open()
+
+    def run(self, fetch: list[str], feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Return the fetched outputs of one run.
+
+        Raises:
+            GraphError: the run failed, crashed or hung.
+        """
+        if session_process.start().pid != self._worker:
+            self._open()  # another model has ended the process in which it was open
+        doing = "could not run the model"
+        return self._asked(doing, {"do": "run", "fetch": fetch, "feeds": dict(feeds)})
+
+    def _open(self) -> None:
+        try:
+            self._asked("does not load the model", {"do": "open", **self._request()})
+        finally:
+            if isinstance(self._model, onnx.ModelProto):
+                external.check_unchanged(self._model)  # whose weights the process has read itself
+
+    def _request(self) -> dict[str, Any]:
+        """Return what the worker needs to open the model."""
+        model, config = self._model, dict(_EXACT)
+        # EXTENDED does not change layouts, which would take a copy of each weight.
+        level = "ORT_ENABLE_EXTENDED" if self._few_runs else "ORT_ENABLE_ALL"
+        request = {
+            "reference": False,
+            "level": level if self._optimise else "ORT_DISABLE_ALL",
+            # The arena is kept when the session has gone.
+            "options": {"enable_cpu_mem_arena": False} if self._few_runs else {},
+            "config": config,
+            "weights": [],
+        }
+        if isinstance(model, Path):
+            return request | {"content": str(model.absolute())}
+        # Weights are handed over beside the message, which could not hold 2 GB of them.
+        hollow, weights = with_weights_elsewhere(model)
+        tell_nodes_apart(hollow)
+        hollow.ir_version = min(hollow.ir_version, max(lowest_ir_version(model), _NEWEST_IR))
+        config[_FOLDER_OPTION] = str(external.folder_of(model))
+        if self._few_runs or weights_size(model) > HUGE:  # copies in other orders are faster, later
+            config["session.disable_prepacking"] = "1"
+        values = [
+            (each.name, each.data_type, _unread_place(each) or external.values(each))
+            for each in weights
+        ]
+        return request | {"content": hollow.SerializeToString(), "weights": values}
+
+    def _asked(self, doing: str, request: dict[str, Any]) -> Any:
+        """Return the value of the answer.
+
+        Raises:
+            NoKernel: the runtime does not have what the model needs.
+            GraphError: it said no, crashed or hung.
+        """
+        request["number"] = self._number
+        timeout = TIMEOUT if self._timeout is None else self._timeout
+        self._worker, (state, value) = session_process.ask(request, timeout=timeout)
+        if state == "ok":
+            return value
+        if state == "hung":
+            raise GraphError(f"The model was stopped after {timeout:g} s without a result.")
+        if state == "crashed":
+            raise GraphError(
+                f"{self.title} crashed ({value}) on the model, in a process of its own. Look for a "
+                "node with an empty input, or for values that a node cannot take, such as a step "
+                "of 0."
+            )
+        missing = state in _NO_KERNEL or value.startswith(_NO_DTYPE)
+        raise (NoKernel if missing else GraphError)(f"{self.title} {doing}: {_said(value)}.")
+
+
+class ReferenceSession(Session):
+    """A model opened in ONNX's reference evaluator: exact and slow, with a kernel for each op."""
+
+    title = "onnx's reference evaluator"
+
+    def __init__(self, model: onnx.ModelProto, *, timeout: float | None = None) -> None:
+        """Open it; see `Session` for the arguments.
+
+        Raises:
+            GraphError: the evaluator refuses the model.
+        """
+        super().__init__(model, timeout=timeout)
+
+    def _request(self) -> dict[str, Any]:
+        assert isinstance(self._model, onnx.ModelProto)
+        try:
+            content = external.whole(self._model).SerializeToString()
+        except ValueError as error:  # protobuf: 2 GB is the most
+            raise GraphError(f"The model is too large for {self.title}: {error}") from error
+        return {"reference": True, "content": content}
+
+
+def tell_nodes_apart(model: onnx.ModelProto) -> None:
+    """Drop names that an earlier node has, in place: ONNX allows them, onnxruntime does not."""
+    for graph in graphs(model.graph):
+        seen: set[str] = set()
+        for node in graph.node:
+            if node.name in seen:
+                node.ClearField("name")
+            seen.add(node.name)
+
+
+def _said(text: str) -> str:
+    """Return the first line of an error without its number and its place in the C++ source."""
+    text = first_line(ValueError(text))
+    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    return re.sub(r"(?:/\S*/)?\w+\.(?:h|cc):\d+ \S+?(?:\(.*?\))? ", "", text)
+
+
+def _unread_place(tensor: onnx.TensorProto) -> Place | None:
+    """Return where a weight lies that was left in the model's own file, None for others.
+
+    Whoever reads it there asks `external.check_unchanged` afterwards.
+    """
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    whole_bytes = external.nbytes(tensor) == math.prod(tensor.dims) * dtype.itemsize
+    if not external.is_unread(tensor) or not whole_bytes:
+        return None
+    path, offset, _ = external.place(tensor)
+    return str(path), offset, dtype, tuple(tensor.dims)

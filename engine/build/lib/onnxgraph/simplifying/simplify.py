@@ -1,0 +1,116 @@
+"""Simplify a graph: fold what is constant, remove what does nothing, until nothing changes.
+
+The work is done by onnxsim in a process of its own, which may crash or hang without harm. The
+result is run against the original by onnxruntime; if it differs in anything, the original is what
+you get.
+"""
+
+from dataclasses import dataclass
+
+import onnx
+
+from graphcore.errors import GraphError, ParityError
+from graphcore.progress import stage
+from onnxgraph.editing.edit import finished
+from onnxgraph.editing.edited import Edited
+from onnxgraph.editing.proof import TOLERANCE, same
+from onnxgraph.model import interface
+from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.checked import checked
+from onnxgraph.model.sparse import dense_model
+from onnxgraph.model.value_info import without_stale_notes
+from onnxgraph.model.weightless import light, size
+from onnxgraph.simplifying.simplifier import Round, run_simplifier
+
+TIMEOUT = 300.0
+"""Seconds after which the simplifier is taken to hang."""
+
+HEAVY = 2**22
+"""Weights with more values than this are not given to the simplifier: they are never folded, and
+copying them costs memory and time."""
+
+
+@dataclass(frozen=True, repr=False)
+class Simplified(Edited):
+    """What came out, and the node counts of every round; the last round changed nothing.
+
+    `reason` says why it was rolled back to what came in, if it was.
+    """
+
+    rounds: tuple[Round, ...] = ()
+    reason: str = ""
+
+    @property
+    def rolled_back(self) -> bool:
+        """Whether the model is the one that came in, because the simpler one was no good."""
+        return bool(self.reason)
+
+
+@checked
+@stage("simplifying")
+def simplify(
+    model: onnx.ModelProto,
+    *,
+    timeout: float = TIMEOUT,
+    tolerance: float = TOLERANCE,
+) -> Simplified:
+    """Return a simpler model that computes the same, or the same model and the reason.
+
+    Symbolic dims, and the names and order of inputs and outputs, stay as they are.
+
+    Args:
+        model: the model; it is not changed.
+        timeout: seconds that the simplifier may take.
+        tolerance: largest difference allowed, as a share of the largest value of each output.
+    """
+    model = dense_model(model)
+    try:
+        small = without_stale_notes(light(model, limit=HEAVY))
+        small, rounds = run_simplifier(small, timeout=timeout)
+        simpler = finished(_whole(small, model))
+        _check_interface(model, simpler)
+        reports = same(model, simpler, tolerance=tolerance)
+    except ParityError as error:
+        return _rolled_back(model, f"the simplified model computes something else: {error}")
+    except GraphError as error:
+        return _rolled_back(model, str(error))
+    changes = tuple(f"round {number}: {each}" for number, each in enumerate(rounds, start=1))
+    return Simplified(simpler, model, changes, reports=reports, rounds=rounds)
+
+
+def _rolled_back(model: onnx.ModelProto, reason: str) -> Simplified:
+    return Simplified(model, model, (f"rolled back to what came in: {reason}",), reason=reason)
+
+
+def _whole(small: onnx.ModelProto, model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the simplified model with what it was not given: large weights, and who made it."""
+    used = {name for graph in graphs(small.graph) for node in graph.node for name in node.input}
+    heavy = {tensor.name: tensor for tensor in model.graph.initializer if size(tensor) > HEAVY}
+    listed = {value.name for value in model.graph.input}
+    small.graph.initializer.extend(heavy[name] for name in heavy if name in used)
+    inputs = [
+        onnx.ValueInfoProto.FromString(value.SerializeToString())
+        for value in small.graph.input
+        if value.name in listed or value.name not in heavy
+    ]
+    del small.graph.input[:]
+    small.graph.input.extend(inputs)
+    for name in ("producer_name", "producer_version", "domain", "model_version", "doc_string"):
+        setattr(small, name, getattr(model, name))
+    del small.metadata_props[:]
+    small.metadata_props.extend(model.metadata_props)
+    return small
+
+
+def _check_interface(model: onnx.ModelProto, simpler: onnx.ModelProto) -> None:
+    for kind, read in (("inputs", interface.inputs), ("outputs", interface.outputs)):
+        was, now = read(model), read(simpler)
+        if kind == "inputs":
+            equal = was == now
+        else:  # inference may know more about an output than the file said
+            equal = [spec.name for spec in was] == [spec.name for spec in now]
+        if not equal:
+            raise GraphError(
+                f"the simplifier changed the {kind} from {', '.join(map(str, was))} "
+                f"to {', '.join(map(str, now))}."
+            )

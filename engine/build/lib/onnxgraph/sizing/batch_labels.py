@@ -1,0 +1,58 @@
+"""The labels of a model that was given a dynamic batch: its symbol on every tensor that has it."""
+
+import onnx
+
+from onnxgraph.model import interface
+from onnxgraph.model.inference import infer_shapes
+from onnxgraph.model.weightless import light
+from onnxgraph.sizing.batch_shapes import readable
+from onnxgraph.sizing.batch_work import Work
+
+
+def labelled(
+    model: onnx.ModelProto, result: onnx.ModelProto, work: Work, symbol: str
+) -> onnx.ModelProto:
+    """Return the rewritten model with the batch's symbol on every tensor that has it."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(result)
+    inferred = infer_shapes(light(copy)).graph
+    values = {value.name: value for value in (*inferred.value_info, *inferred.output)}
+    for original, output in zip(model.graph.output, copy.graph.output, strict=True):
+        shape = _output_shape(original, values[output.name], work, symbol)
+        elem_type = original.type.tensor_type.elem_type
+        output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, elem_type, shape))
+        values.pop(output.name)
+    del copy.graph.value_info[:]
+    for name, value in values.items():
+        dims = work.shape(name) or (None,)
+        if None not in dims and value.type.HasField("tensor_type"):
+            elem_type = value.type.tensor_type.elem_type
+            copy.graph.value_info.append(
+                onnx.helper.make_tensor_value_info(name, elem_type, readable(dims, symbol))
+            )
+    return copy
+
+
+def _output_shape(
+    original: onnx.ValueInfoProto, inferred: onnx.ValueInfoProto, work: Work, symbol: str
+) -> list[int | str | None] | None:
+    """Return what is known of an output: how it follows the batch, or else what the file said.
+
+    Whether that is right is seen when the model runs.
+    """
+    said, guessed = interface.dims(original), interface.dims(inferred)
+    if said is None:
+        return None
+    followed = readable(work.shape(original.name) or (None,) * len(said), symbol)
+    if len(followed) != len(said):
+        return followed
+    if guessed is None or len(guessed) != len(said):
+        guessed = (None,) * len(said)
+    # Written for a fixed batch, the file knows every size; its own symbols are worth less.
+    hints: list[int | str | None] = list(said) if work.batch else [None] * len(said)
+    if hints and work.batch and hints[0] == work.batch:
+        hints[0] = symbol
+    return [
+        next((dim for dim in choices if dim is not None), None)
+        for choices in zip(followed, hints, guessed, said, strict=False)
+    ]

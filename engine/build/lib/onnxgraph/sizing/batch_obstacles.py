@@ -1,0 +1,209 @@
+"""Every node that keeps a batch from becoming dynamic, with the reason.
+
+The rewritten graph is run at more rows than the batch had, with every tensor fetched. A node whose
+inputs are right, and whose output is not, is an obstacle. Its output is then replaced by the right
+one, and the run is repeated, so that what stands behind it is judged too.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import partial
+
+import numpy as np
+import onnx
+
+from graphcore import parity
+from graphcore.errors import GraphError
+from graphcore.spec import Feeds
+from onnxgraph.model import interface
+from onnxgraph.running.run import Runner, tensor_names
+from onnxgraph.sizing.batch_examples import run_apart
+from onnxgraph.sizing.batch_proof import TOLERANCE, Differs, join
+from onnxgraph.sizing.batch_shapes import rows_axis
+from onnxgraph.sizing.batch_work import Work
+from onnxgraph.sizing.draft import named
+
+MOST = 20
+"""So many obstacles are named at the most."""
+
+Obstacle = tuple[onnx.NodeProto, str]
+
+
+def refusal(
+    model: onnx.ModelProto, work: Work, found: list[Obstacle], difference: GraphError
+) -> GraphError:
+    """Return the refusal that names every node whose rows are not those of the original.
+
+    Args:
+        model: the original.
+        work: what is known of the tensors of the rewritten model.
+        found: the nodes.
+        difference: why the proof failed.
+    """
+    if not found:
+        where = f"no single node explains it ({difference})"
+    elif len(found) == 1:
+        node, why = found[0]
+        where = f"{named(node)} stands in the way ({why})"
+    else:
+        listed = "; ".join(f"{named(node)} ({why})" for node, why in found)
+        where = f"{len(found)} nodes stand in the way: {listed}"
+    return GraphError(
+        f"The batch cannot be made dynamic: {where}. Export the model with a dynamic batch, or "
+        f"change what is named so that every row is computed on its own.{_elsewhere(model, work)}"
+    )
+
+
+def _elsewhere(model: onnx.ModelProto, work: Work) -> str:
+    """Return what to do where the batch may be somewhere else than it was taken to be."""
+    several = len(interface.inputs(model)) > 1
+    if not several and not any(node.op_type in ("LSTM", "GRU", "RNN") for node in model.graph.node):
+        return ""
+    return f" The batch was looked for at axes={dict(work.axes)}; if it is elsewhere, say where."
+
+
+def obstacles(model: onnx.ModelProto, result: onnx.ModelProto, work: Work) -> list[Obstacle]:
+    """Return the nodes that are in the way, in the order of computation, each with the reason.
+
+    None are found if the original does not run either, or if its batch is dynamic.
+
+    Args:
+        model: the original.
+        result: the rewritten model, which failed the proof.
+        work: what is known of its tensors.
+    """
+    found: list[Obstacle] = []
+    # No run of the original may hold all of the rows: it would mix them as the result does.
+    for rows in (max(3, work.batch + 1), 1):
+        if work.batch and not found:
+            found = _obstacles_at(model, result, work, rows)
+    return found
+
+
+def _obstacles_at(
+    model: onnx.ModelProto, result: onnx.ModelProto, work: Work, rows: int
+) -> list[Obstacle]:
+    shared = set(tensor_names(model))
+    nodes = [node for node in result.graph.node if not work.knows(node.output[0])]
+    judged = {name for node in nodes for name in node.output if name in shared and name}
+    try:
+        runner = Runner(model, fetch=judged)
+        ((_, feeds, parts),) = run_apart(model, runner, work.axes, work.batch, [rows])
+    except GraphError:
+        return []
+    found: list[Obstacle] = []
+    right: Feeds = {}  # of the obstacles found so far
+    lost: set[str] = set()  # what hangs on an obstacle that has no right output
+    while len(found) < MOST:
+        new = _round(result, work, feeds, right, judged - lost, parts, rows)
+        if not new:
+            break
+        found += new
+        for node, _ in new:
+            for name in node.output:
+                whole = _whole(name, work, parts, rows) if name in judged else None
+                if whole is None:
+                    lost |= _behind(result, name)
+                else:
+                    right[name] = whole
+    order = {node.output[0]: number for number, node in enumerate(result.graph.node)}
+    return sorted(found[:MOST], key=lambda each: order[each[0].output[0]])
+
+
+def _round(
+    result: onnx.ModelProto,
+    work: Work,
+    feeds: Feeds,
+    right: Feeds,
+    judged: set[str],
+    parts: list[Feeds],
+    rows: int,
+) -> list[Obstacle]:
+    """Return the obstacles that show themselves once the outputs in `right` are given."""
+    graph = _given(result, right, judged)
+    wanted = [n for n in judged if n not in right and n in set(tensor_names(graph))]
+    try:
+        seen = Runner(graph, fetch=wanted).run({**feeds, **right})
+    except GraphError as error:
+        node = _mentioned(graph, str(error))
+        said = str(error).partition("Status Message: ")[2] or str(error)
+        return [(node, said.rstrip("."))] if node else []
+    wrong: dict[str, str] = {}
+    found = []
+    for node in graph.graph.node:
+        judge = partial(_difference, seen=seen, parts=parts, work=work, count=rows)
+        reasons = [judge(name) for name in node.output if name in seen]
+        reason = next((each for each in reasons if each), "")
+        before = [wrong[name] for name in node.input if name in wrong]
+        if before:
+            reason = before[0]
+        elif reason:
+            found.append((node, reason))
+        if reason:
+            wrong.update(dict.fromkeys(node.output, reason))
+    return found
+
+
+def _difference(name: str, *, seen: Feeds, parts: list[Feeds], work: Work, count: int) -> str:
+    """Return how a tensor differs from that of the original, row by row; "" if it does not."""
+    try:
+        rows = join([part[name] for part in parts], seen[name], count, work.batch)
+    except Differs as difference:
+        return str(difference)
+    report = parity.compare({name: rows}, {name: seen[name]}, tolerance=TOLERANCE * 10)
+    if report.ok:
+        return ""
+    note = report.rows[0].note.removesuffix("labels differ").rstrip(", ") or "in its labels"
+    return f"at batch {count} its rows differ from those of each row alone, {note}"
+
+
+def _whole(name: str, work: Work, parts: list[Feeds], rows: int) -> np.ndarray | None:
+    """Return what a tensor should be, or None if nothing in it is the batch."""
+    axis = rows_axis(work.shape(name))
+    one = parts[0][name]
+    if axis is None:
+        axis = 0 if one.ndim and one.shape[0] == work.batch else None
+    if axis is None or axis >= one.ndim:
+        return None
+    size = one.shape[axis] // work.batch * rows
+    return np.concatenate([part[name] for part in parts], axis=axis).take(range(size), axis=axis)
+
+
+def _given(result: onnx.ModelProto, right: Feeds, judged: Iterable[str]) -> onnx.ModelProto:
+    """Return the model with tensors as inputs instead of computed, and no outputs of its own."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(result)
+    graph = copy.graph
+    del graph.value_info[:]
+    del graph.output[:]
+    for node in graph.node:
+        node.name = node.name or node.output[0]
+        node.output[:] = [f"{name}/wrong" if name in right else name for name in node.output]
+    for name, value in right.items():
+        dtype = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+        graph.input.append(onnx.helper.make_tensor_value_info(name, dtype, value.shape))
+    wanted = set(judged)
+    kept = []
+    for node in reversed(graph.node):
+        if wanted.intersection(node.output) or any(a.HasField("g") for a in node.attribute):
+            kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
+            wanted.update(node.input)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
+    return copy
+
+
+def _behind(result: onnx.ModelProto, name: str) -> set[str]:
+    """Return the tensor and everything computed from it."""
+    found = {name}
+    for node in result.graph.node:
+        if found.intersection(node.input):
+            found.update(node.output)
+    return found
+
+
+def _mentioned(model: onnx.ModelProto, message: str) -> onnx.NodeProto | None:
+    """Return the node that an error message of onnxruntime names."""
+    mentioned = set(re.findall(r"[Nn]ame: ?'?([^'),\s]+)|Node \(([^)]+)\)", message))
+    names = {name for pair in mentioned for name in pair if name}
+    return next((node for node in model.graph.node if node.name in names), None)

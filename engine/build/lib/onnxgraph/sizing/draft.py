@@ -1,0 +1,115 @@
+"""A graph being written anew, node by node, while the sizes of its tensors are watched.
+
+The same graph is followed at several sizes of its inputs at once: what differs between them depends
+on those sizes, what is equal does not.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from onnxgraph.editing.edit import without_dead_parts
+from onnxgraph.model import interface
+from onnxgraph.model.dataflow import reads
+from onnxgraph.running.run import tensor_names
+from onnxgraph.running.sizes import Sizes
+
+
+class Draft:
+    """The nodes written so far, in order, and what is known about each tensor."""
+
+    def __init__(
+        self, model: onnx.ModelProto, given: Sequence[Mapping[str, Sequence[int]]]
+    ) -> None:
+        """Start with no nodes; `model` is a private copy, `given` the input shapes to follow."""
+        self.model = model
+        self.nodes: list[onnx.NodeProto] = []
+        self.changes: list[str] = []
+        self.changed: list[str] = []
+        self.producers: dict[str, onnx.NodeProto] = {}
+        self.weights = {tensor.name: tensor for tensor in model.graph.initializer}
+        self.version = interface.opset(model)
+        self._origins = {value.name: {value.name} for value in interface.fed(model.graph)}
+        self.at = [Sizes(model, shapes) for shapes in given]
+        self._taken = {*tensor_names(model), *(node.name for node in model.graph.node)}
+
+    def add(self, node: onnx.NodeProto) -> list[str]:
+        """Write a node, and return at each of the sizes what contradicts itself in it, or ""."""
+        self.nodes.append(node)
+        self.producers.update((name, node) for name in node.output if name)
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            self.weights[node.output[0]] = node.attribute[0].t
+        if node.op_type not in ("Shape", "Size"):
+            origins = set().union(*(self.origins(name) for name in reads(node)))
+            self._origins.update(dict.fromkeys(filter(None, node.output), origins))
+        return [sizes.follow(node) for sizes in self.at]
+
+    def preview(self, node: onnx.NodeProto) -> None:
+        """Find out about a node's outputs as it is, before a rule decides how to write it."""
+        self.add(node)
+        self.nodes.pop()
+
+    def make(self, op: str, inputs: Sequence[str], stem: str, **attributes: Any) -> str:
+        """Write a new node with one output, and return its name."""
+        name = self.free_name(stem)
+        self.add(helper.make_node(op, list(inputs), [name], name=name, **attributes))
+        return name
+
+    def weight(self, value: np.ndarray, stem: str) -> str:
+        """Write a new constant, and return its name."""
+        name = self.free_name(stem)
+        tensor = numpy_helper.from_array(value, name)
+        self.weights[name] = tensor
+        self.model.graph.initializer.append(tensor)
+        for sizes in self.at:
+            sizes.add_weight(tensor)
+        return name
+
+    def note(self, node: onnx.NodeProto, what: str) -> None:
+        """Write down what was changed about a node."""
+        self.changes.append(f"{named(node)}: {what}")
+        self.changed.append(node.name or node.output[0])
+
+    def free_name(self, stem: str) -> str:
+        """Return `stem`, or `stem_1`, `stem_2` …: the first that nothing has."""
+        name, number = stem, 0
+        while name in self._taken:
+            number += 1
+            name = f"{stem}_{number}"
+        self._taken.add(name)
+        return name
+
+    def origins(self, name: str) -> set[str]:
+        """Return the inputs whose values a tensor is computed from; none of a constant."""
+        return self._origins.get(name, set())
+
+    def constant(self, name: str) -> np.ndarray | None:
+        """Return the value of a small tensor that is the same at every size, or None."""
+        values = [sizes.values[name] for sizes in self.at if name in sizes.values]
+        if len(values) < len(self.at) or not all(np.array_equal(v, values[0]) for v in values):
+            return None
+        return values[0]
+
+    def finish(self) -> onnx.ModelProto:
+        """Return the model with the nodes written so far, without those that nothing needs."""
+        del self.model.graph.node[:]
+        self.model.graph.node.extend(self.nodes)
+        return without_dead_parts(self.model)
+
+
+def copies(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """Return copies of nodes, which rules may change."""
+    made = []
+    for node in nodes:
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        made.append(copy)
+    return made
+
+
+def named(node: onnx.NodeProto) -> str:
+    """Return the node in words."""
+    return f"{node.op_type} {node.name or (node.output[0] if node.output else '')!r}"

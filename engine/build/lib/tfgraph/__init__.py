@@ -1,0 +1,65 @@
+"""ONNX ⇄ TensorFlow: convert, look inside, give names, sign, run on this TensorFlow and old ones.
+
+TensorFlow is imported when it is first needed, not by importing this package.
+"""
+
+from tfgraph.building.build import build, prepare
+from tfgraph.comparing.layers import compare_layers, first_difference
+from tfgraph.comparing.tracing import traced
+from tfgraph.comparing.twins import Twin, names_json, twins
+from tfgraph.compat import tensorflow
+from tfgraph.conversion import Conversion
+from tfgraph.graphs.foreign_ops import allow_ops
+from tfgraph.graphs.graphdef import GraphView, load_graph_def, op_histogram, save_graph_def
+from tfgraph.graphs.run import run_tf
+from tfgraph.optables import TARGETS
+from tfgraph.optimising.optimise import optimise
+from tfgraph.pipeline import onnx2tf, run_conversion, written
+from tfgraph.preflight import Preflight, preflight
+from tfgraph.retargeting.retarget import retarget
+from tfgraph.savedmodels.reading import (
+    SavedModel,
+    Signature,
+    call_saved_model,
+    load_saved_model,
+    open_graph,
+    read_saved_model,
+)
+from tfgraph.savedmodels.writing import build_saved_model
+from tfgraph.toonnx.verb import OnnxConversion, tf2onnx
+
+__all__ = [
+    "TARGETS",
+    "Conversion",
+    "GraphView",
+    "OnnxConversion",
+    "Preflight",
+    "SavedModel",
+    "Signature",
+    "Twin",
+    "allow_ops",
+    "build",
+    "build_saved_model",
+    "call_saved_model",
+    "compare_layers",
+    "first_difference",
+    "load_graph_def",
+    "load_saved_model",
+    "names_json",
+    "onnx2tf",
+    "op_histogram",
+    "open_graph",
+    "optimise",
+    "preflight",
+    "prepare",
+    "read_saved_model",
+    "retarget",
+    "run_conversion",
+    "run_tf",
+    "save_graph_def",
+    "tensorflow",
+    "tf2onnx",
+    "traced",
+    "twins",
+    "written",
+]

@@ -1,0 +1,1 @@
+"""ONNX nodes into TensorFlow ops, named after ONNX."""

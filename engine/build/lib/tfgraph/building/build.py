@@ -1,0 +1,287 @@
+"""ONNX → GraphDef: handlers, called node by node inside a plain graph, names kept.
+
+They are registered and found as onnx-tf does it. Its own entry points let AutoGraph rewrite every
+handler, which takes nearly all of the time of a conversion; a name scope for each ONNX node gives
+the same graph without it.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import onnx
+
+from graphcore.errors import ConversionError, first_line
+from onnxgraph.model.functions import inline_functions
+from onnxgraph.model.sparse import dense_values
+from tfgraph import compat
+from tfgraph.graphs.frozen import LARGE, FrozenGraph
+from tfgraph.names.naming import Names, legal
+from tfgraph.names.onnx_names import names_after_onnx, rename, renamed
+from tfgraph.obstacles import Obstacle, Refused
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+    from tfgraph.handlers import Tensors
+
+HandlerTable: TypeAlias = dict[str, dict[str, Any]]
+"""Domain → op → onnx-tf's handler class."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A GraphDef in NCHW and how ONNX tensors are called in it.
+
+    `inputs` and `outputs` map ONNX names to TensorFlow tensors ("name:0") in ONNX order, `tensors`
+    does so for every tensor that a node makes. `origins` maps TensorFlow nodes and name scopes to
+    the ONNX nodes that they come from. `obstacles` are the nodes that could not be converted.
+    """
+
+    graph: FrozenGraph
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    tensors: dict[str, str] = field(repr=False)
+    origins: dict[str, str] = field(repr=False)
+    obstacles: tuple[Obstacle, ...] = ()
+
+    @property
+    def graph_def(self) -> "GraphDef":
+        """The graph with its weights as constants."""
+        return self.graph.graph_def
+
+
+def is_known(model: onnx.ModelProto) -> Callable[[onnx.NodeProto], bool]:
+    """Return a function that says whether a node has a handler, at the model's opset."""
+    compat.load()
+    builder = _Builder(model)
+    return lambda node: builder.handler(node) is not None
+
+
+def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model as `build` takes it: calls of functions that no handler knows written out.
+
+    Raises:
+        GraphError: a function calls itself, or is not there.
+    """
+    return inline_functions(model, keep=is_known(model))
+
+
+def build(model: onnx.ModelProto) -> Built:
+    """Turn a prepared ONNX model into a graph.
+
+    Raises:
+        Refused: ops have no handler, or handlers refused; every such node is named.
+    """
+    built = attempt(model)
+    if built.obstacles:
+        raise Refused(built.obstacles)
+    return built
+
+
+def attempt(model: onnx.ModelProto) -> Built:
+    """Build as much of a model as can be; the result has the obstacles, if there are any."""
+    compat.load()
+    tf = compat.tensorflow()
+    from tfgraph import handlers
+
+    builder = _Builder(model)
+    graph = tf.Graph()
+    weights: dict[str, np.ndarray] = {}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(compat.no_garbage_collection())
+        stack.enter_context(graph.as_default())
+        stack.enter_context(compat.nchw_convolutions())
+        stack.enter_context(compat.old_control_flow())
+        stack.enter_context(compat.weights_apart(weights, least=LARGE))
+        tensors = handlers.Tensors(_weights(model.graph), builder.named, subgraph=builder.subgraph)
+        inputs = {}
+        for value in model.graph.input:
+            if not _is_tensor(value):
+                builder.obstacles.append(builder.no_tensor("input", value))
+                tensors.lost.add(value.name)
+            elif value.name not in tensors.weights:
+                tensors[value.name] = inputs[value.name] = _placeholder(tf, value)
+        builder.run(model.graph, tensors)
+        outputs = {}
+        for value in model.graph.output:
+            if value.name in tensors.lost:
+                continue
+            if not isinstance(tensors[value.name], tf.Tensor):
+                builder.obstacles.append(builder.no_tensor("output", value))
+                continue
+            # An Identity of its own gives the output ONNX's name, whatever the optimiser folds.
+            outputs[value.name] = tf.identity(tensors[value.name], name=legal(value.name))
+    ends = [(tensor.op.name, name) for each in (inputs, outputs) for name, tensor in each.items()]
+    graph_def = graph.as_graph_def()
+    new_names = names_after_onnx([node.name for node in graph_def.node], ends, builder.named)
+    rename(graph_def, new_names)
+    made = {name: renamed(tensor, new_names) for name, tensor in builder.made.items()}
+    taken, given = (
+        {name: renamed(tensor.name, new_names) for name, tensor in each.items()}
+        for each in (inputs, outputs)
+    )
+    return Built(
+        FrozenGraph(graph_def, {new_names.get(n, n): weights[n] for n in weights}),
+        taken,
+        given,
+        {**made, **taken, **given},
+        builder.scopes
+        | {tensor.partition(":")[0]: builder.makers[name] for name, tensor in made.items()},
+        tuple(builder.obstacles),
+    )
+
+
+class _Builder:
+    """Runs the handlers; collects what they make and what they refuse."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        from onnx_tf.common.handler_helper import get_all_backend_handlers
+
+        from tfgraph import handlers  # noqa: F401 (registers ours)
+
+        opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
+        self.table: HandlerTable = get_all_backend_handlers(opsets)
+        self.opsets, self.opset = opsets, opsets.get("", 1)
+        self.scope_names = Names()
+        self.named: dict[str, str] = {}
+        self.made: dict[str, str] = {}
+        self.makers: dict[str, str] = {}
+        self.scopes: dict[str, str] = {}
+        self.obstacles: list[Obstacle] = []
+
+    def run(self, graph: onnx.GraphProto, tensors: "Tensors", *, outside: bool = True) -> None:
+        """Run every node's handler; the tensors of the graph itself (`outside`) are noted by name.
+
+        A node that is refused makes nothing, and so nothing is said of those that need it.
+        """
+        tf = compat.tensorflow()
+        from tfgraph.handlers import Lost
+
+        for node in graph.node:
+            called = label(node)
+            scope = self.scope_names.legal(called)
+            handler = self.handler(node)
+            try:
+                if handler is None:
+                    raise Refused([self._unknown(node)])
+                # A trailing slash takes the scope as it is: TensorFlow would add a number.
+                with tf.name_scope(scope + "/"):
+                    results = _results(handler, node, tensors)
+            except (Refused, Lost) as error:
+                self.obstacles += getattr(error, "obstacles", ())
+                tensors.lost.update(node.output)
+                continue
+            for name, tensor in zip(node.output, results, strict=False):
+                if name and tensor is not None:
+                    tensors[name] = tensor
+                    if outside and isinstance(tensor, tf.Tensor):
+                        self.made[name] = tensor.name
+                        self.named.setdefault(tensor.op.name, name)
+                        self.makers[name] = called
+            if outside:
+                self.scopes[scope] = called
+
+    def subgraph(
+        self, graph: onnx.GraphProto, outer: "Tensors", inputs: Sequence[Any]
+    ) -> list[Any]:
+        """Add the nodes of a subgraph to the current graph and return its outputs."""
+        tensors = outer.inner(_weights(graph))
+        tensors.update(zip([value.name for value in graph.input], inputs, strict=False))
+        before = len(self.obstacles)
+        self.run(graph, tensors, outside=False)
+        if inner := self.obstacles[before:]:
+            del self.obstacles[before:]
+            raise Refused(inner)
+        return [tensors[value.name] for value in graph.output]
+
+    def handler(self, node: onnx.NodeProto) -> Any:
+        """Return the handler of a node, or None."""
+        from tfgraph.handlers import knows
+
+        found = self.table.get(_domain(node), {}).get(node.op_type)
+        return found if found is not None and knows(found) else None
+
+    def no_tensor(self, role: str, value: onnx.ValueInfoProto) -> Obstacle:
+        """Return what is said of an input or output that TensorFlow cannot have."""
+        why = "is not a tensor but a sequence or an optional value, which no graph here can take"
+        return Obstacle(value.name, role, self.opset, why, "pass its elements as tensors")
+
+    def _unknown(self, node: onnx.NodeProto) -> Obstacle:
+        domain = _domain(node)
+        why = "has no TensorFlow counterpart here"
+        help_ = "replace it by other ops of ONNX with onnxgraph.replace, or cut the model around it"
+        if domain:
+            help_ = "add its definition to the model as a function, or export without it"
+        op = ".".join(filter(None, [domain, node.op_type]))
+        return Obstacle(label(node), op, self.opsets.get(domain, 1), why, help_)
+
+
+def _domain(node: onnx.NodeProto) -> str:
+    return "" if node.domain == "ai.onnx" else node.domain
+
+
+def label(node: onnx.NodeProto) -> str:
+    """Return what a node is called: by its name or, if it has none, by its op and first output."""
+    return node.name or "_".join([node.op_type, *node.output[:1]])
+
+
+def _weights(graph: onnx.GraphProto) -> dict[str, np.ndarray | onnx.TensorProto]:
+    sparse = {tensor.values.name: dense_values(tensor) for tensor in graph.sparse_initializer}
+    return {tensor.name: tensor for tensor in graph.initializer} | sparse
+
+
+def _results(handler: Any, node: onnx.NodeProto, tensors: "Tensors") -> list:
+    """Return the node's outputs.
+
+    Raises:
+        Refused: the handler refused, or failed in some way of its own.
+        Lost: an input was not made.
+    """
+    from onnx_tf.pb_wrapper import OnnxNode
+
+    from tfgraph.handlers import Lost
+
+    try:
+        return handler.handle(OnnxNode(node), tensor_dict=tensors, strict=True)
+    except (Refused, Lost):
+        raise
+    except Exception as error:  # whatever a handler raises, the node is to blame
+        said = first_line(error).partition(" for '{{node")[0]  # what follows is TensorFlow's node
+        why = f"cannot be converted: {type(error).__name__}: {said}"
+        help_ = "run the model with onnxgraph.run_onnx to see whether the node fits its inputs"
+        if strange := [name for name in node.input if _has_no_rank(tensors, name)]:
+            why = f"takes {strange[0]!r}, whose number of axes is known only while the model runs"
+            help_ = (
+                "it comes out of a Squeeze without axes, or of an If whose branches differ in it "
+                "(torch writes both for squeeze()): give the Squeeze its axes, or fix the sizes of "
+                "the inputs with onnxgraph.fix_dims"
+            )
+        obstacle = Obstacle(label(node), node.op_type, handler.SINCE_VERSION, why, help_)
+        raise Refused([obstacle]) from error
+
+
+def _has_no_rank(tensors: "Tensors", name: str) -> bool:
+    shape = getattr(tensors.get(name), "shape", None)
+    return getattr(shape, "rank", 0) is None
+
+
+def _placeholder(tf: ModuleType, value: onnx.ValueInfoProto) -> Any:
+    kind = value.type.tensor_type
+    dims = [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+    shape = dims if kind.HasField("shape") else None
+    try:
+        return tf.compat.v1.placeholder(tf.as_dtype(dtype), shape, name=legal(value.name))
+    except TypeError as error:
+        raise ConversionError(
+            f"The input {value.name!r} is {dtype.name}, a type that TensorFlow does not have; cut "
+            "the model behind what casts it, with onnxgraph.cut."
+        ) from error
+
+
+def _is_tensor(value: onnx.ValueInfoProto) -> bool:
+    return value.type.WhichOneof("value") == "tensor_type"

@@ -1,0 +1,1 @@
+"""Two runs of a model, layer by layer; ONNX tensors and their twins."""

@@ -1,0 +1,94 @@
+"""A graph of somebody else's run in a process of its own: what ends that process ends nothing here.
+
+TensorFlow's kernels trust what is in a graph: a convolution whose weights have no values divides by
+zero, and ends the process in which it runs.
+"""
+
+import functools
+import pickle
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphcore.errors import GraphError, first_line
+from tfgraph.native import native
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+
+def run_apart(
+    graph_def: "GraphDef",
+    fetches: Iterable[tuple[str, int]],
+    fed: Mapping[str, np.ndarray],
+    *,
+    optimised: bool,
+    timeout: float,
+) -> list[np.ndarray]:
+    """Return the values of tensors, computed as this process would.
+
+    Args:
+        graph_def: a graph that this TensorFlow imports; it stays as it is.
+        fetches: tensors ("y:0"), each with TensorFlow's number of its type.
+        fed: tensor → array.
+        optimised: whether the session optimises the graph, as default sessions do.
+        timeout: seconds after which the run is taken to hang.
+
+    Raises:
+        GraphError: the graph failed to run.
+    """
+    copy = type(graph_def)()
+    copy.CopyFrom(graph_def)
+    names = _add_ends(copy, fetches)
+    held = pickle.dumps((copy.SerializeToString(), names, [], _config(optimised)), protocol=5)
+    _ask(b"hold", held, timeout=timeout)
+    try:
+        answer = _ask(b"run", pickle.dumps(dict(fed), protocol=5), timeout=timeout)
+    finally:
+        _worker().ask(b"drop", timeout=timeout)
+    return list(pickle.loads(answer))
+
+
+@functools.cache
+def _worker() -> native.Worker:
+    return native.Worker(onednn=native.onednn())
+
+
+def _ask(*request: bytes, timeout: float) -> bytes:
+    state, content = _worker().ask(*request, timeout=timeout)
+    if state == "ok":
+        return content
+    if state == "failed":
+        said = first_line(GraphError(content.decode(errors="replace")))
+        raise GraphError(f"The graph failed to run: {said}.")
+    raise GraphError(
+        f"The graph {state} in TensorFlow, in a process of its own; look for a node that is given "
+        "sizes of 0, or for a loop without an end."
+    )
+
+
+def _add_ends(graph_def: "GraphDef", fetches: Iterable[tuple[str, int]]) -> list[str]:
+    """Add one more consumer of each tensor, in place, and return these.
+
+    TensorFlow's own fusions may remove a tensor that is fetched.
+    """
+    taken = {node.name for node in graph_def.node}
+    names: list[str] = []
+    for tensor, kind in fetches:
+        number = len(names)
+        while (name := f"fetched_{number}") in taken:
+            number += 1
+        taken.add(name)
+        node = graph_def.node.add(name=name, op="Identity", input=[tensor])
+        node.attr["T"].type = kind
+        names.append(f"{name}:0")
+    return names
+
+
+def _config(optimised: bool) -> bytes:
+    from tensorflow.core.protobuf import config_pb2
+
+    config = config_pb2.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = not optimised
+    return config.SerializeToString()

@@ -1,0 +1,160 @@
+"""A frozen graph whose weights stand beside it, so that no step has to carry them along.
+
+What a step costs, in time and in memory, then depends on the number of nodes only; the weights are
+put in when the graph is asked for as a whole.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfgraph.graphs.graphdef import op_histogram
+from tfgraph.graphs.order import maker
+from tfgraph.graphs.writing import write_graph
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+LARGE = 4096
+"""Constants of so many bytes are weights; smaller ones may be sizes, on which shapes depend."""
+
+LIMIT = 2**31 - 2**20
+"""Bytes that one protobuf message may have, less what a weight needs besides its values."""
+
+
+@dataclass(frozen=True)
+class FrozenGraph:
+    """`hollow` is the graph with a placeholder for each of the `weights`, which are by node."""
+
+    hollow: "GraphDef" = field(repr=False)
+    weights: Mapping[str, np.ndarray] = field(repr=False)
+
+    @property
+    def graph_def(self) -> "GraphDef":
+        """The graph with its weights as constants."""
+        return filled(self.hollow, self.weights)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the weights."""
+        return sum(value.nbytes for value in self.weights.values())
+
+    @property
+    def too_large(self) -> bool:
+        """Whether the whole graph would be more than one protobuf message can hold."""
+        return self.size + self.hollow.ByteSize() >= LIMIT
+
+    def histogram(self) -> dict[str, int]:
+        """Return op → number of nodes of the whole graph, the most frequent first."""
+        counts = Counter(op_histogram(self.hollow))
+        counts["Const"] += len(self.weights)
+        counts["Placeholder"] -= len(self.weights)
+        return dict(sorted((+counts).items(), key=lambda item: (-item[1], item[0])))
+
+
+def hollowed(graph: "GraphDef | FrozenGraph") -> FrozenGraph:
+    """Return the graph with its large constants beside it."""
+    if isinstance(graph, FrozenGraph):
+        return graph
+    from tensorflow.core.framework import graph_pb2
+    from tensorflow.python.framework import tensor_util
+
+    hollow = graph_pb2.GraphDef(versions=graph.versions)
+    hollow.library.CopyFrom(graph.library)
+    weights = {}
+    for node in graph.node:
+        constant = node.op == "Const" and not node.input  # with inputs it belongs into a loop
+        if not constant or len(node.attr["value"].tensor.tensor_content) < LARGE:
+            hollow.node.add().CopyFrom(node)
+            continue
+        weights[node.name] = tensor_util.MakeNdarray(node.attr["value"].tensor)
+        placeholder = hollow.node.add(name=node.name, op="Placeholder", input=node.input)
+        placeholder.attr["dtype"].CopyFrom(node.attr["dtype"])
+        placeholder.attr["shape"].shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
+    return FrozenGraph(hollow, weights)
+
+
+def filled(hollow: "GraphDef", weights: Mapping[str, np.ndarray]) -> "GraphDef":
+    """Return the graph with constants in place of the placeholders for `weights`."""
+    graph_def = type(hollow)()
+    for part, value in hollow.ListFields():
+        if part.name != "node":
+            getattr(graph_def, part.name).CopyFrom(value)
+    for node in hollow.node:
+        if node.name in weights:
+            _fill(graph_def.node.add(), node, weights[node.name])
+        else:
+            graph_def.node.add().CopyFrom(node)
+    return graph_def
+
+
+def save(graph: FrozenGraph, path: str | Path) -> Path:
+    """Write the whole graph (`.pb`) without having it in memory.
+
+    Raises:
+        GraphError: it is larger than the 2 GB that protobuf allows.
+    """
+    return write_graph(graph.hollow, graph.weights, path)
+
+
+def consumers(graph_def: "GraphDef", names: Collection[str]) -> dict[str, set[tuple[str, int]]]:
+    """Return for some nodes which ops read them, and as which input."""
+    found: dict[str, set[tuple[str, int]]] = {name: set() for name in names}
+    for node in graph_def.node:
+        for index, source in enumerate(node.input):
+            name = source.partition(":")[0]
+            if name in found:
+                found[name].add((node.op, index))
+    return found
+
+
+def computed_from_constants(graph_def: "GraphDef", weights: Collection[str]) -> set[str]:
+    """Return the nodes that hang on constants and weights alone; inputs stand first."""
+    from tensorflow.python.framework import op_def_registry
+
+    found: set[str] = set()
+    for node in graph_def.node:
+        inputs = {maker(source) for source in node.input}
+        computed = inputs and inputs <= found and not op_def_registry.get(node.op).is_stateful
+        if node.op == "Const" or node.name in weights or computed:
+            found.add(node.name)
+    return found
+
+
+def needed(graph: FrozenGraph, outputs: Iterable[str]) -> FrozenGraph:
+    """Return the graph without the nodes that its outputs do not need; inputs stay.
+
+    Args:
+        graph: a graph.
+        outputs: tensors ("y:0").
+    """
+    sources = {node.name: [maker(each) for each in node.input] for node in graph.hollow.node}
+    nodes = graph.hollow.node
+    stay = {n.name for n in nodes if n.op == "Placeholder" and n.name not in graph.weights}
+    reached = [maker(tensor) for tensor in outputs]
+    while reached:
+        name = reached.pop()
+        if name not in stay:
+            stay.add(name)
+            reached += sources[name]
+    hollow = type(graph.hollow)()
+    hollow.CopyFrom(graph.hollow)
+    del hollow.node[:]
+    hollow.node.extend(node for node in nodes if node.name in stay)
+    return FrozenGraph(hollow, {n: value for n, value in graph.weights.items() if n in stay})
+
+
+def _fill(new: "NodeDef", placeholder: "NodeDef", value: np.ndarray) -> None:
+    new.name, new.op = placeholder.name, "Const"
+    new.input.extend(placeholder.input)
+    new.attr["dtype"].CopyFrom(placeholder.attr["dtype"])
+    tensor = new.attr["value"].tensor
+    tensor.dtype = placeholder.attr["dtype"].type
+    for size in value.shape:
+        tensor.tensor_shape.dim.add(size=size)
+    tensor.tensor_content = value.tobytes()

@@ -1,0 +1,177 @@
+"""The part of a GraphDef that some outputs need, cut off at the tensors that will be fed.
+
+Training ops, queues and image decoders before the cut are left behind, known to this TensorFlow or
+not.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+from graphcore.errors import ConversionError, GraphError, Refusal, unknown_name
+from tfgraph import compat
+from tfgraph.graphs.frozen import LIMIT
+from tfgraph.graphs.graphdef import import_graph
+from tfgraph.graphs.order import every_node, full, maker
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+    from tensorflow.core.framework.op_def_pb2 import OpDef
+    from tensorflow.core.framework.tensor_shape_pb2 import TensorShapeProto
+
+SHAPES = "_output_shapes"
+"""The attribute in which TensorFlow notes what it inferred when a graph was written."""
+
+_NAMED = 10
+"""How many nodes a message names."""
+
+
+def cut(
+    graph_def: "GraphDef", feeds: Iterable[str], outputs: Iterable[str]
+) -> tuple["GraphDef", dict[str, str]]:
+    """Return what `outputs` need, with placeholders in place of the tensors that are fed.
+
+    Args:
+        graph_def: any graph, with variables or without; it stays as it is.
+        feeds: tensors that will be fed ("x:0").
+        outputs: tensors to keep ("y:0").
+
+    Returns:
+        The part, and by the name of each feed the tensor that stands for it there.
+
+    Raises:
+        UnknownName: there is no such tensor; the closest names are given.
+        ConversionError: the part has ops that this TensorFlow does not know; all are named.
+        GraphError: a node that is needed is missing, or a feed has no known type.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    fed, wanted = list(dict.fromkeys(feeds)), list(outputs)
+    for name in (*fed, *wanted):
+        if maker(name) not in nodes:
+            raise unknown_name("TensorFlow tensor", name, nodes)
+    kept = _reached(nodes, set(fed), wanted)
+    part = type(graph_def)(versions=graph_def.versions)
+    part.library.CopyFrom(graph_def.library)
+    places = {name: _place(name, kept) for name in fed}
+    for name, place in places.items():
+        _add_placeholder(part, place, name, graph_def)
+    for node in graph_def.node:
+        if node.name in kept:
+            new = part.node.add()
+            new.CopyFrom(node)
+            new.device = ""
+            for noted in ("_class", SHAPES):
+                new.attr.pop(noted, None)
+            new.input[:] = [places.get(full(each), each) for each in node.input]
+    check_known(part)
+    return part, {name: f"{place}:0" for name, place in places.items()}
+
+
+def check_known(graph_def: "GraphDef") -> None:
+    """Check that this TensorFlow knows every op.
+
+    Raises:
+        ConversionError: it does not; every such node is named.
+    """
+    tf = compat.tensorflow()
+    from tensorflow.python.framework import op_def_registry
+
+    functions = {function.signature.name for function in graph_def.library.function}
+    strange = [
+        node
+        for node in every_node(graph_def)
+        if node.op not in functions and op_def_registry.get(node.op) is None
+    ]
+    if strange:
+        raise ConversionError(
+            f"TensorFlow {tf.__version__} does not know {named(strange)}. Cut the graph behind "
+            "them: give tensors as inputs that later nodes make, or choose earlier outputs."
+        )
+
+
+def check_size(title: str, size: int, *, advice: str) -> None:
+    """Check that so many bytes of weights can be constants of a graph.
+
+    Raises:
+        GraphError: they cannot.
+    """
+    if size >= LIMIT:
+        raise GraphError(
+            f"{title} has {size / 2**30:.1f} GB of weights, and a graph of TensorFlow holds less "
+            f"than 2 GB. {advice}"
+        )
+
+
+def named(nodes: Collection["NodeDef"]) -> str:
+    """Return nodes with their ops, the first ten, as a message names them."""
+    first = [f"{node.name!r} ({node.op})" for node in list(nodes)[:_NAMED]]
+    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
+    return ", ".join(first) + more
+
+
+def _reached(nodes: dict[str, "NodeDef"], fed: set[str], wanted: list[str]) -> set[str]:
+    """Return the nodes on which the wanted tensors hang, not going past a fed tensor."""
+    reached: set[str] = set()
+    waiting = [name for name in wanted if name not in fed]
+    while waiting:
+        name = maker(waiting.pop())
+        if name in reached:
+            continue
+        if name not in nodes:
+            raise GraphError(f"The graph reads {name!r}, which it does not have; it is damaged.")
+        reached.add(name)
+        waiting += [each for each in nodes[name].input if full(each) not in fed]
+    return reached
+
+
+def _place(tensor: str, kept: set[str]) -> str:
+    """Return the name of a placeholder for a tensor: its own, if that is free."""
+    name, _, number = tensor.rpartition(":")
+    place = name if number == "0" else f"{name}_{number}"
+    while place in kept:
+        place += "_fed"
+    return place
+
+
+def _add_placeholder(part: "GraphDef", place: str, tensor: str, whole: "GraphDef") -> None:
+    """Add a placeholder of the type and shape that a tensor has in the whole graph."""
+    from tensorflow.python.framework import op_def_registry
+
+    source = next(node for node in whole.node if node.name == maker(tensor))
+    number = int(tensor.rpartition(":")[2])
+    op_def = op_def_registry.get(source.op)
+    types = [] if op_def is None else _output_types(source, op_def)
+    if number >= len(types):
+        what = "its op is not known" if op_def is None else f"it has {len(types)} outputs"
+        raise GraphError(
+            f"The graph cannot be cut at {tensor!r} ({source.op}): {what}. Cut it at a "
+            "tensor behind that node."
+        )
+    node = part.node.add(name=place, op="Placeholder")
+    node.attr["dtype"].type = types[number]
+    if source.op.startswith("Placeholder") and "shape" in source.attr:
+        node.attr["shape"].CopyFrom(source.attr["shape"])
+    else:
+        node.attr["shape"].shape.CopyFrom(_shape(tensor, whole))
+
+
+def _shape(tensor: str, graph_def: "GraphDef") -> "TensorShapeProto":
+    """Return the shape of an inner tensor, unknown where the ops before it are."""
+    tf = compat.tensorflow()
+    try:
+        graph = import_graph(cut(graph_def, [], [tensor])[0])
+        return graph.get_tensor_by_name(tensor).shape.as_proto()
+    except Refusal:
+        return tf.TensorShape(None).as_proto()
+
+
+def _output_types(node: "NodeDef", op_def: "OpDef") -> list[int]:
+    types: list[int] = []
+    for output in op_def.output_arg:
+        if output.type_list_attr:
+            types += node.attr[output.type_list_attr].list.type
+            continue
+        kind = output.type or node.attr[output.type_attr].type
+        count = node.attr[output.number_attr].i if output.number_attr else 1
+        types += [kind] * count
+    return types

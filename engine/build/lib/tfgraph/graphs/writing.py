@@ -1,0 +1,93 @@
+"""A GraphDef written node by node: protobuf would first make one piece of it all.
+
+The bytes are those that protobuf writes; the values of a weight go from its array to the file.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from graphcore.durable import replacing
+from graphcore.errors import GraphError
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+Piece: TypeAlias = bytes | memoryview
+"""Bytes of a message, or of an array."""
+
+# Field number and kind of a part, as protobuf writes them in front of its length.
+_GRAPH_NODE, _NODE_ATTR, _KEY, _VALUE, _TENSOR, _CONTENT = (
+    b"\x0a",
+    b"\x2a",
+    b"\x0a",
+    b"\x12",
+    b"\x42",
+    b"\x22",
+)
+
+
+def write_graph(graph_def: "GraphDef", weights: Mapping[str, np.ndarray], path: str | Path) -> Path:
+    """Write a graph by renaming, with constants in place of the placeholders for `weights`.
+
+    The same graph gives the same bytes.
+
+    Raises:
+        GraphError: it is larger than the 2 GB that protobuf allows.
+    """
+    rest = type(graph_def)()
+    for part, value in graph_def.ListFields():
+        if part.name != "node":
+            getattr(rest, part.name).CopyFrom(value)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        for node in graph_def.node:
+            if node.name in weights:
+                pieces = _constant(node, weights[node.name])
+            else:
+                pieces = [node.SerializeToString(deterministic=True)]
+            for piece in _part(_GRAPH_NODE, pieces):
+                file.write(piece)
+        file.write(rest.SerializeToString(deterministic=True))
+        size = file.tell()
+        if size >= 2**31:
+            raise GraphError(
+                f"The frozen graph has {size / 2**30:.1f} GiB and protobuf allows 2; a SavedModel "
+                "with variables is the form for a model of this size."
+            )
+    return path
+
+
+def _constant(placeholder: "NodeDef", value: np.ndarray) -> list[Piece]:
+    """Return a constant of the placeholder's name, in pieces."""
+    node = type(placeholder)(name=placeholder.name, op="Const", input=placeholder.input)
+    node.attr["dtype"].CopyFrom(placeholder.attr["dtype"])
+    head = node.SerializeToString(deterministic=True)  # "value", the last attribute, follows it
+    tensor = node.attr["value"].tensor
+    tensor.dtype = placeholder.attr["dtype"].type
+    for size in value.shape:
+        tensor.tensor_shape.dim.add(size=size)
+    values = np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
+    pieces = [tensor.SerializeToString(deterministic=True), *_part(_CONTENT, [values])]
+    entry = [*_part(_KEY, [b"value"]), *_part(_VALUE, _part(_TENSOR, pieces))]
+    return [head, *_part(_NODE_ATTR, entry)]
+
+
+def _part(field: bytes, pieces: Iterable[Piece]) -> list[Piece]:
+    """Return a part of a message: its field, its length, and what it consists of."""
+    pieces = list(pieces)
+    length = sum(len(piece) for piece in pieces)
+    return [field + _varint(length), *pieces]
+
+
+def _varint(number: int) -> bytes:
+    """Return a length as protobuf writes it: seven bits a byte, the lowest first."""
+    parts = bytearray()
+    while number > 0x7F:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*parts, number])

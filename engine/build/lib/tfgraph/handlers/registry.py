@@ -1,0 +1,221 @@
+"""How a handler is registered with onnx-tf, and what it is given: a node and its inputs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx
+
+from tfgraph import compat
+
+compat.load()  # before onnx_tf: it cannot be imported on its own
+
+import tensorflow as tf  # noqa: E402
+from onnx_tf.handlers.backend_handler import BackendHandler  # noqa: E402
+from onnx_tf.handlers.handler import domain as domain_of  # noqa: E402
+from onnx_tf.handlers.handler import onnx_op  # noqa: E402
+from tensorflow.python.client.pywrap_tf_session import (  # noqa: E402
+    TF_TryEvaluateConstant_wrapper,
+)
+
+from onnxgraph.model import external  # noqa: E402
+from tfgraph.names.naming import legal  # noqa: E402
+from tfgraph.obstacles import Obstacle, Refused, parted  # noqa: E402
+
+Value: TypeAlias = tf.Tensor | np.ndarray
+"""A tensor of the graph, or a weight that has not entered it."""
+
+
+class Lost(Exception):
+    """A tensor was asked for that is not there because its node was refused."""
+
+
+class Tensors(dict):
+    """ONNX tensor name to TensorFlow tensor; weights become constants when they are asked for.
+
+    Our handlers take weights as arrays and write them in the layout that TensorFlow wants; an array
+    that no other handler asks for never enters the graph.
+    """
+
+    def __init__(
+        self,
+        weights: dict[str, np.ndarray | onnx.TensorProto],
+        named: dict[str, str],
+        *,
+        outer: "Tensors | None" = None,
+        subgraph: "Callable[[onnx.GraphProto, Tensors, Sequence[tf.Tensor]], list] | None" = None,
+    ) -> None:
+        """Start with the model's `weights`; `named` notes the node of each that becomes a constant.
+
+        A subgraph (the branch of an If, say) sees the tensors of the graph around it, `outer`.
+        """
+        super().__init__()
+        self.weights = weights
+        self.lost: set[str] = set()
+        self._named = named
+        self._outer = outer
+        self._subgraph = subgraph
+        self._graph = tf.compat.v1.get_default_graph()
+        self._context = self._graph._get_control_flow_context()
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a node made `name`, or it is a weight, here or in the graph around this one."""
+        return (
+            super().__contains__(name)
+            or name in self.weights
+            or (self._outer is not None and name in self._outer)
+        )
+
+    def __missing__(self, name: str) -> tf.Tensor:
+        """Make the constant for a weight, outside any name scope.
+
+        It is made where this store was: a loop or a branch that asks for it first may not own it.
+        """
+        if name in self.lost:
+            raise Lost(name)
+        if name not in self.weights and self._outer is not None:
+            return self._outer[name]
+        value = self._weight(name)
+        graph = self._graph
+        with graph.as_default(), graph.control_dependencies(None), graph.name_scope(None):
+            graph._set_control_flow_context(self._context)
+            self[name] = made = tf.constant(value, name=legal(name))
+        self._named[made.op.name] = name
+        return made
+
+    def get(self, name: str, default: object = None) -> object:
+        """Return the tensor, as `dict.get` does (which would not see the weights)."""
+        return self[name] if name in self else default  # noqa: SIM401 (it would call itself)
+
+    def array(self, name: str) -> Value:
+        """Return a weight as it is, outside the graph, or else the tensor."""
+        if name in self.weights:
+            return self._weight(name)
+        if not super().__contains__(name) and self._outer is not None:
+            return self._outer.array(name)
+        return self[name]
+
+    def run(self, graph: onnx.GraphProto, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Add the nodes of a subgraph here and return its outputs."""
+        assert self._subgraph is not None
+        return self._subgraph(graph, self, inputs)
+
+    def _weight(self, name: str) -> np.ndarray:
+        value = self.weights[name]
+        return value if isinstance(value, np.ndarray) else external.values(value)
+
+    def inner(self, weights: dict[str, np.ndarray | onnx.TensorProto]) -> "Tensors":
+        """Return an empty store for a subgraph, which sees this one."""
+        return Tensors(weights, self._named, outer=self, subgraph=self._subgraph)
+
+
+@dataclass(frozen=True)
+class Node:
+    """An ONNX node as a handler sees it.
+
+    `attrs` maps attribute names to values (text as str); `since` is the version of the op, the
+    newest that is not newer than the model's opset; `tensors` are those made so far.
+    """
+
+    proto: onnx.NodeProto
+    attrs: Mapping[str, Any]
+    since: int
+    tensors: Tensors
+
+    @property
+    def name(self) -> str:
+        """The node's name, or that of its first output."""
+        return self.proto.name or self.proto.output[0]
+
+    @property
+    def op_type(self) -> str:
+        """The ONNX op."""
+        return self.proto.op_type
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of the outputs; "" for one that is left out at the end or in between."""
+        return list(self.proto.output)
+
+    def wants(self, index: int) -> bool:
+        """Whether an output is asked for."""
+        return len(self.proto.output) > index and bool(self.proto.output[index])
+
+
+_HANDLERS: list[type] = []
+"""onnx-tf finds handlers as the subclasses of a class, which does not keep them alive."""
+
+SMALL = 64
+"""Integers computed from constants are evaluated while the graph is built if there are so few."""
+
+
+def constant(value: Value | None) -> np.ndarray | None:
+    """Return a value that is known while the graph is being built, else None."""
+    if value is None or isinstance(value, np.ndarray):
+        return value
+    known = getattr(value.graph, "weights", {}).get(value.op.name)
+    known = tf.get_static_value(value) if known is None else known
+    small = value.dtype.is_integer or value.dtype.is_bool
+    if known is not None or not small or (value.shape.num_elements() or SMALL + 1) > SMALL:
+        return known
+    with value.graph._c_graph.get() as graph:  # what is computed from sizes, say
+        return TF_TryEvaluateConstant_wrapper(graph, value._as_tf_output())
+
+
+def refusal(node: Node, reason: str) -> Refused:
+    """Return the error to raise for a node.
+
+    `reason` goes on after its name: why it is refused and, after a semicolon or a full stop, what
+    would help.
+    """
+    return Refused([Obstacle(node.name, node.op_type, node.since, *parted(reason))])
+
+
+def register(
+    *ops: str, as_arrays: Sequence[int] = (), domain: str = ""
+) -> Callable[[Callable], Callable]:
+    """Make a function the handler of some ONNX ops: onnx-tf finds subclasses of BackendHandler.
+
+    The function gets the node and its inputs (None for one that is left out) and returns a tensor,
+    or one for each output. Inputs are tensors; those whose positions are in `as_arrays` are numpy
+    arrays if they are weights, so that the handler can write them in another layout.
+    """
+
+    def handle(cls: Any, node: Any, **kwargs: Any) -> list[tf.Tensor]:
+        tensors = kwargs["tensor_dict"]
+        values = [
+            None if not name else tensors.array(name) if index in as_arrays else tensors[name]
+            for index, name in enumerate(node.inputs)
+        ]
+        mine = Node(node.node_proto, attributes(node.node_proto), cls.SINCE_VERSION, tensors)
+        result = cls.convert(mine, *values)
+        return list(result) if isinstance(result, list | tuple) else [result]
+
+    def decorate(convert: Callable) -> Callable:
+        body = {
+            "handle": classmethod(handle),
+            "convert": staticmethod(convert),
+            "__doc__": convert.__doc__,
+        }
+        for op in ops:
+            _HANDLERS.append(
+                domain_of(domain)(onnx_op(op)(type(op, (BackendHandler,), dict(body))))
+            )
+        return convert
+
+    return decorate
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """Return a node's attributes by name, text as str."""
+    values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    return {
+        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        for name, value in values.items()
+    }
+
+
+def knows(handler: Any) -> bool:
+    """Whether a handler, ours or onnx-tf's, knows the version of its op that the model asks for."""
+    return hasattr(handler, "convert") or hasattr(handler, f"version_{handler.SINCE_VERSION}")

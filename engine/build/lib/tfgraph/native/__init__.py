@@ -1,0 +1,1 @@
+"""TensorFlow's native library in processes of its own."""

@@ -1,0 +1,122 @@
+"""What each TensorFlow knows: its ops, their attributes and the values that these may take.
+
+JSON files of a release are written by the release itself: `make optables` runs `dump.py` and
+`dump_kernels.py` in each legacy runtime, and `dump_forms.py` in all. What ops there are, the
+current TensorFlow is asked directly.
+"""
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from graphcore.errors import unknown_name
+from tfgraph import compat
+from tfgraph.optables.dump import attributes
+
+TARGETS = ("tf1.4", "tf1.13", "tf1.15", "tf2")
+"""The oldest TensorFlow that must load an artefact, oldest first."""
+
+
+_PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
+"""Ops that call functions of this Python process, which no file holds: unknown to every target."""
+
+
+@dataclass(frozen=True)
+class OpTable:
+    """The ops of one release.
+
+    `ops` maps an op to its attributes, and each attribute to the values that it may take (None:
+    any). `no_kernel` maps an op and an attribute to the types for which the op is registered but
+    cannot be run on the CPU. `forms` maps ops with their features and followers ("Conv2D with
+    groups, BiasAdd") to the types for which this or a newer release cannot compute them together.
+    `producer` is the release's GraphDef version.
+    """
+
+    target: str
+    version: str
+    producer: int
+    ops: Mapping[str, Mapping[str, list[str] | None]]
+    no_kernel: Mapping[str, Mapping[str, list[str]]]
+    forms: Mapping[str, list[str]]
+
+
+@functools.cache
+def table(target: str) -> OpTable:
+    """Return the table of a target.
+
+    Raises:
+        UnknownName: there is no such target.
+    """
+    if target not in TARGETS:
+        raise unknown_name("target", target, TARGETS)
+    if target == "tf2":
+        return _current()
+    known, kernels = _read(f"{target}.json"), _read(f"{target}.kernels.json")
+    return OpTable(target=target, no_kernel=kernels, forms=_forms(target), **known)
+
+
+def chosen(text: str) -> list[str]:
+    """Return the targets in a text such as "tf1.4 tf2", oldest first.
+
+    Raises:
+        UnknownName: one of them does not exist.
+    """
+    names = text.replace(",", " ").split() or TARGETS[-1:]
+    for name in names:
+        if name not in TARGETS:
+            raise unknown_name("target", name, TARGETS)
+    return sorted(set(names), key=TARGETS.index)
+
+
+def first_with(op: str) -> str | None:
+    """Return the oldest target that knows `op`, or None."""
+    return next((target for target in TARGETS if op in table(target).ops), None)
+
+
+def _current() -> OpTable:
+    tf = compat.tensorflow()
+    producer = tf.compat.v1.GRAPH_DEF_VERSION
+    return OpTable("tf2", tf.__version__, producer, _Registered(), {}, _forms("tf2"))
+
+
+def _forms(target: str) -> dict[str, list[str]]:
+    """Return the forms that a target or a newer one cannot compute: all load its artefacts."""
+    found: dict[str, set[str]] = {}
+    for name in TARGETS[TARGETS.index(target) :]:
+        for form, types in _read(f"{name}.forms.json").items():
+            found.setdefault(form, set()).update(types)
+    return {form: sorted(types) for form, types in found.items()}
+
+
+def _read(name: str) -> dict[str, Any]:
+    return json.loads(resources.files(__name__).joinpath(name).read_text(encoding="utf-8"))
+
+
+class _Registered(Mapping[str, Mapping[str, list[str] | None]]):
+    """The ops of this TensorFlow, each looked up when it is asked for."""
+
+    def __getitem__(self, op: str) -> Mapping[str, list[str] | None]:
+        return _registered(op)
+
+    def __iter__(self) -> Iterator[str]:
+        from tensorflow.core.framework import op_def_pb2
+        from tensorflow.python.client import pywrap_tf_session as c_api
+
+        ops = op_def_pb2.OpList.FromString(c_api.TF_GetBuffer(c_api.TF_GetAllOpList()))
+        return (op.name for op in ops.op if op.name not in _PYTHON)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@functools.cache
+def _registered(op: str) -> Mapping[str, list[str] | None]:
+    from tensorflow.python.framework import op_def_registry
+
+    definition = op_def_registry.get(op)
+    if definition is None or op.startswith("_") or op in _PYTHON:  # "_": TensorFlow's own affair
+        raise KeyError(op)
+    return attributes(definition)

@@ -1,0 +1,1 @@
+"""TensorFlow's Grappler, offline and in a process of its own."""

@@ -1,0 +1,227 @@
+"""Barriers where TensorFlow's own optimiser would make something else of the graph.
+
+It runs when a graph is converted, and again in every TensorFlow from 1.13 on that loads it. Some of
+what it takes for equal is not: the largest of sigmoids need not lie where the largest argument does
+(several are 1), a constant that is added and taken away again rounds, and what is not less than a
+number may be no number. A barrier is the larger of a tensor and itself (of booleans: both), which
+TensorFlow 1.13, 1.15 and today's leave alone. The rules are for the rewrites that were seen to
+change a result in random graphs; those that change no more than rounding does (sums of tensors
+taken in another order, more exact functions such as LogSoftmax) are not kept away.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfgraph.graphs.frozen import FrozenGraph
+from tfgraph.graphs.node_defs import new
+from tfgraph.optimising.origins import COMPARISONS, FLOATS, Sources, data_inputs
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+
+_PARTIAL = {"Acos", "Acosh", "Asin", "Atanh", "Inv", "Log", "Log1p", "Reciprocal", "Rsqrt", "Sqrt"}
+"""Ops that are monotonic where they are defined only: elsewhere they give NaN, or, as reciprocals
+do across zero, another order.
+"""
+
+_MONOTONIC = _PARTIAL | {
+    "Asinh", "Atan", "Ceil", "Elu", "Erf", "Erfc", "Exp", "Expm1", "Floor", "Neg", "Relu", "Relu6",
+    "Rint", "Selu", "Sigmoid", "Sign", "Sinh", "Softplus", "Softsign", "Tanh",
+}  # fmt: skip
+"""Ops that the optimiser moves after Max and Min, and drops before ArgMax and ArgMin."""
+
+_MOVED = {"ConcatV2", "ExpandDims", "Reshape", "Squeeze", "Transpose"}
+"""Ops that such an op may be moved across, or that are dropped where they change nothing."""
+
+_SUMS = {"Add", "AddV2", "Sub"}
+_QUOTIENTS = {"Div", "RealDiv"}
+_PRODUCTS = _QUOTIENTS | {"Mul"}
+
+_SMALL = 64
+"""A constant up to this size rounds off less than 4e-6, in float32."""
+
+_LONGEST = 8
+"""Constants of a chain of sums that are held against each other."""
+
+Rule = Callable[["NodeDef", Sources], Iterator[int]]
+
+
+def with_barriers(graph: FrozenGraph, *, exactly: bool = False) -> FrozenGraph:
+    """Return the graph with a barrier wherever a rule knows that the optimiser changes a result.
+
+    Args:
+        graph: a frozen graph; inputs stand before what reads them.
+        exactly: also keep the last digits that no step function looks at.
+    """
+    sources = Sources(graph, exactly=exactly)
+    rules = [(node, _RULES[node.op]) for node in graph.hollow.node if node.op in _RULES]
+    barred = {node.name: sorted(set(rule(node, sources))) for node, rule in rules}
+    if not any(barred.values()):
+        return graph
+    hollow = type(graph.hollow)()
+    hollow.CopyFrom(graph.hollow)
+    del hollow.node[:]
+    for node in graph.hollow.node:
+        added = type(node)()
+        added.CopyFrom(node)
+        for index in barred.get(node.name, ()):
+            barrier = _barrier(node, index, sources)
+            hollow.node.extend(barrier)
+            added.input[index] = barrier[-1].name
+        hollow.node.append(added)
+    return FrozenGraph(hollow, graph.weights)
+
+
+def _barrier(reader: "NodeDef", index: int, sources: Sources) -> "list[NodeDef]":
+    """Return the nodes that stand before an input; the last one makes it."""
+    name, source = sources.unused(f"{reader.name}/barrier_{index}"), reader.input[index]
+    if reader.op == "LogicalNot":
+        return [new(name, "LogicalAnd", [source, source])]
+    dtype = reader.attr["T"].type
+    if not sources.constant(source):
+        return [new(name, "Maximum", [source, source], T=dtype)]
+    # Made of the constant alone it would be folded; max(c, min(x, c)) is c whatever x is.
+    least = new(f"{name}/least", "Minimum", [reader.input[1 - index], source], T=dtype)
+    return [least, new(name, "Maximum", [source, least.name], T=dtype)]
+
+
+def _places(node: "NodeDef", sources: Sources) -> Iterator[int]:
+    """ArgMax(f(x)) becomes ArgMax(x), but f may make equal numbers of different ones."""
+    inner = node.input[0]
+    if not sources.constant(inner) and sources.made_from(inner, _MONOTONIC, _MOVED):
+        yield 0
+
+
+def _largest(node: "NodeDef", sources: Sources) -> Iterator[int]:
+    """Max(f(x)) becomes f(Max(x)), but f may not be defined for the others."""
+    inner, across = node.input[0], _MOVED | _MONOTONIC - _PARTIAL
+    if not sources.constant(inner) and sources.made_from(inner, _PARTIAL, across):
+        yield 0
+
+
+def _sums(node: "NodeDef", sources: Sources) -> Iterator[int]:
+    """(x + a) - b becomes x + (a - b), and (x - y) + b becomes x + (b - y): what the sum rounded
+    comes back, or what was exact is rounded.
+    """
+    for index, constants in _chained(_SUMS, node, sources):
+        values = [sources.value(each) for each in constants]
+        if node.name in sources.exact or len(constants) == 1 or _cancel(values):
+            yield index
+
+
+def _products(node: "NodeDef", sources: Sources) -> Iterator[int]:
+    """(x * a) * b becomes x * (a * b): what was too large for the type on the way is not any more,
+    and the product is rounded once.
+    """
+    for index, constants in _chained(_PRODUCTS, node, sources):
+        if node.name in sources.exact or len(constants) > 1:
+            yield index
+
+
+def _quotients(node: "NodeDef", sources: Sources) -> Iterator[int]:
+    """x / c becomes x * (1 / c), but 41 * (1 / 41) is less than 1 in float32; and x / sqrt(y)
+    becomes x * rsqrt(y).
+    """
+    yield from _products(node, sources)
+    divisor, dtype = node.input[1], node.attr["T"].type
+    if dtype not in FLOATS or all(map(sources.constant, data_inputs(node))):
+        return
+    if sources.constant(divisor):
+        value = sources.value(divisor)
+        exact, fits = (False, True) if value is None else _reciprocal(value, FLOATS[dtype])
+        if not fits or (not exact and node.name in sources.exact):
+            yield 1
+    elif sources.node(divisor).op == "Sqrt" and node.name in sources.exact:
+        yield 1
+
+
+def _reciprocal(value: np.ndarray, least: float) -> tuple[bool, bool]:
+    """Whether the reciprocals of some numbers are exact, and whether the type can hold them."""
+    sizes = np.abs(value[value != 0].astype(np.float64))  # any number divided by zero stays so
+    powers_of_2 = bool((np.frexp(sizes)[0] == 0.5).all())
+    return powers_of_2, bool(((sizes < 1 / least) & (sizes > least)).all())
+
+
+def _chained(
+    family: set[str], node: "NodeDef", sources: Sources
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield (index, constants) if one input of a node is constant and an op of the same family
+    makes the other: the node's constant, and those of the ops right before that take one each.
+    """
+    if node.attr["T"].type not in FLOATS:
+        return
+    for index in (0, 1):
+        own, other = node.input[1 - index], node.input[index]
+        inner = _unsigned(other, sources)
+        if inner.op not in family or not sources.constant(own) or sources.constant(other):
+            continue
+        constants = [own]
+        while inner.op in family and len(constants) < _LONGEST:
+            taken = [*filter(sources.constant, data_inputs(inner))]
+            if len(taken) != 1:
+                break
+            constants += taken
+            inner = _unsigned(
+                next(each for each in data_inputs(inner) if each not in taken), sources
+            )
+        yield index, constants
+
+
+def _unsigned(reference: str, sources: Sources) -> "NodeDef":
+    """Return the node that makes a tensor, before its sign was turned."""
+    node = sources.node(reference)
+    while node.op == "Neg":
+        node = sources.node(node.input[0])
+    return node
+
+
+def _cancel(values: list[np.ndarray | None]) -> bool:
+    """Whether two sizes that round off what is small nearly cancel each other, or may."""
+    known = [np.abs(value) for value in values if value is not None]
+    return len(known) < len(values) or any(
+        bool((np.abs(first - second) * 64 < np.maximum(first, second) - _SMALL).any())
+        for place, first in enumerate(known)
+        for second in known[:place]
+    )
+
+
+def _leaky(node: "NodeDef", sources: Sources) -> Iterator[int]:
+    """Max(x, c * x) becomes LeakyRelu(x), which it is for c from 0 to 1 only."""
+    for index in (0, 1):
+        inner, other = sources.node(node.input[index]), sources.node(node.input[1 - index])
+        makers = [sources.node(each).name for each in data_inputs(inner)]
+        if inner.op in ("Add", "AddV2"):
+            larger = makers == [other.name, other.name]
+        elif inner.op in _PRODUCTS and other.name in makers:
+            value = sources.value(inner.input[1 - makers.index(other.name)])
+            larger = value is None or not _shrinks(value, divides=inner.op in _QUOTIENTS)
+        else:
+            larger = False
+        if larger:
+            yield index
+
+
+def _shrinks(value: np.ndarray, *, divides: bool) -> bool:
+    """Whether what a number is multiplied with, or divided by, is a factor from 0 to 1."""
+    return bool(((value >= 1) if divides else (value >= 0) & (value <= 1)).all())
+
+
+def _negated(node: "NodeDef", sources: Sources) -> Iterator[int]:
+    """Not(x < y) becomes x >= y, but NaN is neither."""
+    inner = sources.node(node.input[0])
+    if inner.op in COMPARISONS and inner.attr["T"].type in FLOATS:
+        yield 0
+
+
+_RULES: dict[str, Rule] = {
+    **dict.fromkeys(("ArgMax", "ArgMin"), _places),
+    **dict.fromkeys(("Max", "MaxPool", "MaxPool3D", "Min"), _largest),
+    **dict.fromkeys(_SUMS, _sums),
+    **dict.fromkeys(_QUOTIENTS, _quotients),
+    "Mul": _products,
+    "Maximum": _leaky,
+    "LogicalNot": _negated,
+}
+"""Op → rule, which yields the inputs that need a barrier."""

@@ -1,0 +1,92 @@
+"""Grappler, TensorFlow's graph optimiser, in a process of its own: a crash there ends nothing here.
+
+oneDNN is off there, so that a graph's bytes do not depend on the processor. A comparison that needs
+TensorFlow without oneDNN beside this process's own is computed there, too. To another comparison
+the first of these processes gives way, because it needs the memory.
+"""
+
+import subprocess
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from graphcore.errors import ConversionError
+from tfgraph.native import native
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+TIMEOUT = 600.0
+"""Seconds after which Grappler is taken to hang."""
+
+_DEVICE = "/job:localhost/replica:0/task:0/device:CPU:0"
+
+worker = native.Worker(onednn=False)
+
+
+def start() -> subprocess.Popen:
+    """Start the process, if it is not there; it comes up while other work is done."""
+    return worker.start()
+
+
+def rest() -> None:
+    """End the first worker: who converts one model needs its memory, and who converts many waits
+    only once for another.
+    """
+    if worker.started == 1:
+        worker.end()
+
+
+def run(
+    graph_def: "GraphDef",
+    outputs: Iterable[str],
+    passes: Iterable[str],
+    *,
+    timeout: float | None = None,
+) -> "GraphDef":
+    """Return the graph after some of Grappler's passes; `outputs` ("digit:0") survive.
+
+    Raises:
+        ConversionError: it crashed, failed or hung.
+    """
+    from tensorflow.core.framework import graph_pb2
+
+    request = b"optimise", _config(passes), _meta_graph(graph_def, outputs)
+    state, content = worker.ask(*request, timeout=TIMEOUT if timeout is None else timeout)
+    if state == "ok":
+        return graph_pb2.GraphDef.FromString(content)
+    said = content.decode(errors="replace").strip().rstrip(".")
+    raise ConversionError(_sentence(f"{state}{said and f'; it said: {said}'}"))
+
+
+def _sentence(what: str) -> str:
+    return (
+        f"TensorFlow's graph optimiser {what}. It ran in a process of its own, and nothing was "
+        "written. Cut the model in two to find what it stumbles over: with onnxgraph.cut, or with "
+        "inputs= and outputs= of tf2onnx."
+    )
+
+
+def _config(passes: Iterable[str]) -> bytes:
+    from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
+
+    config = config_pb2.ConfigProto()
+    rewriter = config.graph_options.rewrite_options
+    rewriter.optimizers.extend(passes)
+    rewriter.layout_optimizer = rewriter_config_pb2.RewriterConfig.AGGRESSIVE
+    rewriter.cpu_layout_conversion = rewriter_config_pb2.RewriterConfig.NCHW_TO_NHWC
+    rewriter.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+    rewriter.min_graph_nodes = -1
+    rewriter.fail_on_optimizer_errors = True
+    return config.SerializeToString()
+
+
+def _meta_graph(graph_def: "GraphDef", outputs: Iterable[str]) -> bytes:
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    meta_graph = meta_graph_pb2.MetaGraphDef()
+    meta_graph.graph_def.CopyFrom(graph_def)
+    for node in meta_graph.graph_def.node:
+        node.device = _DEVICE  # the layout optimiser skips nodes that are placed nowhere
+    kept = meta_graph.collection_def["train_op"].node_list.value
+    kept.extend(tensor.partition(":")[0] for tensor in outputs)
+    return meta_graph.SerializeToString()

@@ -1,0 +1,247 @@
+"""onnx2tf: ONNX file → frozen TensorFlow graph, in pure steps, compared before it is written.
+
+`prepare` → `build` → `optimise` → `retarget` → compare with onnxruntime → write. Each step is a
+function of its own and can be called by itself; notebook 03 shows them one by one.
+"""
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import onnx
+
+import onnxgraph
+from graphcore.errors import ConversionError, GraphError, ParityError
+from graphcore.parity import TOLERANCE, Report
+from graphcore.progress import stage
+from onnxgraph.examples.given import Examples, Symbols, use_examples
+from onnxgraph.examples.reference import check_examples_fit
+from onnxgraph.model import external
+from onnxgraph.model.checked import checked
+from onnxgraph.model.precision import precisions
+from onnxgraph.model.weightless import weights_size
+from onnxgraph.running import session_process
+from tfgraph import compat, memory, optables
+from tfgraph.building.build import Built, attempt, prepare
+from tfgraph.comparing import processors
+from tfgraph.comparing.judge import Judge
+from tfgraph.comparing.layers import first_difference
+from tfgraph.conversion import Conversion, Step
+from tfgraph.graphs import frozen
+from tfgraph.graphs.frozen import LIMIT
+from tfgraph.graphs.run import run_view
+from tfgraph.native import native
+from tfgraph.obstacles import Refused
+from tfgraph.optimising import grappler
+from tfgraph.optimising.optimise import optimise
+from tfgraph.preflight import obstacles
+from tfgraph.retargeting.retarget import retarget
+
+if TYPE_CHECKING:
+    pass
+
+Result = TypeVar("Result")
+
+
+BATCHES = (1, 3)
+"""The batch sizes at which a conversion is compared with onnxruntime."""
+
+
+@checked
+@stage("converting")
+def onnx2tf(
+    onnx_path: str | Path | onnx.ModelProto,
+    pb_path: str | Path | None,
+    *,
+    target: str = "tf2",
+    verify: bool = True,
+    tolerance: float = TOLERANCE,
+    examples: Examples | None = None,
+    symbols: Symbols | None = None,
+) -> Conversion:
+    """Convert an ONNX model to a frozen graph for `target`, and compare before anything is written.
+
+    Not promised, as the kernels of the runtimes differ there: where NaN is in the order of ArgMax,
+    TopK, Hardmax and max pools; which other elements a NaN or +inf in a row of Softmax, or among
+    the channels of LRN, makes NaN too.
+
+    Args:
+        onnx_path: an `.onnx` file, or a model.
+        pb_path: where to write the graph; None to keep it in memory.
+        target: the oldest TensorFlow that must load it: "tf1.4", "tf1.13", "tf1.15" or "tf2".
+        verify: compare with onnxruntime on seeded inputs; without it the result says UNPROVEN.
+        tolerance: largest difference allowed, as a share of the largest reference value.
+        examples: inputs to compare on: arrays by name, a list of such, or the path of an .npz;
+            seeded ones are drawn if left out (see `onnxgraph.use_examples`).
+        symbols: sizes of symbolic dims in drawn inputs, such as {"total": "past + length"}.
+
+    Raises:
+        ConversionError: a node cannot be converted, or not for this target; it is named.
+        ParityError: the graph computes something else; the first ONNX tensor that differs is named.
+        GraphError: the file is not an ONNX model.
+    """
+    optables.table(target)  # a wrong target is refused before any work
+    if isinstance(onnx_path, onnx.ModelProto):
+        model = onnxgraph.check(onnx_path)
+    else:
+        model = onnxgraph.load(onnx_path, keep_external=True, leave_weights=True)
+    with use_examples(examples, symbols=symbols):
+        check_examples_fit(model)
+        if pb_path is not None:  # before the work, too
+            _check_size(weights_size(model))
+        conversion = _pipeline(model, target, verify=verify)
+        if verify:
+            conversion = verified(conversion, model, tolerance=tolerance)
+    if pb_path is None:
+        return conversion
+    return written(conversion, pb_path)
+
+
+def _check_size(size: int) -> None:
+    """Refuse weights of so many bytes for a file."""
+    if size >= LIMIT:
+        raise ConversionError(
+            f"The weights take {size / 2**30:.1f} GiB; a frozen graph is one protobuf message, "
+            "which holds less than 2. Give no pb_path, and the result to build_saved_model: it "
+            "keeps such weights as variables, for target tf2."
+        )
+
+
+def written(conversion: Conversion, pb_path: str | Path) -> Conversion:
+    """Write the graph and return the conversion with its path.
+
+    Raises:
+        ConversionError: the weights take more than the 2 GB that a frozen graph can hold.
+    """
+    _check_size(conversion.graph.size)
+    return replace(conversion, pb_path=frozen.save(conversion.graph, pb_path))
+
+
+@stage("comparing with onnxruntime")
+def verified(
+    conversion: Conversion,
+    model: onnx.ModelProto,
+    *,
+    batches: tuple[int, ...] = BATCHES,
+    tolerance: float = TOLERANCE,
+) -> Conversion:
+    """Compare the graph with onnxruntime on seeded inputs and return it with the reports.
+
+    TensorFlow computes it with oneDNN and without, as it does on newer and on older processors.
+
+    Raises:
+        ParityError: they differ; the message names the first ONNX tensor that does.
+        GraphError: TensorFlow cannot compute the graph, with oneDNN or without.
+    """
+    judge = Judge(model, tolerance=tolerance, precisions=conversion.precisions)
+    reports: list[Report] = []
+    here = processors.words(native.onednn())
+    with contextlib.ExitStack() as stack:
+        others = processors.others(conversion.graph, conversion.outputs.values())
+        for other in others:
+            stack.callback(other.close)
+        # One after the other, the referee first: each takes memory for the weights.
+        rounds = judge.rounds(batches)
+        for where, each in itertools.product((None, *others), rounds):
+            memory.give_back()  # of the run before
+            title = f"{conversion.target} {where.title if where else here}"
+            seen = run_conversion(conversion, each.feeds, where=where)
+            report = judge.report(each, seen, title=title)
+            if report is not None and not report.ok:
+                raise ParityError(_explained(report, conversion, model, each.feeds))
+            reports += [report] if report else []
+    return replace(conversion, parity=tuple(reports))
+
+
+def run_conversion(
+    conversion: Conversion,
+    feeds: Mapping[str, np.ndarray],
+    *,
+    where: processors.OtherProcessor | None = None,
+) -> dict[str, np.ndarray]:
+    """Run the graph in this kernel, or `where` it is held, fed and read by ONNX names."""
+    fed = {conversion.inputs[name]: value for name, value in feeds.items()}
+    if where is None:
+        fed |= conversion.graph.weights  # as they are: putting them into the graph would copy them
+        results = run_view(conversion.view, fed, fetch=conversion.outputs.values())
+    else:
+        results = where.run(fed)
+    return {name: results[tensor] for name, tensor in conversion.outputs.items()}
+
+
+def _pipeline(model: onnx.ModelProto, target: str, *, verify: bool) -> Conversion:
+    compat.load()
+    steps: list[Step] = []
+    grappler.start()
+    if verify:
+        session_process.start()
+    ready = prepare(model)
+    built = _timed(steps, "build", lambda: _build(ready, target))
+    memory.give_back()
+    fast = _timed(steps, "optimise", lambda: optimise(built.graph, built.outputs.values()))
+    ends = [*built.outputs.values()]
+    fitted = _timed(
+        steps, "retarget", lambda: retarget(fast, target, onnx_names=built.origins, outputs=ends)
+    )
+    specs = (*onnxgraph.inputs(model), *onnxgraph.outputs(model))
+    left = {node.name for node in fitted.graph.hollow.node}
+    return Conversion(
+        target=target,
+        graph=fitted.graph,
+        inputs=built.inputs,
+        outputs=built.outputs,
+        specs={spec.name: spec for spec in specs},
+        steps=tuple(steps),
+        rewrites=fitted.rewrites,
+        tensors={n: t for n, t in built.tensors.items() if t.partition(":")[0] in left},
+        precisions=precisions(model),
+    )
+
+
+def _build(model: onnx.ModelProto, target: str) -> Built:
+    """Build the graph, or refuse with everything that stands in the way for this target."""
+    built = attempt(model)
+    if found := obstacles(built, model, target):
+        raise Refused(found)
+    return built
+
+
+def _timed(steps: list[Step], name: str, work: Callable[[], Result]) -> Result:
+    """Do the work and add its step: the time it took and the nodes of the graph it returned."""
+    begin = time.perf_counter()
+    with stage(name):
+        result = work()
+    seconds = time.perf_counter() - begin
+    graph: Any = getattr(result, "graph", result)
+    steps.append(Step(name, graph.histogram(), seconds))
+    return result
+
+
+def _explained(
+    report: Report,
+    conversion: Conversion,
+    model: onnx.ModelProto,
+    feeds: Mapping[str, np.ndarray],
+) -> str:
+    """Return the report's own sentence and where the difference begins."""
+    try:
+        report.check()
+    except ParityError as error:
+        sentence = str(error)
+    try:
+        found = first_difference(
+            external.whole(model), conversion, feeds, tolerance=report.tolerance
+        )
+    except GraphError as error:
+        return f"{sentence} Where it begins cannot be said: {error} Nothing was written."
+    if found is None:
+        return f"{sentence} Nothing was written."
+    return (
+        f"{sentence} The first ONNX tensor that differs is {found.layer.name!r} "
+        f"({found.layer.row.note}). Nothing was written."
+    )

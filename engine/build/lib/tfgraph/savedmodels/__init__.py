@@ -1,0 +1,1 @@
+"""SavedModels: written, read, called, dressed for a server."""

@@ -1,0 +1,238 @@
+"""SavedModels from a frozen graph: signatures with the names that the receiver sees.
+
+Written in the form that every TensorFlow since 1.0 reads: one MetaGraphDef, with the weights as
+constants in the graph; for TensorFlow 2 large ones may be variables (`variables` says which).
+TensorFlow Serving wants it in a folder whose name is a version number (`export_dir/1`).
+"""
+
+import itertools
+import json
+import keyword
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphcore.durable import new_folder
+from graphcore.errors import GraphError
+from tfgraph import compat
+from tfgraph.graphs.foreign_ops import check_ops
+from tfgraph.graphs.frozen import FrozenGraph, hollowed
+from tfgraph.graphs.graphdef import GraphView, TensorInfo, load_graph_def
+from tfgraph.graphs.order import full
+from tfgraph.graphs.switches import check_switches, with_values
+from tfgraph.savedmodels import runnable, variables
+from tfgraph.savedmodels.reading import (
+    SERVING_DEFAULT,
+    SavedModel,
+    Signature,
+    read_saved_model,
+    several,
+)
+
+if TYPE_CHECKING:
+    from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+    from tfgraph.conversion import Conversion
+
+
+def build_saved_model(
+    pb_path: "str | Path | Conversion",
+    export_dir: str | Path,
+    *,
+    inputs: Mapping[str, str] | None = None,
+    outputs: Mapping[str, str] | None = None,
+    signature: str = SERVING_DEFAULT,
+    tags: str | Sequence[str] = ("serve",),
+    more: Mapping[str, Signature] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+) -> SavedModel:
+    """Build a SavedModel from any frozen graph.
+
+    Args:
+        pb_path: the frozen graph, or a conversion (of a model that is too large for a file, say).
+        export_dir: the folder to write; one that holds a SavedModel already is replaced as a whole.
+        inputs: receiver's name → tensor ("images": "input:0"); all placeholders under their own
+            names if left out, without those that have a default.
+        outputs: likewise for outputs; all tensors that nothing consumes if left out.
+        signature: the name of this signature.
+        tags: the tags of the graph; TensorFlow Serving asks for "serve". A text is one tag.
+        more: further signatures, by name.
+        fixed: placeholder → value, for switches that shall be no inputs ("is_training": False).
+
+    Raises:
+        UnknownName: a tensor is not in the graph; the closest names are given.
+        GraphError: the folder is a file or holds something else, nothing is to go out, TensorFlow 2
+            could not call an input by its name, the graph could not run (a variable without its
+            value, an iterator, an input that was left out), or no inputs were named and one is a
+            switch for training.
+    """
+    graph = _graph(pb_path)
+    if fixed:
+        graph = replace(graph, hollow=with_values(graph.hollow, fixed))
+    view = GraphView(graph.hollow)
+    if inputs is None:
+        inputs = _open_inputs(view, graph)
+        if isinstance(pb_path, str | Path):  # what was converted here has the inputs of its model
+            check_switches(graph.hollow, inputs, "every client")
+    outputs = {_plain(t.name): t.name for t in view.outputs()} if outputs is None else outputs
+    if signature in (more or {}):
+        raise GraphError(f"Two signatures are named {signature!r}; give each a name of its own.")
+    signatures = {signature: Signature(inputs, outputs), **(more or {})}
+    for name, each in signatures.items():
+        if not each.outputs:
+            raise GraphError(f"The signature {name!r} has no outputs; name at least one tensor.")
+        _check_callable(name, each)
+        signature_def(view, each)  # a name that is not in the graph is told before what it needs
+    first = runnable.initialisers(graph.hollow, signatures, graph.weights)
+    for each in signatures.values():
+        given = {*map(full, each.inputs.values())}
+        check_ops(graph.hollow, ends=[*each.outputs.values(), *first], given=given)
+    _check_place(Path(export_dir))
+    with new_folder(Path(export_dir)) as folder:
+        message = _message(graph, view, signatures, several(tags), folder)
+        runnable.run_first(message.meta_graphs[0], first)
+        content = message.SerializeToString(deterministic=True)
+        (folder / "saved_model.pb").write_bytes(content)
+    return read_saved_model(export_dir, tags=tags)
+
+
+def _graph(source: "str | Path | Conversion") -> FrozenGraph:
+    if isinstance(source, str | Path):
+        return hollowed(load_graph_def(source))
+    if source.graph.too_large and source.target != "tf2":
+        raise GraphError(
+            f"The weights take {source.graph.size / 2**30:.1f} GiB and must be variables, which "
+            f"only a SavedModel for tf2 may have here; convert for tf2 instead of {source.target}."
+        )
+    return source.graph
+
+
+def _open_inputs(view: GraphView, graph: FrozenGraph) -> dict[str, str]:
+    """Return what has to be fed, under its own name.
+
+    A default that is one value (is_training, keep_prob) is never fed; another one only where the
+    graph has no other input.
+    """
+    own = [t for t in view.inputs() if t.name.removesuffix(":0") not in graph.weights]
+    own = [t for t in own if t.dtype not in ("resource", "variant")]
+    plain = [t for t in own if t.op == "Placeholder"]
+    chosen = plain or [t for t in own if t.shape != () and t.dtype != "bool"]
+    return {_plain(t.name): t.name for t in chosen}
+
+
+def _message(
+    graph: FrozenGraph,
+    view: GraphView,
+    signatures: Mapping[str, Signature],
+    tags: Sequence[str],
+    folder: Path,
+) -> "saved_model_pb2.SavedModel":
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    message = saved_model_pb2.SavedModel(saved_model_schema_version=1)
+    meta_graph = message.meta_graphs.add()
+    served = set().union(*(each.tensors for each in signatures.values()))
+    graph, stored = variables.apart(graph, served)
+    if stored:
+        meta_graph.CopyFrom(variables.meta_graph(graph, stored))
+        (folder / "variables").mkdir()
+        variables.write_checkpoint(stored, folder / "variables" / "variables")
+    else:
+        meta_graph.graph_def.CopyFrom(graph.graph_def)
+    meta_graph.meta_info_def.tags.extend(tags)
+    for name, signature in signatures.items():
+        meta_graph.signature_def[name].CopyFrom(signature_def(view, signature))
+    return message
+
+
+def signature_def(view: GraphView, signature: Signature) -> "meta_graph_pb2.SignatureDef":
+    """Return the message that stands in the SavedModel for a signature.
+
+    Raises:
+        UnknownName: a tensor is not in the graph; the closest names are given.
+    """
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    definition = meta_graph_pb2.SignatureDef(method_name=signature.method)
+    for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+        for key, tensor in tensors.items():
+            _fill(getattr(definition, side)[key], view.tensor(tensor))
+    return definition
+
+
+def _fill(info: "meta_graph_pb2.TensorInfo", tensor: TensorInfo) -> None:
+    tf = compat.tensorflow()
+
+    info.name = tensor.name
+    info.dtype = tf.as_dtype(tensor.dtype).as_datatype_enum
+    if tensor.shape is None:
+        info.tensor_shape.unknown_rank = True
+        return
+    for size in tensor.shape:
+        info.tensor_shape.dim.add(size=-1 if size is None else size)
+
+
+def signature_text(view: GraphView, signature: Signature) -> str:
+    """Return that message in protobuf's text form, each tensor in one line.
+
+    Raises:
+        UnknownName: a tensor is not in the graph; the closest names are given.
+    """
+    from google.protobuf import text_format
+
+    definition = signature_def(view, signature)
+    lines = []
+    for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+        for key in tensors:
+            value = text_format.MessageToString(getattr(definition, side)[key], as_one_line=True)
+            lines.append(f"{side} {{\n  key: {json.dumps(key)}\n  value {{ {value} }}\n}}")
+    return "\n".join([*lines, f'method_name: "{definition.method_name}"'])
+
+
+def _check_callable(name: str, signature: Signature) -> None:
+    """Check that the inputs can be arguments in Python, to which TensorFlow 2 makes them."""
+    for key in signature.inputs:
+        if keyword.iskeyword(key) or key == "self":
+            raise GraphError(
+                f"The signature {name!r} has an input {key!r}: TensorFlow 2 makes an argument of a "
+                "Python function of it, and Python allows none of that name. Choose another: "
+                f"inputs={_with_new_key(signature.inputs, key)}."
+            )
+    arguments: dict[str, str] = {}
+    for key in signature.inputs:
+        argument = _argument(key)
+        if argument in arguments:
+            raise GraphError(
+                f"The signature {name!r} has the inputs {arguments[argument]!r} and {key!r}: "
+                f"TensorFlow 2 makes the argument {argument!r} of both. Choose another name: "
+                f"inputs={_with_new_key(signature.inputs, key)}."
+            )
+        arguments[argument] = key
+
+
+def _with_new_key(inputs: Mapping[str, str], key: str) -> dict[str, str]:
+    """Return the inputs with a name in the place of one, of which no other argument is made."""
+    taken = {_argument(each) for each in inputs if each != key}
+    longer = (key + "_" * count for count in itertools.count(1))
+    new = next(name for name in longer if _argument(name) not in taken)
+    return {new if each == key else each: tensor for each, tensor in inputs.items()}
+
+
+def _argument(key: str) -> str:
+    """Return the argument that TensorFlow 2 makes of an input, by its own rule."""
+    plain = "".join(each if each.isalnum() else "_" for each in key)
+    return plain if plain[:1].isalpha() else f"arg_{plain}"
+
+
+def _check_place(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise GraphError(f"{folder} is a file, and a SavedModel is a folder; choose another name.")
+    if folder.exists() and any(folder.iterdir()) and not (folder / "saved_model.pb").is_file():
+        raise GraphError(
+            f"{folder} holds something other than a SavedModel; choose another folder."
+        )
+
+
+def _plain(tensor: str) -> str:
+    return tensor.removesuffix(":0")

@@ -1,0 +1,49 @@
+"""Grappler's constant folding, which tf2onnx needs, without what it changes.
+
+It takes x / 41 for x · (1 / 41), and (1 - x) + c for (1 + c) - x. Barriers keep it from that, and
+are taken out of the graph again.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from tfgraph.graphs.frozen import hollowed
+from tfgraph.graphs.order import in_order
+from tfgraph.optimising import grappler
+from tfgraph.optimising.barriers import with_barriers
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+PASSES = ("constfold", "dependency")
+"""What tf2onnx wants done before it looks at a graph."""
+
+_BOOL = 10
+"""TensorFlow's number of the type."""
+
+
+def folded(graph_def: "GraphDef", outputs: Iterable[str]) -> "GraphDef":
+    """Return the graph with its constants folded.
+
+    Args:
+        graph_def: a frozen graph.
+        outputs: tensors that survive ("y:0").
+
+    Raises:
+        ConversionError: Grappler crashed, failed or hung.
+    """
+    ordered = in_order(graph_def)
+    barred = with_barriers(hollowed(ordered), exactly=True).graph_def
+    added = {node.name for node in barred.node} - {node.name for node in ordered.node}
+    return _without(grappler.run(barred, outputs, PASSES), added)
+
+
+def _without(graph_def: "GraphDef", added: set[str]) -> "GraphDef":
+    """Let the barriers pass on what they stand before."""
+    for node in graph_def.node:
+        if node.name in added and not node.name.endswith("/least"):
+            if node.op == "LogicalAnd":
+                node.attr["T"].type = _BOOL
+            node.op = "Identity"
+            del node.input[1:]
+    return graph_def

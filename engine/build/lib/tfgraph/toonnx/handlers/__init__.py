@@ -1,0 +1,24 @@
+"""Our own way to write TensorFlow ops as ONNX, where tf2onnx's is approximate or has none.
+
+`own` gives the table that `tf2onnx.tfonnx.process_tf_graph` takes as `custom_op_handlers`. Each
+module registers the ops of one concept with `@handler`.
+"""
+
+from tfgraph.toonnx.handlers import (  # noqa: F401 (they register themselves)
+    arrangement,
+    comparison,
+    division,
+    indices,
+    integers,
+    lookups,
+    pictures,
+    products,
+    reductions,
+    rounding,
+    segments,
+    selection,
+    special_functions,
+)
+from tfgraph.toonnx.handlers.writer import HANDLERS, ML, ML_OPSET, own
+
+__all__ = ["HANDLERS", "ML", "ML_OPSET", "own"]

@@ -1,0 +1,249 @@
+"""What `tf2onnx` takes, read into one form: a frozen graph, and what goes in and out by ONNX name.
+
+A frozen graph or an unfrozen one with its checkpoint, a training checkpoint of TensorFlow 1, a
+SavedModel of any TensorFlow, a Keras model or its file, and what `onnx2tf` returned.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphcore.errors import GraphError
+from tfgraph import compat
+from tfgraph.conversion import Conversion
+from tfgraph.graphs.constants import variables
+from tfgraph.graphs.foreign_ops import check_ops
+from tfgraph.graphs.form import check_form
+from tfgraph.graphs.graphdef import GraphView, load_graph_def
+from tfgraph.graphs.order import full
+from tfgraph.graphs.parts import check_known, cut
+from tfgraph.graphs.switches import check_switches, decided
+from tfgraph.savedmodels import checkpoint as checkpoints
+from tfgraph.savedmodels.reading import read_saved_model
+from tfgraph.toonnx import keras_model, saved_model
+from tfgraph.toonnx.tables import with_filled_tables
+from tfgraph.toonnx.updates import check_reads_only
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+Names = Mapping[str, str] | Iterable[str]
+"""ONNX name → TensorFlow tensor, or TensorFlow tensors alone."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the caller chose: the tensors that go in and out, and those that are fixed."""
+
+    inputs: Names | None = None
+    outputs: Names | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    signature: str | None = None
+    tags: tuple[str, ...] = ("serve",)
+    checkpoint: str | Path | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A frozen graph, and ONNX name → tensor ("x:0") for what goes in and out.
+
+    `fixed` maps the tensors that get a value to the placeholders that stand for them.
+    """
+
+    title: str
+    graph_def: "GraphDef" = field(repr=False)
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    fixed: dict[str, str]
+
+    @functools.cached_property
+    def view(self) -> GraphView:
+        """The tensors of the graph."""
+        return GraphView(self.graph_def)
+
+
+def read(source: Any, asked: Asked) -> Source:
+    """Read a source of any kind.
+
+    Raises:
+        GraphError: it is none, is cut short, or does not say what goes in and out.
+        UnknownName: it has no such tensor or signature.
+        ConversionError: it needs ops that this TensorFlow does not know.
+    """
+    compat.tensorflow()
+    if isinstance(source, Conversion):
+        named = source.inputs, source.outputs
+        return _source(f"the graph for {source.target}", source.graph_def, asked, *named)
+    if isinstance(source, str | Path):
+        return _from_path(Path(source), asked)
+    if hasattr(source, "node") and hasattr(source, "library"):
+        return _source("the GraphDef", source, asked)
+    return _source(f"the model {getattr(source, 'name', '')!r}", *_keras(source, asked))
+
+
+def _from_path(path: Path, asked: Asked) -> Source:
+    if keras_model.is_file(path):
+        return _source(path.name, *_keras(keras_model.load(path), asked))
+    if prefix := checkpoints.prefix(path):
+        meta = checkpoints.meta_graph(prefix)
+        restore = _restore(meta.graph_def, prefix)
+        return _source(path.name, meta.graph_def, asked, restore=restore)
+    if path.is_dir() or path.name == "saved_model.pb":
+        return _from_saved_model(path.parent if path.is_file() else path, asked)
+    if asked.checkpoint is None:
+        return _source(path.name, load_graph_def(path), asked)
+    prefix = checkpoints.prefix(asked.checkpoint)
+    if prefix is None:
+        raise GraphError(
+            f"There is no checkpoint {asked.checkpoint}; name it without the end of its files: "
+            "model.ckpt-100 for model.ckpt-100.index."
+        )
+    graph_def = load_graph_def(path)
+    return _source(path.name, graph_def, asked, restore=_restore(graph_def, prefix))
+
+
+def _from_saved_model(folder: Path, asked: Asked) -> Source:
+    both = asked.inputs is not None and asked.outputs is not None
+    saved = read_saved_model(folder, tags=asked.tags)
+    inputs, outputs, name = saved_model.ends(saved, asked.signature, needed=not both)
+    title = folder.absolute().name  # "." has none
+    stored = checkpoints.prefix(folder / "variables" / "variables")
+    graph_def = saved.graph_def
+    if stored and not graph_def.library.function and not checkpoints.has_objects(stored):
+        # One of TensorFlow 1: gradients in it, which nobody needs, can keep the loader from it.
+        restore = _restore(graph_def, stored)
+        return _source(title, graph_def, asked, inputs, outputs, restore=restore)
+    chosen = {**(_chosen(asked.inputs, inputs) or {}), **(_chosen(asked.outputs, outputs) or {})}
+    kept = {*inputs.values(), *outputs.values(), *chosen.values()}
+    if name is None:  # the signature that has them, if one does
+        every = saved.signatures.items()
+        name = next((each for each, its in every if kept <= set(its.tensors)), None)
+    return _source(title, saved_model.frozen(saved, kept, name), asked, inputs, outputs)
+
+
+def _restore(graph_def: "GraphDef", prefix: Path) -> Callable[["GraphDef"], "GraphDef"]:
+    """Return what puts a checkpoint's values into a part of the graph."""
+    places = checkpoints.saved_as(graph_def)
+    return functools.partial(checkpoints.frozen, checkpoint=prefix, places=places)
+
+
+def _source(
+    title: str,
+    graph_def: "GraphDef",
+    asked: Asked,
+    inputs: Mapping[str, str] | None = None,
+    outputs: Mapping[str, str] | None = None,
+    *,
+    restore: Callable[["GraphDef"], "GraphDef"] | None = None,
+) -> Source:
+    """Cut out what was asked for; `inputs` and `outputs` are what the source itself names."""
+    check_form(graph_def)
+    fixed = [full((inputs or {}).get(name, name)) for name in asked.fixed]
+    values = dict(zip(fixed, asked.fixed.values(), strict=True))
+    graph_def = with_filled_tables(graph_def)
+    graph_def = decided(graph_def, {name: bool(v) for name, v in values.items() if np.ndim(v) == 0})
+    given = _chosen(asked.outputs, outputs)
+    if given is None:
+        given = _last_tensors(title, graph_def)
+    fed = _chosen(asked.inputs, inputs)
+    part, places = cut(graph_def, [*(fed or {}).values(), *fixed], given.values())
+    check_reads_only(part)
+    check_ops(part, title)
+    still_open = _open_placeholders(part, set(places.values()))
+    if fed is None:
+        fed = {plain(name): name for name in still_open}
+        # What is to be said of unknown ranks depends on shapes=.
+        check_switches(part, fed, "whoever runs the ONNX model", any_rank=False)
+    elif still_open:
+        raise GraphError(
+            f"The outputs also need {', '.join(map(repr, still_open))}: name them among the "
+            'inputs, or give them a value with fixed={"name": value}.'
+        )
+    _check_apart(fed, given)
+    _take_defaults(part, set(fed.values()))
+    ends = {name: places.get(tensor, tensor) for name, tensor in given.items()}
+    if names := [node.name for node in variables(part)]:
+        if restore is None:
+            raise GraphError(
+                f"{title} is not frozen: it has {len(names)} variables without values, the first "
+                f'is {names[0]!r}. Give their values too: checkpoint="model.ckpt-100".'
+            )
+        part = restore(part)
+    return Source(
+        title=title,
+        graph_def=part,
+        inputs={
+            name: places.get(tensor, tensor) for name, tensor in fed.items() if tensor not in fixed
+        },
+        outputs=ends,
+        fixed={name: places[tensor] for name, tensor in zip(asked.fixed, fixed, strict=True)},
+    )
+
+
+def _check_apart(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
+    """Check that no name is that of an input and of an output: ONNX has one place for both."""
+    for name in outputs:
+        if name in inputs:
+            chosen = {f"{key}_out" if key == name else key: key for key in outputs}
+            raise GraphError(
+                f"An input and an output are both named {name!r}, which ONNX does not allow. Name "
+                f"the outputs: outputs={chosen}."
+            )
+
+
+def _chosen(asked: Names | None, own: Mapping[str, str] | None) -> dict[str, str] | None:
+    """Return ONNX name → tensor: what was asked for, in the source's own names or TensorFlow's."""
+    own = own or {}
+    if asked is None:
+        return {name: full(tensor) for name, tensor in own.items()} or None
+    names = [asked] if isinstance(asked, str) else asked
+    if not isinstance(names, Mapping):
+        names = {plain(name): name for name in names}
+    return {name: full(own.get(tensor, tensor)) for name, tensor in names.items()}
+
+
+def plain(tensor: str) -> str:
+    """Return a TensorFlow tensor's name as an ONNX name: "x" for "x:0", "split_1" for "split:1"."""
+    return tensor.removesuffix(":0").replace(":", "_")
+
+
+def _last_tensors(title: str, graph_def: "GraphDef") -> dict[str, str]:
+    """Return what nothing reads, for a frozen graph; one for training has too much of it."""
+    if variables(graph_def):
+        raise GraphError(
+            f"{title} is a graph for training, in which many tensors are read by nothing; name "
+            'those that you want: outputs=["logits"].'
+        )
+    check_known(graph_def)
+    found = GraphView(graph_def).outputs()
+    # Of a switch, one side has no value.
+    return {plain(each.name): each.name for each in found if each.op != "Switch"}
+
+
+def _open_placeholders(part: "GraphDef", taken: set[str]) -> list[str]:
+    """Return the placeholders that have to be fed; those with a default only if there are no
+    others.
+    """
+    found = [f"{node.name}:0" for node in part.node if node.op == "Placeholder"]
+    found = [name for name in found if name not in taken]
+    if found or taken:
+        return found
+    return [f"{node.name}:0" for node in part.node if node.op == "PlaceholderWithDefault"]
+
+
+def _take_defaults(part: "GraphDef", fed: set[str]) -> None:
+    """Give the placeholders that nobody feeds their default, for good."""
+    for node in part.node:
+        if node.op == "PlaceholderWithDefault" and f"{node.name}:0" not in fed:
+            node.op = "Identity"
+            node.attr["T"].CopyFrom(node.attr["dtype"])
+            del node.attr["dtype"], node.attr["shape"]
+
+
+def _keras(model: Any, asked: Asked) -> tuple["GraphDef", Asked, dict[str, str], dict[str, str]]:
+    graph_def, inputs, outputs = keras_model.frozen(model)
+    return graph_def, asked, inputs, outputs

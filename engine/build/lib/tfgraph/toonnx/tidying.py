@@ -1,0 +1,154 @@
+"""The names and the order of what tf2onnx wrote: TensorFlow's names, and the same every time.
+
+tf2onnx numbers what it makes up in an order that hangs on chance.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import onnx
+
+from onnxgraph.editing.rename import rename_tensors
+from onnxgraph.model.anatomy import graphs
+from tfgraph.toonnx.interface import Interface
+from tfgraph.toonnx.names import NUMBERS, PREFIX
+
+_CALLS = re.compile(r"^((Stateful)?PartitionedCall(_\d+)?/)+")
+
+
+def tidied(model: onnx.ModelProto, interface: Interface) -> tuple[onnx.ModelProto, dict[str, str]]:
+    """Return the model with the names that were asked for, and what became of tensors.
+
+    Returns:
+        The model, and ONNX name → tensor of the source, for all that are left of it ("a/b:0").
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    graph = copy.graph
+    ordered = _ordered(graph)
+    del graph.node[:], graph.value_info[:]
+    graph.node.extend(ordered)
+    names = _tensor_names(copy, interface)
+    rename_tensors(copy, names)
+    _name_nodes(copy)
+    _sort_weights(copy)
+    used = {node.domain for each in graphs(graph) for node in each.node} | {""}
+    opsets = [entry for entry in copy.opset_import if entry.domain in used]
+    del copy.opset_import[:]
+    copy.opset_import.extend(opsets)
+    graph.name, graph.doc_string = "from_tensorflow", ""
+    _state_inputs(graph, interface)
+    prefix = f"{PREFIX}/"
+    return copy, {n: t.removeprefix(prefix) for t, n in names.items() if t.startswith(prefix)}
+
+
+def _ordered(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Return the nodes that the outputs need, each behind its inputs, in the order of a walk."""
+    makers = {name: node for node in graph.node for name in node.output if name}
+    ordered: list[onnx.NodeProto] = []
+    seen: set[int] = set()
+    waiting = [
+        (makers[value.name], False) for value in reversed(graph.output) if value.name in makers
+    ]
+    while waiting:
+        node, ready = waiting.pop()
+        if ready:
+            ordered.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            waiting.append((node, True))
+            needs = [makers[name] for name in _read(node) if name in makers]
+            waiting += [(each, False) for each in reversed(needs) if id(each) not in seen]
+    return [_copied(node) for node in ordered]
+
+
+def _copied(node: onnx.NodeProto) -> onnx.NodeProto:
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    return copy
+
+
+def _read(node: onnx.NodeProto) -> Iterator[str]:
+    """Yield the tensors that a node reads, in its branches and bodies too."""
+    yield from node.input
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            for inner in graph.node:
+                yield from _read(inner)
+            yield from (value.name for value in graph.output)
+
+
+def _tensor_names(model: onnx.ModelProto, interface: Interface) -> dict[str, str]:
+    """Return old name → new name for every tensor, in the order in which they are met."""
+    asked = {tensor: name for name, tensor in interface.inputs.items()}
+    asked |= {tensor: name for name, tensor in interface.outputs.items()}
+    taken = set(asked.values())
+    names: dict[str, str] = {}
+    for old in dict.fromkeys(_met(model.graph)):
+        names[old] = asked[old] if old in asked else _free(_plain(old), taken)
+        taken.add(names[old])
+    return names
+
+
+def _met(graph: onnx.GraphProto) -> Iterator[str]:
+    """Yield the names of tensors as they are met: inputs, then what each node reads and writes."""
+    yield from (value.name for value in graph.input)
+    for node in graph.node:
+        yield from filter(None, node.input)
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _met(inner)
+        yield from filter(None, node.output)
+    yield from (value.name for value in graph.output)
+
+
+def _plain(name: str) -> str:
+    """Return a name of tf2onnx as TensorFlow has it: "conv/Relu" for "source/conv/Relu:0"."""
+    name = NUMBERS.sub("", name.removeprefix(f"{PREFIX}/"))
+    name = _CALLS.sub("", name.removesuffix(":0").replace(":", "_"))
+    return name or "tensor"
+
+
+def _free(name: str, taken: Iterable[str]) -> str:
+    """Return the name, with a number if it is taken."""
+    free, number = name, 0
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _name_nodes(model: onnx.ModelProto) -> None:
+    """Name each node after what it makes, other than any tensor ("maps/Relu" makes "maps").
+
+    TensorFlow has one name for both, so that onnx2tf could not keep two that are equal.
+    """
+    taken: set[str] = set()
+    for graph in graphs(model.graph):
+        for node in graph.node:
+            node.doc_string = ""
+            node.name = _free(f"{next(iter(node.output), '')}/{node.op_type}", taken)
+            taken.add(node.name)
+
+
+def _sort_weights(model: onnx.ModelProto) -> None:
+    """Put the weights in the order in which they are read, and leave out those that are not."""
+    for graph in graphs(model.graph):
+        place = {name: at for at, name in enumerate(dict.fromkeys(_met(graph)))}
+        weights = sorted(
+            (each for each in graph.initializer if each.name in place),
+            key=lambda each: place[each.name],
+        )
+        kept = [onnx.TensorProto.FromString(each.SerializeToString()) for each in weights]
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
+
+
+def _state_inputs(graph: onnx.GraphProto, interface: Interface) -> None:
+    """State the inputs in their order, with their dims; also those that nothing reads."""
+    del graph.input[:]
+    for name, spec in interface.specs.items():
+        dtype = onnx.TensorProto.STRING if spec.dtype in ("str", "string") else None
+        kind = dtype or onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
+        graph.input.append(onnx.helper.make_tensor_value_info(name, kind, spec.shape))

@@ -1,0 +1,80 @@
+"""Which symbols of the inputs belong together: one batch of several inputs, and sums of others."""
+
+import contextlib
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import nn
+
+from graphcore.errors import ModelError
+from torchgraph.exporting.arguments import Given
+from torchgraph.exporting.runs import Sizes, batch_symbol, given_sizes, input_symbols, run_at
+
+
+def with_sums(module: nn.Module, inputs: Sequence[Given]) -> list[Given]:
+    """Return the inputs with a symbol written as the sum of two others, where it must be that.
+
+    A decoder's mask is as long as past and new tokens together, and a symbol of its own promises
+    what the module does not take.
+    """
+    others = [each for each in input_symbols(inputs) if each != batch_symbol(inputs)]
+    apart = {symbol: 32 * 2**place for place, symbol in enumerate(input_symbols(inputs))}
+    if len(others) < 3 or _takes(module, inputs, apart):
+        return list(inputs)
+    for whole in others:
+        for terms in itertools.combinations([each for each in others if each != whole], 2):
+            summed = [_renamed(each, whole, "+".join(terms)) for each in inputs]
+            if _takes(module, summed, apart):
+                return summed
+    return list(inputs)
+
+
+def with_one_batch(module: nn.Module, inputs: Sequence[Given]) -> list[Given]:
+    """Return the inputs with the symbol of the batch at those only that hold it.
+
+    Tensors say their sizes. Where their first axes differ, those are the batch's that can be
+    longer while the others stay.
+
+    Raises:
+        ModelError: which these are cannot be told.
+    """
+    lengths = {
+        each.spec.name: len(each.value)
+        for each in inputs
+        if each.value is not None and each.spec.shape and isinstance(each.spec.shape[0], str)
+    }
+    if len(set(lengths.values())) < 2:
+        return list(inputs)
+    found = []
+    for length in dict.fromkeys(lengths.values()):
+        others = {name for name, size in lengths.items() if size != length}
+        some = [_fixed(each) if each.spec.name in others else each for each in inputs]
+        with contextlib.suppress(ModelError):
+            run_at(module, some, dict.fromkeys(input_symbols(some), length + 1))
+            found.append(some)
+    if len(found) == 1:
+        return found[0]
+    seen = ", ".join(f"{name!r} {size}" for name, size in lengths.items())
+    raise ModelError(
+        f"The first axes of the inputs have other sizes ({seen}), and which of them is the batch "
+        "cannot be told from running the module. Give a TensorSpec for each input, with the "
+        "symbols where sizes are free, or use dynamic_batch=False."
+    )
+
+
+def _takes(module: nn.Module, inputs: Sequence[Given], sizes: Sizes) -> bool:
+    try:
+        return bool(run_at(module, inputs, {**sizes, **given_sizes(inputs)}))
+    except ModelError:
+        return False
+
+
+def _renamed(each: Given, symbol: str, dim: str) -> Given:
+    shape = tuple(dim if old == symbol else old for old in each.spec.shape)
+    return replace(each, spec=replace(each.spec, shape=shape))
+
+
+def _fixed(each: Given) -> Given:
+    assert each.value is not None
+    return replace(each, spec=replace(each.spec, shape=tuple(each.value.shape)))

@@ -1,0 +1,142 @@
+"""What will compute each node, or why nothing does: all of it is known before the work begins."""
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import onnx
+
+from graphcore.errors import ConversionError
+from onnxgraph.model import interface
+from onnxgraph.model.dataflow import reads
+from torchgraph.importing.nodes import Call, call_for
+
+NAMED = 10
+"""How many nodes an error names; the table has them all."""
+
+CONTROL = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+
+QUANTISED = frozenset(
+    {
+        "ConvInteger",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "MatMulInteger",
+        "QLinearConv",
+        "QLinearMatMul",
+        "QuantizeLinear",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """One ONNX node that no module can be made of: `why`, and what would `help`."""
+
+    node: str
+    op: str
+    why: str
+    help: str
+
+    def __str__(self) -> str:
+        """Return one sentence without its full stop."""
+        return f"{self.node!r} ({self.op}) {self.why}; {self.help}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A call for each node in order; where there is none, an obstacle instead."""
+
+    calls: tuple[tuple[onnx.NodeProto, Call], ...]
+    obstacles: tuple[Obstacle, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every node can be computed."""
+        return not self.obstacles
+
+    def check(self) -> "Plan":
+        """Return self if every node can be computed.
+
+        Raises:
+            ConversionError: some cannot; the sentence names them, with the reasons.
+        """
+        if self.ok:
+            return self
+        count = len(self.obstacles)
+        named = "; ".join(map(str, self.obstacles[:NAMED]))
+        begin = "An ONNX node" if count == 1 else f"{count} ONNX nodes"
+        more = f"; and {count - NAMED} more" if count > NAMED else ""
+        raise ConversionError(f"{begin} cannot become PyTorch: {named}{more}.")
+
+    def __repr__(self) -> str:
+        """Return a sentence, and a line for each obstacle."""
+        if self.ok:
+            return f"nothing stands in the way: {len(self.calls)} nodes can become PyTorch"
+        lines = [f"{len(self.obstacles)} nodes cannot become PyTorch:"]
+        return "\n".join(lines + [f"  {each}" for each in self.obstacles])
+
+    def _repr_html_(self) -> str:
+        if self.ok:
+            return f"<pre>{html.escape(repr(self))}</pre>"
+        rows = [("node", "op", "why", "what helps"), *(vars(o).values() for o in self.obstacles)]
+        return f"<table>{''.join(map(_html_row, rows))}</table>"
+
+
+def _html_row(texts: Iterable[str]) -> str:
+    cells = (f"<td style='text-align:left'>{html.escape(text)}</td>" for text in texts)
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def plan(model: onnx.ModelProto) -> Plan:
+    """Return what will compute each node of a model all of whose constants are initializers."""
+    weights = {each.name: each for each in model.graph.initializer}
+    opset, numbers = interface.opset(model), set[str]()
+    calls: list[tuple[onnx.NodeProto, Call]] = []
+    obstacles: list[Obstacle] = []
+    for node in model.graph.node:
+        refusal = _refusal(node)
+        if not refusal:
+            try:
+                call = call_for(node, weights, numbers, opset)
+            except ConversionError as error:
+                refusal = str(error)
+            else:
+                calls.append((node, call))
+                numbers.update(node.output if call.is_numbers else ())
+        if refusal:
+            name = _called(node.name, node.output)
+            obstacles.append(Obstacle(name, node.op_type, refusal, _help(model.graph, node)))
+    return Plan(tuple(calls), tuple(obstacles))
+
+
+def _refusal(node: onnx.NodeProto) -> str:
+    """Return why a node is refused whatever its inputs, "" if it is not."""
+    if node.domain not in ("", "ai.onnx"):
+        return f"belongs to the operator set {node.domain!r}, whose ops only its own runtime knows"
+    if node.op_type in CONTROL:
+        return "is control flow, which PyTorch's graphs of modules do not have"
+    if node.op_type in QUANTISED:
+        return "computes with quantised numbers"
+    return ""
+
+
+def _help(graph: onnx.GraphProto, node: onnx.NodeProto) -> str:
+    """Return which part of the graph can be imported without a node, as a call."""
+    if node.op_type in QUANTISED:
+        return "give the model from before its quantisation"
+    made = {name for each in graph.node for name in each.output}
+    before = [name for name in dict.fromkeys(reads(node)) if name in made]
+    if before:
+        return f"import the part before it, onnxgraph.cut(model, outputs={before})"
+    if node.domain not in ("", "ai.onnx"):  # without a type, nothing can begin behind it
+        return "export the model with ONNX's own operators"
+    others = {name for each in graph.node if each is not node for name in reads(each)}
+    behind = [name for name in (*node.output, *(v.name for v in graph.input)) if name in others]
+    if not others.intersection(node.output):
+        return "nothing but the node leads to the output"
+    return f"import the part behind it, onnxgraph.cut(model, inputs={behind})"
+
+
+def _called(name: str, outputs: Sequence[str]) -> str:
+    return name or next(filter(None, outputs), "")

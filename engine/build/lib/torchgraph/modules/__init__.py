@@ -1,0 +1,1 @@
+"""PyTorch modules: called, isolated, copied, watched."""

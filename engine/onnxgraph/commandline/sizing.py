@@ -1,0 +1,143 @@
+"""Commands that change sizes, dtypes of inputs and the opset, and that simplify."""
+
+from pathlib import Path
+
+import click
+
+import onnxgraph
+from graphcore import parity
+from graphcore.command_options import FILE, parsed, whole_numbers
+from graphcore.commandline import Answer
+from graphcore.errors import Refusal
+from graphcore.spec import TensorSpec, parse_axes, parse_specs
+from onnxgraph.commandline import answers, options
+from onnxgraph.commandline.program import program
+from onnxgraph.editing import proof
+from onnxgraph.simplifying.simplify import TIMEOUT
+
+
+def axes_to_free(text: str) -> dict[str, dict[int, str]]:
+    """Read "images:2=height images:3=width": input → axis → symbol.
+
+    Raises:
+        Refusal: one of them is not that.
+    """
+    found: dict[str, dict[int, str]] = {}
+    for each in text.split():
+        place, _, symbol = each.partition("=")
+        name, _, axis = place.rpartition(":")
+        if not (name and symbol and axis.isdecimal() and len(axis) < 4):
+            raise Refusal(f"Write INPUT:AXIS=SYMBOL, as in images:2=height, not {each!r}.")
+        found.setdefault(name, {})[int(axis)] = symbol
+    return found
+
+
+@program.command(
+    example="onnxgraph simplify model.onnx -o simple.onnx", needs={"onnxsim": "simplify"}
+)
+@options.model_file
+@options.output_file
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=TIMEOUT,
+    metavar="SECONDS",
+    help="How long the simplifier may take.",
+)
+@options.tolerance(proof.TOLERANCE)
+@options.examples
+def simplify(model: Path, output: Path, timeout: float, tolerance: float) -> Answer:
+    """Fold what is constant and remove what does nothing, and compare with the model before.
+
+    If the simpler model is no good, the model is written as it came in, and the reason is told.
+    """
+    result = onnxgraph.simplify(options.load(model), timeout=timeout, tolerance=tolerance)
+    return answers.saved(result, output, rolled_back=result.rolled_back, reason=result.reason)
+
+
+@program.command(example="onnxgraph dynamic fixed.onnx -o dynamic.onnx")
+@options.model_file
+@options.output_file
+@click.option("--symbol", default="batch", metavar="SYMBOL", help="What the batch is called.")
+@click.option(
+    "--axis",
+    "axes",
+    multiple=True,
+    callback=parsed(parse_axes),
+    metavar="INPUT=AXIS",
+    help="An input that carries the batch, and on which axis; may be repeated. Left out, they are "
+    "found.",
+)
+@options.examples
+def dynamic(model: Path, output: Path, symbol: str, axes: dict[str, int] | None) -> Answer:
+    """Make a fixed batch dynamic: every row must be what the model gives for it alone."""
+    result = onnxgraph.make_batch_dynamic(options.load(model), symbol=symbol, axes=axes)
+    return answers.saved(result, output)
+
+
+@program.command(example="onnxgraph free square.onnx --axis images:2=height -o free.onnx")
+@options.model_file
+@options.output_file
+@click.option(
+    "--axis",
+    "axes",
+    multiple=True,
+    required=True,
+    callback=parsed(axes_to_free),
+    metavar="INPUT:AXIS=SYMBOL",
+    help="A fixed axis of an input, and what it will be called; may be repeated.",
+)
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    type=FILE,
+    metavar="FILE",
+    help="The same network exported at another size, to compare with; may be repeated.",
+)
+@options.examples
+def free(
+    model: Path, output: Path, axes: dict[str, dict[int, str]], references: tuple[Path, ...]
+) -> Answer:
+    """Make fixed dims of the inputs symbolic (for the batch see `dynamic`)."""
+    others = [*map(options.load, references)]
+    return answers.saved(onnxgraph.free_dims(options.load(model), axes, references=others), output)
+
+
+@program.command(example="onnxgraph fix model.onnx batch=1 -o one.onnx")
+@options.model_file
+@click.argument(
+    "sizes", nargs=-1, required=True, callback=parsed(whole_numbers), metavar="SYMBOL=SIZE…"
+)
+@options.output_file
+@options.examples
+def fix(model: Path, sizes: dict[str, int], output: Path) -> Answer:
+    """Fix symbolic dims of the inputs."""
+    return answers.saved(onnxgraph.fix_dims(options.load(model), sizes), output)
+
+
+@program.command(example="onnxgraph set-inputs model.onnx images:uint8:batch,3,8,8 -o bytes.onnx")
+@options.model_file
+@click.argument("specs", nargs=-1, required=True, callback=parsed(parse_specs), metavar="SPEC…")
+@options.output_file
+@click.option("--try-run/--no-try-run", default=True, help="Run the result at two batch sizes.")
+@options.examples
+def set_inputs(model: Path, specs: tuple[TensorSpec, ...], output: Path, try_run: bool) -> Answer:
+    """Set dtypes and shapes of inputs, each SPEC written name:dtype:dims."""
+    result = onnxgraph.set_inputs(options.load(model), specs, try_run=try_run)
+    return answers.saved(result, output)
+
+
+@program.command(example="onnxgraph lower model.onnx --opset 11 -o old.onnx")
+@options.model_file
+@options.output_file
+@click.option("--opset", type=int, required=True, metavar="OPSET", help="The opset, 9 or higher.")
+@options.batches
+@options.tolerance(parity.TOLERANCE)
+@options.examples
+def lower(
+    model: Path, output: Path, opset: int, batches: tuple[int, ...], tolerance: float
+) -> Answer:
+    """Write a model in an older opset, with the IR version of that time."""
+    result = onnxgraph.lower_opset(options.load(model), opset, batches=batches, tolerance=tolerance)
+    return answers.saved(result, output)

@@ -1,0 +1,5 @@
+"""`python -m tfgraph` is the command line `tfgraph`."""
+
+from tfgraph.commandline import main
+
+main()
