@@ -15,7 +15,7 @@ from tfgraph.commandline.program import NEEDS, program, signature, tags
 from tfgraph.savedmodels.reading import SERVING_DEFAULT
 
 
-@program.command(example="tfgraph sign graph.pb -o served/1 --input images=images:0", needs=NEEDS)
+@program.command(example="tfgraph sign graph.pb -o served/1 --input pixels=images:0", needs=NEEDS)
 @click.argument("graph", type=FILE)
 @click.option(
     "-o", "--output", type=FILE, required=True, metavar="FOLDER", help="The folder to write."
