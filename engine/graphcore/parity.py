@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphcore.errors import ParityError
+from graphcore.listing import listed
 from graphcore.texts import as_bytes, is_text
 
 TOLERANCE = 1e-4
@@ -85,12 +86,12 @@ class Report:
                 "tensors."
             )
         bad = [row for row in self.rows if row.status != "ok"]
-        lines = ". ".join(f"{row.name}: {row.status} {row.note}".strip() for row in bad[:3])
-        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+        lines = (f"{row.name}: {row.status} {row.note}".strip() for row in bad)
+        worst = listed(lines, most=3, separator=". ")
         allowed = min((row.tolerance for row in bad if row.tolerance), default=self.tolerance)
         raise ParityError(
             f"{self.title or 'The outputs'}: {len(bad)} of {len(self.rows)} tensors differ from "
-            f"the reference by more than {allowed:g} of its largest value. {lines}{more}."
+            f"the reference by more than {allowed:g} of its largest value. {worst}."
         )
 
     def to_json(self) -> dict:

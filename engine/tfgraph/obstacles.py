@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from graphcore.errors import ConversionError
+from graphcore.listing import listed
 from onnxgraph.model.obstacles import Obstacle
 
 RANDOM = (
@@ -23,10 +24,9 @@ class Refused(ConversionError):
         """Name the first ten."""
         self.obstacles = tuple(obstacles)
         count = len(self.obstacles)
-        named = "; ".join(str(each).rstrip(".") for each in self.obstacles[:NAMED])
+        sentences = (str(each).rstrip(".") for each in self.obstacles)
         begin = "" if count == 1 else f"{count} ONNX nodes cannot be converted: "
-        more = f"; and {count - NAMED} more" if count > NAMED else ""
-        super().__init__(f"{begin}{named}{more}.")
+        super().__init__(f"{begin}{listed(sentences, most=NAMED, separator='; ')}.")
 
 
 def split_reason(reason: str) -> tuple[str, str]:

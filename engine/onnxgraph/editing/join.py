@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import onnx
 
 from graphcore.errors import GraphError, unknown_name
+from graphcore.listing import listed
 from graphcore.spec import Dim
 from onnxgraph.editing.edit import inferred
 from onnxgraph.editing.edited import Edited, copied, rewired
@@ -173,9 +174,8 @@ def _make_names_free(
         for node in graph.node:
             if node.name in taken:
                 node.name = in_use.free(node.name)
-    more = f" and {len(shown) - 4} more" if len(shown) > 4 else ""
-    words = ", ".join(f"{name!r} → {names[name]!r}" for name in shown[:4])
-    return [f"renamed in the second model: {words}{more}"] if shown else []
+    words = listed((f"{name!r} → {names[name]!r}" for name in shown), most=4)
+    return [f"renamed in the second model: {words}"] if shown else []
 
 
 def _append(result: onnx.ModelProto, follower: onnx.ModelProto, fed: set[str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import onnx
 
 from graphcore.errors import GraphError, unknown_name
+from graphcore.listing import listed
 from onnxgraph.editing.edit import free_name
 from onnxgraph.editing.edited import Edited, copied, rewired
 from onnxgraph.editing.insert import Operand, new_node
@@ -175,5 +176,4 @@ def _bypass(
 
 def _swept(model: onnx.ModelProto, copy: onnx.ModelProto) -> list[str]:
     gone = sweep(model, copy)
-    more = f" and {len(gone) - 6} more" if len(gone) > 6 else ""
-    return [f"no longer needed: {', '.join(gone[:6])}{more}"] if gone else []
+    return [f"no longer needed: {listed(gone, most=6)}"] if gone else []

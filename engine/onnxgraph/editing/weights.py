@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from graphcore.errors import GraphError, unknown_name
+from graphcore.listing import listed
 from onnxgraph.editing.edit import add_constant
 from onnxgraph.editing.edited import Edited, copied, rewired
 from onnxgraph.editing.rewire import replace_input
@@ -160,10 +161,9 @@ def set_weight(
         change = f"{label!r}: a value of its own for {', '.join(map(titled, chosen))}"
         return rewired(model, copy, [change], list(map(node_name, chosen)), changed=(label,))
     _store(weight, value)
-    words = ", ".join(map(titled, readers[:4])) or "no node"
-    more = f" and {len(readers) - 4} more" if len(readers) > 4 else ""
+    words = listed(map(titled, readers), most=4) or "no node"
     change = f"weight {name!r} ({interface.dtype(weight.dtype)} {weight.shape}): {_drift(weight)}"
-    change += f"read by {words}{more}"
+    change += f"read by {words}"
     names = [node_name(node) for node in readers]
     names += [node_name(node) for node in nodes(copy) if name in node.output]
     return rewired(model, copy, [change], names, changed=(name,))

@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto
 
 from graphcore.errors import GraphError
+from graphcore.listing import listed
 from onnxgraph.looking.macs import FORMULAS
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
@@ -117,8 +118,7 @@ def cost(
     unknown = [f"{row.op} {row.node!r}" for row in rows if row.macs is None]
     notes = list(count.notes)
     if unknown:
-        more = f" and {len(unknown) - 4} more" if len(unknown) > 4 else ""
-        notes.append(f"not counted, as it cannot be told: {', '.join(unknown[:4])}{more}")
+        notes.append(f"not counted, as it cannot be told: {listed(unknown, most=4)}")
     return Cost(rows, shapes, tuple(notes))
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from graphcore.errors import GraphError, unknown_name
+from graphcore.listing import listed
 from tfgraph.graphs.order import maker
 from tfgraph.graphs.reach import callees, reached
 
@@ -229,12 +230,10 @@ def _refuse(title: str, found: "Found") -> None:
     refused = {node.name: (node.op, does) for node, does in found if does}
     if not refused:
         return
-    shown = list(refused.items())[:5]
-    named = [f"{name[:100]!r} ({op}), which {does}" for name, (op, does) in shown]
-    more = f", and {len(refused) - 5} more" if len(refused) > 5 else ""
+    nodes = (f"{name[:100]!r} ({op}), which {does}" for name, (op, does) in refused.items())
     ops = ", ".join(f'"{op}"' for op in sorted({op for op, _ in refused.values()}))
     raise GraphError(
-        f"{title} does more than compute: it has {'; '.join(named)}{more}. Leave these nodes out, "
-        f"or, if you trust its maker with your files, write `with convert.allow_ops({ops}):` "
-        "around the call."
+        f"{title} does more than compute: it has {listed(nodes, most=5, separator='; ')}. Leave "
+        "these nodes out, or, if you trust its maker with your files, write "
+        f"`with convert.allow_ops({ops}):` around the call."
     )

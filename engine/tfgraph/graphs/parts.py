@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from graphcore.errors import ConversionError, GraphError, Refusal, unknown_name
+from graphcore.listing import listed
 from tfgraph import compat
 from tfgraph.graphs.frozen import LIMIT
 from tfgraph.graphs.graphdef import import_graph
@@ -104,9 +105,7 @@ def check_size(title: str, size: int, *, advice: str) -> None:
 
 def named(nodes: Collection["NodeDef"]) -> str:
     """Return nodes with their ops, the first ten, as a message names them."""
-    first = [f"{node.name!r} ({node.op})" for node in list(nodes)[:_NAMED]]
-    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
-    return ", ".join(first) + more
+    return listed((f"{node.name!r} ({node.op})" for node in nodes), most=_NAMED)
 
 
 def _reached(nodes: dict[str, "NodeDef"], fed: set[str], wanted: list[str]) -> set[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from graphcore.errors import ConversionError
+from graphcore.listing import listed
 from graphcore.targets import Target
 from tfgraph import optables
 from tfgraph.graphs.frozen import FrozenGraph, computed_from_constants, needed, split_weights
@@ -91,11 +92,9 @@ def retarget(
             done[(node.op, *note)] = done.get((node.op, *note), 0) + 1
         result.node.extend(written)
     if problems:
-        more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise ConversionError(
             f"{'1 node' if len(problems) == 1 else f'{len(problems)} nodes'} cannot be written for "
-            f"{target} (TensorFlow {table.version}): "
-            f"{'; '.join(problems[:8])}{more}."
+            f"{target} (TensorFlow {table.version}): {listed(problems, most=8, separator='; ')}."
         )
     result.versions.producer = min(
         table.producer, graph.skeleton.versions.producer or table.producer

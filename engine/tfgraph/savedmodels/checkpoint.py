@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphcore.errors import GraphError, first_line
+from graphcore.listing import listed
 from tfgraph import compat
 from tfgraph.graphs.constants import variables, with_constants
 from tfgraph.graphs.form import check_form
@@ -229,11 +230,10 @@ def _values(
     places = {node.name: known.get(node.name) or Place(_plain_name(node)) for node in nodes}
     missing = [place.name for place in places.values() if place.name not in shapes]
     if missing:
-        first = ", ".join(map(repr, missing[:10]))
-        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+        first = listed(map(repr, missing), most=10)
         raise GraphError(
             f"The checkpoint {checkpoint} does not have {len(missing)} of the {len(places)} "
-            f"variables that the outputs need: {first}{more}. It belongs to another graph, or was "
+            f"variables that the outputs need: {first}. It belongs to another graph, or was "
             "saved before they were added."
         )
     for node in nodes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import onnx
 
 from graphcore.errors import ConversionError, first_line
+from graphcore.listing import listed
 from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.domains import domain, opsets
 from tfgraph import compat
@@ -146,12 +147,11 @@ def _check_translated(
         return
     words = [
         f"{plain(name)!r} ({op})" + (f": {failures[name]}" if failures.get(name) else "")
-        for name, op in list(stuck.items())[:NAMED]
+        for name, op in stuck.items()
     ]
-    more = f" and {len(stuck) - NAMED} more" if len(stuck) > NAMED else ""
     raise _Unable(
         f"tf2onnx has no way to write {len(stuck)} nodes at opset {versions['']}: "
-        f"{', '.join(words)}{more}.",
+        f"{listed(words, most=NAMED)}.",
         set(stuck.values()),
     )
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from graphcore.errors import first_line
+from graphcore.listing import listed
 
 _SHOWN = 3
 _COUNTER = "num_batches_tracked"
@@ -218,5 +219,4 @@ def _plain(dtype: torch.dtype) -> str:
 
 
 def _listed(what: str, names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"
+    return f"{len(names)} {what}: {listed(names, most=_SHOWN)}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import onnx
 
 from graphcore.errors import ConversionError
+from graphcore.listing import listed
 from onnxgraph.model import interface
 from onnxgraph.model.dataflow import reads
 from onnxgraph.model.domains import is_default
@@ -53,10 +54,9 @@ class Plan:
         if self.ok:
             return self
         count = len(self.obstacles)
-        named = "; ".join(map(_sentence, self.obstacles[:NAMED]))
+        named = listed(map(_sentence, self.obstacles), most=NAMED, separator="; ")
         begin = "An ONNX node" if count == 1 else f"{count} ONNX nodes"
-        more = f"; and {count - NAMED} more" if count > NAMED else ""
-        raise ConversionError(f"{begin} cannot become PyTorch: {named}{more}.")
+        raise ConversionError(f"{begin} cannot become PyTorch: {named}.")
 
     def __repr__(self) -> str:
         """Return a sentence, and a line for each obstacle."""
