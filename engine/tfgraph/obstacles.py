@@ -7,12 +7,6 @@ from graphcore.errors import ConversionError
 from graphcore.listing import listed
 from onnxgraph.model.obstacles import Obstacle
 
-RANDOM = (
-    "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
-    "RandomUniformLike",
-)  # fmt: skip
-"""Ops that draw numbers at random."""
-
 NAMED = 10
 """How many nodes an error names; a table has them all."""
 

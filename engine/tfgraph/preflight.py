@@ -18,9 +18,10 @@ from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import needed_for
 from onnxgraph.model.interface import fed as fed_inputs
+from onnxgraph.model.random_ops import RANDOM_OPS
 from tfgraph import compat, optables
 from tfgraph.building.build import Built, attempt, label, prepare
-from tfgraph.obstacles import RANDOM, Obstacle, Refused
+from tfgraph.obstacles import Obstacle, Refused
 from tfgraph.retargeting.retarget import origin, unwritable
 
 COLUMNS = ("node", "op", "opset", "why", "help")
@@ -114,7 +115,7 @@ def _with_cuts(found: Iterable[Obstacle], model: onnx.ModelProto) -> list[Obstac
 
     Those that no output needs are left out.
     """
-    nodes = [node for node in model.graph.node if node.op_type in RANDOM]
+    nodes = [node for node in model.graph.node if node.op_type in RANDOM_OPS]
     drawn = {node.name or node.output[0]: node for node in nodes}  # as a refusal calls them
     starts = [node.output[0] for node in nodes]
     outputs = [value.name for value in model.graph.output]

@@ -8,8 +8,8 @@ import pytest
 
 from graphcore.errors import ConversionError
 from nbhelpers import convert, onnxgraph
+from onnxgraph.model.random_ops import RANDOM_OPS
 from tests.convert.models import parse, seeded
-from tfgraph.obstacles import RANDOM
 
 DRAWN = {
     "normal": "r = RandomNormal<shape = [2, 3]>() y = Add(x, r)",
@@ -35,7 +35,7 @@ def test_preflight_refuses_and_says_how_to_cut(body, target):
     call = re.search(r"onnxgraph\.cut\(model, inputs=(\[.*?\])\)", str(caught.value))
     rest = onnxgraph.cut(model, inputs=ast.literal_eval(call[1])).model
     names = [spec.name for spec in onnxgraph.inputs(rest)]
-    assert set(onnxgraph.op_histogram(rest)).isdisjoint(RANDOM) and set(names) - {"x"}
+    assert set(onnxgraph.op_histogram(rest)).isdisjoint(RANDOM_OPS) and set(names) - {"x"}
     assert convert.onnx2tf(rest, None, target=target).proven
 
 

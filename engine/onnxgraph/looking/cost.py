@@ -23,6 +23,7 @@ from onnxgraph.model.dataflow import reads
 from onnxgraph.model.domains import is_default
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.nodes import attributes, node_name, op_name
+from onnxgraph.model.random_ops import RANDOM_OPS
 from onnxgraph.running.sizes import Sizes
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ class _Count:
 
 
 def _draws(node: onnx.NodeProto) -> bool:
-    return node.op_type.startswith("Random") or node.op_type in ("Bernoulli", "Multinomial")
+    return node.op_type in RANDOM_OPS
 
 
 def _short(number: int) -> str:

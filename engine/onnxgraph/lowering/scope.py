@@ -16,10 +16,8 @@ from onnxgraph.model import interface
 from onnxgraph.model.anatomy import subgraphs
 from onnxgraph.model.domains import is_default
 from onnxgraph.model.names import Names
+from onnxgraph.model.random_ops import RANDOM_OPS
 from onnxgraph.model.weightless import LARGE
-
-_RANDOM = ("Bernoulli", "Dropout", "Multinomial", "Random")
-"""Ops (or how their names begin) that may give something else each time."""
 
 
 class Scope:
@@ -126,4 +124,5 @@ class Scope:
             return False
         sizes = [size for size in shape if size is not None]
         is_small = len(sizes) == len(shape) and math.prod(sizes) <= LARGE
-        return is_small and not subgraphs(maker) and not maker.op_type.startswith(_RANDOM)
+        draws = maker.op_type in RANDOM_OPS or maker.op_type == "Dropout"
+        return is_small and not subgraphs(maker) and not draws

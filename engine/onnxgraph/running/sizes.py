@@ -19,15 +19,12 @@ from onnxgraph.model import interface
 from onnxgraph.model.anatomy import subgraphs
 from onnxgraph.model.domains import domain, opsets
 from onnxgraph.model.inference import InferenceFailed, infer_node
+from onnxgraph.model.random_ops import RANDOM_OPS
 from onnxgraph.model.weightless import LARGE, size
 from onnxgraph.running.run import run_onnx
 
 _IR_VERSION = 8
 """New enough for every operator, old enough for every onnxruntime."""
-
-_RANDOM = {"Bernoulli", "Multinomial"} | {
-    f"Random{kind}{like}" for kind in ("Normal", "Uniform") for like in ("", "Like")
-}
 
 Shape = tuple[int | None, ...]
 
@@ -109,7 +106,7 @@ class Sizes:
             return self._counted(node)
         known = all(name in self.values for name in node.input if name)
         inner = subgraphs(node)
-        if not known or inner or node.op_type in _RANDOM or self._is_large(node.output[0]):
+        if not known or inner or node.op_type in RANDOM_OPS or self._is_large(node.output[0]):
             return []
         inputs = tuple(
             numpy_helper.from_array(self.values[name], f"i{n}").SerializeToString()

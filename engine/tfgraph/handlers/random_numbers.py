@@ -2,11 +2,11 @@
 
 import tensorflow as tf
 
+from onnxgraph.model.random_ops import RANDOM_OPS
 from tfgraph.handlers.registry import Node, refusal, register
-from tfgraph.obstacles import RANDOM
 
 
-@register(*RANDOM)
+@register(*RANDOM_OPS)
 def draw(node: Node, *inputs: tf.Tensor) -> tf.Tensor:
     """Refuse to draw: TensorFlow has other generators, and other numbers for the same seed."""
     raise refusal(

@@ -18,21 +18,12 @@ from graphcore.golden import Arrays
 from graphcore.progress import stage
 from onnxgraph.model.anatomy import op_histogram
 from onnxgraph.model.precision import precisions
+from onnxgraph.model.random_ops import RANDOM_OPS
 from onnxgraph.running.run import Runner
 from torchgraph.exporting.runs import Run
 from torchgraph.exporting.sizes import Runs
 from torchgraph.modules.activations import record_activations
 from torchgraph.modules.forward import as_array
-
-RANDOM = (
-    "RandomNormal",
-    "RandomNormalLike",
-    "RandomUniform",
-    "RandomUniformLike",
-    "Multinomial",
-    "Bernoulli",
-)
-"""Ops whose values nobody promises."""
 
 
 class WrongFile(ModelError):
@@ -62,7 +53,7 @@ def check_agreement(
         WrongFile: the file is not valid, or gives something else than torch at the traced sizes.
         ModelError: it does so at other sizes.
     """
-    drawn = sorted(set(RANDOM) & set(op_histogram(model)))
+    drawn = sorted(RANDOM_OPS & set(op_histogram(model)))
     if drawn:
         return (f"The file draws random numbers ({', '.join(drawn)}), so nothing was compared.",)
     who = type(module).__name__
