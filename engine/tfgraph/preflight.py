@@ -14,10 +14,11 @@ import onnx
 
 import onnxgraph
 from graphcore.targets import Target
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import needed_for
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.interface import fed as fed_inputs
+from onnxgraph.model.nodes import node_name
 from onnxgraph.model.random_ops import RANDOM_OPS
 from tfgraph import compat, optables
 from tfgraph.building.build import Built, attempt, label, prepare
@@ -116,7 +117,7 @@ def _with_cuts(found: Iterable[Obstacle], model: onnx.ModelProto) -> list[Obstac
     Those that no output needs are left out.
     """
     nodes = [node for node in model.graph.node if node.op_type in RANDOM_OPS]
-    drawn = {node.name or node.output[0]: node for node in nodes}  # as a refusal calls them
+    drawn = {node_name(node): node for node in nodes}
     starts = [node.output[0] for node in nodes]
     outputs = [value.name for value in model.graph.output]
     used = needed_for(model.graph, outputs, given=starts)[1]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
 from onnxgraph.editing.weights import weights
-from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import node_name
 from tests.onnxgraph.random_graphs import UNARY, models
 

@@ -10,9 +10,9 @@ from onnxgraph.editing.edited import Edited, copied, rewired
 from onnxgraph.editing.observed import observed_shapes
 from onnxgraph.editing.rewire import keep_notes
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import needed_for
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import node_name, tensors, titled
 from onnxgraph.model.sparse import dense_model
 

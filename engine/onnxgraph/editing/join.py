@@ -11,9 +11,9 @@ from onnxgraph.editing.edit import inferred
 from onnxgraph.editing.edited import Edited, copied, rewired
 from onnxgraph.editing.rename import rename_tensors
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
 from onnxgraph.model.domains import domain, opsets
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.names import Names
 from onnxgraph.model.nodes import tensors
 

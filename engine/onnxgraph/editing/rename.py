@@ -6,8 +6,8 @@ import onnx
 
 from graphcore.errors import GraphError, unknown_name
 from onnxgraph.editing.edited import Edited, copied, edited
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import locate, node_name, op_name
 
 

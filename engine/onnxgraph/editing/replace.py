@@ -11,9 +11,9 @@ from onnxgraph.editing.edit import free_name
 from onnxgraph.editing.edited import Edited, copied, rewired
 from onnxgraph.editing.insert import Operand, new_node
 from onnxgraph.editing.rewire import move_readers, remove_node, rename_output, sweep
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import reads
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import locate, node_name, titled
 
 

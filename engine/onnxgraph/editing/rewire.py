@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable
 import onnx
 
 from graphcore.errors import GraphError
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.dataflow import needed_for, reads
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import node_name, titled
 
 

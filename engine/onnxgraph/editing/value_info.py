@@ -16,8 +16,8 @@ from onnxgraph.editing.edit import inferred
 from onnxgraph.editing.observed import complete_outputs
 from onnxgraph.editing.rewire import keep_notes
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import subgraphs
 from onnxgraph.model.dataflow import reads
+from onnxgraph.model.graphs import subgraphs
 from onnxgraph.model.value_info import forget
 from onnxgraph.model.weightless import without_weights
 

@@ -18,9 +18,9 @@ from onnxgraph.editing.edit import add_constant
 from onnxgraph.editing.edited import Edited, copied, rewired
 from onnxgraph.editing.rewire import replace_input
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
 from onnxgraph.model.domains import is_default
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import node_name, nodes, titled
 
 if TYPE_CHECKING:

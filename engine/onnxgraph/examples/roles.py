@@ -12,7 +12,7 @@ import onnx
 
 from graphcore.spec import Dim
 from onnxgraph.model import external, interface
-from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.inference import InferenceFailed, infer_shapes
 from onnxgraph.model.weightless import without_weights
 

@@ -14,9 +14,9 @@ from onnx import helper
 from onnxgraph.editing.attributes import schema_of
 from onnxgraph.editing.edit import inferred
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import reads
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import locate, node_name, op_name
 from onnxgraph.model.words import attribute_text, shape_text
 
@@ -57,7 +57,7 @@ def find_nodes(
         for graph in graphs(model.graph)
         for node in graph.node
         if any(fnmatch.fnmatchcase(op_name(node), each) for each in wanted)
-        and fnmatch.fnmatchcase(node.name or node_name(node), name)
+        and fnmatch.fnmatchcase(node_name(node), name)
         and any(fnmatch.fnmatchcase(each, tensor) for each in (*node.input, *node.output))
         and all(_has(model, node, *pair) for pair in (attributes or {}).items())
         and (shape is None or any(_fits(shapes.get(each), shape) for each in node.output))

@@ -15,6 +15,7 @@ import onnx
 from onnx import helper
 
 from onnxgraph.lowering.scope import Scope
+from onnxgraph.model.nodes import node_name
 
 Operand: TypeAlias = str | float | Sequence[int] | np.ndarray
 """A tensor's name, a number of the dtype of the node's first input, int64s, or any constant."""
@@ -42,7 +43,7 @@ class Site:
     @property
     def label(self) -> str:
         """The node's name, or that of its first output."""
-        return self.node.name or next(filter(None, self.node.output), self.node.op_type)
+        return node_name(self.node) or self.node.op_type
 
     def input(self, position: int) -> str:
         """Return the name of an input, "" if it is left out."""

@@ -3,9 +3,9 @@
 import onnx
 
 from onnxgraph.editing.edit import without_dead_parts
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.domains import domain
 from onnxgraph.model.files import lowest_ir_version
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import nodes
 from onnxgraph.model.weightless import LARGE, size
 

@@ -13,8 +13,8 @@ from onnx import helper, numpy_helper
 
 from onnxgraph.editing.edit import constants
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import subgraphs
 from onnxgraph.model.domains import is_default
+from onnxgraph.model.graphs import subgraphs
 from onnxgraph.model.names import Names
 from onnxgraph.model.random_ops import RANDOM_OPS
 from onnxgraph.model.weightless import LARGE

@@ -9,11 +9,12 @@ from onnxgraph.lowering.node_rewriter import NotLowered, Site
 from onnxgraph.lowering.rules import RULES
 from onnxgraph.lowering.scope import Scope
 from onnxgraph.lowering.widened import definition, keep
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.domains import is_default
 from onnxgraph.model.functions import inline_functions
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.inference import infer_shapes
 from onnxgraph.model.names import Names, used_names
+from onnxgraph.model.nodes import node_name
 from onnxgraph.model.obstacles import Obstacle
 
 
@@ -70,7 +71,7 @@ def _lowered(site: Site, log: Log) -> list[onnx.NodeProto]:
         log.stuck.update(filter(None, node.output))
         return [node]
     if site.made != [node]:
-        log.nodes += [each.name or each.output[0] for each in site.made]
+        log.nodes += [node_name(each) for each in site.made]
         ops = dict.fromkeys(each.op_type for each in site.made)
         notes = "".join(f" ({note})" for note in site.notes)
         log.rewritten[f"{node.op_type}-{version} → {', '.join(ops)}{notes}"] += 1

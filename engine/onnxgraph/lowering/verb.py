@@ -18,6 +18,7 @@ from onnxgraph.lowering.restored import restored
 from onnxgraph.lowering.steps import Log, step
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
+from onnxgraph.model.nodes import node_name
 from onnxgraph.model.obstacles import Obstacle
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.model.value_info import without_wrong_value_info
@@ -61,7 +62,7 @@ def lower_opset(
         f"IR version {model.ir_version} → {after.ir_version}",
         *(f"{count} × {what}" for what, count in sorted(log.rewritten.items())),
     ]
-    left = {node.name or node.output[0] for node in after.graph.node}
+    left = set(map(node_name, after.graph.node))
     names = [name for name in dict.fromkeys(log.nodes) if name in left]
     result = edited(model, after, changes, names)
     reports = proven(model, result.model, batches=batches, tolerance=tolerance)

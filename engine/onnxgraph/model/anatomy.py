@@ -14,8 +14,9 @@ import onnx
 from google.protobuf.message import EncodeError
 
 from onnxgraph.model import interface
-from onnxgraph.model.domains import domain
 from onnxgraph.model.external import nbytes
+from onnxgraph.model.graphs import graphs
+from onnxgraph.model.nodes import node_name, op_name
 from onnxgraph.model.words import attribute_text, dtype_text, shape_text
 
 if TYPE_CHECKING:
@@ -35,22 +36,6 @@ def op_histogram(model: onnx.ModelProto) -> dict[str, int]:
     """Return operator name to count, the most frequent first (subgraphs included)."""
     counts = Counter(op_name(node) for graph in graphs(model.graph) for node in graph.node)
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def op_name(node: onnx.NodeProto) -> str:
-    """Return a node's operator, the domain before it if it is not ONNX's own."""
-    return ".".join(filter(None, [domain(node), node.op_type]))
-
-
-def graphs(graph: onnx.GraphProto) -> list[onnx.GraphProto]:
-    """Return the graph and, after it, every graph inside its If, Loop and Scan nodes."""
-    return [graph, *(each for node in graph.node for each in subgraphs(node))]
-
-
-def subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    """Return the graphs inside a node, and those inside them."""
-    inner = (g for a in node.attribute for g in ([a.g] if a.HasField("g") else a.graphs))
-    return [each for graph in inner for each in graphs(graph)]
 
 
 def arrows(model: onnx.ModelProto) -> list[tuple[str, str, str]]:
@@ -139,7 +124,7 @@ class Anatomy:
         kinds = onnx.AttributeProto.AttributeType
         rows = [
             {
-                "node": node.name or (node.output[0] if node.output else ""),
+                "node": node_name(node),
                 "op": node.op_type,
                 "name": each.name,
                 "type": kinds.Name(each.type) if each.type in kinds.values() else str(each.type),

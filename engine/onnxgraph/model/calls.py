@@ -28,7 +28,7 @@ def call_fault(model: onnx.ModelProto) -> str:
     if not model.functions:
         return ""
     bodies = {key(function): function for function in model.functions}
-    calls = {name: Counter(map(key, nodes_of(body))) for name, body in bodies.items()}
+    calls = {name: Counter(map(key, _nodes(body))) for name, body in bodies.items()}
     own = {name: [each for each in counts if each in bodies] for name, counts in calls.items()}
     try:
         order = [*TopologicalSorter(own).static_order()]
@@ -42,7 +42,7 @@ def call_fault(model: onnx.ModelProto) -> str:
         sizes[name] = sum(count * sizes.get(each, 1) for each, count in calls[name].items())
     if max(depths.values(), default=0) > DEEPEST:
         return f"its functions call each other more than {DEEPEST} deep."
-    nodes = sum(sizes.get(key(node), 1) for node in nodes_of(model.graph))
+    nodes = sum(sizes.get(key(node), 1) for node in _nodes(model.graph))
     if nodes > LARGEST:
         return f"with its functions written out it has {nodes:.4g} nodes; {LARGEST} are the most."
     return ""
@@ -76,7 +76,7 @@ class _Binder:
 
     def bind(self, graph: onnx.GraphProto | onnx.FunctionProto, given: Attributes) -> None:
         """Replace references to attributes by what is `given`, and calls, in place."""
-        for node in nodes_of(graph):
+        for node in _nodes(graph):
             for place, attribute in reversed([*enumerate(node.attribute)]):
                 if attribute.ref_attr_name in given:
                     name = attribute.name
@@ -133,18 +133,18 @@ def assign_once(
         value.name = now.get(value.name, value.name)
 
 
-def nodes_of(graph: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.NodeProto]:
+def _nodes(graph: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.NodeProto]:
     """Yield the nodes of a graph and of those inside it."""
-    for inner in graphs_of(graph):
+    for inner in _graphs(graph):
         yield from inner.node
 
 
-def graphs_of(
+def _graphs(
     graph: onnx.GraphProto | onnx.FunctionProto,
 ) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:
-    """Yield a graph and those inside it."""
+    """Yield a graph and those inside it, as they are when their turn comes."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from graphs_of(attribute.g)
+                yield from _graphs(attribute.g)

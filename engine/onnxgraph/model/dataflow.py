@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import subgraphs
 from onnxgraph.model.copies import copy_of
+from onnxgraph.model.graphs import subgraphs
 from onnxgraph.model.nodes import node_name
 from onnxgraph.model.tensor_sizes import sized_tensors
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import onnx
 
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.dataflow import reads
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import node_name, op_name
 
 _SHOWN = 24

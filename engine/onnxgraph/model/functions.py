@@ -10,12 +10,12 @@ from graphcore.errors import GraphError, first_line
 from onnxgraph.model.calls import (
     assign_once,
     call_fault,
-    graphs_of,
-    nodes_of,
     with_bound_attributes,
 )
 from onnxgraph.model.domains import domain, opsets
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.inference import NATIVE, infer_shapes
+from onnxgraph.model.nodes import nodes
 
 ROUNDS = 10
 """How deep ONNX's own functions may stand in each other."""
@@ -47,7 +47,7 @@ def inline_functions(
             model = _inlined(with_bound_attributes(model))
         for _ in range(ROUNDS):
             versions = opsets(model)
-            if not any(_schema(n, versions) and not keep(n) for n in nodes_of(model.graph)):
+            if not any(_schema(n, versions) and not keep(n) for n in nodes(model)):
                 break
             model = _inlined_once(model, versions, keep)
     except GraphError:
@@ -75,7 +75,7 @@ def _inlined_once(
     # Types are all that is asked for: a node whose shapes are inconsistent does not matter here.
     result = infer_shapes(model)
     types = {value.name: value.type for value in _values(result.graph)}
-    for number, node in enumerate(nodes_of(result.graph)):
+    for number, node in enumerate(nodes(result)):
         schema = _schema(node, versions)
         if schema is None or keep(node):
             continue
@@ -153,7 +153,7 @@ def _schema(node: onnx.NodeProto, versions: dict[str, int]) -> Schema | None:
 
 
 def _values(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
-    for inner in graphs_of(graph):
+    for inner in graphs(graph):
         yield from (*inner.value_info, *inner.input, *inner.output)
         for weight in inner.initializer:
             yield onnx.helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)

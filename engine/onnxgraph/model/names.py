@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import onnx
 
-from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.graphs import graphs
 
 
 class Names:

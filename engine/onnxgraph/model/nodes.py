@@ -9,12 +9,18 @@ from typing import Any
 import onnx
 
 from graphcore.errors import GraphError, unknown_name
-from onnxgraph.model.anatomy import graphs, op_name
+from onnxgraph.model.domains import domain
+from onnxgraph.model.graphs import graphs
 
 
 def node_name(node: onnx.NodeProto) -> str:
     """Return how a node is called here: its name, or that of its first output."""
     return node.name or next((name for name in node.output if name), "")
+
+
+def op_name(node: onnx.NodeProto) -> str:
+    """Return a node's operator, the domain before it if it is not ONNX's own."""
+    return ".".join(filter(None, [domain(node), node.op_type]))
 
 
 def titled(node: onnx.NodeProto) -> str:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from onnxgraph.model.anatomy import op_name
-from onnxgraph.model.nodes import node_name
+from onnxgraph.model.nodes import node_name, op_name
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import contextlib
 
 import onnx
 
-from onnxgraph.model.anatomy import graphs, subgraphs
 from onnxgraph.model.functions import inline_functions
+from onnxgraph.model.graphs import graphs, subgraphs
 from onnxgraph.model.inference import InferenceFailed, infer_shapes
 from onnxgraph.model.weightless import without_weights
 

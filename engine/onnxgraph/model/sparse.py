@@ -8,9 +8,9 @@ import onnx
 from onnx import numpy_helper
 
 from graphcore.memory import largest_tensor
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.copies import copy_of
 from onnxgraph.model.domains import is_default
+from onnxgraph.model.graphs import graphs
 
 
 def dense_model(model: onnx.ModelProto) -> onnx.ModelProto:

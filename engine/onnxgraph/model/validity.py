@@ -16,10 +16,10 @@ from google.protobuf.descriptor import FieldDescriptor
 from onnx import TensorProto
 
 from graphcore.errors import GraphError
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.calls import call_fault
 from onnxgraph.model.domains import domain, is_default, opsets
 from onnxgraph.model.external import is_kept, kept_fault
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.inference import NATIVE, said
 from onnxgraph.model.sparse import sparse_faults
 from onnxgraph.model.weightless import without_weights

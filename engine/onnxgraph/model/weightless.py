@@ -4,8 +4,8 @@ import math
 
 import onnx
 
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.external import folder_of, is_kept, is_lazy, located
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.sparse import dense_model
 
 LARGE = 4096

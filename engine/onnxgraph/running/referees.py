@@ -11,7 +11,7 @@ import onnx
 from graphcore.errors import GraphError
 from graphcore.spec import Feeds
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.inference import InferenceFailed, infer_shapes
 from onnxgraph.model.weightless import without_weights
 from onnxgraph.running.sessions import NoKernel, ReferenceSession, Session

@@ -17,8 +17,8 @@ import onnx
 
 from graphcore.errors import GraphError, first_line
 from onnxgraph.model import external
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.files import lowest_ir_version
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.weightless import weights_size, with_weights_elsewhere
 from onnxgraph.running import session_process
 from onnxgraph.running.session_worker import Place

@@ -16,8 +16,8 @@ from onnx import defs, helper, numpy_helper
 
 from graphcore.errors import GraphError
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import subgraphs
 from onnxgraph.model.domains import domain, opsets
+from onnxgraph.model.graphs import subgraphs
 from onnxgraph.model.inference import InferenceFailed, infer_node
 from onnxgraph.model.random_ops import RANDOM_OPS
 from onnxgraph.model.weightless import LARGE, size

@@ -15,8 +15,8 @@ from onnxgraph.editing.edit import finished
 from onnxgraph.editing.edited import Edited
 from onnxgraph.editing.proof import TOLERANCE, same
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.checked import checked
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.model.value_info import without_wrong_value_info
 from onnxgraph.model.weightless import size, without_weights

@@ -18,6 +18,7 @@ from graphcore.spec import Feeds
 from onnxgraph.model import interface
 from onnxgraph.model.copies import copy_of
 from onnxgraph.model.dataflow import needed_for
+from onnxgraph.model.nodes import node_name
 from onnxgraph.model.obstacles import Obstacle
 from onnxgraph.running.run import Runner, tensor_names
 from onnxgraph.sizing.batch_examples import run_apart
@@ -179,7 +180,7 @@ def _given(result: onnx.ModelProto, right: Feeds, judged: Iterable[str]) -> onnx
     del graph.value_info[:]
     del graph.output[:]
     for node in graph.node:
-        node.name = node.name or node.output[0]
+        node.name = node_name(node)
         node.output[:] = [f"{name}/wrong" if name in right else name for name in node.output]
     for name, value in right.items():
         dtype = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import onnx
 
 from onnxgraph.model import interface
-from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.graphs import graphs
 
 PROBES = (5, 7)
 """Two batch sizes that no other dim is likely to share a factor with."""

@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 
 from onnxgraph.editing.rename import rename_tensors
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.copies import copy_of
 from onnxgraph.model.dataflow import reads
+from onnxgraph.model.graphs import graphs
 from onnxgraph.model.names import Names
 from tfgraph.toonnx.interface import Interface
 from tfgraph.toonnx.names import NUMBERS, PREFIX

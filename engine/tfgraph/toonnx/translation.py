@@ -11,8 +11,8 @@ import onnx
 
 from graphcore.errors import ConversionError, first_line
 from graphcore.listing import listed
-from onnxgraph.model.anatomy import graphs
 from onnxgraph.model.domains import domain, opsets
+from onnxgraph.model.graphs import graphs
 from tfgraph import compat
 from tfgraph.optimising import grappler
 from tfgraph.retargeting.rules import RULES

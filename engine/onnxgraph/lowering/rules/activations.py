@@ -8,7 +8,7 @@ from onnx import helper
 
 from onnxgraph.lowering.node_rewriter import NotLowered, Site
 from onnxgraph.lowering.widened import keep
-from onnxgraph.model.anatomy import graphs
+from onnxgraph.model.graphs import graphs
 
 WHOLE = frozenset(
     getattr(onnx.TensorProto, name)
