@@ -22,6 +22,7 @@ from onnxgraph.model.nodes import node_name
 from onnxgraph.model.random_ops import RANDOM_OPS
 from tfgraph import compat, optables
 from tfgraph.building.build import Built, attempt, label, prepare
+from tfgraph.graphs.order import maker
 from tfgraph.obstacles import Obstacle, Refused
 from tfgraph.retargeting.retarget import origin, unwritable
 
@@ -137,7 +138,7 @@ def _unwritable(built: Built, model: onnx.ModelProto, target: str) -> list[Obsta
     left = {name: unwritable(built.graph, name) for name in newer}
     nodes = {label(node): node for node in model.graph.node}
     opset = onnxgraph.opset(model)
-    outputs = {tensor.partition(":")[0] for tensor in built.outputs.values()}
+    outputs = {maker(tensor) for tensor in built.outputs.values()}
     found: dict[str, Obstacle] = {}
     for tensorflow_node, problem in problems.items():
         if tensorflow_node in outputs:

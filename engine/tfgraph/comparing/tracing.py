@@ -20,6 +20,7 @@ from tfgraph.comparing.twins import read_names
 from tfgraph.graphs.foreign_ops import check_ops
 from tfgraph.graphs.frozen import FrozenGraph, split_weights
 from tfgraph.graphs.graphdef import load_graph_def
+from tfgraph.graphs.order import maker
 from tfgraph.names.naming import legal_names
 from tfgraph.runtimes import fetch
 from tfgraph.runtimes.child import Child, Runtime
@@ -119,7 +120,7 @@ def traced(
     held = _here(graph) if runtime == NEWEST.name else _there(graph, runtime)
     names = dict(tensors or {})
     for tensor in names.values():
-        if tensor.partition(":")[0] not in held.nodes:
+        if maker(tensor) not in held.nodes:
             raise unknown_name("TensorFlow tensor", tensor, held.nodes)
     inputs = [name for name in source.names if name not in {*source.dataflow.makers, *names}]
     found = _by_name(source.names, inputs, held)
@@ -192,4 +193,4 @@ def _recorded(graph: "Graph", held: Runtime) -> dict[str, str]:
     if beside is None or not beside.is_file():
         return {}
     found = read_names(beside)
-    return {name: t for name, t in found.items() if t.partition(":")[0] in held.nodes}
+    return {name: t for name, t in found.items() if maker(t) in held.nodes}

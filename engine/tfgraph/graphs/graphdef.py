@@ -161,12 +161,12 @@ class GraphView:
         Constants and placeholders are none, nor is what assertions, summaries, conditions and
         tables leave behind.
         """
-        consumed = {t.name.partition(":")[0] for t in self.tensors.values() if t.consumers}
+        consumed = {maker(t.name) for t in self.tensors.values() if t.consumers}
         guards = {maker(s) for node in self.graph_def.node for s in node.input if s[:1] == "^"}
         return tuple(
             t
             for t in self.tensors.values()
-            if t.name.partition(":")[0] not in consumed and not _left_behind(t, guards)
+            if maker(t.name) not in consumed and not _left_behind(t, guards)
         )
 
     def find(

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from graphcore.errors import ConversionError
+from tfgraph.graphs.order import maker
 from tfgraph.native import native
 
 if TYPE_CHECKING:
@@ -89,5 +90,5 @@ def _meta_graph(graph_def: "GraphDef", outputs: Iterable[str]) -> bytes:
     for node in meta_graph.graph_def.node:
         node.device = _DEVICE  # the layout optimiser skips nodes that are placed nowhere
     kept = meta_graph.collection_def["train_op"].node_list.value
-    kept.extend(tensor.partition(":")[0] for tensor in outputs)
+    kept.extend(maker(tensor) for tensor in outputs)
     return meta_graph.SerializeToString()

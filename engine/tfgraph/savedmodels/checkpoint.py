@@ -17,6 +17,7 @@ from graphcore.listing import listed
 from tfgraph import compat
 from tfgraph.graphs.constants import variables, with_constants
 from tfgraph.graphs.form import check_form
+from tfgraph.graphs.order import maker
 from tfgraph.graphs.parts import SHAPES, check_known, check_size
 
 if TYPE_CHECKING:
@@ -181,14 +182,14 @@ def _restored(graph_def: "GraphDef") -> dict[str, Place]:
         if name in nodes and nodes[name].op == "RestoreV2":
             keys, slices = map(texts, nodes[name].input[1:3])
             place = int(number or 0)
-            found[node.input[0].partition(":")[0]] = Place(keys[place], _slices(slices[place]))
+            found[maker(node.input[0])] = Place(keys[place], _slices(slices[place]))
     return found
 
 
 def _behind(source: str, nodes: Mapping[str, "NodeDef"]) -> str:
     """Return the tensor that Identity nodes pass on."""
     seen: set[str] = set()
-    while (name := source.partition(":")[0]) in nodes and nodes[name].op == "Identity":
+    while (name := maker(source)) in nodes and nodes[name].op == "Identity":
         if name in seen:
             raise ValueError(f"the node {name!r} feeds itself")
         seen.add(name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphcore.errors import GraphError, first_line
 from tfgraph import compat
+from tfgraph.graphs.order import maker
 from tfgraph.toonnx import concrete
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _inference(model: Any) -> Callable[..., list[Any]]:
 
 def _input_names(model: Any) -> list[str]:
     """Return the names that somebody gave; Keras counts up the others while it lives."""
-    names = [tensor.name.partition(":")[0] for tensor in model.inputs]
+    names = [maker(tensor.name) for tensor in model.inputs]
     return ["input" if name.startswith("keras_tensor") else name for name in names]
 
 
@@ -112,7 +113,7 @@ def _by_name(names: list[str], tensors: list[Any]) -> dict[str, str]:
     """Return name → tensor; a name that is there twice gets a number."""
     found: dict[str, str] = {}
     for name, tensor in zip(names, tensors, strict=True):
-        name, number = name.partition(":")[0], 1
+        name, number = maker(name), 1
         free = name
         while free in found:
             free, number = f"{name}_{number}", number + 1

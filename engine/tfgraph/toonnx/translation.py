@@ -14,6 +14,7 @@ from graphcore.listing import listed
 from onnxgraph.model.domains import domain, opsets
 from onnxgraph.model.graphs import graphs
 from tfgraph import compat
+from tfgraph.graphs.order import maker
 from tfgraph.optimising import grappler
 from tfgraph.retargeting.rules import RULES
 from tfgraph.toonnx import handlers
@@ -117,7 +118,7 @@ def _converted(
             graph,
             opset=opset,
             continue_on_error=True,  # so that it finds everything that it lacks
-            input_names=[t for t in interface.inputs.values() if t.partition(":")[0] in here],
+            input_names=[t for t in interface.inputs.values() if maker(t) in here],
             output_names=[*interface.outputs.values()],
             custom_op_handlers=handlers.own(opset, held),
             extra_opset=[onnx.helper.make_opsetid(handlers.ML, handlers.ML_OPSET)],
