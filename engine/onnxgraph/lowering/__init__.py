@@ -1,7 +1,8 @@
 """Lower the opset of a model, one version at a time, by a table of small exact rules.
 
-`scope` and `site` are what a rule sees, `widened` is the rule of ops that only grew, `rules` holds
-the others, `steps` goes down, `restored` puts the model together, and `verb` proves it.
+A rule sees a node through `node_rewriter`, and what is known around it through `scope`. `widened`
+is the rule of ops that only grew, and `rules` holds the others. `steps` goes down, `restored` puts
+the model together, and `verb` proves it.
 """
 
 from onnxgraph.lowering.verb import lower_opset, lowered

@@ -1,9 +1,9 @@
-"""The place of one node that is lowered by one opset: what it has, and what is put there instead.
+"""One node that is lowered by one opset: what it has, and what is put in its place.
 
-A rule reads the node through a `Site` and emits nodes that are valid one opset lower:
+A rule reads the node through a `NodeRewriter` and emits nodes that are valid one opset lower:
 
-    def mish(site):
-        site.give("Mul", site.input(0), site.op("Tanh", site.op("Softplus", site.input(0))))
+    def mish(node):
+        node.give("Mul", node.input(0), node.op("Tanh", node.op("Softplus", node.input(0))))
 """
 
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ def note_for(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Site:
+class NodeRewriter:
     """One node; `made` are the nodes that replace it, `notes` what is to be said about it."""
 
-    node: onnx.NodeProto
+    proto: onnx.NodeProto
     scope: Scope
     made: list[onnx.NodeProto] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -43,19 +43,19 @@ class Site:
     @property
     def label(self) -> str:
         """The node's name, or that of its first output."""
-        return node_name(self.node) or self.node.op_type
+        return node_name(self.proto) or self.proto.op_type
 
     def input(self, position: int) -> str:
         """Return the name of an input, "" if it is left out."""
-        return self.node.input[position] if position < len(self.node.input) else ""
+        return self.proto.input[position] if position < len(self.proto.input) else ""
 
     def output(self, position: int) -> str:
         """Return the name of an output, "" if it is left out."""
-        return self.node.output[position] if position < len(self.node.output) else ""
+        return self.proto.output[position] if position < len(self.proto.output) else ""
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """Return an attribute (text as `str`), or the default."""
-        for attribute in self.node.attribute:
+        for attribute in self.proto.attribute:
             if attribute.name == name:
                 value = helper.get_attribute_value(attribute)
                 return value.decode() if isinstance(value, bytes) else value
@@ -65,7 +65,7 @@ class Site:
         """Return the attributes, as `make_node` takes them."""
         return {
             each.name: helper.get_attribute_value(each)
-            for each in self.node.attribute
+            for each in self.proto.attribute
             if each.name not in without
         }
 
@@ -139,10 +139,10 @@ class Site:
 
         It takes the node's name; a later output alone, or one more node, gets a new name.
         """
-        outputs = list(self.node.output) if place is None else [self.output(place)]
-        is_taken = any(each.name == self.node.name for each in self.made)
+        outputs = list(self.proto.output) if place is None else [self.output(place)]
+        is_taken = any(each.name == self.proto.name for each in self.made)
         own = place in (None, 0) and not is_taken
-        name = self.node.name if own else self.scope.fresh_name(f"{self.label}/{op_type}")
+        name = self.proto.name if own else self.scope.fresh_name(f"{self.label}/{op_type}")
         self._emit(op_type, inputs, outputs, name, attributes)
 
     def cast(self, data: str, dtype: int) -> str:

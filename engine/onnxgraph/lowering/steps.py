@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import onnx
 
-from onnxgraph.lowering.node_rewriter import NotLowered, Site
+from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
 from onnxgraph.lowering.rules import RULES
 from onnxgraph.lowering.scope import Scope
 from onnxgraph.lowering.widened import definition, keep
@@ -57,25 +57,25 @@ def _lower(scope: Scope, log: Log) -> None:
         if is_stuck or not is_default(node) or not _is_new(node.op_type, scope.version):
             made.append(node)
         else:
-            made += _lowered(Site(node, scope), log)
+            made += _lowered(NodeRewriter(node, scope), log)
     del scope.graph.node[:]
     scope.graph.node.extend(made)
 
 
-def _lowered(site: Site, log: Log) -> list[onnx.NodeProto]:
-    node, version = site.node, site.scope.version
+def _lowered(rewriter: NodeRewriter, log: Log) -> list[onnx.NodeProto]:
+    node, version = rewriter.proto, rewriter.scope.version
     try:
-        RULES.get((node.op_type, version), keep)(site)
+        RULES.get((node.op_type, version), keep)(rewriter)
     except NotLowered as refusal:
-        log.obstacles.append(Obstacle(site.label, node.op_type, version, str(refusal)))
+        log.obstacles.append(Obstacle(rewriter.label, node.op_type, version, str(refusal)))
         log.stuck.update(filter(None, node.output))
         return [node]
-    if site.made != [node]:
-        log.nodes += [node_name(each) for each in site.made]
-        ops = dict.fromkeys(each.op_type for each in site.made)
-        notes = "".join(f" ({note})" for note in site.notes)
+    if rewriter.made != [node]:
+        log.nodes += [node_name(each) for each in rewriter.made]
+        ops = dict.fromkeys(each.op_type for each in rewriter.made)
+        notes = "".join(f" ({note})" for note in rewriter.notes)
         log.rewritten[f"{node.op_type}-{version} → {', '.join(ops)}{notes}"] += 1
-    return site.made
+    return rewriter.made
 
 
 def _without_functions(model: onnx.ModelProto, version: int, log: Log) -> onnx.ModelProto:
@@ -110,7 +110,7 @@ def _to_inline(node: onnx.NodeProto, version: int) -> bool:
     # A revised one is inlined only where it uses what is new; types are not looked at.
     names = Scope(onnx.GraphProto(), version, Names())
     try:
-        keep(Site(node, names))
+        keep(NodeRewriter(node, names))
     except NotLowered:
         return True
     return False

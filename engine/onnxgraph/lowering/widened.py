@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import onnx
 from onnx import defs, helper
 
-from onnxgraph.lowering.node_rewriter import NotLowered, Site
+from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
 from onnxgraph.model.copies import copy_of
 
 Schema: TypeAlias = Any
@@ -25,38 +25,38 @@ def definition(op_type: str, version: int) -> Schema | None:
     return None if schema.deprecated else schema
 
 
-def keep(site: Site, **changed: Any) -> None:
+def keep(rewriter: NodeRewriter, **changed: Any) -> None:
     """Emit the node as it is, without the attributes that say what the older op always does.
 
     Args:
-        site: the node.
+        rewriter: the node.
         changed: attributes to set, or to remove if None.
 
     Raises:
         NotLowered: it uses something that its op has only from this opset on.
     """
-    new = definition(site.node.op_type, site.scope.version)
-    older = _older(site)
-    node = copy_of(site.node)
+    new = definition(rewriter.proto.op_type, rewriter.scope.version)
+    older = _older(rewriter)
+    node = copy_of(rewriter.proto)
     del node.attribute[:]
-    node.attribute.extend(a for a in site.node.attribute if a.name not in changed)
+    node.attribute.extend(a for a in rewriter.proto.attribute if a.name not in changed)
     node.attribute.extend(
         helper.make_attribute(name, value) for name, value in changed.items() if value is not None
     )
     kept = [a for a in node.attribute if a.name in older.attributes or not _neutral(a, new)]
     del node.attribute[:]
     node.attribute.extend(kept)
-    check(node, older, site)
-    site.made.append(node)
+    check(node, older, rewriter)
+    rewriter.made.append(node)
 
 
-def check(node: onnx.NodeProto, schema: Schema, site: Site) -> None:
+def check(node: onnx.NodeProto, schema: Schema, rewriter: NodeRewriter) -> None:
     """Check that a node fits a definition: attributes, number of inputs and outputs, types.
 
     Raises:
         NotLowered: it does not.
     """
-    since = f"only from opset {site.scope.version} on"
+    since = f"only from opset {rewriter.scope.version} on"
     for attribute in node.attribute:
         if attribute.name not in schema.attributes:
             shown = helper.get_attribute_value(attribute)
@@ -71,7 +71,7 @@ def check(node: onnx.NodeProto, schema: Schema, site: Site) -> None:
             raise NotLowered(f"it has {used} {kind}, which the op takes {since}")
     bound: dict[str, str] = {}
     for name, formal in _pairs(node, schema):
-        kind = type_name(site.scope.type(name))
+        kind = type_name(rewriter.scope.type(name))
         if kind and kind not in _allowed(formal, schema):
             raise NotLowered(f"{name!r} is {kind}, which the op takes {since}; {_help(kind)}")
         if kind and formal.is_homogeneous and bound.setdefault(formal.type_str, kind) != kind:
@@ -94,12 +94,12 @@ def type_name(kind: onnx.TypeProto | None) -> str:
     return ""
 
 
-def _older(site: Site) -> Schema:
-    older = definition(site.node.op_type, site.scope.version - 1)
+def _older(rewriter: NodeRewriter) -> Schema:
+    older = definition(rewriter.proto.op_type, rewriter.scope.version - 1)
     if older is None:
         raise NotLowered(
-            f"there is no such op before opset {site.scope.version}, and no exact form in older "
-            "ones is known here; replace it in the model"
+            f"there is no such op before opset {rewriter.scope.version}, and no exact form in "
+            "older ones is known here; replace it in the model"
         )
     return older
 

@@ -31,7 +31,7 @@ def picked(work: Work, node: onnx.NodeProto) -> None:
     if batch_dims:
         if work.stuck(node.input[1], 0):
             repeat(work, node, node.input[1], 0)
-    elif work.origins(node.input[1]):
+    elif work.source_inputs(node.input[1]):
         _number_joined(work, node)
     else:
         number(work, node)
@@ -44,7 +44,7 @@ def number(work: Work, node: onnx.NodeProto) -> None:
     if None in fixed or len(fixed) < 2 or rows_axis(work.shape(name)) is not None:
         return
     lengths = [dim or 0 for dim in fixed]
-    if work.origins(name) or lengths[0] % work.batch:
+    if work.source_inputs(name) or lengths[0] % work.batch:
         return
     *inner, last = lengths[1:]
     if (times := lengths[0] // work.batch) > 1:
@@ -80,7 +80,7 @@ def own_rows(work: Work, node: onnx.NodeProto) -> None:
         return
     if rows_axis(data) != 0 or rows_axis(indices) != 0:
         return
-    if not work.origins(node.input[1]) or _counts_rows(work, node.input[1]):
+    if not work.source_inputs(node.input[1]) or _counts_rows(work, node.input[1]):
         return
     values, (own, *places) = counts(data)[0], counts(indices)
     work.note(node, f"picks from the {values} values of one row → from those of each row")

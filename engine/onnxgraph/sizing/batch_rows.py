@@ -209,7 +209,7 @@ def repeat_outputs(work: Work, names: list[str]) -> None:
     """Repeat outputs that are made of constants only, so that each row of the batch has its own."""
     for name in names:
         node = work.producers.get(name)
-        if node is None or work.origins(name) or not work.stuck(name, 0) or work.batch > 1:
+        if node is None or work.source_inputs(name) or not work.stuck(name, 0) or work.batch > 1:
             continue
         one = work.names.free(f"{name}_row")
         for each in work.nodes:

@@ -82,7 +82,7 @@ class Work(Draft):
 
     def share(self, name: str) -> None:
         """Note that all rows get the same tensor."""
-        self.shared += sorted(self.origins(name) & self._undecided)
+        self.shared += sorted(self.source_inputs(name) & self._undecided)
 
     def is_float(self, name: str) -> bool:
         """Whether a tensor holds floating-point numbers."""

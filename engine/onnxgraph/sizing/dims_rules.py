@@ -65,7 +65,7 @@ def _outputs_that_stay(followed: Followed, constants: Constants) -> list[Obstacl
         if node is None or any(followed.follows(value.name) or ()):
             continue
         sizes = [dim for dim in dims if dim in constants.sizes]
-        if sizes and not followed.origins(value.name):
+        if sizes and not followed.source_inputs(value.name):
             found.append(Obstacle.of(node, f"gives constants of the size {sizes[0]}"))
         for sizes in (each for each in pictures if len(each) > 1):
             if any(list(dims[at : at + len(sizes)]) == sizes for at in range(len(dims))):

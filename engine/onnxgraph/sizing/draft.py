@@ -35,7 +35,7 @@ class Draft:
         self.producers: dict[str, onnx.NodeProto] = {}
         self.weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self.version = interface.opset(model)
-        self._origins = {value.name: {value.name} for value in interface.fed(model.graph)}
+        self._source_inputs = {value.name: {value.name} for value in interface.fed(model.graph)}
         self.at = [Sizes(model, shapes) for shapes in given]
         self.names = Names([*tensor_names(model), *(node.name for node in model.graph.node)])
 
@@ -46,8 +46,8 @@ class Draft:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             self.weights[node.output[0]] = node.attribute[0].t
         if node.op_type not in ("Shape", "Size"):
-            origins = set().union(*(self.origins(name) for name in reads(node)))
-            self._origins.update(dict.fromkeys(filter(None, node.output), origins))
+            source_inputs = set().union(*(self.source_inputs(name) for name in reads(node)))
+            self._source_inputs.update(dict.fromkeys(filter(None, node.output), source_inputs))
         return [sizes.follow(node) for sizes in self.at]
 
     def preview(self, node: onnx.NodeProto) -> None:
@@ -76,9 +76,9 @@ class Draft:
         self.changes.append(f"{titled(node)}: {what}")
         self.changed.append(node_name(node))
 
-    def origins(self, name: str) -> set[str]:
+    def source_inputs(self, name: str) -> set[str]:
         """Return the inputs whose values a tensor is computed from; none of a constant."""
-        return self._origins.get(name, set())
+        return self._source_inputs.get(name, set())
 
     def constant(self, name: str) -> np.ndarray | None:
         """Return the value of a small tensor that is the same at every size, or None."""

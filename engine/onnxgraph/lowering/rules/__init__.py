@@ -5,7 +5,7 @@ A rule sees a node written in opset `version` and emits nodes that are valid in 
 
 from collections.abc import Callable
 
-from onnxgraph.lowering.node_rewriter import Site
+from onnxgraph.lowering.node_rewriter import NodeRewriter
 from onnxgraph.lowering.rules import (
     activations,
     axes,
@@ -21,7 +21,7 @@ from onnxgraph.lowering.rules import (
     types,
 )
 
-RULES: dict[tuple[str, int], Callable[[Site], None]] = {
+RULES: dict[tuple[str, int], Callable[[NodeRewriter], None]] = {
     **activations.RULES,
     **axes.RULES,
     **einsum.RULES,

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from onnxgraph.lowering.node_rewriter import NotLowered, Site
+from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
 from onnxgraph.lowering.widened import keep
 from onnxgraph.model.graphs import graphs
 
@@ -18,121 +18,121 @@ WHOLE = frozenset(
 HALVES = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 
 
-def along_axis(site: Site) -> None:
+def along_axis(node: NodeRewriter) -> None:
     """Softmax, LogSoftmax, Hardmax: before 13 they flattened all dims from `axis` on into one."""
-    axis, op = site.attribute("axis", -1), site.node.op_type
-    if axis == -1 or axis == site.rank() - 1:
-        return site.give(op, site.input(0), axis=axis)
-    order = list(range(site.rank()))
+    axis, op = node.attribute("axis", -1), node.proto.op_type
+    if axis == -1 or axis == node.rank() - 1:
+        return node.give(op, node.input(0), axis=axis)
+    order = list(range(node.rank()))
     order.append(order.pop(axis))
     back = [order.index(axis) for axis in range(len(order))]
-    last = site.op("Transpose", site.input(0), perm=order)
-    result = site.op(op, last, axis=len(order) - 1)
-    return site.give("Transpose", result, perm=back)
+    last = node.op("Transpose", node.input(0), perm=order)
+    result = node.op(op, last, axis=len(order) - 1)
+    return node.give("Transpose", result, perm=back)
 
 
-def gelu(site: Site) -> None:
+def gelu(node: NodeRewriter) -> None:
     """x · Φ(x), Φ by Erf or, if approximate, by Tanh."""
-    x = site.input(0)
-    if site.attribute("approximate", "none") == "tanh":
-        cube = site.op("Mul", site.op("Mul", x, x), x)
-        inner = site.op("Add", x, site.op("Mul", cube, 0.044715))
-        curve = site.op("Tanh", site.op("Mul", inner, math.sqrt(2 / math.pi)))
+    x = node.input(0)
+    if node.attribute("approximate", "none") == "tanh":
+        cube = node.op("Mul", node.op("Mul", x, x), x)
+        inner = node.op("Add", x, node.op("Mul", cube, 0.044715))
+        curve = node.op("Tanh", node.op("Mul", inner, math.sqrt(2 / math.pi)))
     else:
-        curve = site.op("Erf", site.op("Mul", x, math.sqrt(0.5)))
-    site.give("Mul", site.op("Mul", x, 0.5), site.op("Add", curve, 1.0))
+        curve = node.op("Erf", node.op("Mul", x, math.sqrt(0.5)))
+    node.give("Mul", node.op("Mul", x, 0.5), node.op("Add", curve, 1.0))
 
 
-def mish(site: Site) -> None:
+def mish(node: NodeRewriter) -> None:
     """x · tanh(softplus(x))."""
-    site.give("Mul", site.input(0), site.op("Tanh", site.op("Softplus", site.input(0))))
+    node.give("Mul", node.input(0), node.op("Tanh", node.op("Softplus", node.input(0))))
 
 
-def hard_swish(site: Site) -> None:
+def hard_swish(node: NodeRewriter) -> None:
     """x · hardsigmoid(x)."""
-    gate = site.op("HardSigmoid", site.input(0), alpha=1 / 6, beta=0.5)
-    site.give("Mul", site.input(0), gate)
+    gate = node.op("HardSigmoid", node.input(0), alpha=1 / 6, beta=0.5)
+    node.give("Mul", node.input(0), gate)
 
 
-def celu(site: Site) -> None:
+def celu(node: NodeRewriter) -> None:
     """max(0, x) + min(0, α · (exp(x / α) − 1))."""
-    x, alpha = site.input(0), float(site.attribute("alpha", 1.0))
-    power = site.op("Sub", site.op("Exp", site.op("Div", x, alpha)), 1.0)
-    negative = site.op("Min", site.op("Mul", power, alpha), 0.0)
-    site.give("Add", site.op("Max", x, 0.0), negative)
+    x, alpha = node.input(0), float(node.attribute("alpha", 1.0))
+    power = node.op("Sub", node.op("Exp", node.op("Div", x, alpha)), 1.0)
+    negative = node.op("Min", node.op("Mul", power, alpha), 0.0)
+    node.give("Add", node.op("Max", x, 0.0), negative)
 
 
-def celu_of_other_floats(site: Site) -> None:
+def celu_of_other_floats(node: NodeRewriter) -> None:
     """Up to 27 Celu took float32 alone: halves are computed in it, and rounded once."""
-    if site.dtype() in HALVES:
-        wide = site.cast(site.input(0), onnx.TensorProto.FLOAT)
-        curve = site.op("Celu", wide, **site.attributes())
-        return site.give("Cast", curve, to=site.dtype())
-    return keep(site) if site.dtype() == onnx.TensorProto.FLOAT else celu(site)
+    if node.dtype() in HALVES:
+        wide = node.cast(node.input(0), onnx.TensorProto.FLOAT)
+        curve = node.op("Celu", wide, **node.attributes())
+        return node.give("Cast", curve, to=node.dtype())
+    return keep(node) if node.dtype() == onnx.TensorProto.FLOAT else celu(node)
 
 
-def thresholded(site: Site) -> None:
+def thresholded(node: NodeRewriter) -> None:
     """ThresholdedRelu (10): x where it is larger than α, else 0."""
-    above = site.op("Greater", site.input(0), float(site.attribute("alpha", 1.0)))
-    site.give("Where", above, site.input(0), 0.0)
+    above = node.op("Greater", node.input(0), float(node.attribute("alpha", 1.0)))
+    node.give("Where", above, node.input(0), 0.0)
 
 
-def relu_of_integers(site: Site) -> None:
+def relu_of_integers(node: NodeRewriter) -> None:
     """Up to 13 Relu took floats alone."""
-    if site.dtype() not in WHOLE:
-        return keep(site)
-    zero = np.zeros((), helper.tensor_dtype_to_np_dtype(site.dtype()))
-    return site.give("Max", site.input(0), zero)
+    if node.dtype() not in WHOLE:
+        return keep(node)
+    zero = np.zeros((), helper.tensor_dtype_to_np_dtype(node.dtype()))
+    return node.give("Max", node.input(0), zero)
 
 
-def clip_to_attributes(site: Site) -> None:
+def clip_to_attributes(node: NodeRewriter) -> None:
     """Clip (11): the bounds were attributes; without one it is infinite, not the largest number."""
     bounds = {"min": -math.inf, "max": math.inf}
     for position, name in ((1, "min"), (2, "max")):
-        if site.input(position):
-            value = site.constant(position)
+        if node.input(position):
+            value = node.constant(position)
             if value is None:
-                return _clip_by_extremes(site)
+                return _clip_by_extremes(node)
             bounds[name] = float(value.ravel()[0])
     if bounds["min"] > bounds["max"]:
-        return _clip_by_extremes(site)
-    return site.give("Clip", site.input(0), min=bounds["min"], max=bounds["max"])
+        return _clip_by_extremes(node)
+    return node.give("Clip", node.input(0), min=bounds["min"], max=bounds["max"])
 
 
-def _clip_by_extremes(site: Site) -> None:
-    steps = [(op, site.input(n)) for n, op in ((1, "Max"), (2, "Min")) if site.input(n)]
-    found = site.input(0)
+def _clip_by_extremes(node: NodeRewriter) -> None:
+    steps = [(op, node.input(n)) for n, op in ((1, "Max"), (2, "Min")) if node.input(n)]
+    found = node.input(0)
     for op, bound in steps[:-1]:
-        found = site.op(op, found, bound)
-    site.give(steps[-1][0], found, steps[-1][1])
+        found = node.op(op, found, bound)
+    node.give(steps[-1][0], found, steps[-1][1])
 
 
-def dropout_to_attribute(site: Site) -> None:
+def dropout_to_attribute(node: NodeRewriter) -> None:
     """Up to 11 the ratio was an attribute, and a Dropout in a file never dropped anything."""
-    training = site.constant(2) if site.input(2) else np.array(False)
+    training = node.constant(2) if node.input(2) else np.array(False)
     if training is None or training.any():
         raise NotLowered(
             "its training_mode is on, or decided while the model runs; export the model after "
             "module.eval(), or take the node out with onnxgraph.remove"
         )
-    ratio = site.constant(1)
+    ratio = node.constant(1)
     share = None if ratio is None else float(ratio.ravel()[0])
-    if site.output(1):
+    if node.output(1):
         kept = helper.make_tensor("kept", onnx.TensorProto.BOOL, [1], [True])
-        site.give("ConstantOfShape", site.op("Shape", site.input(0)), place=1, value=kept)
-    site.give("Dropout", site.input(0), place=0, ratio=share)
+        node.give("ConstantOfShape", node.op("Shape", node.input(0)), place=1, value=kept)
+    node.give("Dropout", node.input(0), place=0, ratio=share)
 
 
-def dropout_without_mask(site: Site) -> None:
+def dropout_without_mask(node: NodeRewriter) -> None:
     """Up to 9 the mask had the type of the data; one that nobody reads is left out."""
-    graph, mask = site.scope.graph, site.output(1)
+    graph, mask = node.scope.graph, node.output(1)
     read = {name for each in graphs(graph) for node in each.node for name in node.input}
     if mask and mask in read | {value.name for value in graph.output}:
         raise NotLowered(
             "its mask is read, which has another type before opset 10; cut off what needs it with "
             "onnxgraph.cut"
         )
-    site.give("Dropout", site.input(0), place=0, **site.attributes())
+    node.give("Dropout", node.input(0), place=0, **node.attributes())
 
 
 RULES = {

@@ -4,23 +4,23 @@ from collections.abc import Callable
 
 import numpy as np
 
-from onnxgraph.lowering.node_rewriter import NotLowered, Site
+from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
 from onnxgraph.lowering.widened import keep
 
 ELEMENTWISE = {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"}
 """Reductions over no axis at all that give back what they got."""
 
 
-def reduction(site: Site) -> None:
+def reduction(node: NodeRewriter) -> None:
     """Write the axes of a reduction, a constant input, as an attribute."""
-    attributes = site.attributes(without=["noop_with_empty_axes"])
-    axes = _axes(site)
+    attributes = node.attributes(without=["noop_with_empty_axes"])
+    axes = _axes(node)
     if len(axes):
-        site.give(site.node.op_type, site.input(0), axes=axes, **attributes)
-    elif not site.attribute("noop_with_empty_axes", 0):
-        site.give(site.node.op_type, site.input(0), **attributes)
-    elif site.node.op_type in ELEMENTWISE:
-        site.give("Identity", site.input(0))
+        node.give(node.proto.op_type, node.input(0), axes=axes, **attributes)
+    elif not node.attribute("noop_with_empty_axes", 0):
+        node.give(node.proto.op_type, node.input(0), **attributes)
+    elif node.proto.op_type in ELEMENTWISE:
+        node.give("Identity", node.input(0))
     else:
         raise NotLowered(
             "it reduces over no axis, which the older op cannot say; put there what it makes of a "
@@ -28,37 +28,37 @@ def reduction(site: Site) -> None:
         )
 
 
-def squeeze(site: Site) -> None:
+def squeeze(node: NodeRewriter) -> None:
     """Write the axes of a Squeeze or Unsqueeze as an attribute."""
-    axes = _axes(site)
-    if site.input(1) and not axes:
+    axes = _axes(node)
+    if node.input(1) and not axes:
         raise NotLowered("its axes are empty; remove the node")
-    site.give(site.node.op_type, site.input(0), axes=axes or None)
+    node.give(node.proto.op_type, node.input(0), axes=axes or None)
 
 
-def _axes(site: Site) -> list[int]:
-    return np.ravel(site.known(1, "axes")).tolist() if site.input(1) else []
+def _axes(node: NodeRewriter) -> list[int]:
+    return np.ravel(node.known(1, "axes")).tolist() if node.input(1) else []
 
 
-def split(site: Site) -> None:
+def split(node: NodeRewriter) -> None:
     """Write the sizes of a Split, a constant input, as an attribute."""
-    sizes = site.known(1, "sizes").tolist() if site.input(1) else None
-    site.give("Split", site.input(0), split=sizes, **site.attributes())
+    sizes = node.known(1, "sizes").tolist() if node.input(1) else None
+    node.give("Split", node.input(0), split=sizes, **node.attributes())
 
 
-def split_into(site: Site) -> None:
+def split_into(node: NodeRewriter) -> None:
     """Write `num_outputs` of a Split as sizes, the last of which may be smaller."""
-    count = site.attribute("num_outputs")
+    count = node.attribute("num_outputs")
     if count is None:
-        return keep(site)
-    axis = site.attribute("axis", 0)
-    size = site.size(axis)
+        return keep(node)
+    axis = node.attribute("axis", 0)
+    size = node.size(axis)
     chunk = -(-size // count)
     sizes = [chunk] * (count - 1) + [size - chunk * (count - 1)]
-    return site.give("Split", site.input(0), sizes, axis=axis)
+    return node.give("Split", node.input(0), sizes, axis=axis)
 
 
-def not_negative(*names: str, added: int = 0) -> Callable[[Site], None]:
+def not_negative(*names: str, added: int = 0) -> Callable[[NodeRewriter], None]:
     """Return the rule that counts these attributes from the front.
 
     Args:
@@ -66,26 +66,26 @@ def not_negative(*names: str, added: int = 0) -> Callable[[Site], None]:
         added: how many dims more than the first input they count.
     """
 
-    def rule(site: Site) -> None:
+    def rule(node: NodeRewriter) -> None:
         counted: dict[str, int | list[int]] = {}
         for name in names:
-            value = site.attribute(name)
+            value = node.attribute(name)
             if isinstance(value, int) and value < 0:
-                counted[name] = value + site.rank() + added
+                counted[name] = value + node.rank() + added
             elif isinstance(value, list) and min(value, default=0) < 0:
-                rank = site.rank() + (len(value) if site.node.op_type == "Unsqueeze" else added)
+                rank = node.rank() + (len(value) if node.proto.op_type == "Unsqueeze" else added)
                 counted[name] = [axis % rank for axis in value]
-        keep(site, **counted)
+        keep(node, **counted)
 
     return rule
 
 
-def of_scan(site: Site) -> None:
+def of_scan(node: NodeRewriter) -> None:
     """Refuse a Scan with negative axes."""
     for name in ("scan_input_axes", "scan_output_axes"):
-        if min(site.attribute(name, [0]), default=0) < 0:
+        if min(node.attribute(name, [0]), default=0) < 0:
             raise NotLowered(f"its {name} are negative; count them from the front")
-    keep(site)
+    keep(node)
 
 
 REDUCTIONS = (

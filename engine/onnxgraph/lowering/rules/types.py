@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from onnxgraph.lowering.node_rewriter import NotLowered, Site, note_for
+from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered, note_for
 from onnxgraph.lowering.rules.activations import WHOLE
 from onnxgraph.lowering.widened import keep
 
@@ -14,7 +14,7 @@ SMALL = (TensorProto.INT8, TensorProto.INT16, TensorProto.UINT8, TensorProto.UIN
 NARROW = (TensorProto.INT8, TensorProto.UINT8)
 
 
-def through(wider: int, *types: int, back: bool = True) -> Callable[[Site], None]:
+def through(wider: int, *types: int, back: bool = True) -> Callable[[NodeRewriter], None]:
     """Return the rule that computes an op on `types` in a wider one.
 
     Args:
@@ -23,139 +23,141 @@ def through(wider: int, *types: int, back: bool = True) -> Callable[[Site], None
         back: whether the first output has the type of the data.
     """
 
-    def rule(site: Site) -> None:
-        dtype = site.dtype()
+    def rule(node: NodeRewriter) -> None:
+        dtype = node.dtype()
         if dtype not in types:
-            return keep(site)
+            return keep(node)
         casts = [
-            site.cast(name, wider) if site.dtype(position) == dtype else name
-            for position, name in enumerate(site.node.input)
+            node.cast(name, wider) if node.dtype(position) == dtype else name
+            for position, name in enumerate(node.proto.input)
         ]
-        site.give(site.node.op_type, *casts, **site.attributes())
+        node.give(node.proto.op_type, *casts, **node.attributes())
         if back:
-            wide = site.scope.fresh_name(f"{site.label}/wide")
-            site.made[-1].output[0] = wide
-            site.give("Cast", wide, place=0, to=dtype)
+            wide = node.scope.fresh_name(f"{node.label}/wide")
+            node.made[-1].output[0] = wide
+            node.give("Cast", wide, place=0, to=dtype)
         return None
 
     return rule
 
 
-def extreme(site: Site) -> None:
+def extreme(node: NodeRewriter) -> None:
     """Max, Min (12) of whole numbers: Where one is Greater (Less) than the other."""
-    if site.dtype() not in WHOLE:
-        return keep(site)
-    test = "Greater" if site.node.op_type == "Max" else "Less"
-    small = site.dtype() in SMALL
-    inputs = [site.cast(name, TensorProto.INT32) if small else name for name in site.node.input]
+    if node.dtype() not in WHOLE:
+        return keep(node)
+    test = "Greater" if node.proto.op_type == "Max" else "Less"
+    small = node.dtype() in SMALL
+    inputs = [node.cast(name, TensorProto.INT32) if small else name for name in node.proto.input]
     found, *others = inputs
     for other in others:
-        found = site.op("Where", site.op(test, found, other), found, other)
-    return site.give("Cast", found, to=site.dtype()) if small else site.give("Identity", found)
+        found = node.op("Where", node.op(test, found, other), found, other)
+    return node.give("Cast", found, to=node.dtype()) if small else node.give("Identity", found)
 
 
-def clip_of_integers(site: Site) -> None:
+def clip_of_integers(node: NodeRewriter) -> None:
     """Clip (12) of whole numbers: the same, with each bound."""
-    if site.dtype() not in WHOLE:
-        return keep(site)
-    found = site.input(0)
+    if node.dtype() not in WHOLE:
+        return keep(node)
+    found = node.input(0)
     for position, test in ((1, "Less"), (2, "Greater")):
-        bound = site.input(position)
+        bound = node.input(position)
         if bound:
-            found = site.op("Where", site.op(test, found, bound), bound, found)
-    return site.give("Identity", found)
+            found = node.op("Where", node.op(test, found, bound), bound, found)
+    return node.give("Identity", found)
 
 
-def power(site: Site) -> None:
+def power(node: NodeRewriter) -> None:
     """Pow (12): base and exponent were floats of one type."""
-    dtype = site.dtype()
+    dtype = node.dtype()
     if dtype in (TensorProto.INT64, TensorProto.UINT64):
         raise NotLowered("its base is int64, whose powers no float holds; cast it to float32")
     if dtype in WHOLE:
-        wide = [site.cast(name, TensorProto.DOUBLE) for name in site.node.input]
-        return site.give("Cast", site.op("Pow", *wide), to=dtype)
-    exponent = site.input(1)
-    exponent = exponent if site.dtype(1) == dtype else site.cast(exponent, dtype)
-    return site.give("Pow", site.input(0), exponent)
+        wide = [node.cast(name, TensorProto.DOUBLE) for name in node.proto.input]
+        return node.give("Cast", node.op("Pow", *wide), to=dtype)
+    exponent = node.input(1)
+    exponent = exponent if node.dtype(1) == dtype else node.cast(exponent, dtype)
+    return node.give("Pow", node.input(0), exponent)
 
 
-def or_equal(site: Site) -> None:
+def or_equal(node: NodeRewriter) -> None:
     """LessOrEqual, GreaterOrEqual (12): Less (Greater) or Equal, so that NaN is neither."""
-    test = site.node.op_type.removesuffix("OrEqual")
-    pair = site.node.input
-    site.give("Or", site.op(test, *pair), site.op("Equal", *pair))
+    test = node.proto.op_type.removesuffix("OrEqual")
+    pair = node.proto.input
+    node.give("Or", node.op(test, *pair), node.op("Equal", *pair))
 
 
-def equal(site: Site) -> None:
+def equal(node: NodeRewriter) -> None:
     """Equal (11) of floats: neither Less nor Greater, and no NaN."""
-    if site.dtype() in SMALL:
-        return site.give("Equal", *(site.cast(name, TensorProto.INT32) for name in site.node.input))
+    if node.dtype() in SMALL:
+        return node.give(
+            "Equal", *(node.cast(name, TensorProto.INT32) for name in node.proto.input)
+        )
     floats = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
-    if site.dtype() not in floats:
-        return keep(site)
-    pair = site.node.input
-    differ = site.op("Or", site.op("Less", *pair), site.op("Greater", *pair))
-    nan = site.op("Or", *(site.op("IsNaN", name) for name in pair))
-    return site.give("Not", site.op("Or", differ, nan))
+    if node.dtype() not in floats:
+        return keep(node)
+    pair = node.proto.input
+    differ = node.op("Or", node.op("Less", *pair), node.op("Greater", *pair))
+    nan = node.op("Or", *(node.op("IsNaN", name) for name in pair))
+    return node.give("Not", node.op("Or", differ, nan))
 
 
-def infinite(site: Site) -> None:
+def infinite(node: NodeRewriter) -> None:
     """IsInf (10) of float32: larger than the largest number, or smaller than the smallest."""
-    if site.dtype() != TensorProto.FLOAT:
+    if node.dtype() != TensorProto.FLOAT:
         raise NotLowered("it is no float32; cast it first")
     largest = float(np.finfo(np.float32).max)
-    above = site.op("Greater", site.input(0), largest)
-    below = site.op("Less", site.input(0), -largest)
-    if not site.attribute("detect_negative", 1):
-        return site.give("Identity", above)
-    if not site.attribute("detect_positive", 1):
-        return site.give("Identity", below)
-    return site.give("Or", above, below)
+    above = node.op("Greater", node.input(0), largest)
+    below = node.op("Less", node.input(0), -largest)
+    if not node.attribute("detect_negative", 1):
+        return node.give("Identity", above)
+    if not node.attribute("detect_positive", 1):
+        return node.give("Identity", below)
+    return node.give("Or", above, below)
 
 
-def remainder(site: Site) -> None:
+def remainder(node: NodeRewriter) -> None:
     """Mod (10) of whole numbers: the remainder of Div, plus the divisor if the signs differ."""
-    if site.dtype() not in (TensorProto.INT32, TensorProto.INT64) or site.attribute("fmod", 0):
+    if node.dtype() not in (TensorProto.INT32, TensorProto.INT64) or node.attribute("fmod", 0):
         raise NotLowered("it is no Mod of int32 or int64, which is all that can be rewritten for 9")
-    a, b = site.node.input
-    rest = site.op("Sub", a, site.op("Mul", site.op("Div", a, b), b))
-    zero = np.zeros((), helper.tensor_dtype_to_np_dtype(site.dtype()))
-    crossed = site.op("Less", site.op("Mul", rest, b), zero)
-    site.give("Where", crossed, site.op("Add", rest, b), rest)
+    a, b = node.proto.input
+    rest = node.op("Sub", a, node.op("Mul", node.op("Div", a, b), b))
+    zero = np.zeros((), helper.tensor_dtype_to_np_dtype(node.dtype()))
+    crossed = node.op("Less", node.op("Mul", rest, b), zero)
+    node.give("Where", crossed, node.op("Add", rest, b), rest)
 
 
-def mod_of_floats(site: Site) -> None:
+def mod_of_floats(node: NodeRewriter) -> None:
     """Mod (28): floats with fmod=0 are new."""
-    if site.dtype() not in WHOLE and not site.attribute("fmod", 0):
+    if node.dtype() not in WHOLE and not node.attribute("fmod", 0):
         raise NotLowered("it is a Mod of floats with fmod=0, which is new in opset 28; set fmod=1")
-    keep(site)
+    keep(node)
 
 
-def cast_like(site: Site) -> None:
+def cast_like(node: NodeRewriter) -> None:
     """CastLike (15): a Cast to the type of the second input."""
-    dtype = site.dtype(1)
+    dtype = node.dtype(1)
     if not dtype:
-        name = site.input(1)
+        name = node.input(1)
         raise NotLowered(f"the type of {name!r} is not known; {note_for(name)}")
-    site.give("Cast", site.input(0), to=dtype)
+    node.give("Cast", node.input(0), to=dtype)
 
 
-def cast(site: Site) -> None:
+def cast(node: NodeRewriter) -> None:
     """Cast (19, 24): how to saturate and round concerns 8-bit floats alone."""
-    keep(site, saturate=None, round_mode=None)
+    keep(node, saturate=None, round_mode=None)
 
 
-def constant(site: Site) -> None:
+def constant(node: NodeRewriter) -> None:
     """Constant (12): the value was always a tensor."""
-    value = site.attributes()
+    value = node.attributes()
     kinds = {"float": np.float32, "int": np.int64, "string": object}
     for name, dtype in kinds.items():
         for attribute in (f"value_{name}", f"value_{name}s"):
             if attribute in value:
                 array = np.array(value[attribute], dtype)
                 tensor = onnx.numpy_helper.from_array(array)
-                return site.give("Constant", value=tensor)
-    return keep(site)
+                return node.give("Constant", value=tensor)
+    return keep(node)
 
 
 RULES = {
