@@ -157,7 +157,10 @@ ENDS = {
         LOAD + "    print('bad\\nlayer', flush=True)\n    raise RuntimeError",
         "when it loaded: layer",
     ),
-    "it ends": (LOAD + "    os._exit(3)", "status 3: it printed nothing, when it loaded"),
+    "it ends": (
+        LOAD + "    os._exit(3)",
+        "ended with status 3: it printed nothing, when it loaded",
+    ),
     "it crashes later": (
         LOAD + "    def run(feeds):\n        os.abort()\n    return run",
         "crashed (SIGABRT), when it ran",
