@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 from cases import drawn
@@ -48,16 +47,8 @@ class Hunt:
         return Seen(number=number, entry=entry.name, folder=home, **answer)
 
     def _asked(self, entry: Entry, request: dict, home: Path) -> dict:
-        worker = self._worker(entry.environment)
-
-        def talk(process: subprocess.Popen) -> dict | None:
-            process.stdin.write((json.dumps(request) + "\n").encode())
-            process.stdin.flush()
-            line = process.stdout.readline()
-            return json.loads(line) if line else None
-
         try:
-            return worker.exchange(talk, timeout=self.limit + START)
+            return self._worker(entry.environment).ask(request, timeout=self.limit + START)
         except Ended as end:
             return _ended(home, end)
 
@@ -82,8 +73,8 @@ def _ended(home: Path, end: Ended) -> dict:
         raise SystemExit(f"The worker of {home.name} ended before it made the case:\n{said}")
     frames = re.findall(rf'File "\S*?/((?:{"|".join(OWN)})/\S+)", line (\d+) in (\S+)', said)
     place = "{}:{} {}".format(*frames[0]) if frames else ""
-    stopped = end.crash is None or "Timeout (" in said
+    stopped = end.late or "Timeout (" in said
     memory = re.search("bad_alloc|Cannot allocate memory|out of memory", said)
     verdict = "memory" if memory else "hang" if stopped else "dead"
-    kind = "" if stopped else str(end.crash)
+    kind = "" if stopped else end.crash
     return {"verdict": verdict, "kind": kind, "place": place, "words": said[:2000], **made}

@@ -1,4 +1,4 @@
-"""A process that makes and runs cases: one line of JSON each way (`hunt.py`).
+"""A worker that makes and runs cases; `hunt.py` asks (see `graphcore.messages`).
 
 A request has the seed, the number and the name of the entry point. The files of the case and what
 native code prints go into the folder that it names; memory is limited, and time by the other side.
@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -26,24 +27,23 @@ ROOM = 4 << 30
 """Bytes of address space that a case may add to what the verbs took when they were imported."""
 
 
-def main() -> None:
-    """Answer what comes in, until nothing more comes."""
-    answers = os.fdopen(os.dup(1), "w")
+def answering() -> Callable[[dict], dict]:
+    """Return what makes and runs the case of a request."""
     printed = os.open(os.environ["NBHELPERS_FUZZ_PRINTED"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(printed, 1)
     os.dup2(printed, 2)
     entries = {entry.name: entry for entry in (*ENTRIES, *PLANTED)}
     modules: dict[str, ModuleType] = {}
-    for line in sys.stdin:
-        request = json.loads(line)
+
+    def answer(request: dict) -> dict:
         os.chdir(request["folder"])  # the last one is gone, and libraries look where they are
         entry = entries[request["entry"]]
         if entry.module not in modules:
             modules[entry.module] = _imported(entry.module)
         case, rng = made(request["seed"], request["number"], entry)
-        answer = _run(modules[entry.module], entry.name, case, rng, request)
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+        return _run(modules[entry.module], entry.name, case, rng, request)
+
+    return answer
 
 
 def _imported(name: str) -> ModuleType:
@@ -73,7 +73,3 @@ def _run(module, name, case, rng, request) -> dict:
     verdict, kind, place, words = judged(error)
     answer = {"verdict": verdict, "kind": kind, "place": place, "words": words[:3000]}
     return {**answer, "model": case.model, "damage": case.damage}
-
-
-if __name__ == "__main__":
-    main()

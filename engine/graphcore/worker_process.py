@@ -10,30 +10,40 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
+from graphcore import messages
 from graphcore.processes import Program
 
 IDLE = 600.0
 """Seconds without a request after which a process ends, and gives its memory back."""
 
-Answer = TypeVar("Answer")
+
+class Failed(Exception):
+    """The script raised an error. `kind` is the name of its class."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        """Take the name of the class and what the error says."""
+        super().__init__(text)
+        self.kind = kind
 
 
 class Ended(Exception):
-    """The process ended before it answered. `crash` says how, or is None if it was too slow."""
+    """The process ended before it answered. The text says how, in words that follow its name.
 
-    def __init__(self, crash: str | None) -> None:
-        """Take what ended it: a signal or a status, and the reason if it is known."""
-        super().__init__(crash or "it was too slow")
-        self.crash = crash
+    `crash` is the signal or the status, or "". `late` is the time limit, if it was exceeded, or "".
+    """
+
+    def __init__(self, *, crash: str = "", late: str = "") -> None:
+        """Take the one or the other."""
+        super().__init__(f"crashed ({crash})" if crash else f"gave no result in {late}")
+        self.crash, self.late = crash, late
 
 
 class WorkerProcess:
-    """A script in its own process, with requests on its standard input and answers on its
-    output."""
+    """A script that answers requests in its own process; `messages` says how it is written."""
 
     def __init__(
         self,
@@ -46,7 +56,7 @@ class WorkerProcess:
         """Take what to run. Nothing is started.
 
         Args:
-            script: answers the requests.
+            script: answers the requests. It need not be a module that the process can import.
             variables: environment variables to set.
             python: the interpreter.
             idle: seconds without a request after which the process ends.
@@ -67,31 +77,32 @@ class WorkerProcess:
         with self._lock:
             self._end()
 
-    def exchange(
-        self, talk: Callable[[subprocess.Popen], Answer | None], *, timeout: float
-    ) -> Answer:
-        """Return the answer to one request. Requests of several threads take turns.
+    def ask(self, request: object, *, timeout: float) -> Any:
+        """Return the answer to a request. Requests of several threads take turns.
 
         Args:
-            talk: sends the request to the process and returns its answer, or None if the process
-                has gone.
+            request: any value that pickle takes.
             timeout: the seconds it may take on an otherwise idle machine.
 
         Raises:
+            Failed: the script raised an error.
             Ended: the process crashed, or was killed because it took longer.
         """
         with self._lock:
             try:
-                return _exchanged(self._running(), talk, timeout)
+                kind, value = _answer(self._running(), request, timeout)
             finally:
                 self._used = time.monotonic()
+        if kind:
+            raise Failed(kind, value)
+        return value
 
     def _running(self) -> Program:
         self._used = time.monotonic()
         program = self._program
         if program is None or self._owner != os.getpid() or program.process.poll() is not None:
-            # -P keeps the script's folder off the path, because its modules have common names.
-            command = [self._python, "-P", str(self._script)]
+            # -P keeps the folder of messages.py off the path: its modules have common names.
+            command = [self._python, "-P", messages.__file__, str(self._script)]
             pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
             environment = {**os.environ, **self._variables}
             program = Program(command, stdin=pipe, stdout=pipe, stderr=nowhere, env=environment)
@@ -126,12 +137,13 @@ def _end_if_idle(reference: "weakref.ref[WorkerProcess]", number: int) -> None:
         time.sleep(left)
 
 
-def _exchanged(
-    program: Program, talk: Callable[[subprocess.Popen], Answer | None], timeout: float
-) -> Answer:
+def _answer(program: Program, request: object, timeout: float) -> tuple[str, Any]:
+    process = program.process
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
         with program.watched(timeout):
-            answer = talk(program.process)
+            answer = messages.ask(process.stdin, process.stdout, request)
         if answer is not None:
             return answer
     except BrokenPipeError:  # the process died while we wrote to it
@@ -139,5 +151,5 @@ def _exchanged(
     except BaseException:  # interrupted: a late answer would be taken for the next request's
         program.end()
         raise
-    program.process.wait()
-    raise Ended(None if program.late else program.crash)
+    process.wait()
+    raise Ended(late=program.late) if program.late else Ended(crash=program.crash)

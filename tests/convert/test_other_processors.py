@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from graphcore.errors import GraphError
+from graphcore.worker_process import Ended
 from nbhelpers import convert
 from tests.convert.models import graph_of, seeded
 from tfgraph.comparing import processors
@@ -84,8 +85,27 @@ def test_a_worker_that_crashes_is_reported_and_replaced(tmp_path):
     script = tmp_path / "worker.py"
     script.write_text("import os\nos.abort()\n")
     worker = native.Worker(onednn=False, script=script)
-    assert worker.ask(b"drop", timeout=20) == ("crashed (SIGABRT)", b"")
+    with pytest.raises(Ended, match=r"^crashed \(SIGABRT\)$"):
+        worker.ask(("drop", 0), timeout=20)
     first = worker.start()
     first.wait()
     assert worker.start() is not first
     worker.end()
+
+
+def test_a_graph_is_held_again_when_its_process_has_ended():
+    other, _ = held(lambda tf, x: x * 2.0, onednn=False, x=("float32", (None,)))
+    x = np.array([1, 2], np.float32)
+    for _ in range(2):
+        np.testing.assert_array_equal(*other.run({"x:0": x}).values(), x * 2)
+        other._worker.end()
+    other.close()
+
+
+def test_graphs_that_one_process_holds_stay_apart():
+    first, _ = held(lambda tf, x: x * 2.0, onednn=False, x=("float32", (None,)))
+    second, _ = held(lambda tf, x: x * 3.0, onednn=False, x=("float32", (None,)))
+    x = np.array([1, 2], np.float32)
+    for _ in range(2):
+        for other, times in ((first, 2), (second, 3)):
+            np.testing.assert_array_equal(*other.run({"x:0": x}).values(), x * times)

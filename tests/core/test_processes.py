@@ -8,13 +8,14 @@ import time
 import warnings
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 import graphcore
 from graphcore import processes
 from graphcore.machine import free_memory, killed_for_memory
-from graphcore.worker_process import Ended, WorkerProcess
+from graphcore.worker_process import Ended, Failed, WorkerProcess
 
 HOLD = "import os, signal, sys, time; held = b'x' * 200_000_000; time.sleep(0.8);"
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
@@ -99,41 +100,53 @@ def test_an_interrupt_ends_it(monkeypatch):
 
 def test_a_worker_that_is_killed_says_why(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(f"{HOLD}\nsys.stdin.readline()\n{KILL}\n")
-    worker = WorkerProcess(script)
-
-    def talk(process):
-        time.sleep(1)
-        process.stdin.write(b"go\n")
-        process.stdin.flush()
-        return process.stdout.readline() or None
-
+    script.write_text(f"{HOLD}\ndef answering():\n    return lambda request: {KILL}\n")
     with pytest.raises(Ended, match=r"SIGKILL: the system killed it, .* it had used 0\.2 GB of"):
-        worker.exchange(talk, timeout=60)
+        WorkerProcess(script).ask("go", timeout=60)
 
 
-ECHO = """
-import sys
-for line in sys.stdin.buffer:
-    sys.stdout.buffer.write(line)
-    sys.stdout.buffer.flush()
-"""
+ECHO = "def answering():\n    return lambda request: request"
 
 
-def echo(process):
-    process.stdin.write(b"hello\n")
-    process.stdin.flush()
-    return process.stdout.readline() or None
+def test_what_a_worker_raises_comes_back_by_name_and_it_lives_on(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("def answering():\n    return lambda text: int(text)\n")
+    worker = WorkerProcess(script)
+    with pytest.raises(Failed, match=r"invalid literal.*'one'") as caught:
+        worker.ask("one", timeout=60)
+    assert caught.value.kind == "ValueError"
+    assert worker.ask("1", timeout=60) == 1 and worker.started == 1
+
+
+@pytest.mark.parametrize("size", [3, 2**20])
+def test_arrays_come_back_as_they_went_and_aligned(tmp_path, size):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "def answering():\n    return lambda array: (array.ctypes.data % 64, array + 1)\n"
+    )
+    array = np.arange(size, dtype=np.float32)
+    place, seen = WorkerProcess(script).ask(array, timeout=60)
+    np.testing.assert_array_equal(seen, array + 1)
+    assert place == 0
+
+
+def test_a_worker_that_takes_too_long_is_ended(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import time\ndef answering():\n    return time.sleep\n")
+    worker = WorkerProcess(script)
+    assert worker.ask(0, timeout=60) is None
+    with pytest.raises(Ended, match=r"^gave no result in 1 s$"):
+        worker.ask(99, timeout=1)
 
 
 def test_an_idle_worker_ends_and_the_next_request_starts_another(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(ECHO)
     worker = WorkerProcess(script, idle=0.5)
-    assert worker.exchange(echo, timeout=60) == b"hello\n"
+    assert worker.ask("hello", timeout=60) == "hello"
     first = worker.start()
     assert _gone(first.pid)
-    assert worker.exchange(echo, timeout=60) == b"hello\n" and worker.started == 2
+    assert worker.ask("hello", timeout=60) == "hello" and worker.started == 2
     worker.end()
 
 
@@ -143,7 +156,7 @@ def test_a_worker_that_is_used_does_not_idle(tmp_path):
     worker = WorkerProcess(script, idle=1.0)
     for _ in range(8):
         time.sleep(0.2)
-        assert worker.exchange(echo, timeout=60) == b"hello\n"
+        assert worker.ask("hello", timeout=60) == "hello"
     assert worker.started == 1
     worker.end()
 
@@ -161,13 +174,12 @@ from pathlib import Path
 from graphcore.processes import run
 from graphcore.worker_process import WorkerProcess
 
-SLEEPER = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(99)"
+SLEEPER = "import os, time; open({!r}, 'w').write(str(os.getpid())); time.sleep(99)"
 folder = Path(sys.argv[1])
-named = f"import sys; sys.argv.append({str(folder / 'worker')!r});"
-(folder / "worker.py").write_text(f"{named} {SLEEPER}")
+(folder / "worker.py").write_text(SLEEPER.format(str(folder / "worker")))
 worker = WorkerProcess(folder / "worker.py")
 worker.start()
-run([sys.executable, "-c", SLEEPER, folder / "program"], limit=99)
+run([sys.executable, "-c", SLEEPER.format(str(folder / "program"))], limit=99)
 """
 
 

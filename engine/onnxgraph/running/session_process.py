@@ -1,26 +1,15 @@
 """The process that runs ONNX models: a crash there ends nothing here."""
 
-import contextlib
-import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
-from graphcore.worker_process import Ended, WorkerProcess
-from onnxgraph.running.session_worker import receive, send
+from graphcore.worker_process import WorkerProcess
 
 _worker = WorkerProcess(Path(__file__).with_name("session_worker.py"))
 
 _closed: list[int] = []
 """Numbers of models that are no longer needed; the next request tells the worker."""
-
-
-class Answer(NamedTuple):
-    """What became of a request: "ok", "crashed", "hung" or the name of an error; and a value."""
-
-    state: str
-    value: Any
 
 
 def start() -> subprocess.Popen:
@@ -39,33 +28,12 @@ def free() -> None:
         ask({"do": "nothing"}, timeout=60)
 
 
-def ask(request: dict[str, Any], *, timeout: float) -> tuple[int, Answer]:
-    """Send a request; return which process answered it, and the answer."""
-    pid = 0
+def ask(request: dict[str, Any], *, timeout: float) -> Any:
+    """Send a request and return the answer.
 
-    def talk(process: subprocess.Popen) -> Answer | None:
-        nonlocal pid
-        pid = process.pid
-        assert process.stdin is not None
-        assert process.stdout is not None
-        closed = [_closed.pop() for _ in range(len(_closed))]
-        with _aside() as aside:
-            send(process.stdin, request | {"closed": closed}, aside=aside)
-            answer = receive(process.stdout)
-        return None if answer is None else Answer(*answer)
-
-    try:
-        answer = _worker.exchange(talk, timeout=timeout)
-    except Ended as end:
-        answer = Answer("crashed", end.crash) if end.crash else Answer("hung", None)
-    return pid, answer
-
-
-@contextlib.contextmanager
-def _aside() -> Iterator[IO[bytes] | None]:
-    """Give a file in memory that both processes see, None where the system has none."""
-    if not hasattr(os, "memfd_create") or not os.path.isdir("/proc/self/fd"):
-        yield None
-        return
-    with os.fdopen(os.memfd_create("arrays"), "wb") as file:
-        yield file
+    Raises:
+        Failed: the worker raised an error.
+        Ended: the worker crashed or took too long.
+    """
+    closed = [_closed.pop() for _ in range(len(_closed))]
+    return _worker.ask(request | {"closed": closed}, timeout=timeout)

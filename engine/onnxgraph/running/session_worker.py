@@ -1,58 +1,52 @@
 """Run ONNX models for another process: onnxruntime is native code, and may crash or hang.
 
-Standard input brings requests, standard output answers them one by one (`receive`, `send`). A model
-is opened once under a number, and run as often as wanted, by onnxruntime or by ONNX's reference
-evaluator.
+Run by `graphcore.messages`. A model is opened once under a number, and run as often as wanted, by
+onnxruntime or by ONNX's reference evaluator.
 """
 
 import contextlib
 import ctypes
 import math
-import os
-import pickle
-import sys
-from collections.abc import Mapping
-from typing import IO, Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
-
-LARGE = 2**18
-"""Arrays of more bytes than this do not go through the pipe, where there is another way."""
-
-ALIGNED = 64
-"""Each of them begins at a multiple of this."""
 
 Place: TypeAlias = tuple[str, int, np.dtype, tuple[int, ...]]
 """Where a weight lies: the file, the byte at which it begins, its dtype and its shape."""
 
+Request: TypeAlias = Mapping[str, Any]
 
-def main() -> None:
-    """Answer what comes in, until nothing more comes."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what native code prints is no answer
+
+class NotOpen(Exception):
+    """No model is open under the number: another process had it, which has ended."""
+
+
+def answering() -> Callable[[Request], list[np.ndarray] | None]:
+    """Import onnxruntime before the first request; return what answers."""
     with contextlib.suppress(ImportError):  # which is raised again where it is needed
-        import onnxruntime  # noqa: F401 (it comes up before the first request)
-    opened: dict[int, Any] = {}
-    while (request := receive(sys.stdin.buffer)) is not None:
+        import onnxruntime  # noqa: F401
+    opened: dict[int, _Session | _Reference] = {}
+
+    def answer(request: Request) -> list[np.ndarray] | None:
         for number in request["closed"]:
             opened.pop(number, None)
         if request["closed"]:
             _trim()
-        answer: tuple[str, Any]
-        try:
-            answer = "ok", _done(request, opened)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the other side wants to know)
-            answer = type(error).__name__, _lines(error)
-        send(answers, answer)
+        return _done(request, opened)
+
+    return answer
 
 
-def _done(request: Mapping[str, Any], opened: dict[int, Any]) -> list[np.ndarray] | None:
+def _done(request: Request, opened: "dict[int, _Session | _Reference]") -> list[np.ndarray] | None:
     if request["do"] == "nothing":
         return None
     number = request["number"]
     if request["do"] == "open":
         opened[number] = (_Reference if request["reference"] else _Session)(request)
         return None
+    if number not in opened:
+        raise NotOpen(number)
     return opened[number].run(request["fetch"], request["feeds"])
 
 
@@ -113,75 +107,9 @@ class _Reference:
             return [np.asarray(value) for value in self._model.run(fetch, dict(feeds))]
 
 
-def send(stream: IO[bytes], message: object, *, aside: IO[bytes] | None = None) -> None:
-    """Write a message: a table of its parts, a pickle, and the arrays in it.
-
-    Args:
-        stream: where it goes.
-        message: anything; its arrays are not copied into the pickle.
-        aside: a file that takes large arrays, which `receive` maps into its memory; it must stay
-            open until the message was answered.
-    """
-    buffers: list[pickle.PickleBuffer] = []
-    head = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
-    parts = [memoryview(head), *(buffer.raw() for buffer in buffers)]
-    places = [_put(part, aside) for part in parts]
-    path = f"/proc/{os.getpid()}/fd/{aside.fileno()}" if aside and any(places) else ""
-    table = pickle.dumps((path, [part.nbytes for part in parts], places))
-    stream.write(len(table).to_bytes(8, "little"))
-    stream.write(table)
-    for part, place in zip(parts, places, strict=True):
-        if place is None:
-            stream.write(part)
-    stream.flush()
-
-
-def _put(part: memoryview, aside: IO[bytes] | None) -> int | None:
-    """Write a large part into the file; return where it is, None for a part of the stream."""
-    if aside is None or part.nbytes < LARGE:
-        return None
-    place = aside.tell() or ALIGNED
-    aside.seek(place)
-    aside.write(part)
-    aside.seek(-part.nbytes % ALIGNED, os.SEEK_CUR)
-    aside.flush()
-    return place
-
-
-def receive(stream: IO[bytes]) -> Any:
-    """Return the next message, or None if the other side has gone."""
-    table = _read(stream, int.from_bytes(stream.read(8), "little"))
-    if table is None or not table.size:
-        return None
-    path, sizes, places = pickle.loads(table.data)
-    aside = np.memmap(path, np.uint8, "c") if path else None
-    parts = []
-    for size, place in zip(sizes, places, strict=True):
-        inside = aside is not None and place is not None
-        part = aside[place : place + size] if inside else _read(stream, size)  # type: ignore[index]
-        if part is None:
-            return None
-        parts.append(part)
-    return pickle.loads(parts[0].data, buffers=parts[1:])
-
-
-def _read(stream: IO[bytes], size: int) -> np.ndarray | None:
-    part = np.empty(size, np.uint8)
-    whole = stream.readinto(part) == size if size else True  # type: ignore[attr-defined]
-    return part if whole else None
-
-
-def _lines(error: Exception) -> str:
-    return str(error) or type(error).__name__
-
-
 def _trim() -> None:
     """Give memory that is no longer used back to the system, which glibc keeps otherwise."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError):
         return
-
-
-if __name__ == "__main__":
-    main()

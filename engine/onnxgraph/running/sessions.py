@@ -16,12 +16,13 @@ import numpy as np
 import onnx
 
 from graphcore.errors import GraphError, first_line
+from graphcore.worker_process import Ended, Failed
 from onnxgraph.model import external
 from onnxgraph.model.files import lowest_ir_version
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.weightless import weights_size, with_weights_elsewhere
 from onnxgraph.running import session_process
-from onnxgraph.running.session_worker import Place
+from onnxgraph.running.session_worker import NotOpen, Place
 
 TIMEOUT = 600.0
 """Seconds after which a run is taken to hang: a loop without end, say."""
@@ -46,6 +47,10 @@ _numbers = itertools.count()
 
 class NoKernel(GraphError):
     """The runtime has no kernel for a node and its dtypes; the model may be right."""
+
+
+class _NotOpen(Exception):
+    """The process that answers has not opened the model."""
 
 
 class Session:
@@ -75,7 +80,7 @@ class Session:
         self._model = model
         self._few_runs, self._optimise = few_runs, optimise
         self._timeout = timeout
-        self._number, self._worker = next(_numbers), 0
+        self._number = next(_numbers)
         weakref.finalize(self, session_process.close, self._number)
         self._open()
 
@@ -85,10 +90,12 @@ class Session:
         Raises:
             GraphError: the run failed, crashed or hung.
         """
-        if session_process.start().pid != self._worker:
-            self._open()  # another model has ended the process in which it was open
-        doing = "could not run the model"
-        return self._asked(doing, {"do": "run", "fetch": fetch, "feeds": dict(feeds)})
+        request = {"do": "run", "fetch": fetch, "feeds": dict(feeds)}
+        try:
+            return self._asked("could not run the model", request)
+        except _NotOpen:  # the process in which it was open has ended
+            self._open()
+            return self._asked("could not run the model", request)
 
     def _open(self) -> None:
         try:
@@ -134,19 +141,24 @@ class Session:
         """
         request["number"] = self._number
         timeout = TIMEOUT if self._timeout is None else self._timeout
-        self._worker, (state, value) = session_process.ask(request, timeout=timeout)
-        if state == "ok":
-            return value
-        if state == "hung":
-            raise GraphError(f"The model was stopped after {timeout:g} s without a result.")
-        if state == "crashed":
-            raise GraphError(
-                f"{self.title} crashed ({value}) on the model, in a process of its own. Look for a "
-                "node with an empty input, or for values that a node cannot take, such as a step "
-                "of 0."
-            )
-        missing = state in _NO_KERNEL or value.startswith(_NO_DTYPE)
-        raise (NoKernel if missing else GraphError)(f"{self.title} {doing}: {_said(value)}.")
+        try:
+            return session_process.ask(request, timeout=timeout)
+        except Ended as end:
+            raise GraphError(self._ended(end)) from None
+        except Failed as error:
+            if error.kind == NotOpen.__name__:
+                raise _NotOpen from None
+            missing = error.kind in _NO_KERNEL or str(error).startswith(_NO_DTYPE)
+            kind = NoKernel if missing else GraphError
+            raise kind(f"{self.title} {doing}: {_said(str(error))}.") from None
+
+    def _ended(self, end: Ended) -> str:
+        if end.late:
+            return f"The model was stopped after {end.late} without a result."
+        return (
+            f"{self.title} {end} on the model, in a process of its own. Look for a node with an "
+            "empty input, or for values that a node cannot take, such as a step of 0."
+        )
 
 
 class ReferenceSession(Session):

@@ -4,19 +4,25 @@ TensorFlow 2 uses oneDNN on newer processors, and its own kernels on others, whi
 process does the one or the other; a worker does what this process does not.
 """
 
-import pickle
+import contextlib
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from graphcore.errors import GraphError, first_line
+from graphcore.worker_process import Ended, Failed
 from tfgraph.graphs.frozen import FrozenGraph
 from tfgraph.graphs.run import TIMEOUT
 from tfgraph.native import native
+from tfgraph.native.native_worker import NotHeld
 from tfgraph.optimising import grappler
 
 _with_onednn = native.Worker(onednn=True)
+
+_numbers = itertools.count()
+"""For graphs that workers hold."""
 
 
 def words(switch: bool) -> str:
@@ -47,7 +53,8 @@ class OtherProcessor:
     def __init__(self, graph: FrozenGraph, outputs: Iterable[str], switch: bool) -> None:
         """Start the worker, which comes up while other work is done."""
         self.title = words(switch)
-        self._graph, self._outputs, self._holder = graph, list(outputs), 0
+        self._graph, self._outputs = graph, list(outputs)
+        self._number, self._held = next(_numbers), False
         self._worker = _worker(switch)
         self._worker.start()
 
@@ -57,37 +64,38 @@ class OtherProcessor:
         Raises:
             GraphError: TensorFlow cannot compute the graph like this.
         """
-        if self._worker.start().pid != self._holder:
-            self._hold()  # it is the first run, or the process that held the graph has ended
         fed = {name: np.asarray(value, order="C") for name, value in feeds.items()}
-        answer = self._ask(b"run", pickle.dumps(fed, protocol=5))
-        return dict(zip(self._outputs, map(np.asarray, pickle.loads(answer)), strict=True))
+        try:
+            answer = self._run(fed)
+        except Failed as error:
+            node = re.search(r"{{node ([^}]+)}}", str(error))
+            where = f" (node {node[1]!r})" if node else ""
+            raise GraphError(self._sentence(first_line(error) + where)) from None
+        except Ended as end:
+            raise GraphError(self._sentence(str(end))) from None
+        return dict(zip(self._outputs, map(np.asarray, answer), strict=True))
 
     def close(self) -> None:
         """Let the graph go; the first worker ends, because one conversion needs it only once."""
         if self._worker.started == 1:
             self._worker.end()
-        elif self._holder:
-            self._ask(b"drop")
+        elif self._held:
+            with contextlib.suppress(Ended):
+                self._worker.ask(("drop", self._number), timeout=TIMEOUT)
 
-    def _hold(self) -> None:
+    def _run(self, fed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        run = "run", self._number, fed
+        if self._held:
+            try:
+                return self._worker.ask(run, timeout=TIMEOUT)
+            except Failed as error:  # the process that held it may have ended
+                if error.kind != NotHeld.__name__:
+                    raise
         weights = {name: np.asarray(v, order="C") for name, v in self._graph.weights.items()}
-        known = [(name, value.dtype, value.shape) for name, value in weights.items()]
-        content = pickle.dumps(
-            (self._graph.skeleton.SerializeToString(), self._outputs, known, b""), protocol=5
-        )
-        self._ask(b"hold", content, *(v.reshape(-1).view(np.uint8).data for v in weights.values()))
-        self._holder = self._worker.start().pid
+        graph = self._graph.skeleton.SerializeToString(), self._outputs, weights, b""
+        self._worker.ask(("hold", self._number, *graph), timeout=TIMEOUT)
+        self._held = True
+        return self._worker.ask(run, timeout=TIMEOUT)
 
-    def _ask(self, *request: "bytes | memoryview") -> bytes:
-        state, content = self._worker.ask(*request, timeout=TIMEOUT)
-        if state == "ok":
-            return content
-        text = content.decode(errors="replace")
-        why = first_line(GraphError(text)) if text else state
-        node = re.search(r"{{node ([^}]+)}}", text)
-        where = f" (node {node[1]!r})" if node else ""
-        raise GraphError(
-            f"On processors where TensorFlow works {self.title}, the graph fails to run: "
-            f"{why}{where}."
-        )
+    def _sentence(self, why: str) -> str:
+        return f"On processors where TensorFlow works {self.title}, the graph fails to run: {why}."

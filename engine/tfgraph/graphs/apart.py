@@ -5,13 +5,13 @@ zero, and ends the process in which it runs.
 """
 
 import functools
-import pickle
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphcore.errors import GraphError, first_line
+from graphcore.worker_process import Ended, Failed
 from tfgraph.native import native
 
 if TYPE_CHECKING:
@@ -41,31 +41,22 @@ def run_apart(
     copy = type(graph_def)()
     copy.CopyFrom(graph_def)
     names = _add_ends(copy, fetches)
-    held = pickle.dumps((copy.SerializeToString(), names, [], _config(optimised)), protocol=5)
-    _ask(b"hold", held, timeout=timeout)
+    no_weights: dict[str, np.ndarray] = {}
+    graph = copy.SerializeToString(), names, no_weights, _config(optimised)
     try:
-        answer = _ask(b"run", pickle.dumps(dict(fed), protocol=5), timeout=timeout)
-    finally:
-        _worker().ask(b"drop", timeout=timeout)
-    return list(pickle.loads(answer))
+        return _worker().ask(("compute", dict(fed), *graph), timeout=timeout)
+    except Failed as error:
+        raise GraphError(f"The graph failed to run: {first_line(error)}.") from None
+    except Ended as end:
+        raise GraphError(
+            f"The graph {end} in TensorFlow, in a process of its own; look for a node that is "
+            "given sizes of 0, or for a loop without an end."
+        ) from None
 
 
 @functools.cache
 def _worker() -> native.Worker:
     return native.Worker(onednn=native.onednn())
-
-
-def _ask(*request: bytes, timeout: float) -> bytes:
-    state, content = _worker().ask(*request, timeout=timeout)
-    if state == "ok":
-        return content
-    if state == "failed":
-        said = first_line(GraphError(content.decode(errors="replace")))
-        raise GraphError(f"The graph failed to run: {said}.")
-    raise GraphError(
-        f"The graph {state} in TensorFlow, in a process of its own; look for a node that is given "
-        "sizes of 0, or for a loop without an end."
-    )
 
 
 def _add_ends(graph_def: "GraphDef", fetches: Iterable[tuple[str, int]]) -> list[str]:

@@ -1,55 +1,48 @@
 """TensorFlow's native library for another process: it may crash or hang, and has a oneDNN switch.
 
-Standard input brings requests, standard output answers. Each is a row of frames; a frame is its
-length in 8 bytes, then its bytes. The first frame of a request says what is wanted:
+Run by `graphcore.messages`. A request is the name of one of these and its arguments:
 
-    optimise   ConfigProto, MetaGraphDef    → the optimised GraphDef
-    hold       pickled (GraphDef, outputs, names, dtypes and shapes of weights, ConfigProto or
-               nothing), each weight
-    run        pickled {tensor: array}      → pickled list of the outputs
-    drop       (lets the graph go)
+    optimise   ConfigProto, MetaGraphDef           → the optimised GraphDef
+    hold       number, `Graph`'s arguments         (keeps a graph under a number)
+    run        number, {tensor: array}             → its outputs, a list
+    drop       number                              (lets the graph go)
+    compute    {tensor: array}, `Graph`'s arguments → the outputs of a graph that is not kept
 
-and an answer is "ok" and its content, or "failed" and the reason. Only the native library is
-loaded, without the Python package around it, which takes ten times as long.
+Protobufs are serialised. Only the native library is loaded, without the Python package around it,
+which takes ten times as long.
 """
 
 import functools
 import importlib.util
 import os
-import pickle
 import sys
 import types
-from collections.abc import Callable
-from typing import IO, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+Arrays = Mapping[str, np.ndarray]
 
-def main() -> None:
-    """Answer what comes in, until nothing more comes."""
+
+def answering() -> Callable[[tuple], Any]:
+    """Load the library; return what answers."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what native code prints is no answer
     _lean_packages()
     from tensorflow.python import _pywrap_py_exception_registry as registry
     from tensorflow.python import pywrap_tensorflow  # noqa: F401 (loads the library)
 
     registry.PyExceptionRegistry_Init(dict.fromkeys(range(1, 17), Refused))
     held = Held()
-    work: dict[bytes, Callable[[], bytes]] = {
-        b"optimise": optimise,
-        b"hold": held.hold,
-        b"run": held.run,
-        b"drop": held.drop,
+    work: dict[str, Callable[..., Any]] = {
+        "optimise": optimise,
+        "hold": held.hold,
+        "run": held.run,
+        "drop": held.drop,
+        "compute": compute,
     }
-    while (wanted := read_frame(sys.stdin.buffer)) is not None:
-        try:
-            content = work[wanted]()
-        except Exception as error:  # noqa: BLE001 (whatever it is, the other side wants to know)
-            write_frames(answers, b"failed", str(error).encode())
-        else:
-            write_frames(answers, b"ok", content)
+    return lambda request: work[request[0]](*request[1:])
 
 
 class Refused(Exception):
@@ -60,14 +53,26 @@ class Refused(Exception):
         super().__init__(message)
 
 
-def optimise() -> bytes:
+class NotHeld(Exception):
+    """No graph is held under the number: another process held it, which has ended."""
+
+
+def optimise(config: bytes, meta_graph: bytes) -> bytes:
     """Run Grappler."""
     from tensorflow.python.grappler import _pywrap_tf_optimizer
 
-    config, meta_graph = _frame(), _frame()
     return _pywrap_tf_optimizer.TF_OptimizeGraphSerialized(
         _cluster(), config, meta_graph, False, "graph_to_optimize", False
     )
+
+
+def compute(feeds: Arrays, *graph: Any) -> list[np.ndarray]:
+    """Compute the outputs of a graph once."""
+    opened = Graph(*graph)
+    try:
+        return opened.run(feeds)
+    finally:
+        opened.close()
 
 
 @functools.cache
@@ -78,98 +83,74 @@ def _cluster() -> Any:
 
 
 class Held:
-    """A graph in a default session, with its weights, which are fed."""
+    """Graphs that are kept, by number."""
 
     def __init__(self) -> None:
-        """Hold nothing."""
-        self.graph: Any = None
-        self.session: Any = None
-        self.weights: list[np.ndarray] = []
-        self.names: list[str] = []
+        """Keep nothing."""
+        self._graphs: dict[int, Graph] = {}
 
-    def hold(self) -> bytes:
-        """Take a graph and its weights."""
-        self.definition, self.outputs, weights, self.config = pickle.loads(_frame())
-        self.drop()
-        self.weights = [read_array(sys.stdin.buffer, *each[1:]) for each in weights]
-        self.names = [name for name, *_ in weights]
-        return b""
+    def hold(self, number: int, *graph: Any) -> None:
+        """Keep a graph."""
+        self._graphs[number] = Graph(*graph)
 
-    def run(self) -> bytes:
+    def run(self, number: int, feeds: Arrays) -> list[np.ndarray]:
+        """Compute the outputs of a graph."""
+        if number not in self._graphs:
+            raise NotHeld(number)
+        return self._graphs[number].run(feeds)
+
+    def drop(self, number: int) -> None:
+        """Let a graph go."""
+        if number in self._graphs:
+            self._graphs.pop(number).close()
+
+
+class Graph:
+    """A graph in a default session, with its weights, which are fed."""
+
+    def __init__(
+        self, definition: bytes, outputs: Sequence[str], weights: Arrays, config: bytes
+    ) -> None:
+        """Take a GraphDef, tensors to compute, weights by tensor, a ConfigProto or b""."""
+        self._definition, self._outputs, self._config = definition, list(outputs), config
+        self._weights = dict(weights)
+        self._graph: Any = None
+        self._session: Any = None
+
+    def run(self, feeds: Arrays) -> list[np.ndarray]:
         """Compute the outputs of what is fed."""
         from tensorflow.python.client import _pywrap_tf_session as c_api
 
-        feeds = pickle.loads(_frame())
-        if self.session is None:
-            self._open([*feeds, *self.names])
-        values = dict(zip(self.fed, [*feeds.values(), *self.weights], strict=True))
-        fetched = c_api.TF_SessionRun_wrapper(self.session, None, values, self.fetches, [], None)
-        return pickle.dumps(fetched, protocol=5)
+        if self._session is None:
+            self._open([*feeds, *self._weights])
+        values = dict(zip(self._fed, [*feeds.values(), *self._weights.values()], strict=True))
+        return c_api.TF_SessionRun_wrapper(self._session, None, values, self._fetches, [], None)
 
-    def drop(self) -> bytes:
-        """Let the graph go."""
+    def close(self) -> None:
+        """Close the session."""
         from tensorflow.python.client import _pywrap_tf_session as c_api
 
-        if self.session is not None:
-            c_api.TF_CloseSession(self.session)
-        self.session = self.graph = None
-        self.weights = []
-        return b""
+        if self._session is not None:
+            c_api.TF_CloseSession(self._session)
+        self._session = self._graph = None
 
     def _open(self, fed: list[str]) -> None:
         """Open a session of the graph, and look its tensors up."""
         from tensorflow.python.client import _pywrap_tf_session as c_api
 
         options = c_api.TF_NewImportGraphDefOptions()
-        for tensor in (*fed, *self.outputs):
+        for tensor in (*fed, *self._outputs):
             node, _, index = tensor.partition(":")
             c_api.TF_ImportGraphDefOptionsAddReturnOutput(options, node, int(index or 0))
-        self.graph = c_api.PyGraph()
-        content = c_api.TF_NewBufferFromString(self.definition)
-        imported = c_api.TF_GraphImportGraphDefWithResults(self.graph, content, options)
+        self._graph = c_api.PyGraph()
+        content = c_api.TF_NewBufferFromString(self._definition)
+        imported = c_api.TF_GraphImportGraphDefWithResults(self._graph, content, options)
         tensors = c_api.TF_ImportGraphDefResultsReturnOutputs(imported)
-        self.fed, self.fetches = tensors[: len(fed)], tensors[len(fed) :]
+        self._fed, self._fetches = tensors[: len(fed)], tensors[len(fed) :]
         session_options = c_api._TF_NewSessionOptions()
-        if self.config:
-            c_api._TF_SetConfig(session_options, self.config)
-        self.session = c_api.TF_NewSessionRef(self.graph, session_options)
-
-
-def read_frame(stream: IO[bytes]) -> bytes | None:
-    """Return the next frame, or None if the other side has gone."""
-    head = stream.read(8)
-    if len(head) < 8:
-        return None
-    size = int.from_bytes(head, "little")
-    content = stream.read(size)
-    return content if len(content) == size else None
-
-
-def read_array(stream: IO[bytes], dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the next frame as an array that TensorFlow takes without a copy."""
-    size = int.from_bytes(stream.read(8), "little")
-    room = np.empty(size + _ALIGNED, np.uint8)
-    begin = -room.ctypes.data % _ALIGNED
-    content = room[begin : begin + size]
-    stream.readinto(content)  # type: ignore[attr-defined]
-    return content.view(dtype).reshape(shape)
-
-
-_ALIGNED = 64
-"""Bytes to which TensorFlow's tensors are aligned."""
-
-
-def write_frames(stream: IO[bytes], *contents: "bytes | memoryview") -> None:
-    """Write each content as a frame."""
-    for content in contents:
-        size = content.nbytes if isinstance(content, memoryview) else len(content)
-        stream.write(size.to_bytes(8, "little"))
-        stream.write(content)
-    stream.flush()
-
-
-def _frame() -> bytes:
-    return read_frame(sys.stdin.buffer) or b""
+        if self._config:
+            c_api._TF_SetConfig(session_options, self._config)
+        self._session = c_api.TF_NewSessionRef(self._graph, session_options)
 
 
 def _lean_packages() -> None:
@@ -181,7 +162,3 @@ def _lean_packages() -> None:
         package = types.ModuleType(name)
         package.__path__ = [os.path.join(folder, path)]
         sys.modules[name] = package
-
-
-if __name__ == "__main__":
-    main()

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from graphcore.errors import ConversionError
+from graphcore.worker_process import Ended, Failed
 from tfgraph.graphs.order import maker
 from tfgraph.native import native
 
@@ -52,12 +53,15 @@ def run(
     """
     from tensorflow.core.framework import graph_pb2
 
-    request = b"optimise", _config(passes), _meta_graph(graph_def, outputs)
-    state, content = worker.ask(*request, timeout=TIMEOUT if timeout is None else timeout)
-    if state == "ok":
-        return graph_pb2.GraphDef.FromString(content)
-    said = content.decode(errors="replace").strip().rstrip(".")
-    raise ConversionError(_sentence(f"{state}{said and f'; it said: {said}'}"))
+    request = "optimise", _config(passes), _meta_graph(graph_def, outputs)
+    try:
+        content = worker.ask(request, timeout=TIMEOUT if timeout is None else timeout)
+    except Failed as error:
+        said = str(error).strip().rstrip(".")
+        raise ConversionError(_sentence(f"failed; it said: {said}")) from None
+    except Ended as end:
+        raise ConversionError(_sentence(str(end))) from None
+    return graph_pb2.GraphDef.FromString(content)
 
 
 def _sentence(what: str) -> str:
