@@ -1,1 +1,0 @@
-"""What the three libraries share: specs, comparison, errors, progress, files and processes."""

@@ -1,1 +1,0 @@
-"""Edit a graph: each verb returns a new model that was checked, and says what it changed."""

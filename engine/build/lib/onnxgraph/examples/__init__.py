@@ -1,1 +1,0 @@
-"""Inputs that a model takes: drawn, searched for, or given by the user."""

@@ -1,1 +1,0 @@
-"""Look into a graph: find nodes, follow them, count what they cost, draw a part."""

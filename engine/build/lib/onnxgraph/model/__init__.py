@@ -1,1 +1,0 @@
-"""An ONNX model as it is: reading, its parts, what flows where."""

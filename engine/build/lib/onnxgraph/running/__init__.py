@@ -1,1 +1,0 @@
-"""Run models: onnxruntime in a process of its own, other referees."""

@@ -1,1 +1,0 @@
-"""ONNX nodes into TensorFlow ops, named after ONNX."""

@@ -1,1 +1,0 @@
-"""Two runs of a model, layer by layer; ONNX tensors and their twins."""

@@ -1,1 +1,0 @@
-"""Graphs of TensorFlow as values: read, written, ordered, run."""

@@ -1,1 +1,0 @@
-"""Names of nodes and tensors: those that TensorFlow takes, and those of ONNX."""

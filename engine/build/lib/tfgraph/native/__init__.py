@@ -1,1 +1,0 @@
-"""TensorFlow's native library in processes of its own."""

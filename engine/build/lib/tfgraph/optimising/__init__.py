@@ -1,1 +1,0 @@
-"""TensorFlow's Grappler, offline and in a process of its own."""

@@ -1,1 +1,0 @@
-"""Graphs for older TensorFlows."""

@@ -1,1 +1,0 @@
-"""The TensorFlows that are installed beside this one, and graphs that run in them."""

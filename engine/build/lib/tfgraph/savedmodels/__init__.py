@@ -1,1 +1,0 @@
-"""SavedModels: written, read, called, dressed for a server."""

@@ -1,1 +1,0 @@
-"""TensorFlow → ONNX: read a model, choose what goes in and out, write it with tf2onnx, compare."""

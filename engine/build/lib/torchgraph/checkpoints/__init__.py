@@ -1,1 +1,0 @@
-"""Trained weights from files: read without running their code, chosen, and loaded as a whole."""

@@ -1,1 +1,0 @@
-"""PyTorch modules: called, isolated, copied, watched."""
