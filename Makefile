@@ -145,7 +145,7 @@ optables: setup legacy ## write the tables of ops, kernels and forms again, each
 	@$(TF)/python $(OPTABLES)/dump_forms.py $(OPTABLES)/tf2.forms.json
 
 clean: ## remove caches and what builds left behind (never handoffs/, your results, nor .envs/)
-	@rm -rf build dist .cache .hypothesis .tmp *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf build engine/build dist .cache .hypothesis .tmp *.egg-info engine/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	@find . \( -path ./.git -o -path ./.envs -o -path ./handoffs \) -prune -o \
 		\( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -exec rm -rf {} +
 
