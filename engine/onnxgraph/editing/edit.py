@@ -6,8 +6,8 @@ Also the few small things that edits share: constants by name, and names that ar
 import numpy as np
 import onnx
 
+from graphcore.copies import copy_of
 from onnxgraph.model.checked import checked
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.dataflow import needed_for
 from onnxgraph.model.files import check
 from onnxgraph.model.names import Names, used_names

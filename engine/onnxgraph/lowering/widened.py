@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import onnx
 from onnx import defs, helper
 
+from graphcore.copies import copy_of
 from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
-from onnxgraph.model.copies import copy_of
 
 Schema: TypeAlias = Any
 

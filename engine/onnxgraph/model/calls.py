@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import onnx
 
-from onnxgraph.model.copies import copy_of
+from graphcore.copies import copy_of
 
 Key: TypeAlias = tuple[str, str, str]
 """Domain, name and overload of a function, or of the one that a node calls."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
+from graphcore.copies import copy_of
 from onnxgraph.model import interface
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.graphs import subgraphs
 from onnxgraph.model.nodes import node_name
 from onnxgraph.model.tensor_sizes import sized_tensors

@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from graphcore.copies import copy_of
 from graphcore.errors import GraphError
-from onnxgraph.model.copies import copy_of
 
 _FOLDER = "basepath"
 

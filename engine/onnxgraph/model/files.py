@@ -17,11 +17,11 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import external_data_helper
 
+from graphcore.copies import copy_of
 from graphcore.durable import flush, replacing
 from graphcore.errors import GraphError
 from graphcore.writing import writing
 from onnxgraph.model import external, lazy_load
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.validity import check, messages
 from onnxgraph.model.weightless import LARGE
 

@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from graphcore.copies import copy_of
 from graphcore.memory import largest_tensor
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.domains import is_default
 from onnxgraph.model.graphs import graphs
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 import onnx
 
+from graphcore.copies import copy_of
 from onnxgraph.model import interface
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.inference import InferenceFailed, infer_shapes
 from onnxgraph.model.weightless import without_weights

@@ -5,12 +5,12 @@ from dataclasses import replace
 import onnx
 from onnx import TensorProto
 
+from graphcore.copies import copy_of
 from onnxgraph.editing.edit import without_dead_parts
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import same
 from onnxgraph.editing.rewire import move_readers
 from onnxgraph.model.checked import checked
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.nodes import node_name, titled
 from onnxgraph.model.value_info import inferred_graph
 from onnxgraph.repairs.evidence import unchanged

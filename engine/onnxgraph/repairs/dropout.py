@@ -6,13 +6,13 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from graphcore.copies import copy_of
 from onnxgraph.editing.edit import constants, without_dead_parts
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import same
 from onnxgraph.editing.rewire import move_readers
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model.checked import checked
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import node_name, titled
 from onnxgraph.repairs.evidence import unchanged

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import onnx
 
+from graphcore.copies import copy_of
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import same
 from onnxgraph.model.checked import checked
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.nodes import node_name, titled
 from onnxgraph.repairs.evidence import complaint, unchanged
 

@@ -13,11 +13,11 @@ import onnx
 from onnx import helper, numpy_helper
 
 from graphcore import parity
+from graphcore.copies import copy_of
 from graphcore.golden import Case
 from onnxgraph.editing.edit import free_name, without_dead_parts
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.model.checked import checked
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.nodes import attributes, node_name, titled
 from onnxgraph.repairs.evidence import compared, largest_change, unchanged
 

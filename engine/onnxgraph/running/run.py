@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from graphcore.copies import copy_of
 from graphcore.errors import GraphError, unknown_name
 from graphcore.spec import TensorSpec
 from onnxgraph.model import external, interface
 from onnxgraph.model.checked import checked
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.files import load
 from onnxgraph.running.referees import open_session
 from onnxgraph.running.sessions import NoKernel, ReferenceSession

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import onnx
 
+from graphcore.copies import copy_of
 from graphcore.errors import GraphError
 from graphcore.progress import stage
 from onnxgraph.editing.edit import finished
@@ -17,7 +18,6 @@ from onnxgraph.editing.edited import Edited
 from onnxgraph.examples.reference import batch_inputs
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.domains import is_default
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.obstacles import Obstacle

@@ -2,8 +2,8 @@
 
 import onnx
 
+from graphcore.copies import copy_of
 from onnxgraph.model import interface
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.inference import infer_shapes
 from onnxgraph.model.weightless import without_weights
 from onnxgraph.sizing.batch_shapes import readable

@@ -13,10 +13,10 @@ import numpy as np
 import onnx
 
 from graphcore import parity
+from graphcore.copies import copy_of
 from graphcore.errors import GraphError
 from graphcore.spec import Feeds
 from onnxgraph.model import interface
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.dataflow import needed_for
 from onnxgraph.model.nodes import node_name
 from onnxgraph.model.obstacles import Obstacle

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
+from graphcore.copies import copy_of
 from graphcore.errors import GraphError, ParityError, unknown_name
 from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import same
@@ -17,7 +18,6 @@ from onnxgraph.examples.examples import symbol_sizes
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
 from onnxgraph.model.checked import checked
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.obstacles import Obstacle
 from onnxgraph.model.sparse import dense_model

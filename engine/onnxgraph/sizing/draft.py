@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from graphcore.copies import copy_of
 from onnxgraph.editing.edit import without_dead_parts
 from onnxgraph.model import interface
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.dataflow import reads
 from onnxgraph.model.names import Names
 from onnxgraph.model.nodes import node_name, titled

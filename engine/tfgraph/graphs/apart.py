@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphcore.copies import copy_of
 from graphcore.errors import GraphError, first_line
 from graphcore.worker_process import Ended, Failed
 from tfgraph.native import native
@@ -38,8 +39,7 @@ def run_apart(
     Raises:
         GraphError: the graph failed to run.
     """
-    copy = type(graph_def)()
-    copy.CopyFrom(graph_def)
+    copy = copy_of(graph_def)
     names = _add_ends(copy, fetches)
     no_weights: dict[str, np.ndarray] = {}
     graph = copy.SerializeToString(), names, no_weights, _config(optimised)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfgraph.graphs.graphdef import op_histogram
-from tfgraph.graphs.order import maker
+from tfgraph.graphs.order import maker, without_nodes
 from tfgraph.graphs.pb_file import write_graph
 from tfgraph.graphs.reach import reached
 
@@ -82,10 +82,7 @@ def split_weights(graph: "GraphDef | FrozenGraph") -> FrozenGraph:
 
 def filled(skeleton: "GraphDef", weights: Mapping[str, np.ndarray]) -> "GraphDef":
     """Return the graph with constants in place of the placeholders for `weights`."""
-    graph_def = type(skeleton)()
-    for part, value in skeleton.ListFields():
-        if part.name != "node":
-            getattr(graph_def, part.name).CopyFrom(value)
+    graph_def = without_nodes(skeleton)
     for node in skeleton.node:
         if node.name in weights:
             _fill(graph_def.node.add(), node, weights[node.name])
@@ -137,9 +134,7 @@ def needed(graph: FrozenGraph, outputs: Iterable[str]) -> FrozenGraph:
     nodes = graph.skeleton.node
     stay = {n.name for n in nodes if n.op == "Placeholder" and n.name not in graph.weights}
     stay |= {node.name for node in reached({node.name: node for node in nodes}, outputs)}
-    skeleton = type(graph.skeleton)()
-    skeleton.CopyFrom(graph.skeleton)
-    del skeleton.node[:]
+    skeleton = without_nodes(graph.skeleton)
     skeleton.node.extend(node for node in nodes if node.name in stay)
     return FrozenGraph(skeleton, {n: value for n, value in graph.weights.items() if n in stay})
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphcore.copies import copy_of
 from graphcore.errors import GraphError, first_line, unknown_name
 from graphcore.spec import UNKNOWN_RANK, TensorSpec
 from tfgraph import compat
@@ -90,8 +91,7 @@ def import_graph(graph_def: "GraphDef") -> "tf.Graph":
 
     check_nodes(graph_def)
     check_import(graph_def)
-    copy = type(graph_def)()
-    copy.CopyFrom(graph_def)
+    copy = copy_of(graph_def)
     graph = tf.Graph()
     try:
         with graph.as_default():

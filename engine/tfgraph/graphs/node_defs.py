@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphcore.copies import copy_of
+
 if TYPE_CHECKING:
     from tensorflow.core.framework.attr_value_pb2 import AttrValue
     from tensorflow.core.framework.node_def_pb2 import NodeDef
@@ -21,8 +23,7 @@ def defaults(op: str) -> dict[str, "AttrValue"]:
 
 def with_defaults(node: "NodeDef") -> "NodeDef":
     """Return a copy with every attribute written out."""
-    copy = type(node)()
-    copy.CopyFrom(node)
+    copy = copy_of(node)
     for name, value in defaults(node.op).items():
         if name not in copy.attr:
             copy.attr[name].CopyFrom(value)

@@ -21,11 +21,17 @@ def in_order(graph_def: "GraphDef") -> "GraphDef":
         GraphError: two nodes have one name, an input is not there, or nodes feed themselves.
     """
     nodes = {node.name: node for node in graph_def.node}
+    result = without_nodes(graph_def)
+    result.node.extend(nodes[name] for name in ordered(graph_def))
+    return result
+
+
+def without_nodes(graph_def: "GraphDef") -> "GraphDef":
+    """Return what else a graph holds, such as its functions and the version of its producer."""
     result = type(graph_def)()
     for field, value in graph_def.ListFields():
         if field.name != "node":
             getattr(result, field.name).CopyFrom(value)
-    result.node.extend(nodes[name] for name in ordered(graph_def))
     return result
 
 

@@ -13,6 +13,7 @@ from graphcore.durable import replacing
 from graphcore.errors import GraphError
 from graphcore.wire import head
 from graphcore.writing import writing
+from tfgraph.graphs.order import without_nodes
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -33,10 +34,7 @@ def write_graph(graph_def: "GraphDef", weights: Mapping[str, np.ndarray], path: 
     Raises:
         GraphError: it is larger than the 2 GB that protobuf allows, or cannot be written.
     """
-    rest = type(graph_def)()
-    for part, value in graph_def.ListFields():
-        if part.name != "node":
-            getattr(rest, part.name).CopyFrom(value)
+    rest = without_nodes(graph_def)
     path = Path(path)
     with writing(path, error=GraphError):
         path.parent.mkdir(parents=True, exist_ok=True)

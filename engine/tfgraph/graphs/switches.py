@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphcore.copies import copy_of
 from graphcore.errors import GraphError, unknown_name
 from tfgraph import compat
 from tfgraph.graphs.order import full, maker
@@ -73,8 +74,7 @@ def with_values(graph_def: "GraphDef", values: Mapping[str, Any]) -> "GraphDef":
         if name not in open_:
             raise unknown_name("placeholder", name, open_)
     switches = {name: bool(value) for name, value in known.items() if np.ndim(value) == 0}
-    result = type(graph_def)()
-    result.CopyFrom(decided(graph_def, switches))
+    result = copy_of(decided(graph_def, switches))
     for node in result.node:
         if full(node.name) in known:
             _fix(node, known[full(node.name)])

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import onnx
 import tensorflow as tf
 
-from onnxgraph.model.copies import copy_of
+from graphcore.copies import copy_of
 from tfgraph.handlers.loops import Steps
 
 Part: TypeAlias = list[tf.Tensor] | Steps | tf.Tensor

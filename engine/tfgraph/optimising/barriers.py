@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphcore.copies import copy_of
 from tfgraph.graphs.frozen import FrozenGraph
 from tfgraph.graphs.node_defs import new
+from tfgraph.graphs.order import without_nodes
 from tfgraph.optimising.provenance import COMPARISONS, FLOATS, Provenance, data_inputs
 
 if TYPE_CHECKING:
@@ -60,12 +62,9 @@ def with_barriers(graph: FrozenGraph, *, exactly: bool = False) -> FrozenGraph:
     barred = {node.name: sorted(set(rule(node, sources))) for node, rule in rules}
     if not any(barred.values()):
         return graph
-    skeleton = type(graph.skeleton)()
-    skeleton.CopyFrom(graph.skeleton)
-    del skeleton.node[:]
+    skeleton = without_nodes(graph.skeleton)
     for node in graph.skeleton.node:
-        added = type(node)()
-        added.CopyFrom(node)
+        added = copy_of(node)
         for index in barred.get(node.name, ()):
             barrier = _barrier(node, index, sources)
             skeleton.node.extend(barrier)

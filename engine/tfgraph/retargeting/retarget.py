@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from graphcore.copies import copy_of
 from graphcore.errors import ConversionError
 from graphcore.listing import listed
 from graphcore.targets import Target
@@ -214,8 +215,7 @@ def _spell_out(node: "NodeDef") -> None:
         return
     value = tensor_util.MakeNdarray(tensor)
     if value.size > 1 and not any(value.tobytes()):
-        shape = type(tensor.tensor_shape)()
-        shape.CopyFrom(tensor.tensor_shape)
+        shape = copy_of(tensor.tensor_shape)
         tensor.CopyFrom(tensor_util.make_tensor_proto(value.flat[0], dtype=tensor.dtype))
         tensor.tensor_shape.CopyFrom(shape)
     elif value.size:
@@ -251,8 +251,7 @@ def _bind(nodes: list["NodeDef"], replaced: "NodeDef") -> None:
 
 def _known(node: "NodeDef", table: OpTable) -> bool:
     """Whether the target knows the op, with these values for its attributes (defaults aside)."""
-    copy = type(node)()
-    copy.CopyFrom(node)
+    copy = copy_of(node)
     _drop_new_defaults(copy, table)
     return _problem(copy, table) is None
 

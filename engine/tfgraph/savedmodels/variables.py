@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphcore.copies import copy_of
 from tfgraph import compat
 from tfgraph.graphs.frozen import FrozenGraph, consumers, filled
 from tfgraph.optables import table
@@ -43,8 +44,7 @@ def apart(graph: FrozenGraph, served: Collection[str]) -> tuple[FrozenGraph, dic
         served: tensors ("y:0") of a signature, which stay what they are.
     """
     stored = _chosen(graph, served)
-    skeleton = type(graph.skeleton)()
-    skeleton.CopyFrom(graph.skeleton)
+    skeleton = copy_of(graph.skeleton)
     readers: dict[str, list[NodeDef]] = {name: [] for name in stored}
     for node in skeleton.node:
         for source in set(node.input) & stored.keys():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphcore.copies import copy_of
 from graphcore.errors import GraphError
 from tfgraph import compat
 from tfgraph.graphs.order import full, maker
@@ -105,8 +106,7 @@ def with_filled_tables(graph_def: "GraphDef") -> "GraphDef":
     """Return the graph in which every lookup waits for what fills its table."""
     if not any(node.op in _FILLS for node in graph_def.node):
         return graph_def
-    copy = type(graph_def)()
-    copy.CopyFrom(graph_def)
+    copy = copy_of(graph_def)
     _wait_for_tables(copy)
     return copy
 

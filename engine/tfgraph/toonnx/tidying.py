@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
+from graphcore.copies import copy_of
 from onnxgraph.editing.rename import rename_tensors
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.dataflow import reads
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.names import Names

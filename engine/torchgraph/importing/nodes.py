@@ -13,9 +13,9 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
+from graphcore.copies import copy_of
 from graphcore.errors import ConversionError
 from onnxgraph.model import external
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.nodes import attributes
 from torchgraph.importing import converter, functions, resizing, sizes
 

@@ -6,9 +6,9 @@ import onnx
 from onnx import helper
 
 import onnxgraph
+from graphcore.copies import copy_of
 from graphcore.errors import GraphError
 from onnxgraph.model import interface
-from onnxgraph.model.copies import copy_of
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.repairs import fold_reshapes
