@@ -94,7 +94,7 @@ def _kind_of_node(node: onnx.NodeProto) -> bytes:
 
 
 def _inferred_without(model: onnx.ModelProto, outdated: set[str]) -> Notes:
-    """Return what inference says of a model without the notes on `stale` tensors."""
+    """Return what inference says of a model without the notes on `outdated` tensors."""
     copy = without_weights(model)
     _forget(copy.graph, outdated)
     return _notes(inferred(copy).graph)

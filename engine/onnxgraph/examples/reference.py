@@ -48,7 +48,7 @@ def reference_runs(
     """Return (batch, inputs, outputs) of the model for each batch, one only if its batch is fixed.
 
     Inputs that the user gave (`given.use_examples`) are taken as they are, one run for each. What
-    is drawn otherwise is described at `attempts.runs`. First axes of another symbol than the
+    is drawn otherwise is described at `example_search.runs`. First axes of another symbol than the
     batch's differ from it (see `batch_inputs`).
 
     Args:

@@ -34,7 +34,7 @@ def set_inputs(
 
     Args:
         model: the model; it is not changed.
-        specs: such as "images:uint8:batch,3,224,224", several parted by spaces, or TensorSpecs.
+        specs: such as "images:uint8:batch,3,224,224", several separated by spaces, or TensorSpecs.
         try_run: False for a model that cannot be run here, or whose first dim is no batch (the
             points of one cloud); what it then gives at other sizes nobody has seen.
 
