@@ -12,8 +12,8 @@ from graphcore.errors import GraphError
 from graphcore.spec import Feeds
 from onnxgraph.model import interface
 from onnxgraph.model.graphs import graphs
-from onnxgraph.model.inference import InferenceFailed, infer_shapes
-from onnxgraph.model.weightless import without_weights
+from onnxgraph.model.inference import InferenceFailed
+from onnxgraph.model.value_info import inferred_graph
 from onnxgraph.running.sessions import NoKernel, ReferenceSession, Session
 
 PATIENCE = 120.0
@@ -48,7 +48,7 @@ def _overflows(model: onnx.ModelProto) -> bool:
     if not factors:
         return False
     try:
-        inferred = infer_shapes(without_weights(model)).graph
+        inferred = inferred_graph(model)
     except InferenceFailed:
         return True
     kinds = {

@@ -4,8 +4,7 @@ import onnx
 
 from graphcore.copies import copy_of
 from onnxgraph.model import interface
-from onnxgraph.model.inference import infer_shapes
-from onnxgraph.model.weightless import without_weights
+from onnxgraph.model.value_info import inferred_graph
 from onnxgraph.sizing.batch_shapes import readable
 from onnxgraph.sizing.batch_work import Work
 
@@ -15,7 +14,7 @@ def labelled(
 ) -> onnx.ModelProto:
     """Return the rewritten model with the batch's symbol on every tensor that has it."""
     copy = copy_of(result)
-    inferred = infer_shapes(without_weights(copy)).graph
+    inferred = inferred_graph(copy)
     values = {value.name: value for value in (*inferred.value_info, *inferred.output)}
     for original, output in zip(model.graph.output, copy.graph.output, strict=True):
         shape = _output_shape(original, values[output.name], work, symbol)
