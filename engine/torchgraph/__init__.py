@@ -1,6 +1,6 @@
-"""PyTorch ⇄ ONNX: export that is compared, checkpoints, import.
+"""PyTorch ⇄ ONNX: compared export, checkpoints, import.
 
-torch is imported when a name is first asked for, not by importing this package.
+Importing this package does not import torch. That happens at the first use of a name.
 """
 
 import importlib

@@ -52,7 +52,7 @@ def test_empty_and_larger_shapes_and_what_is_no_text(joined):
     for shape in ((0,), (2, 0, 3), (2, 3, 1)):
         fed = np.full(shape, "x")
         assert convert.run_tf(joined, {"word": fed})["loud"].shape == shape
-    with pytest.raises(GraphError, match=r"word:0 takes text or bytes: .* there is a float"):
+    with pytest.raises(GraphError, match=r"word:0 takes text or bytes: .* this is a float"):
         convert.run_tf(joined, {"word": np.array(["x", 1.5], object)})
     with pytest.raises(
         GraphError, match=r"word:0 takes string any shape, but int64 \(1,\) was fed"

@@ -91,7 +91,7 @@ def test_a_checkout_that_cannot_be_written_is_one_sentence_whose_advice_works(
         Refusal, match=r"cannot be written: not a directory\. Choose one .*"
     ) as said:
         exec(source, names)
-    advice = str(said.value).partition("such as ")[2].partition(" (~")[0]
+    advice = str(said.value).partition("for example ")[2].partition(" (~")[0]
     exec(f"{advice}\n{source}", names)
     assert names["folder"].is_dir() and names["folder"].parent == tmp_path / "home"
 

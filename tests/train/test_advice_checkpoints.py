@@ -27,7 +27,7 @@ def check_taken(path, module):
 def test_a_pickled_module_is_saved_as_the_call_says(tmp_path, monkeypatch):
     module = nn.Linear(2, 3)
     torch.save(module, tmp_path / "whole.pth")
-    said = refused(tmp_path / "whole.pth", "Where you trust the file, save")
+    said = refused(tmp_path / "whole.pth", "If you trust the file, save only")
     call = re.search(r"safetensors\.torch\.save_file\(.*\)(?=\.$)", said).group()
     monkeypatch.chdir(tmp_path)
     trusted = torch.load(tmp_path / "whole.pth", weights_only=False)
@@ -44,7 +44,7 @@ def test_only_the_state_dict_is_saved(tmp_path):
     torch.save(torch.jit.load(path).state_dict(), path)
     check_taken(path, module)
     torch.save(list(module.state_dict().values()), path)
-    refused(path, r"holds a list; save the state_dict\(\) of the module")
+    refused(path, r"holds a list\. Save the state_dict\(\) of the module")
     torch.save(module.state_dict(), path)
     check_taken(path, module)
 
@@ -109,6 +109,6 @@ def test_a_module_without_specs_is_given_inputs(tmp_path, monkeypatch):
         train.load_model("my_net:build")
     inputs = re.search(r"such as '(.*?)'", str(no.value)).group(1)
     source = train.load_model("my_net:build", inputs=inputs)
-    with pytest.raises(ModelError, match=r"give OUTPUTS one name for each"):
+    with pytest.raises(ModelError, match=r"Give OUTPUTS one name for each"):
         train.load_model("my_net:build", inputs=inputs, outputs="a b")
     assert train.load_model("my_net:build", inputs=inputs, outputs="a").module is not source.module

@@ -34,7 +34,7 @@ def test_wrappers_and_prefixes_are_taken_off_and_told(small, tmp_path, wrapper):
     loaded = train.load_checkpoint(small, tmp_path / "w.pth")
     assert same(small, state)
     assert f"taken from '{wrapper}'" in repr(loaded)
-    assert "the prefix 'module.' was taken off" in repr(loaded)
+    assert "the prefix 'module.' was removed" in repr(loaded)
 
 
 def test_a_prefix_that_is_the_modules_own_stays(small, tmp_path):

@@ -238,7 +238,7 @@ def test_tied_weights_that_differ_in_the_file_are_refused_by_name(tmp_path, make
     before = copy.deepcopy(module.state_dict())
     state = {name: value + 1 for name, value in module.state_dict().items()}
     state[one] = state[one] + 1
-    said = f"{one} and {other} are one tensor in the model, but have other values in the file"
+    said = f"{one} and {other} are one tensor in the model, but have different values in the file"
     with pytest.raises(ModelError, match=said):
         train.load_checkpoint(module, saved(state, tmp_path))
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
@@ -262,9 +262,9 @@ def quantised():
 
 
 CHANGES = {
-    "sparse": (lambda v: v.to_sparse(), "is sparse in the file, the model's is dense; save its"),
+    "sparse": (lambda v: v.to_sparse(), r"is sparse in the file, the model's is dense \(save its"),
     "csr": (lambda v: v.to_sparse_csr(), "is sparse in the file"),
-    "quantised": (lambda _: quantised(), r"is quantised in the file, .*; save its dequantize\(\)"),
+    "quantised": (lambda _: quantised(), r"is quantised in the file, .* \(save its dequantize\(\)"),
     "meta": (lambda v: v.to("meta"), "has no values in the file"),
     "complex": (lambda v: v + 1j, "is complex64 in the file, and float32 cannot hold its values"),
     "large": (lambda v: v.double() * 1e300, "is float64 in the file, and float32 cannot hold"),

@@ -182,7 +182,7 @@ def test_what_cannot_be_traced_is_one_sentence_and_leaves_the_old_file(tmp_path,
     square = np.eye(3, dtype=np.float32)
     with pytest.raises(ModelError, match=r"Untraceable runs, but cannot be traced for opset 13"):
         train.export_onnx(Untraceable(), [square], path, dynamic_batch=False)
-    with pytest.raises(ModelError, match=r"must return a tensor.*there is a str"):
+    with pytest.raises(ModelError, match=r"must return a tensor.*contains a str"):
         train.export_onnx(Stringly(), [square], path)
     with pytest.raises(
         ModelError, match=r"Narrow does not run on inputs of torch\.float32 \(3, 3\)"

@@ -196,7 +196,7 @@ def test_what_is_saved_is_read_back_and_the_program_runs_alone(tmp_path):
         (folder / "imported.json").write_text(content, encoding="utf-8")
         with pytest.raises(ModelError, match=r"imported\.json cannot be read"):
             load_imported(folder)
-    with pytest.raises(ModelError, match=r"prepared\.onnx is a file; give the path of a folder"):
+    with pytest.raises(ModelError, match=r"prepared\.onnx is a file\. Give the path of a folder"):
         save_imported(imported, folder / "prepared.onnx")
 
 

@@ -178,7 +178,7 @@ def test_names_that_clash_are_refused(tmp_path):
         def forward(self, x):
             return {"x": x * 2, "y": x}
 
-    with pytest.raises(ModelError, match=r"'x' names an input and an output.*OUTPUTS"):
+    with pytest.raises(ModelError, match=r"'x' names both an input and an output.*OUTPUTS"):
         train.export_onnx(Same(), [A], tmp_path / "m.onnx")
     made = train.export_onnx(Same(), [A], tmp_path / "m.onnx", output_names=["z", "y"])
     assert [spec.name for spec in made.outputs] == ["z", "y"]

@@ -1,1 +1,1 @@
-"""Trained weights from files: read without running their code, chosen, and loaded as a whole."""
+"""Trained weights from files: read without running code, selected, and loaded as a whole."""

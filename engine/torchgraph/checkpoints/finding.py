@@ -1,8 +1,8 @@
-"""The sets of weights in what a file holds: a mapping of names to tensors, alone or in another.
+"""The sets of weights in a file: mappings of names to tensors, alone or inside another mapping.
 
-A training script keeps weights under a key of its own choice ("model", "state_dict_ema"), and often
-under a prefix as well ("model.", "module."). Each place is named by its keys and prefixes, parted
-by dots.
+A training script saves weights under a key of its own choice ("model", "state_dict_ema"), and often
+under a prefix as well ("model.", "module."). Each place is named by its keys and prefixes,
+separated by dots.
 """
 
 from collections import OrderedDict
@@ -19,7 +19,7 @@ WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_
 
 @dataclass(frozen=True)
 class Weights:
-    """Values by name, where they are in the file ("" is the file itself), and what was done."""
+    """Values by name, their place in the file ("" is the file itself), and the changes made."""
 
     place: str
     state: Mapping[str, Any] = field(repr=False)
@@ -36,7 +36,7 @@ def find_weights(content: object) -> Iterator[Weights]:
     waiting, seen = [("", content)], set[int]()
     while waiting:
         place, mapping = waiting.pop()
-        if not isinstance(mapping, Mapping) or id(mapping) in seen:  # it may hold itself
+        if not isinstance(mapping, Mapping) or id(mapping) in seen:  # a mapping may contain itself
             continue
         seen.add(id(mapping))
         texts = all(isinstance(key, str) for key in mapping)
@@ -47,7 +47,7 @@ def find_weights(content: object) -> Iterator[Weights]:
 
 
 def below_prefixes(weights: Weights) -> Iterator[Weights]:
-    """Yield, for each first part of the names, what is named below it."""
+    """Yield, for each first part of the names, the values below it."""
     for prefix in dict.fromkeys(name.partition(".")[0] for name in weights.state if "." in name):
         start = f"{prefix}."
         state = _renamed(weights.state, partial(_below, start=start))
@@ -60,14 +60,14 @@ def below_prefixes(weights: Weights) -> Iterator[Weights]:
 
 
 def without_wrappers(weights: Weights, own: Collection[str]) -> Weights | None:
-    """Return the weights named as the module names them, wrappers taken off at any depth.
+    """Return the weights under the module's names, with wrappers' prefixes removed at any depth.
 
     Args:
         weights: a set of weights.
-        own: the names in the module; a wrapper's name that is the module's own stays.
+        own: the names in the module. A wrapper's name that is also the module's own stays.
 
     Returns:
-        None if nothing is to be taken off, or two names would become one.
+        None if there is nothing to remove, or two names would become the same.
     """
     proper = {_bare(name): name for name in own}
     names = {name: proper.get(_bare(name), _bare(name)) for name in weights.state}
@@ -81,7 +81,7 @@ def without_wrappers(weights: Weights, own: Collection[str]) -> Weights | None:
 
 
 def _taken_off(prefix: str) -> str:
-    return f"the prefix '{prefix}.' was taken off"
+    return f"the prefix '{prefix}.' was removed"
 
 
 def _bare(name: str) -> str:
@@ -93,7 +93,7 @@ def _below(name: str, *, start: str) -> str | None:
 
 
 def _renamed(state: Mapping[str, Any], rename: Callable[[str], str | None]) -> Mapping[str, Any]:
-    """Return the state with other names, None drops one; its versions of modules are kept."""
+    """Return the state with new names (None removes one), and with its module versions."""
     found = OrderedDict((new, state[name]) for name in state if (new := rename(name)) is not None)
     versions = getattr(state, "_metadata", None)
     if versions is not None:

@@ -1,8 +1,8 @@
 """Load one set of weights strictly, as `load_state_dict` does, and say what does not fit.
 
-The module's own hooks take part: they may rename names, fill in what older files lack, and keep
-more than tensors. Beyond torch's own checks no value may change its meaning on the way: a cast may
-round, names that share memory must agree, and every tensor must have values.
+The module's own hooks run. They may rename names, fill in what older files lack, and keep more than
+tensors. Beyond torch's own checks, no value may change its meaning: a cast may only round, names
+that share memory must agree, and every tensor must have values.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,23 +17,25 @@ from graphcore.listing import listed
 
 _SHOWN = 3
 _COUNTER = "num_batches_tracked"
-"""Only training reads it."""
+"""Only training reads this tensor."""
 
 
 def load(module: nn.Module, state: Mapping[str, Any]) -> list[str]:
-    """Load the state in place; return what does not fit, and then the module is half loaded."""
+    """Load the state in place. Return what does not fit, in which case the module is half
+    loaded."""
     own = _tensors(module.state_dict(keep_vars=True))
     problems = list(_unsuitable(own, state))
     if problems:
         return problems
     without_memory = any(value.is_meta for value in own.values())
     keys = _Keys(own)
-    # A module on the meta device takes the file's own tensors; there is nothing to copy into.
+    # A module on the meta device takes the file's own tensors, because it has no memory to copy
+    # into.
     options: dict[str, Any] = {"assign": True} if without_memory else {}
     error: Exception | None = None
     try:
         _strictly(module, _cast(state, own) if without_memory else state, keys, options)
-    except Exception as raised:  # noqa: BLE001 - the module's own hooks may raise anything
+    except Exception as raised:  # noqa: BLE001 - the module's hooks may raise anything
         error = raised
     if error is not None:
         return _said(error, keys, own, state)
@@ -44,7 +46,7 @@ def load(module: nn.Module, state: Mapping[str, Any]) -> list[str]:
 def _strictly(
     module: nn.Module, state: Mapping[str, Any], keys: "_Keys", options: Mapping[str, Any]
 ) -> None:
-    """Load as `strict=True` does, with the hook; a script takes none, so it is called for it."""
+    """Load as with `strict=True`, with the hook. A script accepts no hook, so it is called here."""
     if isinstance(module, torch.jit.ScriptModule):
         keys(module, module.load_state_dict(state, strict=False, **options))
         if keys.missing or keys.unknown:
@@ -58,7 +60,7 @@ def _strictly(
 
 
 class _Keys:
-    """A hook that keeps the names that do not fit, and lets those pass that need no value."""
+    """A hook that collects the names that do not fit, except those that need no value."""
 
     def __init__(self, own: Mapping[str, Tensor]) -> None:
         self.own, self.missing, self.unknown = own, list[str](), list[str]()
@@ -86,35 +88,35 @@ def equal(one: Tensor, other: Tensor) -> bool:
 
 
 def _unsuitable(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> Iterator[str]:
-    """Yield why a tensor of the file cannot stand for the module's tensor of that name."""
+    """Yield why a tensor of the file cannot be used for the module's tensor of that name."""
     for name, value in state.items():
         mine = own.get(name)
         if not isinstance(value, Tensor):
             continue
         if value.is_nested:
-            yield f"{name} is a nested tensor in the file; save its to_padded_tensor(0)"
+            yield f"{name} is a nested tensor in the file (save its to_padded_tensor(0))"
         elif value.is_meta:
-            yield f"{name} has no values in the file (it is a meta tensor); save it with values"
+            yield f"{name} has no values in the file (it is a meta tensor, so save it with values)"
         elif mine is None or is_lazy(mine):
             continue
         elif value.is_quantized and not mine.is_quantized:
-            yield f"{name} is quantised in the file, the model's is not; save its dequantize()"
+            yield f"{name} is quantised in the file, the model's is not (save its dequantize())"
         elif value.layout is not mine.layout and value.layout is not torch.strided:
-            yield f"{name} is sparse in the file, the model's is dense; save its to_dense()"
+            yield f"{name} is sparse in the file, the model's is dense (save its to_dense())"
         elif value.numel() == mine.numel() and not _keeps_its_values(value, mine.dtype):
             kinds = _plain(value.dtype), _plain(mine.dtype)
             yield f"{name} is {kinds[0]} in the file, and {kinds[1]} cannot hold its values"
 
 
 def _keeps_its_values(value: Tensor, dtype: torch.dtype) -> bool:
-    """Whether a cast only rounds: no imaginary part, fraction or large value is lost."""
+    """Whether a cast only rounds, without losing an imaginary part, a fraction or a large value."""
     if value.dtype == dtype or value.is_quantized or value.layout is not torch.strided:
         return True
     if value.is_complex() and not dtype.is_complex:
         return False
     try:
         cast = value.to(dtype)
-    except NotImplementedError:  # of the smallest floats
+    except NotImplementedError:  # for the smallest floats
         return False
     if dtype.is_floating_point or dtype.is_complex:
         return bool((_finite(cast) == _finite(value)).all())
@@ -122,19 +124,19 @@ def _keeps_its_values(value: Tensor, dtype: torch.dtype) -> bool:
 
 
 def _finite(value: Tensor) -> Tensor:
-    """Return where a tensor is finite; the smallest floats know no such question."""
+    """Return where a tensor is finite. torch has no such function for the smallest floats."""
     return (value if value.is_complex() else value.to(torch.float64)).isfinite()
 
 
 def _disagreeing(
     own: Mapping[str, Tensor], loaded: Mapping[str, Tensor], state: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield the names that are one tensor in the module and have other values in the file.
+    """Yield names that are one tensor in the module but have different values in the file.
 
     Args:
-        own: the module's tensors as they were before.
-        loaded: as they are now. What was on the meta device is not tied any more.
-        state: the file's.
+        own: the module's tensors before loading.
+        loaded: the tensors now. Those from the meta device are not tied any more.
+        state: the file's tensors.
     """
     sharing: dict[int, list[str]] = {}
     for name, value in own.items():
@@ -146,8 +148,8 @@ def _disagreeing(
             if value.shape == held.shape and not equal(held, value.to(held)):
                 other = next(each for each in names if each != name)
                 yield (
-                    f"{name} and {other} are one tensor in the model, but have other values in the "
-                    "file; the file is of a model in which they are not tied"
+                    f"{name} and {other} are one tensor in the model, but have different values "
+                    "in the file, which is from a model that does not tie them"
                 )
                 break
 
@@ -158,15 +160,15 @@ def _without_values(module: nn.Module) -> Iterator[str]:
     names = [name for name, value in every if value.is_meta]
     if names:
         yield (
-            f"{_listed('without values, as the model was built on the meta device', names)}; "
-            "build it on the CPU"
+            f"{_listed('without values, as the model was built on the meta device', names)} "
+            "(build it on the CPU)"
         )
 
 
 def _said(
     error: Exception, keys: _Keys, own: Mapping[str, Tensor], state: Mapping[str, Any]
 ) -> list[str]:
-    """Return what an error of `load_state_dict` means, in our words where they are known."""
+    """Return the meaning of an error of `load_state_dict`, in our words if it is known."""
     shapes = [
         f"{name} (file {tuple(state[name].shape)}, model {tuple(value.shape)})"
         for name, value in own.items()
@@ -183,7 +185,7 @@ def _said(
 
 
 def _reason(error: Exception) -> str:
-    """Return what an error says; the first line of torch's own says only that there was one."""
+    """Return the reason in an error, because the first line of torch's says only that it failed."""
     lines = str(error).split("\n\t")
     return " ".join(lines[1].split())[:200].rstrip(".") if len(lines) > 1 else first_line(error)
 
@@ -198,14 +200,14 @@ def _cast(state: Mapping[str, Any], own: Mapping[str, Tensor]) -> dict[str, Any]
 
 
 def _memory(value: Tensor) -> object:
-    """Return what two names of one tensor have in common, also where one is transposed."""
+    """Return what two names of one tensor share, even if one is transposed."""
     if is_lazy(value) or value.is_meta or value.layout is not torch.strided or not value.numel():
         return id(value)
     return _storage(value), value.storage_offset(), value.numel(), value.dtype
 
 
 def _storage(value: Tensor) -> int:
-    """Return the address of a tensor's memory, 0 where it has none of its own."""
+    """Return the address of a tensor's memory, or 0 if it has none of its own."""
     plain = not is_lazy(value) and value.layout is torch.strided and not value.is_meta
     return value.untyped_storage().data_ptr() if plain else 0
 

@@ -1,6 +1,7 @@
-"""Load trained weights into a module: all of them come from the file, or the file is refused.
+"""Load trained weights into a module: either all of them come from the file, or the file is
+refused.
 
-Whatever `load_state_dict(strict=True)` takes is taken, wherever it is in the file. Where several
+Everything that `load_state_dict(strict=True)` accepts is accepted, anywhere in the file. If several
 sets of weights fit, the caller chooses.
 """
 
@@ -20,12 +21,13 @@ from torchgraph.checkpoints.reading import read_checkpoint
 from torchgraph.modules.snapshot import Snapshot
 
 _PREFIXES = 12
-"""The most parts that are taken off the front of a name; wrappers are a few deep."""
+"""The most parts removed from the front of a name. Wrappers are only a few deep."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was loaded: the file, its format, the number of tensors, and from where in the file."""
+    """A loaded checkpoint: the file, its format, the number of tensors, and their place in the
+    file."""
 
     path: Path
     format: str
@@ -41,17 +43,17 @@ class Checkpoint:
 
 
 def load_checkpoint(module: nn.Module, path: str | Path, *, key: str = "") -> Checkpoint:
-    """Load the weights in `path` into the module, in place; if refused it stays as it was.
+    """Load the weights in `path` into the module, in place. If they are refused, nothing changes.
 
     Args:
-        module: the module; its own loading hooks take part.
+        module: the module. Its own loading hooks run.
         path: a safetensors file, or one that torch wrote.
         key: where in the file the weights are ("model_ema", "state_dict.model"), if several sets
-            fit; found if left out.
+            fit. By default they are searched.
 
     Raises:
-        ModelError: there is no such file, it is cut short, it would run code, no weights in it fit,
-            or several do and differ.
+        ModelError: the file does not exist, is cut short, would run code, has no weights that fit,
+            or has several that fit and differ.
         UnknownName: there are no weights at `key`.
     """
     path = Path(path)
@@ -63,7 +65,7 @@ def load_checkpoint(module: nn.Module, path: str | Path, *, key: str = "") -> Ch
         trials = _Trials(module, before)
         weights = _chosen(trials.at(key, found) if key else trials.fitting(found), trials, path)
         notes = (*weights.notes, *_cast_note(module, weights.state))
-        if problems := fitting.load(module, weights.state):  # it did fit a moment ago
+        if problems := fitting.load(module, weights.state):  # it did fit a moment before
             raise _misfit(weights, problems, module, path)
     place = (f"taken from {weights.place!r}",) if weights.place else ()
     return Checkpoint(path, kind, len(weights.state), (*place, *notes))
@@ -71,7 +73,7 @@ def load_checkpoint(module: nn.Module, path: str | Path, *, key: str = "") -> Ch
 
 @contextlib.contextmanager
 def _all_or_nothing(module: nn.Module) -> Iterator[Snapshot]:
-    """Give a snapshot of the module; bring it back where what is done inside raises."""
+    """Yield a snapshot of the module, and restore it if an error is raised inside."""
     before = Snapshot(module.modules())
     try:
         yield before
@@ -81,7 +83,7 @@ def _all_or_nothing(module: nn.Module) -> Iterator[Snapshot]:
 
 
 class _Trials:
-    """Sets of weights that were tried on the module, which is brought back after each."""
+    """Sets of weights that were tried on the module, which is restored after each."""
 
     def __init__(self, module: nn.Module, before: Snapshot) -> None:
         self.module, self.before = module, before
@@ -89,7 +91,7 @@ class _Trials:
         self.problems: list[tuple[Weights, list[str]]] = []
 
     def fitting(self, found: list[Weights]) -> list[Weights]:
-        """Return the sets that fit; below prefixes only where the whole does not."""
+        """Return the sets that fit. Prefixes are removed only if the whole does not fit."""
         large = [each for each in found if self._large(each)] or [max(found, key=_size)]
         return [fit for each in large for fit in self._inside(each, _PREFIXES)]
 
@@ -111,7 +113,7 @@ class _Trials:
         return max(self.problems, key=lambda trial: len(self.own.keys() & trial[0].state.keys()))
 
     def _inside(self, weights: Weights, prefixes: int) -> list[Weights]:
-        """Return what fits: the weights, or what is below their prefixes, up to so many."""
+        """Return what fits: the weights, or those below up to `prefixes` prefixes."""
         fit = self._fit(weights)
         if fit or not prefixes:
             return [fit] if fit else []
@@ -123,7 +125,7 @@ class _Trials:
         return found + (self._everywhere(parts, prefixes - 1) if parts and prefixes else [])
 
     def _fit(self, weights: Weights) -> Weights | None:
-        """Return the weights as they fit: as they are, or without wrappers."""
+        """Return the weights in the form that fits: unchanged, or without wrappers."""
         for each in filter(None, (weights, without_wrappers(weights, self.own))):
             problems = fitting.load(self.module, each.state)
             self.before.restore()
@@ -133,7 +135,7 @@ class _Trials:
         return None
 
     def _large(self, weights: Weights) -> bool:
-        """Whether there are enough values for the module; its hooks may add to them."""
+        """Whether there are enough values for the module. Its hooks may add some."""
         tensors = {id(t): t for t in self.module.parameters() if not is_lazy(t)}
         return 2 * weights.size >= sum(t.numel() for t in tensors.values())
 
@@ -142,7 +144,7 @@ def _chosen(fits: list[Weights], trials: _Trials, path: Path) -> Weights:
     """Return the one set that fits.
 
     Raises:
-        ModelError: there is none, or there are several that differ.
+        ModelError: none fits, or several fit and differ.
     """
     if not fits:
         raise _misfit(*trials.closest, trials.module, path)
@@ -153,8 +155,8 @@ def _chosen(fits: list[Weights], trials: _Trials, path: Path) -> Weights:
     last = fits[-1].place
     raise ModelError(
         f"{path} holds several sets of weights that fit {type(trials.module).__name__}, and they "
-        f"differ: {places}. Choose one: CHECKPOINT='{path}:{last}', or "
-        f"load_checkpoint(…, key={last!r})."
+        f"differ: {places}. Choose one: CHECKPOINT='{path}:{last}', or load_checkpoint(…, "
+        f"key={last!r})."
     )
 
 
@@ -176,7 +178,7 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _cast_note(module: nn.Module, state: Mapping[str, Any]) -> list[str]:
-    """Return what is said of a cast, with the first name that it happens to."""
+    """Return a note about a cast, with the first name it applies to."""
     for name, own in module.state_dict().items():
         value = state.get(name)
         if isinstance(own, Tensor) and isinstance(value, Tensor) and value.dtype != own.dtype:
@@ -189,11 +191,11 @@ def _size(weights: Weights) -> int:
 
 
 def _no_weights(content: object, path: Path) -> ModelError:
-    """Return the error for a file that holds no tensors by name."""
+    """Return the error for a file without tensors by name."""
     if not isinstance(content, Mapping) or not content:
         return ModelError(
             f"{path} was expected to hold the weights by name, but holds a "
-            f"{type(content).__name__}; save the state_dict() of the module."
+            f"{type(content).__name__}. Save the state_dict() of the module."
         )
     key = next((key for key in content if not isinstance(key, str)), None)
     what = f"has the key {key!r}, of the type {type(key).__name__}"
@@ -201,6 +203,6 @@ def _no_weights(content: object, path: Path) -> ModelError:
         key, value = next(iter(content.items()))
         what = f"{key!r} is a {type(value).__name__}"
     return ModelError(
-        f"{path} was expected to hold tensors by name, but {what}; save the state_dict() of the "
-        "module alone."
+        f"{path} was expected to hold tensors by name, but {what}. Save only the state_dict() of "
+        "the module."
     )

@@ -1,8 +1,8 @@
-"""Compare an exported file with what torch gave, at each size that the module was run at.
+"""Compare an exported file with torch's results, at each size that the module was run at.
 
-Tracing freezes what Python computes. Where that depends on a size, the file is right at the traced
-size and wrong at others; here this is found, and said with the symbol, the first tensor that
-differs, and what torch warned of.
+Tracing freezes everything that Python computes. If that depends on a size, the file is right at the
+traced size and wrong at others. This is found here, and the message names the symbol, the first
+tensor that differs, and torch's warnings.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from torchgraph.modules.forward import as_array
 
 
 class WrongFile(ModelError):
-    """What torch wrote in this opset is wrong at any size; in another it may be right."""
+    """The file in this opset is wrong at every size. Another opset may be right."""
 
 
 @stage("comparing with torch")
@@ -39,19 +39,19 @@ def check_agreement(
     names: Mapping[str, str],
     warnings: Sequence[str],
 ) -> tuple[str, ...]:
-    """Return sentences about what could not be compared.
+    """Return sentences about everything that could not be compared.
 
     Args:
-        module: what was exported.
+        module: the exported module.
         path: the file.
-        model: what is in it.
-        runs: what torch gave at several sizes.
-        names: the name of each output, by its place in what the module returns.
-        warnings: what torch warned of while tracing.
+        model: the file's content.
+        runs: torch's results at several sizes.
+        names: the name of each output, by its place in the module's returned value.
+        warnings: torch's warnings while tracing.
 
     Raises:
-        WrongFile: the file is not valid, or gives something else than torch at the traced sizes.
-        ModelError: it does so at other sizes.
+        WrongFile: the file is not valid, or differs from torch at the traced sizes.
+        ModelError: it differs at other sizes.
     """
     drawn = sorted(RANDOM_OPS & set(op_histogram(model)))
     if drawn:
@@ -62,7 +62,7 @@ def check_agreement(
         said = _difference(runner, runs.first, names, halves)
     except GraphError as error:
         _check_valid(who, model)
-        return (f"The file was not compared with torch, since it could not be run: {error}",)
+        return (f"The file was not compared with torch, because it could not be run: {error}",)
     if said:
         raise WrongFile(
             f"The file that torch wrote of {who} does not compute what {who} does, even at the "
@@ -89,11 +89,11 @@ def _check_valid(who: str, model: onnx.ModelProto) -> None:
 def _frozen(who: str, symbol: str, first: Run, run: Run, said: str, warnings: Sequence[str]) -> str:
     traced, size = first.sizes[symbol], run.sizes[symbol]
     return (
-        f"The file that torch wrote of {who} is right only where {symbol!r} is {traced}, as it was "
-        f"while tracing: at {symbol} = {size}, {said}. {_warned(warnings)}There, forward takes the "
-        f"size of {symbol!r}, or a value that changes with it, for a Python number. Compute with "
-        "tensor operations (x.shape[1] as it is, without float(), int(), len() or range()), "
-        f"or write {traced} in place of {symbol!r} in INPUTS."
+        f"The file that torch wrote of {who} is right only where {symbol!r} is {traced}, as it "
+        f"was while tracing: at {symbol} = {size}, {said}. {_warned(warnings)}There, forward uses "
+        f"the size of {symbol!r}, or a value that depends on it, as a Python number. Compute with "
+        "tensor operations (x.shape[1] unchanged, without float(), int(), len() or range()), or "
+        f"write {traced} in place of {symbol!r} in INPUTS."
     )
 
 
@@ -116,7 +116,7 @@ def _refusal(runner: Runner, run: Run, names: Mapping[str, str], halves: Mapping
 def _difference(
     runner: Runner, run: Run, names: Mapping[str, str], halves: Mapping[str, str]
 ) -> str:
-    """Return what differs between the file and torch, or nothing.
+    """Return what differs between the file and torch, or "".
 
     Raises:
         GraphError: the file does not run.
@@ -140,7 +140,7 @@ def _said(report: parity.Report) -> str:
 
 
 def _first_difference(module: nn.Module, path: str | Path, model: onnx.ModelProto, run: Run) -> str:
-    """Return which tensor is the first to differ, as far as parts of the module tell."""
+    """Return the first tensor that differs, as far as the parts of the module show it."""
     feeds = _feeds(run)
     with contextlib.suppress(Refusal, RuntimeError):
         recorded = record_activations(module, path, feeds)

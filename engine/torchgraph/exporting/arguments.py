@@ -20,9 +20,9 @@ Input: TypeAlias = Leaf | Sequence[Any] | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Given:
-    """One input: its spec, the tensor to trace with, or None where one is drawn, and its argument.
+    """One input: its spec, the tensor to trace with (None if one is drawn), and its argument.
 
-    That is written as in `structure`; left out, it is the name of the spec.
+    The argument is written as in `structure`. If it is left out, it is the name of the spec.
     """
 
     spec: TensorSpec
@@ -31,7 +31,7 @@ class Given:
 
     @property
     def place(self) -> str:
-        """The name by which `forward` takes it."""
+        """The name under which `forward` takes it."""
         return self.argument or self.spec.name
 
 
@@ -43,19 +43,19 @@ def given_inputs(
     dynamic: bool,
     symbol: str,
 ) -> list[Given]:
-    """Return the inputs, with the name of each.
+    """Return the inputs with the name of each.
 
     Args:
-        module: what takes them.
+        module: the module that takes them.
         inputs: specs, tensors or arrays, or dicts and lists of them, whose entries are named by
-            their place; a mapping has the name of each.
-        names: by default those of the specs, or of the arguments of `forward`.
-        dynamic: whether the batch is a symbol; if not, that of the specs becomes 1.
+            their place. A mapping contains the name of each.
+        names: the default is the names of the specs, or of the arguments of `forward`.
+        dynamic: whether the batch is a symbol. If not, the batch of the specs becomes 1.
         symbol: the first dim of arrays and tensors.
 
     Raises:
-        ModelError: there are more or fewer names than inputs, two have one name, or numpy lacks a
-            dtype.
+        ModelError: there are more or fewer names than inputs, two have the same name, or numpy
+            lacks a dtype.
     """
     leaves = list(_leaves(module, inputs))
     if names is None:
@@ -64,7 +64,7 @@ def given_inputs(
         raise ModelError(f"{len(leaves)} inputs need as many names, but {len(names)} were given.")
     twice = next((name for name in names if list(names).count(name) > 1), None)
     if twice is not None:
-        raise ModelError(f"Two inputs are named {twice!r}; give each a name of its own.")
+        raise ModelError(f"Two inputs are named {twice!r}. Give each its own name.")
     specs = [each for _, each in leaves if isinstance(each, TensorSpec)]
     fixed = [] if dynamic else examples.first_symbols(specs)[:1]
     return [
@@ -78,7 +78,7 @@ def given_inputs(
 def _leaves(
     module: nn.Module, inputs: Sequence[Input] | Mapping[str, Input]
 ) -> Iterator[tuple[str, Leaf]]:
-    """Yield (name, leaf) of every input; those of dicts and lists are named by their place."""
+    """Yield (name, leaf) of every input. Entries of dicts and lists are named by their place."""
     pairs: Iterable[tuple[str, Input]]
     pairs = inputs.items() if isinstance(inputs, Mapping) else _by_position(module, inputs)
     for name, each in pairs:

@@ -1,7 +1,7 @@
-"""Which axes of a module's outputs are as long as a symbol of its inputs.
+"""Which axes of a module's outputs follow a symbol of its inputs.
 
-One run cannot tell: an axis may be 2 because the batch is. Runs at other sizes can: what is as long
-as the symbol in each of them is the symbol's.
+One run cannot show it, because an axis may be 2 only when the batch is 2. Runs at other sizes can:
+an axis that is as long as the symbol in every run follows the symbol.
 """
 
 import itertools
@@ -21,10 +21,10 @@ def symbolic_axes(spec: TensorSpec) -> Axes:
 
 
 def following(runs: Runs, specs: Sequence[TensorSpec], names: Mapping[str, str]) -> dict[str, Axes]:
-    """Return, for each output, its axes whose size changes, with what each is called.
+    """Return, for each output, the axes whose size changes, each with its symbol.
 
-    That is a dim of an input, or a sum of two, if it is as long in every run; else a name of its
-    own. A first axis is taken for the symbol of its size where the module takes one size only.
+    The symbol is a dim of an input, or a sum of two dims, that has the same size in every run, or
+    else a new name. If the module accepts one size only, a first axis gets the symbol of its size.
 
     Args:
         runs: the module at several sizes.
@@ -53,7 +53,7 @@ def _labels(specs: Sequence[TensorSpec]) -> list[str]:
 def _label(
     runs: Sequence[Run], place: str, axis: int, labels: Sequence[str], name: str
 ) -> str | None:
-    """Return what an axis is called, or None if its size never changes."""
+    """Return the symbol of an axis, or None if its size never changes."""
     seen = [run.outputs[place].shape[axis] for run in runs]
     if len(set(seen)) == 1:
         return None

@@ -1,7 +1,7 @@
-"""Operations that torch's exporter lacks or freezes, done by plain ones while a module is traced.
+"""Replace operations that torch's exporter lacks or freezes by plain ones while a module is traced.
 
 They are replaced where the module finds them: in torch, and in the Python files of its classes,
-which may have imported them by name. Afterwards everything is as before.
+which may have imported them by name. Everything is restored afterwards.
 """
 
 import contextlib
@@ -18,13 +18,15 @@ from torch import Tensor, nn
 
 @contextlib.contextmanager
 def decomposed(module: nn.Module, opset: int) -> Iterator[None]:
-    """Replace what an opset has no words for.
+    """Replace the operations that an opset cannot express.
 
-    - `unflatten`: the exporter takes the other sizes for constants from there on, which freezes
-      every `nn.MultiheadAttention`; below opset 13 it has no form for it.
-    - `scaled_dot_product_attention` below opset 14, and of grouped queries.
+    - `unflatten`: the exporter treats the other sizes as constants from there on, which freezes
+    every
+      `nn.MultiheadAttention`. Below opset 13 it has no form for it at all.
+    - `scaled_dot_product_attention` below opset 14, and with grouped queries.
     - `mT` and `vdot` (spectral norm), which the exporter does not know.
-    - `stft` that returns complex values, with what reads them: ONNX's STFT gives pairs of numbers.
+    - `stft` with complex results, and the functions that read them. ONNX's STFT gives pairs of
+    numbers.
     - `pad_packed_sequence`: the exporter pads to the length of the input, torch to the longest row.
     """
     functions: dict[Callable[..., Any], Callable[..., Any]] = {
@@ -76,7 +78,7 @@ def _attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """softmax(q·kᵀ·scale + mask)·v, as torch's documentation defines it; nothing is dropped."""
+    """Return softmax(q·kᵀ·scale + mask)·v, as defined in torch's documentation, without dropout."""
     if enable_gqa:
         groups = query.shape[-3] // key.shape[-3]
         key, value = (each.repeat_interleave(groups, -3) for each in (key, value))
@@ -116,10 +118,10 @@ def _padded(
     padding_value: float = 0.0,
     total_length: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Cut to the longest row what the exporter pads to the length of the input."""
+    """Cut to the longest row, because the exporter pads to the length of the input."""
     value, lengths = _PADDED(sequence, batch_first, padding_value, total_length)
     if total_length is None:
-        # The exporter holds the lengths as int32, whatever the trace says.
+        # The exporter stores the lengths as int32, whatever the trace says.
         longest = lengths.to(torch.int32).max().to(torch.int64)
         value = value[:, :longest] if batch_first else value[:longest]
     return value, lengths

@@ -1,8 +1,8 @@
-"""Export a module to ONNX by tracing, with the names and the opset that were asked for.
+"""Export a module to ONNX by tracing, with the requested names and opset.
 
-Tracing runs the module once and records what it did. Every Python decision made on the way is
-frozen as it fell; torch warns about those it notices, and the warnings are kept. What was frozen
-with a size is found by running the file at other sizes, and refused.
+Tracing runs the module once and records its operations. Every decision that Python takes on the way
+is frozen. torch warns about those it notices, and the warnings are kept. A frozen size is found by
+running the file at other sizes, and such a file is refused.
 """
 
 import os
@@ -31,7 +31,7 @@ from torchgraph.modules.forward import check_count
 from torchgraph.modules.structure import output_names as default_names
 
 OPSETS = range(7, 21)
-"""What torch's TorchScript exporter writes."""
+"""The opsets that torch's TorchScript exporter writes."""
 
 
 def check_opset(opset: int) -> int:
@@ -50,8 +50,8 @@ def check_opset(opset: int) -> int:
 
 @dataclass(frozen=True)
 class Export:
-    """The file that was written, what is in it (read back, not assumed), and the sizes of each
-    symbol at which it was compared with torch.
+    """The written file, its content (read back, not assumed), and the sizes of each symbol at which
+    it was compared with torch.
     """
 
     path: Path
@@ -92,32 +92,31 @@ def export_onnx(
 ) -> Export:
     """Trace the module in eval mode, write it as an ONNX file, and compare it with torch.
 
-    The module, its tensors and the examples stay as they are. It is run at one size of all symbols
-    and at two more of each, and the file must give the same there.
+    The module, its tensors and the examples are left unchanged. The module runs at one size of all
+    symbols and at two more of each, and the file must give the same results there.
 
     Args:
-        module: what is exported; scripted and traced ones, too.
-        inputs: one for each argument of `forward`: an array or tensor to trace with, or a spec
-            from which one is drawn, or dicts and lists of them. A spec keeps its symbols, and a
-            first dim that is a number. A mapping has the name of each. A name that is an argument
-            of `forward` is that argument, `features.a` the entry of a dict, `xs.0` that of a list;
-            others are labels, in the order of the arguments.
-        path: where to write, in a folder that is made if need be; an older file is replaced at
-            the very end.
-        input_names: by default those of the specs, or of the arguments of `forward`.
-        output_names: by default "output", or "output0", "output1" …, or the keys of a dict or the
-            fields of a dataclass; what is None is left out.
-        opset: version of the operator set to write in.
+        module: the module to export. Scripted and traced ones are accepted.
+        inputs: one for each argument of `forward`: an array or tensor to trace with, a spec from
+            which one is drawn, or dicts and lists of them. A spec keeps its symbols, and a first
+            dim that is a number. A mapping contains the name of each input. A name that is an
+            argument of `forward` is that argument, `features.a` is the entry of a dict, `xs.0` the
+            entry of a list. Other names are labels, in the order of the arguments.
+        path: where to write. Its folder is created. An older file is replaced at the very end.
+        input_names: the default is the names of the specs, or of the arguments of `forward`.
+        output_names: the default is "output", or "output0", "output1" …, or the keys of a dict, or
+            the fields of a dataclass. A result of None is left out.
+        opset: the version of the operator set to write.
         dynamic_batch: whether the batch is a symbol rather than a size. If not, arrays and tensors
-            keep their sizes, and in specs the batch (the first symbol that is a first dim)
-            becomes 1; other symbols stay.
-        symbol: what the first dim of arrays and tensors is called; specs have their own symbols.
-            An axis of an output has a symbol if it is as long as that in every run.
-        sizes: for a symbol, the sizes to run the module at, where it takes few.
+            keep their sizes, and in specs the batch (the first symbol that is a first dim) becomes
+            1. Other symbols stay.
+        symbol: the name of the first dim of arrays and tensors. Specs have their own symbols. An
+            axis of an output gets a symbol if it is as long as that symbol in every run.
+        sizes: for a symbol, the sizes to run the module at, if it accepts few.
 
     Raises:
-        ModelError: the module does not run, cannot be traced, the file has another opset, or it
-            does not give what torch does.
+        ModelError: the module does not run, cannot be traced, the file has another opset, or its
+            results differ from torch's.
         GraphError: the file cannot be written.
     """
     check_opset(opset)
@@ -137,11 +136,11 @@ def _check_names(inputs: Sequence[str], outputs: Sequence[str]) -> None:
     for name in outputs:
         if name in inputs:
             raise ModelError(
-                f"{name!r} names an input and an output, and a file can hold one tensor of a name. "
-                "Give the outputs other names (OUTPUTS, output_names), in order."
+                f"{name!r} names both an input and an output, but a file can hold only one tensor "
+                "of a name. Give the outputs other names (OUTPUTS, output_names), in order."
             )
         if list(outputs).count(name) > 1:
-            raise ModelError(f"Two outputs are named {name!r}; give each a name of its own.")
+            raise ModelError(f"Two outputs are named {name!r}. Give each its own name.")
 
 
 def _write(
@@ -157,7 +156,7 @@ def _write(
     outputs = dict(zip(runs.first.outputs, names, strict=True))
     axes: dict[str, Axes] = {spec.name: symbolic_axes(spec) for spec in specs}
     axes |= following(runs, specs, outputs)
-    # Beside the target, so that a full disk is noticed before the old file is touched.
+    # Written beside the target, so that a full disk is noticed before the old file is replaced.
     handle, temporary = tempfile.mkstemp(suffix=".onnx", prefix=".export-", dir=path.parent)
     os.close(handle)
     try:
@@ -176,7 +175,7 @@ def _write(
             written = interface.opset(model)
             if written != other:
                 raise ModelError(
-                    f"Opset {other} was asked for, but torch wrote {written}; ask for {written}."
+                    f"Opset {other} was asked for, but torch wrote {written}. Ask for {written}."
                 )
             _keep_interface(model, specs, axes, names)
             said = check_agreement(module, temporary, model, runs, outputs, notes)
@@ -202,7 +201,8 @@ def _write(
 
 
 def _advice(error: ModelError, compared: Callable[[int], object], opset: int) -> str:
-    """Return what to do where one opset fails: another one that was tried, or to rewrite it."""
+    """Return what to do if one opset fails: use another one that was tried, or rewrite the
+    module."""
     advice = "Rewrite that part of forward with plain tensor operations"
     exporter = isinstance(error.__cause__, torch.onnx.errors.OnnxExporterError)
     if not exporter and isinstance(error, Untraceable):
@@ -213,9 +213,9 @@ def _advice(error: ModelError, compared: Callable[[int], object], opset: int) ->
         except (Untraceable, WrongFile, GraphError):
             continue
         except ModelError:
-            pass  # it is wrong in a way that no opset mends, which is said there
+            pass  # wrong in a way that no opset repairs, which its own message says
         return f"OPSET={other} has what it needs."
-    return f"{advice}; no other opset has what it needs."
+    return f"{advice}, because no other opset has what it needs."
 
 
 def _keep_interface(
@@ -224,13 +224,13 @@ def _keep_interface(
     axes: Mapping[str, Axes],
     names: Sequence[str],
 ) -> None:
-    """Put back the inputs that no node reads, which torch leaves out, and the names of dims."""
+    """Restore the inputs that no node reads, which torch leaves out, and the names of dims."""
     read = {value.name: value for value in model.graph.input}
     made = [value.name for value in model.graph.output]
     if not set(read) <= {spec.name for spec in specs} or made != list(names):
         raise ModelError(
-            f"torch wrote the inputs {', '.join(read)} and the outputs {', '.join(made)}; a name "
-            "is taken inside the module. Give the inputs and outputs other names."
+            f"torch wrote the inputs {', '.join(read)} and the outputs {', '.join(made)}, because "
+            "a name is already used inside the module. Give the inputs and outputs other names."
         )
     inputs = [read.get(spec.name) or _value(spec) for spec in specs]
     kept = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in inputs]

@@ -1,4 +1,4 @@
-"""Which symbols of the inputs belong together: one batch of several inputs, and sums of others."""
+"""Relations between symbols: one batch shared by several inputs, and sums of other symbols."""
 
 import contextlib
 import itertools
@@ -13,10 +13,10 @@ from torchgraph.exporting.runs import Sizes, batch_symbol, given_sizes, input_sy
 
 
 def with_sums(module: nn.Module, inputs: Sequence[Given]) -> list[Given]:
-    """Return the inputs with a symbol written as the sum of two others, where it must be that.
+    """Return the inputs, with a symbol written as the sum of two others if it must be that sum.
 
-    A decoder's mask is as long as past and new tokens together, and a symbol of its own promises
-    what the module does not take.
+    A decoder's mask, for example, is as long as past and new tokens together. A symbol of its own
+    would promise sizes that the module does not accept.
     """
     others = [each for each in input_symbols(inputs) if each != batch_symbol(inputs)]
     apart = {symbol: 32 * 2**place for place, symbol in enumerate(input_symbols(inputs))}
@@ -31,13 +31,13 @@ def with_sums(module: nn.Module, inputs: Sequence[Given]) -> list[Given]:
 
 
 def with_one_batch(module: nn.Module, inputs: Sequence[Given]) -> list[Given]:
-    """Return the inputs with the symbol of the batch at those only that hold it.
+    """Return the inputs, with the batch symbol only on those that have the batch.
 
-    Tensors say their sizes. Where their first axes differ, those are the batch's that can be
-    longer while the others stay.
+    If tensors have different first axes, the batch is on those that can become longer while the
+    others stay the same.
 
     Raises:
-        ModelError: which these are cannot be told.
+        ModelError: running the module does not show which these are.
     """
     lengths = {
         each.spec.name: len(each.value)
@@ -57,9 +57,9 @@ def with_one_batch(module: nn.Module, inputs: Sequence[Given]) -> list[Given]:
         return found[0]
     seen = ", ".join(f"{name!r} {size}" for name, size in lengths.items())
     raise ModelError(
-        f"The first axes of the inputs have other sizes ({seen}), and which of them is the batch "
-        "cannot be told from running the module. Give a TensorSpec for each input, with the "
-        "symbols where sizes are free, or use dynamic_batch=False."
+        f"The first axes of the inputs have different sizes ({seen}), and running the module does "
+        "not show which of them is the batch. Give a TensorSpec for each input, with symbols for "
+        "dynamic sizes, or use dynamic_batch=False."
     )
 
 

@@ -17,15 +17,15 @@ from torchgraph.modules.forward import tensors
 Sizes = Mapping[str, int]
 
 _INTEGERS = (((0, 2), False), ((1, 3), False), ((1, 3), True))
-"""The least integer and the one behind the greatest, and whether those with bounds are sorted.
+"""Half-open ranges of integers, and whether values with bounds are sorted.
 
-Some inputs take no zero, and packed sequences may want the longest one first.
+Some inputs accept no zero, and packed sequences may need the longest one first.
 """
 
 
 @dataclass(frozen=True)
 class Run:
-    """The module at one size of each symbol: what it was given, and what it returned."""
+    """The module at one size of each symbol: its inputs and its results."""
 
     sizes: Sizes
     arguments: Mapping[str, Tensor] = field(repr=False)
@@ -77,7 +77,7 @@ def batch_symbol(inputs: Sequence[Given]) -> str | None:
 
 
 def given_sizes(inputs: Sequence[Given]) -> dict[str, int]:
-    """Return the sizes that tensors of the user say."""
+    """Return the sizes of the user's tensors."""
     sizes: dict[str, int] = {}
     for each in inputs:
         if each.value is not None:
@@ -94,8 +94,8 @@ def _argument(each: Given, sizes: Sizes, integers: tuple[int, int], seed: int) -
         return _resized(each.value, shape)
     if math.prod(shape) > LARGEST:
         raise ModelError(
-            f"The input {spec.name!r} of the shape {shape} is too large for an example input; "
-            "check its sizes."
+            f"The input {spec.name!r} with the shape {shape} is too large for an example. Check "
+            "its sizes."
         )
     return torch.from_numpy(spec.random(1, seed=seed, integers=integers))
 

@@ -1,9 +1,9 @@
-"""Which sizes of its symbols a module takes, found by running it.
+"""The sizes of its symbols that a module accepts, found by running it.
 
-A symbol in a shape promises any size, and one run cannot tell whether the file keeps the promise.
-So the module runs at one size of all symbols, and then at two more of each, odd ones where it takes
-them. What it gives there tells which axes of the outputs follow a symbol, and the file is compared
-with it.
+A symbol in a shape promises any size, and one run cannot show whether the file keeps the promise.
+So the module runs at one size of all symbols, and then at two more of each, odd ones if it accepts
+them. The results show which axes of the outputs follow a symbol, and the file is compared with
+them.
 """
 
 import math
@@ -22,23 +22,23 @@ MORE = 2
 """How many further sizes of each symbol are run."""
 
 FEW_ROWS = 6
-"""A first axis as short as that is a batch, most likely."""
+"""A first axis of at most this size is most likely a batch."""
 
 _FURTHER = tuple((2, 2, other) for other in (64, 33, 16, 17, 8, 7, 224, 48, 1, 400, 4000, 16000))
-"""Sizes of the batch, of other first axes, and of the other symbols, where the usual ones fail."""
+"""Sizes of the batch, of other first axes, and of other symbols, to try if the usual ones fail."""
 
 _MORE_ROWS = ((16, 16, 32), (33, 33, 32), (64, 64, 32))
-"""The same for what takes no two rows, such as points in one row."""
+"""The same for modules that accept no two rows, such as points in one row."""
 
 _CHEAP = 2**20
-"""So many input values make no run long: then a symbol of few rows is tried at `_MANY`, too."""
+"""The most input values of a quick run. A symbol of few rows is then also tried at `_MANY`."""
 
 _MANY = 33
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The first run, and for each symbol those that differ from it in that symbol's size.
+    """The first run, and for each symbol the runs that differ from it in that symbol's size.
 
     `stated` are the symbols whose sizes the user gave.
     """
@@ -56,11 +56,12 @@ class Runs:
         return {symbol: tuple(self.taken(symbol)) for symbol in self.further}
 
     def single(self) -> tuple[str, ...]:
-        """Return a sentence for each symbol of which only one size was taken."""
+        """Return a sentence for each symbol that ran at one size only."""
         return tuple(
-            f"{symbol!r} was run at {self.taken(symbol)[0]} alone, since torch took none of the "
-            "other sizes that were tried; whether the file holds at others was not seen. Give the "
-            f"sizes that it takes (SIZES, such as {symbol}=48,96), or write the number."
+            f"{symbol!r} was run only at {self.taken(symbol)[0]}, because torch accepted none of "
+            "the other sizes that were tried, so the file was not compared at others. Give the "
+            f"sizes that the module accepts (SIZES, for example {symbol}=48,96), or write the "
+            "number."
             for symbol, runs in self.further.items()
             if not runs and symbol not in self.stated
         )
@@ -76,9 +77,9 @@ def run_at_sizes(
     """Run the module at several sizes of each symbol of its inputs.
 
     Args:
-        module: what is run, in eval mode; it is left as it was.
+        module: the module to run, in eval mode. It is left unchanged.
         inputs: tensors are repeated or cut to a size, others are drawn.
-        sizes: for a symbol, the sizes to run at, where the usual ones are not meant.
+        sizes: for a symbol, the sizes to run at instead of the usual ones.
         batch: whether to run at several sizes of the batch, too.
 
     Raises:
@@ -101,13 +102,13 @@ def first_run(
     sizes: Mapping[str, Sequence[int]] | None = None,
     batch: int = 2,
 ) -> Run:
-    """Run the module at the first sizes that it takes; `sizes` as for `run_at_sizes`.
+    """Run the module at the first sizes that it accepts. `sizes` are as for `run_at_sizes`.
 
-    `batch` is the size of the batch that is tried first. With one row, tracing may take the batch
-    for a dim to broadcast.
+    `batch` is the size of the batch to try first. With one row, tracing may mistake the batch for a
+    dim to broadcast.
 
     Raises:
-        ModelError: it takes none, or `sizes` or bounds name an unknown symbol.
+        ModelError: it accepts none, or `sizes` or bounds name an unknown symbol.
     """
     known = input_symbols(inputs)
     _check_symbols(inputs, known, sizes or {})
@@ -134,8 +135,8 @@ def _further(
     number: int,
     wanted: Sequence[int] | None,
 ) -> list[Run]:
-    """Return runs at other sizes of the symbol; where it cannot change alone, of all that have its
-    size.
+    """Return runs at other sizes of the symbol. If it cannot change alone, all symbols of its size
+    change with it.
     """
     size = first.sizes[symbol]
     most = MORE + _cheap(inputs, {**first.sizes, symbol: _MANY}) if size <= FEW_ROWS else MORE
@@ -151,15 +152,15 @@ def _further(
                 found.append(run_at(module, inputs, sizes, seed=other))
             except ModelError:
                 continue
-        # Of size 1 alone it may have been broadcast to another symbol's.
+        # With size 1 it may only have been broadcast to the size of another symbol.
         if any(run.sizes[symbol] > 1 for run in found):
             break
     return found
 
 
 def _candidates(size: int, number: int) -> Iterator[int]:
-    """Yield sizes to try, in order: a larger and a smaller odd one, others for each symbol; then
-    multiples, which is all that some modules take, and those close by.
+    """Yield sizes to try, in order: a larger and a smaller odd one, different for each symbol. Then
+    multiples, which is all that some modules accept, and sizes close by.
     """
     if size <= FEW_ROWS:  # a batch, most likely
         yield from dict.fromkeys((3, 1, _MANY, 5, 7, 4, 2, 6, 8, 3 * size))
@@ -190,5 +191,5 @@ def _check_symbols(
                 if symbol not in known:
                     raise ModelError(
                         f"The bounds of the input {each.spec} name {symbol!r}, which is in no "
-                        "shape; write a symbol of a shape, or a number."
+                        "shape. Write a symbol of a shape, or a number."
                     )

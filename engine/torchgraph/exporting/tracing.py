@@ -1,7 +1,7 @@
-"""Call torch's tracing exporter: tensors in, tensors out, whatever `forward` takes and returns.
+"""Call torch's tracing exporter with tensors in and tensors out, for any signature of `forward`.
 
-The exporter itself knows positional tensors only. A `_Flat` module stands before the user's: it has
-the same parts, so that nodes and weights keep their names.
+The exporter itself knows only positional tensors. So a `_Flat` module wraps the user's. It has the
+same parts, so that nodes and weights keep their names.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from torchgraph.modules.structure import bound
 
 
 class Untraceable(ModelError):
-    """torch's exporter does not write the module in this opset."""
+    """torch's exporter cannot write the module in this opset."""
 
 
 def trace(
@@ -38,24 +38,24 @@ def trace(
     axes: Mapping[str, Mapping[int, str]],
     opset: int,
 ) -> tuple[str, ...]:
-    """Write the module as an ONNX file, and return what torch warned of.
+    """Write the module as an ONNX file, and return torch's warnings.
 
-    What is printed inside is kept off the screen.
+    Everything that is printed inside is kept off the screen.
 
     Args:
-        module: what is traced; it is left as it was.
+        module: the module to trace. It is left unchanged.
         arguments: its inputs by name, in the order of the file.
         path: where to write.
-        places: the argument of `forward` that each input is.
+        places: the argument of `forward` for each input.
         output_names: a name for each tensor that it returns.
         axes: the names of dims, by input or output and axis.
-        opset: version of the operator set to write in.
+        opset: the version of the operator set to write.
 
     Raises:
-        Untraceable: torch cannot trace it, or not for that opset.
+        Untraceable: torch cannot trace it, at all or for that opset.
         OSError: the file cannot be written.
     """
-    module = getattr(module, "_orig_mod", module)  # what torch.compile was given
+    module = getattr(module, "_orig_mod", module)  # the module given to torch.compile
     copies = {name: value.detach().clone() for name, value in arguments.items()}
     notes: list[str] = []
     with contextlib.ExitStack() as stack:
@@ -76,7 +76,7 @@ def trace(
                 dynamic_axes={name: dict(dims) for name, dims in axes.items() if dims},
                 dynamo=False,
             )
-        except Exception as error:  # forward is the user's, and may raise anything
+        except Exception as error:  # forward is the user's code and may raise anything
             if isinstance(error, OSError) and is_about(error, Path(path).parent):
                 raise
             said = first_line(error).partition(" Support for this operator was added")[0]
@@ -88,7 +88,7 @@ def trace(
 
 
 class _Flat(nn.Module):
-    """Takes tensors in order, and returns a tuple of those that the user's module returns."""
+    """Takes tensors in order, and returns a tuple of the tensors that the user's module returns."""
 
     def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
         """Share the parts of the module, so that their paths stay."""
@@ -98,14 +98,14 @@ class _Flat(nn.Module):
         else:
             self._modules, self._buffers = module._modules, module._buffers
             self._parameters = module._parameters
-        # Not as an attribute, which would make it one more part.
+        # Not an attribute, which would make it one more part.
         self.__dict__["_call"] = lambda values: _called(
             module, dict(zip(names, values, strict=True))
         )
         self.eval()
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
-        """Return the tensors of what the module returns."""
+        """Return the tensors in the module's result."""
         return tuple(self.__dict__["_call"](values))
 
 
@@ -118,7 +118,8 @@ def _flat(module: nn.Module, places: Sequence[str], values: Sequence[Tensor]) ->
     flat = _Flat(module, places)
     if not any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
         return flat
-    # The exporter's own tracer refuses scripted parts; torch.jit's takes them, but a frozen one.
+    # The exporter's own tracer refuses scripted parts. torch.jit's accepts them, except frozen
+    # ones.
     try:
         return torch.jit.trace(flat, tuple(values), check_trace=False)
     except RuntimeError:
@@ -129,9 +130,9 @@ def _flat(module: nn.Module, places: Sequence[str], values: Sequence[Tensor]) ->
 
 @contextlib.contextmanager
 def _fixed_ranks(opset: int, notes: list[str]) -> Iterator[None]:
-    """Let `squeeze` drop the axes that it dropped while tracing, at every size.
+    """Let `squeeze` remove the same axes as while tracing, at every size.
 
-    torch writes an If of two ranks where the size is a symbol, which nothing downstream can label.
+    torch writes an If with two ranks if the size is a symbol, and nothing downstream can use that.
     """
 
     def squeeze(g: Any, value: Any, dim: Any = None) -> Any:
@@ -145,8 +146,8 @@ def _fixed_ranks(opset: int, notes: list[str]) -> Iterator[None]:
         sizes = value.type().varyingSizes() or [None] * rank
         free = [each for each in kept if sizes[each] is None]
         notes.extend(
-            f"squeeze of axis {each}, whose size is a symbol: torch drops the axis where the size "
-            "is 1, and the file keeps it at every size."
+            f"squeeze of axis {each}, whose size is a symbol: torch removes the axis if the size "
+            "is 1, but the file keeps it at every size."
             for each in free
         )
         if not dropped:
@@ -163,7 +164,7 @@ def _fixed_ranks(opset: int, notes: list[str]) -> Iterator[None]:
 
 
 def _dropped(node: Any, dims: Iterable[int]) -> list[int]:
-    """Return those of the axes that a squeeze dropped while tracing."""
+    """Return the axes that a squeeze removed while tracing."""
     given, made = next(iter(node.inputs())).type(), node.output().type()
     sizes = given.varyingSizes()
     asked = sorted({each % given.dim() for each in dims})
@@ -183,7 +184,7 @@ def _dims(node: Any) -> list[int] | None:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Keep what is printed inside off the screen; torch prints graphs past Python's own streams."""
+    """Keep prints off the screen. torch prints graphs without using Python's own streams."""
     sys.stdout.flush()
     screen, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -197,12 +198,12 @@ def _silent() -> Iterator[None]:
 
 
 def _kept(caught: list[warnings.WarningMessage]) -> list[str]:
-    """Return what the exporter said about the model, not about itself."""
+    """Return the exporter's warnings about the model, without those about itself."""
     kinds = (torch.jit.TracerWarning, UserWarning)
     return [
         f"{Path(each.filename).name}:{each.lineno}: {' '.join(str(each.message).split())}"
         for each in caught
         if issubclass(each.category, kinds)
         and not issubclass(each.category, DeprecationWarning)
-        and "no signature found" not in str(each.message)  # of a script; it names an address
+        and "no signature found" not in str(each.message)  # about a script, with an address in it
     ]

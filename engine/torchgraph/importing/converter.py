@@ -1,7 +1,7 @@
-"""onnx2pytorch, asked for one node at a time: which module computes it, or why there is none.
+"""onnx2pytorch, used for one node at a time: the module that computes it, or why there is none.
 
-It imports torchvision for five rare ops; the build of torchvision on PyPI does not import beside
-PyTorch's CPU build, so stand-ins take its place meanwhile and those ops are refused.
+It imports torchvision for five rare ops. PyPI's build of torchvision cannot be imported beside
+PyTorch's CPU build, so stand-ins replace it during the import, and those ops are refused.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from graphcore.errors import ConversionError
 NEEDS_TORCHVISION = frozenset(
     {"DeformConv", "ImageDecoder", "MaxRoiPool", "NonMaxSuppression", "RoiAlign"}
 )
-"""What onnx2pytorch leaves to compiled ops of torchvision."""
+"""Ops for which onnx2pytorch uses compiled ops of torchvision."""
 
 _RAISED = (
     ArithmeticError,
@@ -34,12 +34,12 @@ _RAISED = (
     TypeError,
     ValueError,
 )
-"""What the converter raises where it has no module for a node."""
+"""Errors of the converter for a node without a module."""
 
 
 @functools.cache
 def load() -> types.ModuleType:
-    """Import and return `onnx2pytorch.convert.operations`; the second call is free."""
+    """Import and return `onnx2pytorch.convert.operations`. A second call costs nothing."""
     with _stand_ins():
         from onnx2pytorch.convert import operations
 
@@ -48,7 +48,7 @@ def load() -> types.ModuleType:
 
 @functools.cache
 def known_ops() -> frozenset[str]:
-    """Return the ops that the converter names: it has no table, only a chain of comparisons."""
+    """Return the ops that the converter names in its chain of comparisons, as it has no table."""
     chain = inspect.getsource(load().convert_operations)
     return frozenset(re.findall(r'op_type == "(\w+)"', chain)) - NEEDS_TORCHVISION
 
@@ -56,7 +56,7 @@ def known_ops() -> frozenset[str]:
 def module_of(
     node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto], opset: int
 ) -> nn.Module:
-    """Return the module that the converter makes of a node, its weights loaded.
+    """Return the converter's module for a node, with its weights loaded.
 
     Args:
         node: one node.
@@ -64,18 +64,18 @@ def module_of(
         opset: the version of ONNX's operators that the graph is written in.
 
     Raises:
-        ConversionError: there is none; the words are the converter's.
+        ConversionError: it has none. The words are the converter's.
     """
     if node.op_type in NEEDS_TORCHVISION:
         raise ConversionError("needs compiled ops of torchvision")
-    if node.op_type not in known_ops():  # it would guess a function of torch by its name
+    if node.op_type not in known_ops():  # the converter would guess a torch function from the name
         raise ConversionError("has no counterpart in onnx2pytorch")
     graph = onnx.GraphProto(node=[node])
     graph.initializer.extend(weights[name] for name in node.input if name in weights)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
-            warnings.simplefilter("ignore", UserWarning)  # what differs is found by comparing
+            warnings.simplefilter("ignore", UserWarning)  # a difference is found by comparing
             ((_, _, module),) = load().convert_operations(graph, opset, enable_pruning=False)
     except _RAISED as error:
         said = " ".join(str(error).split()) or type(error).__name__

@@ -1,6 +1,6 @@
-"""Ops that are written here, because sizes must stay numbers or the converter gets them wrong.
+"""Ops implemented here, because sizes must stay numbers or because the converter gets them wrong.
 
-Each takes what the ONNX node takes, in its order; attributes come by name.
+Each takes the inputs of the ONNX node in their order, and its attributes by name.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _PADDED = {"constant": "constant", "edge": "replicate", "reflect": "reflect", "w
 
 
 def reshape(x: Tensor, shape: Any, *, allowzero: int = 0) -> Tensor:
-    """Reshape; a size of 0 keeps that of the input."""
+    """Reshape. A size of 0 keeps the size of the input."""
     sizes = as_list(shape)
     if not allowzero:
         sizes = [
@@ -34,7 +34,7 @@ def reshape(x: Tensor, shape: Any, *, allowzero: int = 0) -> Tensor:
 
 
 def flatten(x: Tensor, *, axis: int = 1) -> Tensor:
-    """Flatten: always a matrix, the axes before `axis` in its rows."""
+    """Flatten to a matrix, whose rows are the axes before `axis`."""
     axis = axis + x.ndim if axis < 0 else axis
     if axis == 1:
         return torch.flatten(x.unsqueeze(-1), 1)
@@ -43,7 +43,7 @@ def flatten(x: Tensor, *, axis: int = 1) -> Tensor:
 
 
 def expand(x: Tensor, shape: Any) -> Tensor:
-    """Expand: broadcast both ways."""
+    """Expand, broadcasting in both directions."""
     sizes = as_list(shape)
     rank = max(x.ndim, len(sizes))
     own = [1] * (rank - x.ndim) + list(x.shape)
@@ -56,14 +56,14 @@ def expand(x: Tensor, shape: Any) -> Tensor:
 
 
 def cut(x: Tensor, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Tensor:
-    """Slice, backwards too."""
+    """Slice, also backwards."""
     starts, ends = as_list(starts), as_list(ends)
     axes = range(len(starts)) if axes is None else as_list(axes)
     steps = [1] * len(starts) if steps is None else as_list(steps)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if step < 0:
             x = torch.flip(x, [axis])
-            # Seen from the other end, place p is place -1 - p.
+            # Counted from the other end, place p is place -1 - p.
             start, end, step = -1 - start, -1 - end, -step
         index = [slice(None)] * (axis % x.ndim) + [slice(start, end, step)]
         x = x[tuple(index)]
@@ -71,12 +71,12 @@ def cut(x: Tensor, starts: Any, ends: Any, axes: Any = None, steps: Any = None) 
 
 
 def squeeze(x: Tensor, axes: Any = None) -> Tensor:
-    """Squeeze the given axes, or every one of size 1."""
+    """Squeeze the given axes, or every axis of size 1."""
     return torch.squeeze(x) if axes is None else torch.squeeze(x, tuple(as_list(axes)))
 
 
 def unsqueeze(x: Tensor, axes: Any) -> Tensor:
-    """Unsqueeze; the axes are those of the result."""
+    """Unsqueeze. The axes are those of the result."""
     places = as_list(axes)
     for axis in sorted(place % (x.ndim + len(places)) for place in places):
         x = torch.unsqueeze(x, axis)
@@ -97,7 +97,7 @@ def pad(
     mode: str = "constant",
     value: float = 0.0,
 ) -> Tensor:
-    """Pad: first what stands before each axis, then what stands behind."""
+    """Pad. The first half of `pads` goes before each axis, the second half after it."""
     pads = as_list(pads)
     axes = list(range(x.ndim)) if axes is None else [each % x.ndim for each in as_list(axes)]
     sides: list[Any] = []
@@ -122,7 +122,7 @@ def split(
 
 
 def gather(x: Tensor, indices: Any, *, axis: int = 0) -> Tensor:
-    """Gather at indices that are known; negative ones count from the end."""
+    """Gather at known indices. Negative ones count from the end."""
     if not isinstance(indices, list):
         return x.select(axis, int(indices))
     index = torch.tensor(indices)
@@ -152,17 +152,17 @@ def reduce(
 
 
 def sign(x: Tensor) -> Tensor:
-    """Sign, which of NaN is NaN."""
+    """Sign. The sign of NaN is NaN."""
     return torch.where(torch.isnan(x), x, torch.sign(x))
 
 
 def thresholded_relu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
-    """ThresholdedRelu: what is not above `alpha`, as NaN is not, is zero."""
+    """ThresholdedRelu. Values that are not above `alpha`, including NaN, become zero."""
     return torch.where(x > alpha, x, torch.zeros_like(x))
 
 
 def remainder(x: Tensor, y: Tensor, *, fmod: int = 0) -> Tensor:
-    """Mod: the sign is that of y, or that of x with `fmod`."""
+    """Mod. The sign is that of y, or that of x with `fmod`."""
     return torch.fmod(x, y) if fmod else torch.remainder(x, y)
 
 
@@ -182,6 +182,6 @@ def gemm(
     transA: int = 0,
     transB: int = 0,
 ) -> Tensor:
-    """Gemm: alpha·A·B + beta·C, A and B transposed where that is asked for."""
+    """Gemm: alpha·A·B + beta·C, with A and B transposed if requested."""
     product = (a.T if transA else a) @ (b.T if transB else b) * alpha
     return product if c is None else product + beta * c

@@ -1,6 +1,6 @@
-"""The module itself: one node of torch.fx for each ONNX node, weights as parameters.
+"""Build the module: one torch.fx node for each ONNX node, weights as parameters.
 
-Names stay: a layer is called as its weights are (`layer1.0.conv1`), or as the node; the map says
+Names stay: a layer is named after its weights (`layer1.0.conv1`), or after the node. A map tells
 which ONNX weight each parameter holds.
 """
 
@@ -21,12 +21,12 @@ from torchgraph.importing.plan import Plan
 from torchgraph.importing.sizes import as_tensor
 
 ORIGIN = "onnx"
-"""Under this key of its `meta`, a node of the graph has the ONNX tensor that it computes."""
+"""The key in a graph node's `meta` for the ONNX tensor that the node computes."""
 
 
 @dataclass
 class _Work:
-    """What has been made so far: fx nodes by ONNX tensor, and the weights by key."""
+    """The work so far: fx nodes by ONNX tensor, and the weights by key."""
 
     model: onnx.ModelProto
     root: nn.Module = field(default_factory=nn.Module)
@@ -41,13 +41,13 @@ class _Work:
 
 
 def build(model: onnx.ModelProto, plan: Plan) -> tuple[fx.GraphModule, dict[str, str]]:
-    """Return the module in eval mode, and the ONNX weight that each key of its state dict holds.
+    """Return the module in eval mode, and the ONNX weight for each key of its state dict.
 
-    Its arguments and results are the model's inputs and outputs in order.
+    Its arguments and results are the model's inputs and outputs, in order.
 
     Args:
         model: the model.
-        plan: what computes each of its nodes.
+        plan: the call for each of its nodes.
     """
     work = _Work(model)
     for spec in interface.inputs(model):
@@ -87,7 +87,7 @@ def _item(values: tuple[Tensor, ...], place: int) -> Tensor:
 
 
 def _arguments(work: _Work, node: onnx.NodeProto, call: Call) -> tuple:
-    """Return what a node is given, in order; inputs that are left out at the end are not."""
+    """Return a node's inputs, in order, without optional ones left out at the end."""
     names = list(node.input)
     while names and not names[-1]:
         names.pop()
@@ -107,7 +107,7 @@ def _arguments(work: _Work, node: onnx.NodeProto, call: Call) -> tuple:
 
 
 def _tensor(work: _Work, name: str) -> fx.Node:
-    """Return a value as a tensor: one that was made, a weight, or numbers turned into one."""
+    """Return a value as a tensor: a computed one, a weight, or numbers made into a tensor."""
     if name in work.numbers:
         return work.graph.call_function(as_tensor, (work.made[name],))
     if name not in work.made:
@@ -116,7 +116,8 @@ def _tensor(work: _Work, name: str) -> fx.Node:
 
 
 def _weight(work: _Work, name: str) -> fx.Node:
-    """Return a weight that no layer holds: a parameter, unless it is one number or no float."""
+    """Return a weight outside all layers as a parameter, or as a buffer if one number or no
+    float."""
     value = torch.from_numpy(np.array(external.values(work.weights[name])))
     key = _free(work, f"weights.{_identifier(name)}")
     owner = _owner(work.root, key)
@@ -133,7 +134,7 @@ def _place(work: _Work, node: onnx.NodeProto, module: nn.Module) -> str:
     stems = {name.rpartition(".")[0] for name in node.input if name in work.weights}
     stem = stems.pop() if len(stems) == 1 else ""
     wanted = stem or module_path(node) or node.name or f"{node.op_type}_{node.output[0]}"
-    if not any(True for _ in module.state_dict()):  # two calls of one relu are two modules here
+    if not any(True for _ in module.state_dict()):  # two calls of one relu become two modules
         wanted = f"{node.op_type}_{node.output[0]}"
     path = _free(work, ".".join(_identifier(part) for part in wanted.split(".") if part))
     _owner(work.root, path).add_module(path.rpartition(".")[2], module)
@@ -141,7 +142,7 @@ def _place(work: _Work, node: onnx.NodeProto, module: nn.Module) -> str:
 
 
 def _note_weights(work: _Work, node: onnx.NodeProto, call: Call, path: str) -> None:
-    """Write down which ONNX weights a module holds."""
+    """Note which ONNX weights a module holds."""
     names = [node.input[p] for p in call.absorbed if p < len(node.input) and node.input[p]]
     own = dict(work.root.get_submodule(path).state_dict())
     for key, value in own.items():
@@ -160,21 +161,21 @@ def _is_same(weight: onnx.TensorProto, value: Tensor) -> bool:
 
 
 def _free(work: _Work, path: str) -> str:
-    """Return the path, or with a number behind it if something stands there already."""
+    """Return the path, with a number after it if it is already in use."""
     taken, number, found = work.modules, 1, path
     while any(found == each or each.startswith(f"{found}.") for each in taken) or any(
         found.startswith(f"{each}.") for each in taken
     ):
         number += 1
         found = f"{path}_{number}"
-        if number > 2 and "." in path:  # a layer stands where a folder is wanted
+        if number > 2 and "." in path:  # a layer is where a parent module must be
             found = f"{path.replace('.', '_')}_{number}"
     work.modules[found] = path
     return found
 
 
 def _owner(root: nn.Module, path: str) -> nn.Module:
-    """Return the module that holds the last part of a path, making those on the way."""
+    """Return the module that holds the last part of a path, and create those on the way."""
     for part in path.split(".")[:-1]:
         if not hasattr(root, part):
             root.add_module(part, nn.Module())
@@ -183,7 +184,7 @@ def _owner(root: nn.Module, path: str) -> nn.Module:
 
 
 def _identifier(name: str) -> str:
-    """Return a name that Python and a state dict can have."""
+    """Return a name that is valid in Python and in a state dict."""
     plain = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "x"
     if keyword.iskeyword(plain):
         return f"{plain}_"
@@ -191,7 +192,7 @@ def _identifier(name: str) -> str:
 
 
 def _argument(work: _Work, name: str) -> str:
-    """Return a name that an argument of `forward` can have, and no other has."""
+    """Return a name that is valid for an argument of `forward` and still unused."""
     plain = _identifier(name)
     plain = f"x_{plain}" if plain.isdigit() or plain == "self" else plain
     taken, free = {node.target for node in work.made.values()}, plain
@@ -201,7 +202,7 @@ def _argument(work: _Work, name: str) -> str:
 
 
 def values(module: fx.GraphModule, inputs: Iterable[Tensor]) -> dict[str, np.ndarray]:
-    """Run the module once and return every tensor on the way by its ONNX name."""
+    """Run the module once and return every intermediate tensor by its ONNX name."""
     found: dict[str, np.ndarray] = {}
 
     class Noting(fx.Interpreter):

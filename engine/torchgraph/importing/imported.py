@@ -1,4 +1,4 @@
-"""The verb: a file becomes a module, right or refused, and what came of it."""
+"""Import a file as a module, right or refused, with the evidence."""
 
 import html
 from collections.abc import Iterable, Mapping
@@ -24,12 +24,12 @@ from torchgraph.modules.forward import run_torch
 
 @dataclass(frozen=True)
 class Imported:
-    """A module made of an ONNX file, and what is known of it.
+    """A module made from an ONNX file, and the evidence about it.
 
     `module` takes the inputs and returns the outputs in ONNX order (a tensor, or a tuple of them).
-    `weights` has the ONNX weight that each key of its state dict holds; `model` is the prepared
-    ONNX file that it was made of; `reports` compare it with onnxruntime, `squared_error` is the
-    largest mean squared error of an output. `examples` are the inputs that were given for that.
+    `weights` maps each key of its state dict to its ONNX weight. `model` is the prepared ONNX file
+    that it was made from. `reports` compare it with onnxruntime. `squared_error` is the largest
+    mean squared error of an output. `examples` are the inputs that were given for the comparison.
     """
 
     module: fx.GraphModule = field(repr=False)
@@ -60,11 +60,11 @@ class Imported:
         return run_torch(self.module, ordered, self.output_names)
 
     def __repr__(self) -> str:
-        """Return the interface, the weights and the comparison, one a line."""
+        """Return the interface, the weights and the comparison, one per line."""
         count = sum(each.numel() for each in self.module.parameters())
         parts = sum(1 for _ in self.module.parameters())
         weights = "1 weight" if parts == 1 else f"{parts} weights"
-        lines = [f"ImportedModel: {count:,} parameters in {weights}; {self.changes[0]}"]
+        lines = [f"ImportedModel: {count:,} parameters in {weights}, {self.changes[0]}"]
         lines.append(f"  inputs   {'  '.join(map(str, self.inputs))}")
         lines.append(f"  outputs  {'  '.join(map(str, self.outputs))}")
         lines += [f"  {change}" for change in self.changes[1:]]
@@ -80,10 +80,10 @@ class Imported:
 
 @checked
 def preflight_import(model: onnx.ModelProto | str | Path) -> Plan:
-    """Return what stands in the way of importing a model: every node, with the reason.
+    """Return everything that prevents the import of a model: each node, with the reason.
 
     Raises:
-        GraphError: the file is missing, cut short or no ONNX model.
+        GraphError: the file is missing, cut short or not an ONNX model.
     """
     return plan(prepared(read(model), simplify=False)[0])
 
@@ -97,24 +97,24 @@ def import_onnx(
     tolerance: float = parity.TOLERANCE,
     examples: Mapping[str, np.ndarray] | Iterable[Mapping[str, np.ndarray]] = (),
 ) -> Imported:
-    """Return a PyTorch module that computes what an ONNX model computes, and trains.
+    """Return a PyTorch module that computes the same as an ONNX model, and can be trained.
 
-    The model is simplified first. The module is run against onnxruntime at batch 1 and 3 (1 alone
-    if the batch is fixed), where other sizes are symbolic at even and odd ones, and handed out only
-    if it agrees. Its weights are parameters; it is in eval mode.
+    The model is simplified first. The module is compared with onnxruntime at batch 1 and 3 (only 1
+    if the batch is fixed), with other symbolic sizes at even and odd values, and returned only if
+    it agrees. Its weights are parameters. It is in eval mode.
 
     Args:
-        model: a model, or the path of one.
-        simplify: fold what is constant first; a graph of a few nodes has no need of it.
-        tolerance: largest difference allowed, as a share of the largest value of each output.
-        examples: inputs by name to compare on, for a model that does not take seeded ones (0 or 1
-            where it wants integers, any number elsewhere).
+        model: a model, or its path.
+        simplify: fold constants first. A graph of a few nodes does not need it.
+        tolerance: the largest difference allowed, as a share of the largest value of each output.
+        examples: inputs by name to compare on, for a model that does not accept seeded ones
+            (integers 0 or 1, and any floats).
 
     Raises:
         UnknownName: an example is for an input that does not exist.
-        GraphError: the file is missing, cut short or no ONNX model, or cannot be run.
-        ConversionError: nodes cannot become PyTorch; they are named, with the reasons.
-        ParityError: the module computes something else; the first tensor that differs is named.
+        GraphError: the file is missing, cut short or not an ONNX model, or cannot be run.
+        ConversionError: some nodes cannot become PyTorch. They are named, with the reasons.
+        ParityError: the module gives other results. The first tensor that differs is named.
     """
     source = read(model)
     simpler, changes = prepared(source, simplify=simplify)

@@ -1,6 +1,6 @@
-"""What stands for each ONNX node: a function of ours on known numbers, or a module.
+"""The call for each ONNX node: a function of ours on known numbers, or a module.
 
-A call is chosen without running anything, so that everything that is missing is known before.
+A call is chosen without running anything, so that everything that is missing is known in advance.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -20,15 +20,15 @@ from onnxgraph.model.nodes import attributes
 from torchgraph.importing import converter, functions, resizing, sizes
 
 FEW = 64
-"""Constants of no more values than this may be sizes, axes or scales."""
+"""Constants of at most this many values may be sizes, axes or scales."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """What computes a node: a function with its attributes, or a module that holds weights.
+    """The computation of a node: a function with its attributes, or a module that holds weights.
 
-    `numbers` are the places of inputs that are given as Python's numbers, `absorbed` those of
-    weights that the module holds itself, and `indexed` says that it returns several tensors.
+    `numbers` are the positions of inputs passed as Python numbers, `absorbed` those of weights that
+    the module itself holds, and `indexed` tells that it returns several tensors.
     """
 
     what: Callable | nn.Module
@@ -52,7 +52,7 @@ _SHAPED: dict[str, tuple[Callable, tuple[int, ...]]] = {
     "Unsqueeze": (functions.unsqueeze, (1,)),
     "Upsample": (resizing.resize_10, (1,)),
 }
-"""Ops with inputs that say how, and not what: their places."""
+"""Positions of inputs that control an op rather than hold data."""
 
 _PLAIN = {
     "Concat": functions.concat,
@@ -81,7 +81,7 @@ _WEIGHTED = frozenset(
 """Ops whose module holds the weights, if they are constants."""
 
 OURS = frozenset({*_SHAPED, *_PLAIN, *sizes.SOURCES, *sizes.ARITHMETIC})
-"""Ops that are written here, all of them or some uses."""
+"""Ops implemented here, for all or for some uses."""
 
 
 def call_for(
@@ -90,16 +90,16 @@ def call_for(
     numbers: Collection[str],
     opset: int,
 ) -> Call:
-    """Return what computes a node.
+    """Return the call that computes a node.
 
     Args:
         node: the node.
         weights: the initializers by name.
-        numbers: the tensors that are Python's numbers when the model runs.
+        numbers: the tensors that are Python numbers when the model runs.
         opset: the version of ONNX's operators.
 
     Raises:
-        ConversionError: nothing does; the words follow on the name of the node.
+        ConversionError: there is none. The words follow the name of the node.
     """
     known = {
         place
@@ -129,7 +129,7 @@ def call_for(
 
 
 def _is_few(tensor: onnx.TensorProto) -> bool:
-    """Whether a constant is small enough to be sizes or axes, and of numbers."""
+    """Whether a constant of numbers is small enough to be sizes or axes."""
     count = int(np.prod(tensor.dims, dtype=np.int64))
     return count <= FEW and tensor.data_type in (1, 6, 7, 11)
 
@@ -182,12 +182,12 @@ def _converted(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto], op
 
 
 def _held(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> list[int]:
-    """Return the places of the weights that the module of a layer holds, or none of them.
+    """Return the positions of the weights that a layer's module holds, which are all or none.
 
     Raises:
         ConversionError: some weights are constants, and some are computed.
     """
-    states = 3 if node.op_type in ("GRU", "LSTM", "RNN") else 4  # after W, R and B
+    states = 3 if node.op_type in ("GRU", "LSTM", "RNN") else 4  # inputs after W, R and B
     places = list(range(1, len(node.input)))
     constant = [place for place in places if node.input[place] in weights]
     moving = [p for p in places if p <= states and node.input[p] and p not in constant]
@@ -199,7 +199,7 @@ def _held(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> list
 
 
 def _returns_several(module: nn.Module, node: onnx.NodeProto) -> bool:
-    """Whether a module returns a tuple; pools are told not to where nobody reads their indices."""
+    """Whether a module returns a tuple. Pools whose indices nobody reads are set to return one."""
     single = len([name for name in node.output if name]) == 1
     several = False
     for part in module.modules():

@@ -1,4 +1,4 @@
-"""What will compute each node, or why nothing does: all of it is known before the work begins."""
+"""What will compute each node, or why nothing does, known in full before the work begins."""
 
 import html
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from onnxgraph.model.obstacles import Obstacle
 from torchgraph.importing.nodes import Call, call_for
 
 NAMED = 10
-"""How many nodes an error names; the table has them all."""
+"""How many nodes an error names. The table has all of them."""
 
 CONTROL = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
@@ -35,7 +35,7 @@ QUANTISED = frozenset(
 
 @dataclass(frozen=True)
 class Plan:
-    """A call for each node in order; where there is none, an obstacle instead."""
+    """A call for each node, in order, or an obstacle where there is no call."""
 
     calls: tuple[tuple[onnx.NodeProto, Call], ...]
     obstacles: tuple[Obstacle, ...]
@@ -49,7 +49,7 @@ class Plan:
         """Return self if every node can be computed.
 
         Raises:
-            ConversionError: some cannot; the sentence names them, with the reasons.
+            ConversionError: some cannot. The message names them, with the reasons.
         """
         if self.ok:
             return self
@@ -59,7 +59,7 @@ class Plan:
         raise ConversionError(f"{begin} cannot become PyTorch: {named}.")
 
     def __repr__(self) -> str:
-        """Return a sentence, and a line for each obstacle."""
+        """Return a summary, and a line for each obstacle."""
         if self.ok:
             return f"nothing stands in the way: {len(self.calls)} nodes can become PyTorch"
         lines = [f"{len(self.obstacles)} nodes cannot become PyTorch:"]
@@ -83,7 +83,7 @@ def _html_row(texts: Iterable[str]) -> str:
 
 
 def plan(model: onnx.ModelProto) -> Plan:
-    """Return what will compute each node of a model all of whose constants are initializers."""
+    """Return what will compute each node of a model whose constants are all initializers."""
     weights = {each.name: each for each in model.graph.initializer}
     opset, numbers = interface.opset(model), set[str]()
     calls: list[tuple[onnx.NodeProto, Call]] = []
@@ -105,7 +105,7 @@ def plan(model: onnx.ModelProto) -> Plan:
 
 
 def _refusal(node: onnx.NodeProto) -> str:
-    """Return why a node is refused whatever its inputs, "" if it is not."""
+    """Return why a node is refused whatever its inputs, or ""."""
     if not is_default(node):
         return f"belongs to the operator set {node.domain!r}, whose ops only its own runtime knows"
     if node.op_type in CONTROL:
@@ -123,10 +123,10 @@ def _help(graph: onnx.GraphProto, node: onnx.NodeProto) -> str:
     before = [name for name in dict.fromkeys(reads(node)) if name in made]
     if before:
         return f"import the part before it, onnxgraph.cut(model, outputs={before})"
-    if not is_default(node):  # without a type, nothing can begin behind it
+    if not is_default(node):  # without a type no graph can begin after it
         return "export the model with ONNX's own operators"
     others = {name for each in graph.node if each is not node for name in reads(each)}
     behind = [name for name in (*node.output, *(v.name for v in graph.input)) if name in others]
     if not others.intersection(node.output):
         return "nothing but the node leads to the output"
-    return f"import the part behind it, onnxgraph.cut(model, inputs={behind})"
+    return f"import the part after it, onnxgraph.cut(model, inputs={behind})"

@@ -1,4 +1,4 @@
-"""What is done to a file before it becomes a module: checked, simplified, constants collected."""
+"""Prepare a file for its import: check, simplify, and collect constants."""
 
 from pathlib import Path
 
@@ -20,23 +20,23 @@ def read(model: onnx.ModelProto | str | Path) -> onnx.ModelProto:
     """Return a model, or the one in a file, whose inputs and outputs are tensors.
 
     Raises:
-        GraphError: the file is missing, cut short or no ONNX model, or takes or gives something
-            else than tensors of known rank.
+        GraphError: the file is missing, cut short or not an ONNX model, or an input or output is
+            not a tensor of known rank.
     """
     model = model if isinstance(model, onnx.ModelProto) else onnxgraph.load(model)
     for spec in (*interface.inputs(model), *interface.outputs(model)):
         if spec.dtype == "str":
-            raise GraphError(f"{spec.name!r} holds text; PyTorch has tensors of numbers only.")
+            raise GraphError(f"{spec.name!r} holds text, but PyTorch has only tensors of numbers.")
     return model
 
 
 def prepared(
     model: onnx.ModelProto, *, simplify: bool = True
 ) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    """Return a simpler model that computes the same, and what was done.
+    """Return a simpler model that computes the same, and what was changed.
 
-    Functions that the converter does not know are replaced by their bodies. Every constant is an
-    initializer afterwards.
+    Functions that the converter does not know are replaced by their bodies. Afterwards every
+    constant is an initializer.
     """
     result = inline_functions(model, keep=lambda node: node.op_type in known_ops() | OURS)
     if not simplify:
@@ -52,7 +52,7 @@ def prepared(
 
 
 def _with_initializers(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy in which every Constant of numbers is an initializer."""
+    """Return a copy in which every numeric Constant is an initializer."""
     result = copy_of(dense_model(model))
     kept = []
     for node in result.graph.node:

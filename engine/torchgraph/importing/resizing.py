@@ -1,7 +1,7 @@
 """Resize as ONNX defines it: every mode, axis by axis.
 
-PyTorch's own `interpolate` knows two of the seven ways to place a pixel, one of the four ways to
-round, and one cubic curve; anywhere else it gives another picture.
+PyTorch's own `interpolate` has two of the seven coordinate transformations, one of the four ways to
+round, and one cubic curve. In all other cases it gives another picture.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ PLACES = (
     "asymmetric",
     "tf_half_pixel_for_nn",
 )
-"""The ways to place a pixel that are written here: all but tf_crop_and_resize."""
+"""The coordinate transformations implemented here: all but tf_crop_and_resize."""
 
 
 def resize(
@@ -46,19 +46,19 @@ def resize(
     """Resize, opset 11 and later.
 
     Args:
-        x: what is resized, of any rank.
-        roi: not used by the ways to place a pixel that are written here.
+        x: the tensor to resize, of any rank.
+        roi: not used by the coordinate transformations implemented here.
         scales: one for each of the axes.
-        sizes: or the new sizes.
+        sizes: the new sizes, instead of scales.
         mode: "nearest", "linear" or "cubic".
-        coordinate_transformation_mode: where the middle of a new pixel lies in the old picture.
-        nearest_mode: how that place is rounded.
+        coordinate_transformation_mode: where the middle of a new pixel is in the old picture.
+        nearest_mode: how that position is rounded.
         cubic_coeff_a: the shape of the cubic curve.
-        exclude_outside: whether weights of pixels outside are left out.
-        axes: which axes; all by default.
+        exclude_outside: whether pixels outside of the picture get no weight.
+        axes: the axes to resize, all by default.
     """
     axes = range(x.ndim) if axes is None else [axis % x.ndim for axis in as_list(axes)]
-    # An empty list, as older files have it, is one that was not given.
+    # Older files have an empty list for an argument that is not given.
     scales = as_list(scales) if scales is not None else []
     sizes = as_list(sizes) if sizes is not None else []
     for number, axis in enumerate(axes):
@@ -80,7 +80,7 @@ def resize(
 
 
 def resize_10(x: Tensor, scales: Any, *, mode: str = "nearest") -> Tensor:
-    """Resize-10 and Upsample: places without a half pixel, rounded down."""
+    """Resize-10 and Upsample: positions without a half pixel, rounded down."""
     return resize(
         x,
         scales=scales,
@@ -91,7 +91,7 @@ def resize_10(x: Tensor, scales: Any, *, mode: str = "nearest") -> Tensor:
 
 
 def _places(new: int, old: int, scale: float, how: str) -> Tensor:
-    """Return where the middle of each new pixel lies, counted in old pixels."""
+    """Return the position of the middle of each new pixel, counted in old pixels."""
     i = torch.arange(new, dtype=torch.float64)
     if how == "asymmetric":
         return i / scale

@@ -1,6 +1,6 @@
-"""An imported module on disk: its weights, what rebuilds it, and a program that PyTorch runs alone.
+"""An imported module on disk: its weights, the file to rebuild it, and a program for PyTorch alone.
 
-A folder is written beside its place, read back and compared, and only then renamed into it.
+A folder is written beside its final place, read back and compared, and only then renamed.
 """
 
 import io
@@ -37,35 +37,35 @@ PROGRAM = "program.pt2"
 EXAMPLES = "examples.npz"
 
 PACKAGES = ("torch", "onnx", "onnxruntime", "numpy", "onnx2pytorch")
-"""The packages whose versions are noted."""
+"""The packages whose versions are recorded."""
 
 RELOADED = 1e-6
-"""Largest difference of what was read back, as a share of the largest value."""
+"""The largest difference of the results read back, as a share of the largest value."""
 
 
 def save_imported(imported: Imported, folder: str | Path, *, program: bool = True) -> Path:
     """Write an imported module, trained further or not, and return the folder.
 
-    `weights.safetensors` is its state dict, `prepared.onnx` what `load_imported` rebuilds it from,
-    `program.pt2` the exported program, which needs PyTorch alone, with every symbolic dim free.
-    Examples that were given to `import_onnx` lie beside them.
+    `weights.safetensors` is its state dict. `load_imported` rebuilds it from `prepared.onnx`.
+    `program.pt2` is the exported program, which needs only PyTorch and keeps every symbolic dim
+    dynamic. Examples that were given to `import_onnx` are written beside them.
 
     Args:
-        imported: the module; what it computes now is what is written.
-        folder: where; an older folder of this kind is replaced at the very end.
-        program: whether the exported program is wanted.
+        imported: the module. Its current weights are written.
+        folder: where to write. An older folder of this kind is replaced at the very end.
+        program: whether to write the exported program.
 
     Raises:
-        ModelError: the folder is a file, holds something else or cannot be written, or what was
-            read back differs.
+        ModelError: the folder is a file, holds other files or cannot be written, or the results
+            read back differ.
         ConversionError: `torch.export` cannot export the module.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise ModelError(f"{folder} is a file; give the path of a folder.")
+        raise ModelError(f"{folder} is a file. Give the path of a folder.")
     if folder.exists() and not (folder / ABOUT).is_file() and any(folder.iterdir()):
         raise ModelError(
-            f"{folder} holds other files than an imported model; give a folder of its own."
+            f"{folder} holds other files than an imported model. Give it a folder of its own."
         )
     runs = _runs(imported)
     with writing(folder, error=ModelError), new_folder(folder) as draft:
@@ -107,7 +107,7 @@ def load_imported(folder: str | Path) -> Imported:
     wrong = {name: problem(folder / name, each) for name, each in about["files"].items()}
     for name, why in wrong.items():
         if why:
-            raise ModelError(f"{folder / name} {why}; save the imported model again.")
+            raise ModelError(f"{folder / name} {why}. Save the imported model again.")
     model = onnxgraph.load(folder / MODEL)
     module, weights = build(model, plan(model).check())
     weights_in_file = read_checkpoint(folder / WEIGHTS)[1]
@@ -117,7 +117,7 @@ def load_imported(folder: str | Path) -> Imported:
         raise ModelError(
             f"The weights in {folder / WEIGHTS} do not fit the module that {MODEL} makes here "
             f"({packages.version('onnx2pytorch')} of onnx2pytorch, written with "
-            f"{written_with}); import the ONNX file again."
+            f"{written_with}). Import the ONNX file again."
         ) from error
     specs = interface.inputs(model), interface.outputs(model)
     examples = _read_examples(folder / EXAMPLES, [spec.name for spec in specs[0]])
@@ -127,10 +127,10 @@ def load_imported(folder: str | Path) -> Imported:
 
 
 def _about(path: Path) -> dict:
-    """Return what the folder says of itself.
+    """Return the folder's description of itself.
 
     Raises:
-        ModelError: nothing of this kind.
+        ModelError: there is none.
     """
     wrong = "cannot be read, so this is not the folder of an imported model"
     form = {"versions": {str: (str, None)}, "files": {str: {"sha256": str, "bytes": int}}}
@@ -138,7 +138,7 @@ def _about(path: Path) -> dict:
         about = read_json(path, wrong, error=ModelError, advice=_ADVICE, form=form)
     except FileNotFoundError as error:
         raise ModelError(
-            f"{path.parent} is not the folder of an imported model; write one with save_imported."
+            f"{path.parent} is not the folder of an imported model. Write one with save_imported."
         ) from error
     for name in about["files"]:
         check_name(name)
@@ -161,7 +161,7 @@ def _read_examples(path: Path, names: list[str]) -> tuple[Feeds, ...]:
 
 
 def _runs(imported: Imported) -> list[tuple[Feeds, Feeds]]:
-    """Return inputs and what the module makes of them now, as the comparison took them."""
+    """Return inputs and the module's current results, on the inputs of the comparison."""
     found = imported.examples or [feeds for _, feeds, _ in reference_runs(imported.model)]
     return [(feeds, imported.run(feeds)) for feeds in found]
 
@@ -177,7 +177,7 @@ def _exported(imported: Imported, feeds: Feeds) -> torch.export.ExportedProgram:
         return torch.export.export(imported.module, arguments, dynamic_shapes=shapes)
     except (RuntimeError, ValueError, TypeError, torch._dynamo.exc.UserError) as error:
         raise ConversionError(
-            "torch.export cannot export the module with its symbolic dims free: "
+            "torch.export cannot export the module with dynamic symbolic dims: "
             f"{first_line(error)}. Save it with program=False, or fix the sizes with "
             "onnxgraph.fix_dims first."
         ) from error

@@ -1,7 +1,7 @@
-"""Shapes, computed as Python's own numbers instead of tensors.
+"""Shapes, computed as Python numbers instead of tensors.
 
-What follows from `Shape` by arithmetic stays an array of integers, so that `torch.export` sees
-sizes and not data, and the batch stays free in the exported program.
+Everything that follows from `Shape` by arithmetic stays an array of integers. So `torch.export`
+sees sizes and not data, and the batch stays dynamic in the exported program.
 """
 
 import math
@@ -17,17 +17,17 @@ Numbers: TypeAlias = np.ndarray
 
 
 def numbers(value: Any) -> Numbers:
-    """Return nested lists, or an array, as an array of Python's own numbers."""
+    """Return nested lists, or an array, as an array of Python numbers."""
     return np.array(value, dtype=object) if not isinstance(value, np.ndarray) else value
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return numbers as a flat list; a single one as a list of one."""
+    """Return numbers as a flat list. A single number becomes a list of one."""
     return numbers(value).reshape(-1).tolist()
 
 
 def as_tensor(value: Any) -> Tensor:
-    """Return numbers as a tensor, int64 or float32, for ops that want one."""
+    """Return numbers as a tensor, int64 or float32, for ops that need a tensor."""
     flat = as_list(value)
     whole = all(isinstance(each, int | torch.SymInt) for each in flat)
     made = torch.tensor(flat, dtype=torch.int64 if whole else torch.float32)
@@ -45,12 +45,12 @@ def size(x: Tensor) -> Numbers:
 
 
 def gather(data: Any, indices: Any, *, axis: int = 0) -> Numbers:
-    """Gather, of numbers."""
+    """Gather on numbers."""
     return numbers(np.take(numbers(data), numbers(indices).astype(int), axis=axis))
 
 
 def concat(*parts: Any, axis: int) -> Numbers:
-    """Concat, of numbers."""
+    """Concat on numbers."""
     return np.concatenate([numbers(part) for part in parts], axis=axis)
 
 
@@ -61,63 +61,63 @@ def cut(
     axes: Sequence[int] | None = None,
     steps: Sequence[int] | None = None,
 ) -> Numbers:
-    """Slice, of numbers in a row."""
+    """Slice on numbers in one dimension."""
     ((start, end, step),) = zip(as_list(starts), as_list(ends), as_list(steps or [1]), strict=True)
     end = None if step < 0 and end < -len(data) else end
     return numbers(data)[start:end:step]
 
 
 def unsqueeze(data: Any, axes: Any) -> Numbers:
-    """Unsqueeze, of numbers."""
+    """Unsqueeze on numbers."""
     return np.expand_dims(numbers(data), tuple(as_list(axes)))
 
 
 def squeeze(data: Any, axes: Any = None) -> Numbers:
-    """Squeeze, of numbers."""
+    """Squeeze on numbers."""
     made = np.squeeze(numbers(data), None if axes is None else tuple(as_list(axes)))
     return numbers(made)
 
 
 def cast(data: Any, *, to: int, saturate: int = 1) -> Numbers:
-    """Cast, of numbers: to float for ONNX's types 1, 10 and 11, to whole numbers otherwise."""
+    """Cast on numbers: to float for ONNX's types 1, 10 and 11, to integers otherwise."""
     turn = torch.sym_float if to in (1, 10, 11) else torch.sym_int
     return _each(turn, data)
 
 
 def floor(data: Any) -> Numbers:
-    """Floor, of numbers."""
+    """Floor on numbers."""
     return _each(lambda value: torch.sym_float(math.floor(value)), data)
 
 
 def product(data: Any, axes: Any = None, *, keepdims: int = 1) -> Numbers:
-    """ReduceProd, of numbers in a row."""
+    """ReduceProd on numbers in one dimension."""
     made = math.prod(as_list(data))
     return numbers([made] if keepdims else made)
 
 
 def add(one: Any, two: Any) -> Numbers:
-    """Add, of numbers."""
+    """Add on numbers."""
     return numbers(numbers(one) + numbers(two))
 
 
 def subtract(one: Any, two: Any) -> Numbers:
-    """Sub, of numbers."""
+    """Sub on numbers."""
     return numbers(numbers(one) - numbers(two))
 
 
 def multiply(one: Any, two: Any) -> Numbers:
-    """Mul, of numbers."""
+    """Mul on numbers."""
     return numbers(numbers(one) * numbers(two))
 
 
 def divide(one: Any, two: Any) -> Numbers:
-    """Div, of numbers: whole ones are sizes, which are never negative."""
+    """Div on numbers. Integers are sizes, which are never negative."""
     whole = all(isinstance(each, int | torch.SymInt) for each in as_list(one) + as_list(two))
     return numbers(numbers(one) // numbers(two) if whole else numbers(one) / numbers(two))
 
 
 def identity(data: Any) -> Numbers:
-    """Identity, of numbers."""
+    """Identity on numbers."""
     return numbers(data)
 
 
@@ -127,7 +127,7 @@ def _each(turn: Callable[[Any], Any], data: Any) -> Numbers:
 
 
 SOURCES = {"Shape": shape, "Size": size}
-"""Ops that make numbers of a tensor."""
+"""Ops that make numbers from a tensor."""
 
 ARITHMETIC = {
     "Add": add,
@@ -144,4 +144,4 @@ ARITHMETIC = {
     "Sub": subtract,
     "Unsqueeze": unsqueeze,
 }
-"""Ops that make numbers of numbers."""
+"""Ops that make numbers from numbers."""

@@ -1,4 +1,5 @@
-"""An imported module against onnxruntime: on which inputs, how far off, from which tensor on."""
+"""Compare an imported module with onnxruntime: on which inputs, how far off, from which tensor
+on."""
 
 from collections.abc import Iterable, Mapping
 
@@ -20,15 +21,15 @@ from torchgraph.importing.graph import values
 from torchgraph.modules.forward import run_torch
 
 Runs = list[tuple[int, Feeds, Feeds]]
-"""Batch, inputs in order, and what onnxruntime makes of them."""
+"""Batch, inputs in order, and onnxruntime's results for them."""
 
 
 def references(model: onnx.ModelProto, examples: Iterable[Mapping[str, np.ndarray]]) -> Runs:
-    """Return what onnxruntime makes of the examples, or of seeded inputs if there are none.
+    """Return onnxruntime's results for the examples, or for seeded inputs if there are none.
 
     Raises:
         UnknownName: an example is for an input that does not exist.
-        GraphError: onnxruntime does not run the model, or not on these inputs.
+        GraphError: onnxruntime cannot run the model, or not on these inputs.
     """
     given = [{name: np.asarray(value) for name, value in feeds.items()} for feeds in examples]
     if not given:
@@ -49,10 +50,10 @@ def verified(
     """Return a report for each run, and the largest mean squared error of an output.
 
     Args:
-        model: the model that the module was made of.
+        model: the model that the module was made from.
         module: the module.
-        runs: inputs, and what they must give.
-        tolerance: largest difference allowed, as a share of the largest value of each output.
+        runs: inputs and expected results.
+        tolerance: the largest difference allowed, as a share of the largest value of each output.
 
     Raises:
         ConversionError: the module does not run.
@@ -64,7 +65,7 @@ def verified(
             seen = run_torch(module, feeds, list(expected))
         except ModelError as error:
             raise ConversionError(
-                f"The PyTorch module that was made does not run, and is not handed out: {error}"
+                f"The PyTorch module does not run, so it is not returned: {error}"
             ) from error
         sizes = dict.fromkeys(axis for array in feeds.values() for axis in array.shape[2:])
         title = f"batch {batch}" + (f" (sizes {'×'.join(map(str, sizes))})" if sizes else "")
@@ -73,8 +74,8 @@ def verified(
         )
         if not report.ok:
             raise ParityError(
-                f"The PyTorch module does not compute what onnxruntime does, and is not handed "
-                f"out.{_where(model, module, feeds)} {_said(report)}"
+                f"The PyTorch module gives other results than onnxruntime, so it is not returned."
+                f"{_where(model, module, feeds)} {_said(report)}"
             )
         reports.append(report)
         errors += [_squared_error(value, seen[name]) for name, value in expected.items()]
@@ -90,7 +91,7 @@ def _said(report: parity.Report) -> str:
 
 
 def _where(model: onnx.ModelProto, module: fx.GraphModule, feeds: Feeds) -> str:
-    """Return a sentence on the first tensor that differs, if one can be told."""
+    """Return a sentence on the first tensor that differs, if it can be found."""
     found = values(module, [torch.from_numpy(np.array(feed)) for feed in feeds.values()])
     try:
         difference = first_difference(OnnxSource(model), Recorded("PyTorch", feeds, found), feeds)
@@ -105,6 +106,6 @@ def _where(model: onnx.ModelProto, module: fx.GraphModule, feeds: Feeds) -> str:
 def _squared_error(expected: np.ndarray, seen: np.ndarray) -> float:
     if not expected.size:
         return 0.0
-    # Infinities and NaNs in the same places agree; the comparison has seen to that.
+    # Infinities and NaNs in the same places agree, as the comparison has checked.
     both = np.nan_to_num(expected.astype(np.float64)), np.nan_to_num(seen.astype(np.float64))
     return float(np.mean((both[0] - both[1]) ** 2))

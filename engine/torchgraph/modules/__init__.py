@@ -1,1 +1,1 @@
-"""PyTorch modules: called, isolated, copied, watched."""
+"""Run, isolate, copy and observe PyTorch modules."""

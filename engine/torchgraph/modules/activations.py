@@ -1,7 +1,7 @@
-"""Record what each part of a module computes, under the ONNX names that the exporter gave it.
+"""Record what each part of a module computes, under the names of the exported ONNX tensors.
 
-The exporters note for each ONNX node in which module it arose. What leaves a module's nodes is what
-the module returned, if number and sizes agree; whatever does not fit is left out.
+The exporters note for each ONNX node the module in which it arose. The values that leave a module's
+nodes are what the module returned, if their number and sizes agree. Others are left out.
 """
 
 import itertools
@@ -27,7 +27,7 @@ from torchgraph.modules.forward import as_array, tensors
 
 @dataclass
 class _Call:
-    """One call of one part: its path, what it was given (by identity) and copies of its results."""
+    """One call of one part: its path, the identities of its inputs, and copies of its results."""
 
     path: str
     given: set[int]
@@ -47,14 +47,14 @@ def record_activations(
     """Run the module once and return what its parts computed, by ONNX tensor name.
 
     Args:
-        module: what was exported; it is run in eval mode.
-        onnx_path: the file that an exporter of PyTorch (either one) made of it.
+        module: the exported module. It runs in eval mode.
+        onnx_path: the file that one of PyTorch's exporters made of it.
         feeds: its inputs by ONNX name, in the order of its arguments.
-        path: where to write them too, such as `handoffs/<name>/debug/activations.npz`.
+        path: where to write the values, such as `handoffs/<name>/debug/activations.npz`.
 
     Raises:
-        ModelError: the module does not run, returns what numpy cannot hold, or no tensor of the
-            file could be told.
+        ModelError: the module does not run, returns something that numpy cannot hold, or no tensor
+            of the file could be matched.
         GraphError: the file is not an ONNX model.
     """
     source = OnnxSource(onnx_path)
@@ -65,8 +65,8 @@ def record_activations(
     found |= zip(flow.outputs, outputs, strict=False)
     if not found:
         raise ModelError(
-            f"None of the tensors of {onnx_path} could be told from {type(module).__name__}; "
-            "give the file that torch.onnx.export made of this very module."
+            f"No tensor of {onnx_path} could be matched with a part of {type(module).__name__}. "
+            "Give the file that torch.onnx.export made of this very module."
         )
     ordered = {name: found[name] for name in flow.order if name in found}
     recorded = Recorded(f"PyTorch {torch.__version__.partition('+')[0]} (recorded)", feeds, ordered)
@@ -78,13 +78,13 @@ def record_activations(
 def _calls(
     module: nn.Module, feeds: Mapping[str, np.ndarray]
 ) -> tuple[list[_Call], list[np.ndarray]]:
-    """Run the module and return the calls of its parts in order, and its own outputs."""
+    """Run the module. Return the calls of its parts in order, and its own outputs."""
     calls: list[_Call] = []
-    alive: list[Any] = []  # an identity is given to another object once its owner is gone
+    alive: list[Any] = []  # Python reuses the identity of a deleted object
     names = {
         part: name
         for name, part in module.named_modules()
-        if name and not isinstance(part, torch.jit.ScriptModule)  # these take no hooks
+        if name and not isinstance(part, torch.jit.ScriptModule)  # these accept no hooks
     }
 
     def note(part: nn.Module, given: tuple, returned: Any) -> None:
@@ -109,7 +109,7 @@ def _calls(
 def _array(value: Tensor) -> np.ndarray:
     """Return a copy, taken before a later part changes the tensor in place.
 
-    numpy has no bfloat16: its float32 has another size than ONNX's tensor, and is left out.
+    numpy has no bfloat16. Its float32 has another size than ONNX's tensor, so it is left out.
     """
     plain = value.float() if value.dtype == torch.bfloat16 else value
     return plain.detach().numpy().copy()
@@ -130,7 +130,7 @@ def _pairs(
     """Yield ONNX name and value for every call whose ONNX tensors are certain.
 
     The tracing exporter folds a batch norm into the convolution before it, and the node keeps the
-    convolution's name (`folding`); the dynamo exporter gives the node the batch norm's.
+    convolution's name (`folding`). The dynamo exporter gives the node the name of the batch norm.
     """
     paths = {call.path for call in calls}
     scopes = {name: _known(module_path(node), paths) for name, node in flow.makers.items()}
@@ -154,7 +154,7 @@ def _pairs(
 
 
 def _folded(call: _Call, calls: list[_Call], empty: set[str]) -> _Call:
-    """Return the last of the calls that have no node of their own and follow on this one."""
+    """Return the last of the calls that follow this one and have no node of their own."""
     for later in calls[call.index + 1 :]:
         if later.path in empty and later.given.intersection(call.returned):
             call = later
@@ -162,7 +162,7 @@ def _folded(call: _Call, calls: list[_Call], empty: set[str]) -> _Call:
 
 
 def _known(path: str, paths: set[str]) -> str:
-    """Return the module's path: a second call has a number behind it (`relu_1`)."""
+    """Return the module's path. A second call has a number after it (`relu_1`)."""
     plain = re.sub(r"_\d+$", "", path)
     return plain if path not in paths and plain in paths else path
 

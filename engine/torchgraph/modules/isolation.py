@@ -1,7 +1,7 @@
-"""Run a module as it is served, and leave it, its tensors and torch's settings as they were.
+"""Run a module as it is served, and restore it, its tensors and torch's settings afterwards.
 
-Any forward may count its calls, keep a cache, draw random numbers or work in place. The module is
-what the user goes on with, so nothing of that stays; and each run begins at the same state.
+A forward may count its calls, keep a cache, draw random numbers or work in place. The user goes on
+with the module, so nothing of that may stay. Each run also starts from the same state.
 """
 
 import contextlib
@@ -16,11 +16,12 @@ from torchgraph.modules.snapshot import Snapshot
 
 @contextlib.contextmanager
 def isolated(module: nn.Module) -> Iterator[nn.Module]:
-    """Put the module into eval mode, without gradients; everything is put back afterwards.
+    """Put the module into eval mode, without gradients, and restore everything afterwards.
 
-    These are its parameters and buffers, the attributes of its parts (modes and hooks among them),
-    torch's random numbers, its grad mode, and the switch of the fused attention: no opset can
-    express the fused kernels, and they give other values where a mask hides tokens.
+    Restored are its parameters and buffers, the attributes of its parts (including modes and
+    hooks), torch's random numbers, its grad mode, and the switch of the fused attention. The fused
+    attention is off meanwhile, because no opset can express its kernels, and they give other values
+    where a mask hides tokens.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[]))
@@ -53,6 +54,7 @@ def _modes_kept(module: nn.Module) -> Iterator[None]:
 
 
 def _has_shapes(part: nn.Module) -> bool:
-    """Whether no tensor of a part is lazy: the first run gives those their shapes for good."""
+    """Whether no tensor of a part is lazy. The first run gives lazy tensors their shapes for
+    good."""
     own = (*part.parameters(recurse=False), *part.buffers(recurse=False))
     return not any(map(is_lazy, own))

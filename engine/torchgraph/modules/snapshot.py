@@ -1,4 +1,4 @@
-"""What modules hold, kept so that it can be put back bit for bit."""
+"""The content of modules, copied so that it can be restored bit for bit."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
@@ -16,7 +16,8 @@ class Snapshot:
     """Tensors of some modules with copies of their values, and the containers that hold them."""
 
     def __init__(self, parts: Iterable[nn.Module]) -> None:
-        """Copy the parameters, buffers and tensor attributes of these modules alone."""
+        """Copy the parameters, buffers and tensor attributes of these modules, without
+        submodules."""
         parts = list(parts)
         containers = [each for part in parts for each in _containers(part)]
         held = [t for part in parts for t in _own_tensors(part)]
@@ -26,14 +27,14 @@ class Snapshot:
         self._tensors = [(t, type(t), t.data, _copied(t)) for t in tensors]
 
     def restore(self) -> None:
-        """Put back every container, every tensor object, and the values of each."""
+        """Restore every container, every tensor object, and the values of each."""
         for container, before in self._containers:
             _refill(container, before)
         with torch.no_grad():
             for tensor, kind, data, values in self._tensors:
-                if type(tensor) is not kind:  # a lazy parameter was given its shape
+                if type(tensor) is not kind:  # a lazy parameter got its shape
                     tensor.__class__ = kind
-                # What overlaps itself (an expanded buffer) could not be written.
+                # A tensor that overlaps itself (an expanded buffer) cannot be written.
                 if values is not None and _is_as_before(tensor, data, values):
                     continue
                 tensor.data = data
@@ -43,7 +44,7 @@ class Snapshot:
 
 def _containers(part: nn.Module) -> list[Container]:
     """Return the dict of a module's attributes, and the attributes that are containers."""
-    if isinstance(part, torch.jit.ScriptModule):  # these are outside Python
+    if isinstance(part, torch.jit.ScriptModule):  # these live outside Python
         return []
     own = vars(part)
     return [own, *(each for each in own.values() if isinstance(each, dict | list | set))]
@@ -74,19 +75,20 @@ def _refill(container: Container, before: Container) -> None:
 
 
 def _plain(container: Container) -> Container:
-    """Return what a container holds, as Python's own kind: others may refuse to be copied."""
+    """Return a container's content in a plain Python container, because others may refuse
+    copies."""
     kind = next(kind for kind in (dict, list, set) if isinstance(container, kind))
     return kind(container)
 
 
 def _identities(container: Container) -> list[int]:
-    """Return what tells two containers apart whose entries may have no equality."""
+    """Return what distinguishes two containers whose entries may not support equality."""
     values = container.values() if isinstance(container, dict) else ()
     return [*map(id, container), *map(id, values)]
 
 
 def _is_as_before(tensor: Tensor, data: Tensor, values: Tensor) -> bool:
-    """Whether a tensor is where it was, and no bit of its values has changed."""
+    """Whether a tensor is where it was, with every bit of its values unchanged."""
     dense = tensor.layout is data.layout is torch.strided and not data.is_quantized
     if not dense or tensor.dtype != data.dtype or not tensor.is_set_to(data):
         return False

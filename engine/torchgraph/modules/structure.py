@@ -1,7 +1,7 @@
-"""What `forward` takes and returns, as tensors with names.
+"""The arguments and results of `forward`, as tensors with names.
 
-A name is a place: `features.a` is the entry "a" of the argument `features`, `xs.0` the first of a
-list, `past.0.key` the entry "key" of the first of what is returned as "past".
+A name is a place. `features.a` is the entry "a" of the argument `features`, `xs.0` the first of a
+list, `past.0.key` the entry "key" of the first result in "past".
 """
 
 import dataclasses
@@ -18,9 +18,8 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 def flattened(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (name, leaf) for what is inside tuples, lists, mappings and dataclasses; None is left
-    out.
-    """
+    """Yield (name, leaf) for everything inside tuples, lists, mappings and dataclasses, except
+    None."""
     entries = _entries(value)
     if entries is None:
         if value is not None:
@@ -39,11 +38,11 @@ def output_names(found: Iterable[str]) -> list[str]:
 
 
 def parameters(module: nn.Module) -> list[inspect.Parameter]:
-    """Return what `forward` takes; of scripted and traced modules as their schema has it."""
+    """Return the parameters of `forward`. Scripted and traced modules have them in their schema."""
     if not isinstance(module, torch.jit.ScriptModule):
         try:
             return list(inspect.signature(module.forward).parameters.values())
-        except ValueError:  # written in another language: what it takes is not known
+        except ValueError:  # written in another language, so its parameters are unknown
             return [inspect.Parameter("inputs", inspect.Parameter.VAR_POSITIONAL)]
     given = module.forward.schema.arguments[1:]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -53,8 +52,8 @@ def parameters(module: nn.Module) -> list[inspect.Parameter]:
 def bound(module: nn.Module, values: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """Return the positional and the keyword arguments of `forward`.
 
-    A name that is an argument of `forward`, or begins with one and a dot, is that argument. Other
-    names are labels: their values fill the remaining arguments in order.
+    A name that is an argument of `forward`, or starts with one and a dot, is that argument. Other
+    names are labels, and their values fill the remaining arguments in order.
 
     Raises:
         ModelError: there are more values than arguments.
@@ -109,7 +108,7 @@ def _by_argument(
 
 
 def _container(value: Any, argument: inspect.Parameter) -> Any:
-    """Return dicts whose keys are numbers as lists, or as tuples where the argument says so."""
+    """Return dicts with numbers as keys as lists, or as tuples if the argument is annotated so."""
     if not isinstance(value, dict):
         return value
     inner = {key: _container(each, argument) for key, each in value.items()}
@@ -120,7 +119,7 @@ def _container(value: Any, argument: inspect.Parameter) -> Any:
 
 
 def _entries(value: Any) -> Iterable[tuple[Any, Any]] | None:
-    """Return (key, value) of what is inside a container, or None."""
+    """Return (key, value) for the content of a container, or None."""
     if isinstance(value, Mapping):
         return value.items()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -145,7 +144,7 @@ def _too_many(
     takes = ", ".join(marks.get(each.kind, "") + name for name, each in known.items())
     return (
         f"forward of {type(module).__name__} takes {len(known)} arguments ({takes}), but "
-        f"{len(values)} inputs were given, and nothing takes {', '.join(map(repr, left))}. Give an "
-        f"input the name of its argument; the entries of a dict or a list are named by their "
-        f"place, such as {first}.key or {first}.0."
+        f"{len(values)} inputs were given, and no argument takes {', '.join(map(repr, left))}. "
+        "Give an input the name of its argument. The entries of a dict or a list are named by "
+        f"their place, such as {first}.key or {first}.0."
     )
