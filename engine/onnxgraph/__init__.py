@@ -1,7 +1,7 @@
 """ONNX to ONNX, without a framework: look into a model, run it, change it, prove the change.
 
-A model that is not valid is refused. Every verb returns a new model that was checked and
-shape-inferred; the one that came in is untouched.
+An invalid model is refused. Every verb returns a new model that was checked and shape-inferred, and
+leaves its input unchanged.
 """
 
 from onnxgraph import repairs

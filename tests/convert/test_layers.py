@@ -232,7 +232,7 @@ def test_a_foreign_graph_is_compared_by_the_names_that_one_gives(deep):
         node.name = f"z{node.name}z"
         node.input[:] = [f"z{source}z" for source in node.input]
     feeds = {"images": seeded(2, 3, 16, 16)}
-    with pytest.raises(GraphError, match="no tensor in common that is computed"):
+    with pytest.raises(GraphError, match="no computed tensor in common"):
         convert.compare_layers(deep, graph_def, feeds)
     tensors = {twin.onnx: twin.tensor for twin in convert.twins(deep, graph_def, feeds)}
     report = convert.compare_layers(deep, convert.traced(graph_def, deep, tensors=tensors), feeds)

@@ -95,7 +95,7 @@ def test_10_repairs_each_example_and_what_mxnet_wrote(tmp_path):
     seen = executed(tmp_path / "10.ipynb", FOLDER=tmp_path / "made")
     for cell, words in {
         "gamma-wrong": "out: mismatch off by 2.71",
-        "gamma-doubt": "only golden outputs can tell; give cases",
+        "gamma-doubt": "only golden outputs can decide, so give cases",
         "gamma-repaired": "largest change of an output: 3.64",
         "flatten-broken": "First input does not have rank 2",
         "flatten-refusal": "takes 2 features, but its input has 32",

@@ -41,11 +41,11 @@ def test_an_array_gets_the_dtype(model):
 def test_sizes_and_batches_are_given_to_cost(graph):
     model = graph("""g (float[n, k, 4] x) => (float[n, k, 2] y)
         <float[4, 2] w = {1, 2, 3, 4, 5, 6, 7, 8}> { y = MatMul(x, w) }""")
-    said = refused(lambda: onnxgraph.cost(model), "has open sizes; give them")
+    said = refused(lambda: onnxgraph.cost(model), "has unknown sizes. Give them")
     sizes = eval(re.search(r"sizes=(\{.*\})", said).group(1).replace("…", "5"))
     assert onnxgraph.cost(model, sizes=sizes).macs == 5 * 4 * 2
     fixed = onnxgraph.fix_dims(model, {"n": 1, "k": 5}).model
-    refused(lambda: onnxgraph.cost(fixed, batch=3), "use make_batch_dynamic first")
+    refused(lambda: onnxgraph.cost(fixed, batch=3), "Use make_batch_dynamic first")
     dynamic = onnxgraph.make_batch_dynamic(fixed).model
     assert onnxgraph.cost(dynamic, batch=3).macs == 3 * 5 * 4 * 2
 

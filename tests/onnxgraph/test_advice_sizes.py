@@ -14,7 +14,7 @@ def test_the_picture_is_named(graph, values):
         """g (float[n, 3, 2, 2] a, float[n, 3, 2, 2] b) => (float[n, 3, 2, 2] y) {
             y = Sub(a, b) }"""
     )
-    with pytest.raises(GraphError, match="name the one that is meant"):
+    with pytest.raises(GraphError, match="Name the one you mean"):
         take_channels_last(model)
     last = take_channels_last(model, name="a").model
     a, b = values(2, 3, 2, 2), values(2, 3, 2, 2, seed=1)

@@ -54,7 +54,7 @@ def test_only_what_holds_rows_is_cut(graph, values):
         seen = onnxgraph.run_case(model, case)
         np.testing.assert_allclose(seen["y"], outputs["y"], rtol=1e-5)
     with pytest.raises(
-        GraphError, match=r"'m' is one number for 2 rows, .* record a case of 2 rows"
+        GraphError, match=r"'m' is one number for 2 rows, .* Record a case of 2 rows"
     ):
         mean = graph("g (float[2, 3] x) => (float m) { m = ReduceMean<keepdims = 0>(x) }")
         onnxgraph.check_cases(mean, [Case("all", {"x": x}, {"m": x.mean()})])

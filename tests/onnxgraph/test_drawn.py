@@ -108,5 +108,5 @@ def test_a_second_fault_is_said_and_left_to_its_own_repair():
     )
     result = repair_missing_flatten(model)
     assert onnxgraph.op_histogram(result.model)["Flatten"] == 1
-    assert result.changes[-1].startswith("another fault remains, for another repair: ")
+    assert result.changes[-1].startswith("another fault remains and needs another repair: ")
     assert "Invalid input scale" in result.changes[-1]

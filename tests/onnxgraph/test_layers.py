@@ -158,7 +158,7 @@ def test_rounding_that_grows_is_no_ops_fault(values):
             each.graph.initializer.append(onnx.numpy_helper.from_array(array, f"w{n}"))
     found = first_difference(OnnxSource(model), OnnxSource(judged), {"x": values(2, 2)})
     assert found.layer.name == "t3" and not found.confirmed
-    assert "no op is wrong by itself, rounding grew until here" in repr(found)
+    assert "no op is wrong by itself, and rounding grew until here" in repr(found)
 
 
 def test_an_op_inside_of_which_nothing_can_be_seen_is_taken_with_its_neighbours(graph, values):
@@ -182,7 +182,7 @@ def test_recordings_are_kept_in_a_file_and_belong_to_their_inputs(graph, values,
     report = compare_layers(again, OnnxSource(model), again.feeds)
     assert report.ok and report.title == "onnxruntime against PyTorch (recorded)"
     assert {layer.name for layer in report.layers} == {"x", "l", "r"} and "s" in report.missing
-    with pytest.raises(GraphError, match="was recorded for other values of 'x'; feed the inputs"):
+    with pytest.raises(GraphError, match=r"was recorded for other values of 'x'\. Feed the inputs"):
         compare_layers(again, OnnxSource(model), {"x": values(2, 4, seed=1)})
     with pytest.raises(UnknownName, match=r"no tensor recorded by PyTorch.*named 'rr'.*'r'"):
         again.tensors(["rr"], feeds)
@@ -198,7 +198,7 @@ def test_what_cannot_be_compared_is_refused(graph, values):
     source, nothing = OnnxSource(model), Recorded("nobody", feeds, {})
     with pytest.raises(GraphError, match="order of the tensors is not known"):
         compare_layers(nothing, nothing, feeds)
-    with pytest.raises(GraphError, match="no tensor in common that is computed"):
+    with pytest.raises(GraphError, match="no computed tensor in common"):
         compare_layers(source, nothing, feeds)
     with pytest.raises(GraphError, match="The inputs 'x' were not fed"):
         source.tensors(["s"], {})

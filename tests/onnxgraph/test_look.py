@@ -57,7 +57,7 @@ def resnet18():
 
 def test_the_cost_of_resnet18_is_the_known_one():
     model = resnet18()
-    with pytest.raises(GraphError, match=r"has open sizes; give them: sizes=\{'h': …, 'w': …\}"):
+    with pytest.raises(GraphError, match=r"has unknown sizes. Give them: sizes=\{'h': …, 'w': …\}"):
         onnxgraph.cost(model)
     one = onnxgraph.cost(model, sizes={"h": 224, "w": 224})
     assert one.macs == 1_814_073_344
@@ -153,8 +153,8 @@ def test_what_cannot_be_told_is_said(graph):
     cost = onnxgraph.cost(model, batch=3)
     assert cost.macs == 3 * 16
     assert cost.parameters == 16
-    assert "Loop 'round': one round is counted" in repr(cost)
-    assert "not counted, as it cannot be told: elsewhere.Op 'odd'" in repr(cost)
+    assert "Loop 'round': one iteration is counted" in repr(cost)
+    assert "not counted, because it is unknown: elsewhere.Op 'odd'" in repr(cost)
 
 
 def test_nodes_are_found(graph):

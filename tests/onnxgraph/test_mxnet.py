@@ -34,7 +34,7 @@ FILES = {
         RANK,
         [
             "Flatten inserted before it, its input is 1 × 8 × 2 × 2",
-            "another fault remains, for another repair",
+            "another fault remains and needs another repair",
             "spatial=0 removed",
             "Dropout 'vgg0_dropout1_fwd' removed",
             "batch 1 → 'batch'",
@@ -93,5 +93,5 @@ def test_a_gamma_is_not_guessed_from_the_file():
     model = onnxgraph.load(DATA / "resnet18_v2_mxnet191.onnx")
     result = repairs.repair_fix_gamma(model)
     assert result.model is model
-    assert "only golden outputs can tell" in repr(result)
+    assert "only golden outputs can decide" in repr(result)
     assert repr(result).count("gamma set to ones") == 18

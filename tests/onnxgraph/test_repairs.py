@@ -88,7 +88,7 @@ def test_without_evidence_nothing_is_changed():
         model = example(name).model
         result = VERBS[name](model)
         assert result.model is model
-        assert "only golden outputs can tell; give cases. In doubt:" in repr(result)
+        assert "only golden outputs can decide, so give cases. In doubt:" in repr(result)
     other = example("fix_gamma")
     result = repair_fix_gamma(onnx.parser.parse_model(other.meant), other.cases())
     assert "the golden outputs agree already" in repr(result)
@@ -133,7 +133,7 @@ def test_statistics_of_every_pixel_are_left():
     )
     result = repair_spatial(model)
     assert result.model is model
-    assert "its mean is of every pixel indeed" in repr(result)
+    assert "its mean is indeed per pixel" in repr(result)
 
 
 def test_a_flatten_that_would_not_fit_is_refused():
@@ -145,7 +145,7 @@ def test_a_flatten_that_would_not_fit_is_refused():
 def test_dropout_in_training_shows_how_much_runs_differ():
     result = remove_dropout(example("dropout").model)
     assert float(re.search(r"differ by up to (\S+)", result.changes[0])[1]) > 0.05
-    assert result.changes[1] == "Dropout 'drop' removed, which was training"
+    assert result.changes[1] == "Dropout 'drop' removed, which was in training mode"
     assert op_histogram(result.model) == {"MatMul": 1, "Relu": 1}
 
 
@@ -212,7 +212,7 @@ def test_casts_that_change_values_are_left(graph):
     )
     result = remove_shape_casts(model)
     assert result.model is model
-    assert "every Cast changes the type of what it reads" in repr(result)
+    assert "every Cast changes the type of its input" in repr(result)
 
 
 @pytest.mark.parametrize("channels_last", [False, True])

@@ -1,1 +1,1 @@
-"""Compare two runs of one model tensor by tensor, and find where they part."""
+"""Compare two runs of one model tensor by tensor, and find the first op that differs."""

@@ -1,6 +1,6 @@
 """Tensors that PyTorch recorded, in a file: inputs and values by ONNX name, and for which model.
 
-Written in the kernel train (`nbhelpers.train.record_activations`), read in both.
+The kernel train writes it (`nbhelpers.train.record_activations`), and both kernels read it.
 """
 
 import json
@@ -23,12 +23,12 @@ _ADVICE = "Record them again with nbhelpers.train.record_activations in the kern
 
 
 def save_activations(recorded: Recorded, path: str | Path, *, made_for: str = "") -> Path:
-    """Write recorded tensors as one `.npz`, by renaming; the same tensors give the same bytes.
+    """Write recorded tensors as one `.npz`, by renaming. The same tensors give the same bytes.
 
     Args:
-        recorded: what to write.
-        path: the file; its folders are made.
-        made_for: sha256 of the ONNX file whose names they have.
+        recorded: the tensors.
+        path: the file. Its folders are created.
+        made_for: sha256 of the ONNX file that has these names.
 
     Raises:
         GraphError: the file cannot be written.
@@ -48,11 +48,11 @@ def save_activations(recorded: Recorded, path: str | Path, *, made_for: str = ""
 
 
 def load_activations(path: str | Path, *, made_for: str = "") -> Recorded:
-    """Open what `save_activations` wrote; a tensor is read when it is asked for.
+    """Open a file of `save_activations`. Each tensor is read on demand.
 
     Args:
         path: the file.
-        made_for: sha256 of the ONNX file that they must have been recorded for, if it matters.
+        made_for: sha256 of the ONNX file that it must have been recorded for, or "" for any.
 
     Raises:
         GraphError: the file is missing, cut short or of another kind, or was made for another
@@ -70,7 +70,7 @@ def load_activations(path: str | Path, *, made_for: str = "") -> Recorded:
     if made_for and seen != made_for:
         raise GraphError(
             f"{path} was recorded for another ONNX file (sha256 {seen[:12]}…, not "
-            f"{made_for[:12]}…); record the activations again in the kernel train."
+            f"{made_for[:12]}…). Record the activations again in the kernel train."
         )
     return Recorded(title, feeds, _Stored(path, [n for kind, _, n in keys if kind == "tensor"]))
 
@@ -90,7 +90,7 @@ class _Stored(Mapping[str, np.ndarray]):
             raise KeyError(name)
         with _opened(self._path) as arrays:
             if f"tensor/{name}" not in arrays:
-                raise GraphError(f"{self._path} was changed meanwhile; it lacks {name!r} now.")
+                raise GraphError(f"{self._path} was changed meanwhile, and lacks {name!r} now.")
             return arrays[f"tensor/{name}"]
 
     def __iter__(self) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""Find the first op whose inputs agree and whose output does not, with few tensors a run.
+"""Find the first op whose inputs agree and whose output differs, with few tensors per run.
 
-From an output that differs the search goes back through the graph. A tensor that agrees clears
-everything before it; one that differs becomes the new end of the search. What is found is tried
-alone: fed with the reference's inputs, does it still give something else?
+The search starts at an output that differs and goes back through the graph. A tensor that agrees
+clears everything before it. A tensor that differs becomes the new end of the search. The op that is
+found is then run alone, on the reference's inputs, to see whether it still differs.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from onnxgraph.comparing.layouts import from_onnx, to_onnx
 from onnxgraph.comparing.sources import OnnxSource, Source
 
 STEPS = 5
-"""Where no op is wrong by itself: how many of the largest steps are tried alone."""
+"""How many of the largest steps are run alone if no op is wrong by itself."""
 
 
 def first_difference(
@@ -29,15 +29,15 @@ def first_difference(
     tolerance: float = parity.TOLERANCE,
     budget: int = BUDGET,
 ) -> Difference | None:
-    """Return where two sources part, or None if every output that both have agrees.
+    """Return where two sources start to differ, or None if every output that both have agrees.
 
     Args:
-        reference: what is right.
-        judged: what is held against it.
+        reference: the source that is right.
+        judged: the source to judge.
         feeds: the model's inputs by ONNX name.
-        model: gives the order of the tensors; needed only if neither source is an `OnnxSource`.
-        tolerance: largest difference allowed, as a share of the largest value of each tensor.
-        budget: bytes of tensors fetched a run; a smaller one needs less memory and more runs.
+        model: gives the order of the tensors. Needed only if neither source is an `OnnxSource`.
+        tolerance: the largest difference allowed, as a share of the largest value of each tensor.
+        budget: bytes of tensors fetched per run. A smaller budget needs less memory and more runs.
 
     Raises:
         GraphError: there is nothing to compare, or a source cannot be run.
@@ -46,7 +46,7 @@ def first_difference(
 
 
 class _Search:
-    """What has been compared so far; a tensor is compared once."""
+    """The comparisons so far. Each tensor is compared once."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class _Search:
         self.runs = 0
 
     def difference(self) -> Difference | None:
-        """Search from the first output that differs; see `first_difference`."""
+        """Search from the first output that differs (see `first_difference`)."""
         ends = [name for name in self.flow.outputs if name in self.names]
         ends = ends or [self.flow.sorted(self.names)[-1]]
         self.compare(ends)
@@ -82,7 +82,7 @@ class _Search:
         return self.described(found, alone, output, ends)
 
     def compare(self, names: list[str]) -> None:
-        """Compare tensors that are not known yet, as many a run as the budget allows."""
+        """Compare tensors that are not known yet, as many per run as the budget allows."""
         new = [name for name in names if name not in self.known]
         for group in groups(new, self.sizes, self.budget):
             self.known |= compared(
@@ -92,12 +92,12 @@ class _Search:
             self.runs += 1
 
     def first(self, end: str) -> str:
-        """Return a tensor that differs, before `end`, all of whose inputs agree."""
+        """Return a tensor before `end` that differs and whose inputs all agree."""
         while True:
             found = self._first(end)
             if found == end or self._reaches(found, end):
                 return found
-            # Nothing that is made from it differs: the name stands for something else.
+            # Nothing computed from it differs, so the other side uses the name for another tensor.
             self.names.discard(found)
 
     def _first(self, end: str) -> str:
@@ -115,7 +115,7 @@ class _Search:
             agreeing = {name for name in self.names if self._agrees(name)}
 
     def _sample(self, names: list[str]) -> list[str]:
-        """Return as many of the names, evenly spaced, as one run can fetch."""
+        """Return as many of the names, evenly spaced, as fit into one run."""
         largest = max((self.sizes.get(name, self.budget) for name in names), default=1)
         count = max(1, min(len(names), self.budget // max(largest, 1)))
         return [names[(2 * place + 1) * len(names) // (2 * count)] for place in range(count)]
@@ -124,7 +124,7 @@ class _Search:
         return name in self.known and not self.known[name].differs
 
     def _reaches(self, name: str, end: str) -> bool:
-        """Whether a tensor between this one and `end`, made from it directly, differs too."""
+        """Whether a tensor between this one and `end`, computed directly from it, differs too."""
         _, following = self.flow.after(name, self.names)
         way, _ = self.flow.before(end)
         following &= way | {end}
@@ -132,12 +132,12 @@ class _Search:
         return any(self.known[each].differs for each in following)
 
     def inputs(self, name: str) -> tuple[list[str], list[str]]:
-        """Return the nearest known tensors before one, and all tensors made between."""
+        """Return the nearest known tensors before one, and all tensors computed in between."""
         inner, border = self.flow.before(name, self.names)
         return self.flow.sorted(border), self.flow.sorted({*inner, name} & set(self.flow.makers))
 
     def alone(self, name: str) -> Layer | None:
-        """Run only what lies between a tensor and its inputs, on the values of the other side."""
+        """Run only the part between a tensor and its inputs, on the values of the other side."""
         reference, judged = self.sources
         border, _ = self.inputs(name)
         self.compare(border)
@@ -155,7 +155,8 @@ class _Search:
         return judge(name, *pair, self.sources, self.tolerance)
 
     def largest_step(self, end: str, found: str, alone: Layer) -> tuple[str, Layer]:
-        """Return the tensor before `end` whose own nodes differ most, and how they do alone."""
+        """Return the tensor before `end` whose own nodes differ most, and their comparison
+        alone."""
         behind, _ = self.flow.before(end)
         names = self.flow.sorted((behind | {end}) & self.names & set(self.flow.makers))
         self.compare(names)
@@ -166,13 +167,13 @@ class _Search:
         return chosen, tried[chosen] or alone
 
     def _step(self, name: str) -> float:
-        """Return by how much the relative difference grows at a tensor."""
+        """Return how much the relative difference grows at a tensor."""
         border, _ = self.inputs(name)
         before = [self.known[each].row.relative for each in border if each in self.known]
         return self.known[name].row.relative / max([*before, 1e-9])
 
     def healed(self, name: str, ends: list[str]) -> bool | None:
-        """Whether the outputs agree once the reference's tensor is put in its place."""
+        """Whether the outputs agree once the reference's value replaces the tensor."""
         reference, judged = self.sources
         if not judged.restarts or name in ends:
             return None
@@ -186,7 +187,7 @@ class _Search:
     def described(
         self, found: str, alone: Layer | None, output: Layer, ends: list[str]
     ) -> Difference:
-        """Return all that is to be said of a tensor."""
+        """Return the full description of a tensor that differs."""
         reference, judged = self.sources
         border, inner = self.inputs(found)
         self.compare(border)

@@ -1,4 +1,4 @@
-"""What a search for the first difference finds: a tensor, the nodes that make it, and the proof."""
+"""The result of a search for the first difference: a tensor, the nodes that make it, the proof."""
 
 import html
 from collections.abc import Mapping
@@ -11,12 +11,13 @@ from onnxgraph.comparing.layer import Layer
 
 @dataclass(frozen=True)
 class Difference:
-    """Where two sources part.
+    """Where two sources start to differ.
 
-    `layer` is the first tensor that differs, `nodes` the ONNX nodes between it and the nearest
+    `layer` is the first tensor that differs. `nodes` are the ONNX nodes between it and the nearest
     tensors that agree (`inputs`). `alone` compares the same tensor when only these nodes run, on
-    the reference's inputs; None if neither side can be fed. `healed` says whether all outputs agree
-    once the reference's tensor is put in its place; None if that could not be tried.
+    the reference's inputs. It is None if neither side can be fed. `healed` tells whether all
+    outputs agree once the reference's value replaces the tensor. It is None if that could not be
+    tried.
     """
 
     layer: Layer
@@ -37,7 +38,7 @@ class Difference:
         return self.alone is not None and self.alone.differs
 
     def __repr__(self) -> str:
-        """Return what was found and how it was tried, one fact a line."""
+        """Return what was found and how it was tried, one fact per line."""
         tensor = self.layer
         what = f"{tensor.op} {tensor.node}".strip()
         lines = [f"{self.title}: {tensor.name!r} ({what}) is the first tensor that differs"]
@@ -47,8 +48,8 @@ class Difference:
             lines.append(f"  between  {', '.join(self.nodes)}")
         lines.append(f"  alone    {self._verdict()}")
         if self.healed is not None:
-            rest = "every output agrees" if self.healed else "outputs still differ: look again"
-            lines.append(f"  healed   with the reference's value in its place {rest}")
+            rest = "every output agrees" if self.healed else "outputs still differ, so look again"
+            lines.append(f"  healed   with the reference's value in its place, {rest}")
         lines.append(f"  seen in  output {self.output.name!r}, {self.runs} runs of each side")
         return "\n".join(lines)
 
@@ -61,6 +62,6 @@ class Difference:
         if self.alone.differs:
             return f"fed with the reference's inputs it still differs: {self.alone.row.note}"
         return (
-            "fed with the reference's inputs it agrees "
-            f"({self.alone.row.relative:.1e}): no op is wrong by itself, rounding grew until here"
+            f"fed with the reference's inputs it agrees ({self.alone.row.relative:.1e}): no op is "
+            "wrong by itself, and rounding grew until here"
         )

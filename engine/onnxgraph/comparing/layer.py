@@ -1,4 +1,4 @@
-"""One ONNX tensor in two sources: compared in every layout in which the two could be equal."""
+"""One ONNX tensor in two sources, compared in every layout in which the two could be equal."""
 
 import math
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ from onnxgraph.comparing.layouts import AS_IS, channels_last, to_onnx
 from onnxgraph.comparing.sources import Source
 
 NO_EFFECT = "no effect"
-"""Status of a tensor that differs while everything that is computed from it agrees."""
+"""Status of a tensor that differs although everything computed from it agrees."""
 
 
 @dataclass(frozen=True)
 class Layer:
     """One ONNX tensor in both sources.
 
-    `row` is the comparison; `layouts` and `called` are the axes and the names in the reference and
-    in what is judged; `not_finite` counts NaN and infinite values there.
+    `row` is the comparison. `layouts` and `called` are the axes and the names in the reference and
+    in the judged source. `not_finite` counts NaN and infinite values there.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Layer:
 
     @property
     def differs(self) -> bool:
-        """Whether it is wrong, and what comes after it too."""
+        """Whether the tensor differs, and tensors computed from it too."""
         return self.status not in ("ok", NO_EFFECT)
 
     def __repr__(self) -> str:
@@ -52,7 +52,7 @@ class Layer:
         said = "; ".join(filter(None, notes))
         numbers = f"{self.row.largest_difference:9.2e} ({self.row.relative:8.1e} of largest)"
         if math.isnan(self.row.largest_difference):
-            numbers = "no numbers"  # of another shape or type, or not finite
+            numbers = "no numbers"  # another shape or dtype, or not finite
         return f"{self.status:<9} {numbers:<31}  {self.name}  {self.op}  {said}".rstrip()
 
 
@@ -63,7 +63,7 @@ def judge(
     sources: tuple[Source, Source],
     tolerance: float,
 ) -> Layer:
-    """Compare one tensor in every layout in which the two could be equal; the best one counts."""
+    """Compare one tensor in every layout in which the two could be equal, and take the best one."""
     best: Layer | None = None
     for left, right in _pairs(expected, seen, sources):
         mine, theirs = to_onnx(expected, left), to_onnx(seen, right)
@@ -82,7 +82,7 @@ def judge(
 def _pairs(
     expected: np.ndarray, seen: np.ndarray, sources: tuple[Source, Source]
 ) -> Iterator[tuple[str, str]]:
-    """Yield pairs of layouts in which the shapes are equal; "as is" twice if there are none."""
+    """Yield pairs of layouts with equal shapes, or "as is" twice if there are none."""
     options = []
     for value, source in zip((expected, seen), sources, strict=True):
         free = source.free_layout and value.ndim >= 3
@@ -97,13 +97,13 @@ def _pairs(
 
 
 def without_effect(layer: Layer) -> Layer:
-    """Return a layer as one whose difference reaches nothing."""
-    note = f"{layer.row.note}; what is computed from it agrees".removeprefix("; ")
+    """Return the layer, marked as one whose difference reaches no other tensor."""
+    note = f"{layer.row.note}, but everything computed from it agrees".removeprefix(", but ")
     return replace(layer, row=replace(layer.row, status=NO_EFFECT, note=note))
 
 
 def badness(layer: Layer) -> tuple[int, float]:
-    """Return what sorts layers, the worst first."""
+    """Return the sort key of layers, the worst first."""
     severity = ("shape", "dtype", "nan", "mismatch", NO_EFFECT, "ok").index(layer.status)
     relative = layer.row.relative
     return severity, -(math.inf if math.isnan(relative) else relative)

@@ -1,6 +1,6 @@
-"""Hold two sources against each other tensor by tensor, in graph order, a few tensors a run.
+"""Compare two sources tensor by tensor, in graph order, a few tensors per run.
 
-The result says for each tensor how far the two are apart; `bisection` finds where it begins.
+The result tells for each tensor how far the two are apart. `bisection` finds where this begins.
 """
 
 import html
@@ -24,7 +24,7 @@ _SHOWN = 12
 
 @dataclass(frozen=True)
 class LayerReport:
-    """Every tensor that both sources have, in graph order; `missing` are the others."""
+    """Every tensor that both sources have, in graph order. `missing` are the others."""
 
     layers: tuple[Layer, ...]
     missing: tuple[str, ...]
@@ -34,7 +34,7 @@ class LayerReport:
 
     @property
     def ok(self) -> bool:
-        """True if something was compared and nothing differs to any effect."""
+        """True if something was compared, and no difference has an effect."""
         return bool(self.layers) and not any(layer.differs for layer in self.layers)
 
     @property
@@ -43,7 +43,7 @@ class LayerReport:
         return next((layer for layer in self.layers if layer.differs), None)
 
     def worst(self, count: int = _SHOWN) -> tuple[Layer, ...]:
-        """Return the `count` layers that are furthest apart, the worst first."""
+        """Return the `count` layers that differ most, the worst first."""
         return tuple(sorted(self.layers, key=badness)[:count])
 
     def __getitem__(self, name: str) -> Layer:
@@ -51,7 +51,7 @@ class LayerReport:
         return next(layer for layer in self.layers if layer.name == name)
 
     def __repr__(self) -> str:
-        """Return the verdict, the first tensor that differs, and the worst ones, one a line."""
+        """Return the verdict, the first tensor that differs, and the worst ones, one per line."""
         bad = sum(layer.differs for layer in self.layers)
         verdict = f"{bad} of {len(self.layers)} tensors differ" if bad else "all agree"
         without = f", {len(self.missing)} without a twin" if self.missing else ""
@@ -77,12 +77,12 @@ def compare_layers(
     """Compare every tensor that both sources have.
 
     Args:
-        reference: what is right.
-        judged: what is held against it.
+        reference: the source that is right.
+        judged: the source to judge.
         feeds: the model's inputs by ONNX name.
-        model: gives the order of the tensors; needed only if neither source is an `OnnxSource`.
-        tolerance: largest difference allowed, as a share of the largest value of each tensor.
-        budget: bytes of tensors fetched a run; a smaller one needs less memory and more runs.
+        model: gives the order of the tensors. Needed only if neither source is an `OnnxSource`.
+        tolerance: the largest difference allowed, as a share of the largest value of each tensor.
+        budget: bytes of tensors fetched per run. A smaller budget needs less memory and more runs.
 
     Raises:
         GraphError: there is nothing to compare, or a source cannot be run.
@@ -108,16 +108,16 @@ def compare_layers(
 
 
 def ordering(reference: Source, judged: Source, model: OnnxSource | None) -> OnnxSource:
-    """Return the ONNX model that says in which order tensors are computed.
+    """Return the ONNX model that gives the order in which tensors are computed.
 
     Raises:
-        GraphError: neither source is one, and none is given.
+        GraphError: neither source is an ONNX model, and none is given.
     """
     for each in (model, reference, judged):
         if isinstance(each, OnnxSource):
             return each
     raise GraphError(
-        "Neither side is an ONNX model, so the order of the tensors is not known; give the model "
+        "Neither side is an ONNX model, so the order of the tensors is not known. Give the model "
         "as model=."
     )
 
@@ -126,22 +126,22 @@ def shared(reference: Source, judged: Source, flow: Dataflow) -> list[str]:
     """Return the tensors that both sources have, in graph order.
 
     Raises:
-        GraphError: there are none.
+        GraphError: they have none in common.
     """
     common = set(reference.names) & set(judged.names)
     names = flow.sorted(common)
     if not set(names) & set(flow.makers):
         raise GraphError(
-            f"{judged.title} and {reference.title} have no tensor in common that is computed; "
-            "check that both were made from this ONNX model."
+            f"{judged.title} and {reference.title} have no computed tensor in common. Check that "
+            "both were made from this ONNX model."
         )
     return names
 
 
 def groups(names: Iterable[str], sizes: Mapping[str, int], budget: int) -> Iterator[list[str]]:
-    """Yield the names in order, as many at a time as fit into `budget` bytes (at least one).
+    """Yield the names in order, in groups that fit into `budget` bytes (at least one name each).
 
-    A tensor of unknown size counts as the largest that is known.
+    A tensor of unknown size counts as the largest known one.
     """
     unknown = max(sizes.values(), default=budget)
     group: list[str] = []
@@ -180,10 +180,10 @@ def compared(
 
 
 def _with_effects(found: Mapping[str, Layer], flow: Dataflow) -> dict[str, Layer]:
-    """Return the layers with the status "no effect" where everything that follows agrees.
+    """Return the layers, with the status "no effect" where everything that follows agrees.
 
-    Either the other graph uses the name for another tensor, which its optimiser made, or what
-    differs is dropped by the next op.
+    Either the optimiser of the other graph uses the name for another tensor, or the next op removes
+    the difference.
     """
     result: dict[str, Layer] = {}
     for name in reversed(flow.sorted(found)):

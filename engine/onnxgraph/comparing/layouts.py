@@ -1,7 +1,6 @@
-"""Axes: where TensorFlow keeps a tensor of ONNX's with the channels last, and the way back.
+"""Axes: where TensorFlow stores an ONNX tensor with the channels last, and how to convert it back.
 
-A layout says how the other tensor's axes follow from ONNX's: "as is", or "0,2,3,1" for channels
-last.
+A layout tells how the other tensor's axes are ordered: "as is", or "0,2,3,1" for channels last.
 """
 
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ def to_onnx(value: np.ndarray, layout: str) -> np.ndarray:
 
 
 def from_onnx(value: np.ndarray, layout: str) -> np.ndarray:
-    """Return an array in ONNX's order with its axes as `layout` has them."""
+    """Return an array in ONNX's order with its axes in the order of `layout`."""
     return value if layout == AS_IS else value.transpose(_axes(layout))
 
 

@@ -1,4 +1,4 @@
-"""Which PyTorch module an ONNX node comes from, as both exporters of PyTorch note it."""
+"""The PyTorch module that an ONNX node comes from, as noted by both exporters of PyTorch."""
 
 import ast
 
@@ -8,7 +8,7 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 def module_path(node: onnx.NodeProto) -> str:
-    """Return the path of the module, such as "layer1.0.conv1"; "" for the whole, or if not known.
+    """Return the path of the module, such as "layer1.0.conv1", or "" for the whole or if unknown.
 
     The tracing exporter writes it into the node's name, the dynamo exporter into its metadata:
     `['', 'layer1', 'layer1.0', 'layer1.0.conv1', 'conv2d_3']`.
@@ -20,12 +20,12 @@ def module_path(node: onnx.NodeProto) -> str:
 
 
 def has_scopes(model: onnx.ModelProto) -> bool:
-    """Whether the dynamo exporter made the model: its nodes carry their scopes as metadata."""
+    """Whether the dynamo exporter made the model, so that its nodes have scopes as metadata."""
     return any(entry.key == _SCOPES for node in model.graph.node for entry in node.metadata_props)
 
 
 def torch_module(node_name: str) -> str:
-    """Return the module path in a node name as PyTorch's tracing exporter writes it.
+    """Return the module path in a node name of PyTorch's tracing exporter.
 
     `/layer1/layer1.0/conv1/Conv` is `layer1.0.conv1`: each part is a scope, and a child of a
     container repeats the container's name.

@@ -1,7 +1,7 @@
-"""Where the value of a tensor comes from: a source gives tensors by their ONNX names.
+"""Sources of tensors: a source gives the value of a tensor by its ONNX name.
 
-onnxruntime is one (`OnnxSource`), what PyTorch recorded another (`Recorded`); the TensorFlows are
-in `tfgraph.comparing.tracing`. Any two can be held against each other (`layers`,
+onnxruntime is one source (`OnnxSource`), PyTorch's recorded tensors are another (`Recorded`). The
+TensorFlows are in `tfgraph.comparing.tracing`. Any two sources can be compared (`layers`,
 `bisection`).
 """
 
@@ -23,7 +23,7 @@ from onnxgraph.model.weightless import skeleton
 from onnxgraph.running.run import check_feeds
 
 HEAVY = 1024
-"""Weights of more bytes than this are kept in a file; onnxruntime maps it into memory."""
+"""Weights of more bytes than this are stored in a file that onnxruntime maps into memory."""
 
 Feeds = Mapping[str, np.ndarray]
 
@@ -33,7 +33,7 @@ class Source(Protocol):
 
     @property
     def title(self) -> str:
-        """Who computes."""
+        """The name of what computes the tensors."""
 
     @property
     def names(self) -> Collection[str]:
@@ -51,20 +51,20 @@ class Source(Protocol):
         """Return tensors by ONNX name.
 
         Args:
-            names: what to compute.
-            feeds: the model's inputs by ONNX name; if the source `restarts`, inner tensors too,
-                whose values are then taken instead of computed.
+            names: the tensors to compute.
+            feeds: the model's inputs by ONNX name. If the source `restarts`, also inner tensors,
+                whose values then replace the computed ones.
         """
 
     def called(self, name: str) -> str:
-        """Return what the source itself calls a tensor."""
+        """Return the source's own name of a tensor."""
 
 
 class OnnxSource:
-    """The tensors of an ONNX model as onnxruntime computes them.
+    """The tensors of an ONNX model, computed by onnxruntime.
 
-    Only what is asked for is computed, each time in a session of its own. The large weights are
-    moved to a temporary file, so that any number of sessions costs the memory of one.
+    Each call computes only the requested tensors, in a session of its own. Large weights are moved
+    to a temporary file, so any number of sessions needs the memory of one.
     """
 
     title = "onnxruntime"
@@ -85,7 +85,7 @@ class OnnxSource:
         self.names = self.dataflow.order
 
     def tensors(self, names: Iterable[str], feeds: Feeds) -> dict[str, np.ndarray]:
-        """Return tensors by name; see `Source`.
+        """Return tensors by name (see `Source`).
 
         Raises:
             UnknownName: there is no such tensor.
@@ -117,7 +117,7 @@ class OnnxSource:
         return arrays
 
     def tensor_bytes(self, feeds: Feeds) -> dict[str, int]:
-        """Return the size of each tensor for these inputs, where it is known beforehand."""
+        """Return the size of each tensor for these inputs, where it is known in advance."""
         return tensor_bytes(self.model, feeds)
 
     def piece(self, outputs: Iterable[str], feeds: Feeds) -> onnx.ModelProto:
@@ -127,7 +127,7 @@ class OnnxSource:
         return cut
 
     def _cut(self, outputs: Iterable[str], feeds: Feeds) -> onnx.ModelProto:
-        """Return the smallest model, as onnxruntime takes it from a file; weights are elsewhere."""
+        """Return the smallest model, loaded from a file by onnxruntime, without its weights."""
         from onnxgraph.running.sessions import tell_nodes_apart
 
         cut = piece(self.model, feeds, outputs)
@@ -150,20 +150,20 @@ class OnnxSource:
 
 
 class Recorded:
-    """Tensors that were recorded for one set of inputs: nothing is computed, nothing can be fed."""
+    """Tensors recorded for one set of inputs. Nothing is computed, and nothing can be fed."""
 
     free_layout = False
     restarts = False
 
     def __init__(self, title: str, feeds: Feeds, tensors: Feeds) -> None:
-        """Hold the inputs and the tensors that were recorded for them, by ONNX name."""
+        """Hold the inputs, and the tensors that were recorded for them, by ONNX name."""
         self.title = title
         self.feeds = dict(feeds)
         self._tensors = tensors
         self.names = tuple(dict.fromkeys([*feeds, *tensors]))
 
     def tensors(self, names: Iterable[str], feeds: Feeds) -> dict[str, np.ndarray]:
-        """Return what was recorded; see `Source`.
+        """Return recorded tensors (see `Source`).
 
         Raises:
             UnknownName: a tensor was not recorded.
@@ -172,9 +172,9 @@ class Recorded:
         other = [n for n, v in feeds.items() if not np.array_equal(v, self.feeds.get(n, ()))]
         if other:
             raise GraphError(
-                f"What {self.title} computed was recorded for other values of "
-                f"{', '.join(map(repr, other))}; feed the inputs that it was recorded for "
-                "(its `feeds`)."
+                f"The tensors of {self.title} were recorded for other values of "
+                f"{', '.join(map(repr, other))}. Feed the inputs that they were recorded for (its "
+                "`feeds`)."
             )
         return {name: self._recorded(name) for name in names}
 

@@ -1,1 +1,1 @@
-"""Inputs that a model takes: drawn, searched for, or given by the user."""
+"""Inputs that a model accepts: drawn, searched for, or given by the user."""

@@ -1,4 +1,4 @@
-"""Run golden cases through an ONNX model, and compare with what torch gave for them."""
+"""Run golden cases through an ONNX model, and compare with torch's recorded results."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -21,14 +21,15 @@ from onnxgraph.running.run import Runner
 def check_cases(
     model: onnx.ModelProto, cases: Iterable[Case], *, tolerance: float = parity.TOLERANCE
 ) -> tuple[parity.Report, ...]:
-    """Return one report for each case, by onnxruntime against the recorded outputs.
+    """Return one report for each case: onnxruntime's results against the recorded outputs.
 
-    A model whose batch is fixed is run a few rows at a time where a case holds more of them; the
-    title of the report then says so. Outputs behind half floats have the tolerance of these.
+    If the model's batch is fixed and a case has more rows, it runs a few rows at a time, and the
+    title of the report says so. Outputs that depend on half floats have the tolerance of half
+    floats.
 
     Raises:
-        GraphError: the model does not run on a case, or cannot be run on a few rows of it, or its
-            sizes are fixed to others than those of the case.
+        GraphError: the model does not run on a case, or cannot run on a few rows of it, or has
+            other fixed sizes than the case.
     """
     runner, halves, reports = Runner(model), precisions(model), []
     for case in cases:
@@ -52,7 +53,7 @@ def run_case(model: onnx.ModelProto, case: Case) -> dict[str, np.ndarray]:
 
 
 def accuracy(case: Case, outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Return the share of right labels for each output whose true labels the case holds."""
+    """Return the share of right labels for each output whose true labels the case has."""
     return {
         name: float((outputs[name].argmax(axis=1) == truth).mean())
         for name, truth in case.labels.items()
@@ -60,9 +61,8 @@ def accuracy(case: Case, outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def renamed_cases(cases: Iterable[Case], names: Mapping[str, str]) -> tuple[Case, ...]:
-    """Return the cases with other names for inputs and outputs, as `rename` gives them to the
-    model.
-    """
+    """Return the cases with other names for inputs and outputs, as `rename` gives them to a
+    model."""
 
     def other(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {names.get(name, name): value for name, value in arrays.items()}
@@ -74,7 +74,7 @@ def renamed_cases(cases: Iterable[Case], names: Mapping[str, str]) -> tuple[Case
 
 
 def _check_sizes(runner: Runner, case: Case) -> None:
-    """Check that the case has the sizes that are fixed in the model, the batch left aside."""
+    """Check that the case has the model's fixed sizes, except for the batch."""
     for spec in runner.inputs:
         seen = np.shape(case.inputs.get(spec.name, ()))
         pairs = zip(spec.shape[1:], seen[1:], strict=False)
@@ -82,12 +82,12 @@ def _check_sizes(runner: Runner, case: Case) -> None:
             raise GraphError(
                 f"The golden case {case.name!r} has the shape {seen} for the input {spec}, whose "
                 "sizes are fixed. Record the cases at these sizes: run 01 with SIZES, which gives "
-                "sizes to symbols, as in SIZES=time=32."
+                "sizes to symbols, for example SIZES=time=32."
             )
 
 
 class _Cut(NamedTuple):
-    """So many rows of a case are run at a time, and which inputs hold them."""
+    """How many rows of a case run at a time, and which inputs have rows."""
 
     block: int
     rows: int
@@ -95,7 +95,7 @@ class _Cut(NamedTuple):
 
 
 def _cut(runner: Runner, case: Case) -> _Cut | None:
-    """Return how a case must be cut for a fixed batch, or None if it is run as it is."""
+    """Return how to cut a case for a fixed batch, or None to run it whole."""
     if has_dynamic_batch(runner.inputs):
         return None
     fixed = {spec.name: int(spec.shape[0]) for spec in runner.inputs if spec.shape}
@@ -125,13 +125,13 @@ def _joined(name: str, parts: list[np.ndarray], block: int) -> np.ndarray:
     """Return an output of several runs as one.
 
     Raises:
-        GraphError: it is one number for all rows of a run, and not always the same.
+        GraphError: it is one number for all rows of a run, and differs between the runs.
     """
     if parts[0].ndim:
         return np.concatenate(parts)
     if any(not np.array_equal(part, parts[0], equal_nan=part.dtype != object) for part in parts):
         raise GraphError(
-            f"The output {name!r} is one number for {block} rows, so what it is for more of them "
-            f"cannot be told; record a case of {block} rows, or make the batch dynamic."
+            f"The output {name!r} is one number for {block} rows, so its value for more rows is "
+            f"unknown. Record a case of {block} rows, or make the batch dynamic."
         )
     return parts[0]

@@ -1,4 +1,4 @@
-"""How the values of an example are drawn: by the role of an input, if it has one, or by a style."""
+"""Draw the values of an example: by the role of an input, if it has one, or by a style."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from graphcore.spec import FEW, TensorSpec
 from onnxgraph.examples.roles import Role
 
 SPECIAL = (0.0, -0.0, 0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 1.0, -1.0)
-"""Exact zeros, ties of rounding, and ones: normal values are never one of them."""
+"""Exact zeros, ties of rounding, and ones, which normal values never are."""
 
 LARGE = (1000.0, -1000.0, 1e6, -1e6)
 BEYOND = (np.nan, np.inf, -np.inf)
 
 UNKNOWN = 2
-"""Indices stay below this where the size of what they choose from is not known."""
+"""The limit of indices if the size of the indexed axis is unknown."""
 
 TEXTS = ("", "a", "Bc", "two words", "ümlaut", "12")
 
 
 @dataclass(frozen=True)
 class Style:
-    """How values without a role are drawn.
+    """How to draw values without a role.
 
-    `floats` is "normal", "uniform" (0 to 1) or "equal" (all 1); `mixed` holds values that replace
-    some of them; `integers` is the least, and the one behind the greatest; `wide` takes the ends of
-    what a role allows, such as negative indices.
+    `floats` is "normal", "uniform" (0 to 1) or "equal" (all 1). `mixed` holds values that replace
+    some of them. `integers` is a half-open range. `wide` includes the ends of what a role allows,
+    such as negative indices.
     """
 
     floats: str = "normal"
@@ -53,11 +53,11 @@ def draw(
 
     Args:
         dtype: numpy's name ("str" for texts, which become an array of objects).
-        shape: of the array.
-        seed: of the random values.
-        style: how they are drawn without a role.
-        role: what the model does with them.
-        sizes: of the symbols, on which a role may depend.
+        shape: the shape of the array.
+        seed: the seed of the random values.
+        style: how to draw values without a role.
+        role: what the model uses the values for.
+        sizes: the sizes of the symbols, on which a role may depend.
     """
     generator = np.random.default_rng(seed)
     if dtype == "str":
@@ -78,12 +78,13 @@ def draw(
 
 
 def is_float(dtype: str) -> bool:
-    """Whether a dtype is real and has a fraction: bfloat16 and the 8-bit kinds, too."""
+    """Whether a dtype holds real numbers with fractions, including bfloat16 and the 8-bit
+    floats."""
     return dtype.startswith(("float", "bfloat"))
 
 
 def is_integer(dtype: str) -> bool:
-    """Whether a dtype holds whole numbers; truth values and texts are none."""
+    """Whether a dtype holds integers, which excludes booleans and texts."""
     return np.issubdtype(dtype, np.integer)
 
 
@@ -94,10 +95,10 @@ def _by_role(
     wide: bool,
     sizes: Mapping[str, int],
 ) -> np.ndarray | None:
-    """Return values that fit a role, None where it says nothing about them."""
+    """Return values that fit a role, or None if the role does not determine them."""
     try:
         size = UNKNOWN if role.size is None else dims.size(role.size, sizes)
-    except (GraphError, KeyError):  # a symbol that no input has
+    except (GraphError, KeyError):  # the role has a symbol that no input has
         size = UNKNOWN
     if role.kind == "index":
         return _with_ends(generator, shape, -size if wide else 0, size - 1)
@@ -123,7 +124,7 @@ def _by_role(
 def _with_ends(
     generator: np.random.Generator, shape: tuple[int, ...], least: int, most: int
 ) -> np.ndarray:
-    """Return whole numbers of a range; both ends are among them, if there are two or more."""
+    """Return integers of a range, including both ends if there are two values or more."""
     values = generator.integers(least, max(least, most) + 1, shape)
     if values.ndim and values.size > 1:
         values.reshape(-1)[:2] = max(least, most), least
@@ -131,7 +132,7 @@ def _with_ends(
 
 
 def _parts(shape: tuple[int, ...], size: int) -> np.ndarray:
-    """Return lengths that add up to a size; the last one takes what is left."""
+    """Return lengths that add up to a size. The last one takes the remainder."""
     count = int(np.prod(shape))
     parts = np.full(count, size // max(count, 1))
     parts[-1:] += size - parts.sum()
@@ -146,7 +147,7 @@ def _target(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _regions(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Return boxes whose second corner is behind the first."""
+    """Return boxes whose second corner is after the first."""
     values = generator.random(shape) * 4
     half = shape[-1] // 2 if shape else 0
     if half:

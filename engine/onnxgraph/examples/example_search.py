@@ -1,4 +1,4 @@
-"""Seeded inputs that something takes: which sizes and which values those are is tried."""
+"""Search seeded inputs that a model accepts, by trying sizes and values."""
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
@@ -16,29 +16,30 @@ from onnxgraph.examples.variations import with_wide_integers
 
 EVEN_SIZES = (32, 64, 16, 8, 224)
 ODD_SIZES = (33, 65, 17, 9, 225, 7)
-"""Tried in this order for symbolic dims that are not the batch; many models take even ones only."""
+"""Sizes of symbolic dims other than the batch, in the order of trial. Many models need even
+ones."""
 
 ONE = ((1, 0),)
-"""Tried last: a size of one fits many others without being right, as it is broadcast."""
+"""Sizes tried last. A size of one fits many others without being right, because it broadcasts."""
 
 LONG_EVEN = (1024, 4096, 16000, 48000)
 LONG_ODD = (1025, 4097, 16001, 48001)
-"""Tried when none of those are taken: audio is long."""
+"""Sizes tried if none of those are accepted, because audio is long."""
 
 _POSITIVE = (1, 3)
-"""Integers where zeros are not taken: the least, and the one behind the greatest."""
+"""A half-open range of integers for inputs that accept no zeros."""
 
 _RARE = ((0, 1), (1, 2), (4, 9), (-1, 0))
-"""Integers that are tried when those are not taken: all the same, larger, negative."""
+"""Integers tried if those are not accepted: all the same, larger, negative."""
 
 Sizes = tuple[int | None, int, int]
-"""The size of first axes that are not the batch's, that of the first other symbol, and the step."""
+"""The size of first axes other than the batch, of the first other symbol, and the step."""
 
 
 class NotTaken(GraphError):
-    """The model takes none of the inputs that were tried.
+    """The model accepts none of the inputs that were tried.
 
-    `tried` is the message without its advice, for callers that have another.
+    `tried` is the message without its advice, for callers that have other advice.
     """
 
     def __init__(self, message: str, *, tried: str = "") -> None:
@@ -57,23 +58,23 @@ def runs(
     relations: Mapping[str, Dim] = NONE,
     roles: Mapping[str, Role] = NONE,
 ) -> list[Run]:
-    """Return a run for each batch; two for a single one, if other dims are symbolic.
+    """Return a run for each batch, or two runs for a single batch if other dims are symbolic.
 
-    The first has even sizes, the next ones have odd sizes, other ones for each symbol, if `run`
-    takes any. Integers are 0 and 1, which is what most models take, or else positive; in the last
-    run those inputs that can be have negative and larger ones, of 8 bits from their whole range.
+    The first run has even sizes. The others have odd sizes, different for each symbol, if `run`
+    accepts any. Integers are 0 and 1, which most models accept, or else positive. In the last run,
+    inputs that allow it have negative and larger integers, and 8-bit inputs use their whole range.
 
     Args:
-        run: what gives the outputs.
+        run: the function that returns the outputs.
         specs: its inputs.
         batches: batch sizes.
-        apart: also draw first axes that are not the batch's in another size than the batch.
-        seed: of the random values.
-        relations: symbol to what it is computed from, where that is known.
-        roles: input name to what its values are for, where that is known.
+        apart: also draw first axes other than the batch with another size than the batch.
+        seed: the seed of the random values.
+        relations: symbol to the dim it is computed from, if known.
+        roles: input name to the role of its values, if known.
 
     Raises:
-        NotTaken: none of the inputs is taken; what was said of the first is in the message.
+        NotTaken: none of the inputs is accepted. The message holds the error for the first one.
     """
     search = Search(run, tuple(specs), seed=seed, relations=relations, roles=roles)
     if search.symbolic and len(batches) == 1:
@@ -86,7 +87,7 @@ def runs(
 
 
 class Search:
-    """Tries inputs until some are taken, and remembers how sizes depend on each other."""
+    """Tries inputs until some are accepted, and remembers how sizes depend on each other."""
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class Search:
         relations: Mapping[str, Dim] = NONE,
         roles: Mapping[str, Role] = NONE,
     ) -> None:
-        """Take what runs the inputs, and what is known of them; see `runs`."""
+        """Take the function that runs the inputs, and what is known about them (see `runs`)."""
         self._run, self.specs, self._seed = run, specs, seed
         self._relations, self.roles = dict(relations), roles
         self.symbolic = bool(other_symbols(specs))
@@ -106,7 +107,7 @@ class Search:
         """Return a run at a size of the batch.
 
         Raises:
-            NotTaken: nothing that was tried is taken.
+            NotTaken: nothing that was tried is accepted.
         """
         others = [(1, 0)]
         if self.symbolic:
@@ -137,7 +138,8 @@ class Search:
         )
 
     def _without_roles(self, batch: int, others: Iterable[tuple[int, int]]) -> Run | None:
-        """Return a run that ignores the roles, as one may be misread; None if that fails, too."""
+        """Return a run that ignores the roles, in case one is misread, or None if that fails
+        too."""
         roles, self.roles = self.roles, NONE
         found = self._among_others(batch, others) if roles else None
         if found is None:
@@ -145,7 +147,7 @@ class Search:
         return found
 
     def _related(self, batch: int, others: Iterable[tuple[int, int]]) -> Run | None:
-        """Return a run in which sizes depend on each other, None if that does not help."""
+        """Return a run in which sizes depend on each other, or None if that does not help."""
         if self._relations:
             return None
         found = related.find(self._objection, self.specs)
@@ -171,7 +173,7 @@ class Search:
         return said
 
     def _among_others(self, batch: int, others: Iterable[tuple[int, int]]) -> Run | None:
-        """Return a run at one of more sizes, None if none is taken."""
+        """Return a run at one of more sizes, or None if none is accepted."""
         try:
             return self._among(batch, [(None, *other) for other in others])
         except GraphError:
@@ -188,7 +190,7 @@ class Search:
     def _advice(self) -> str:
         names = ", ".join(f"{spec.name!r}: array" for spec in self.specs)
         return (
-            f"Give inputs that the model takes: examples={{{names}}}. For a verb without "
+            f"Give inputs that the model accepts: examples={{{names}}}. For a verb without "
             f"`examples=`, write it inside `with onnxgraph.use_examples({{{names}}}):`."
         )
 
@@ -198,14 +200,15 @@ def _equal(sizes: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def _apart(sizes: Iterable[int]) -> list[tuple[int, int]]:
-    """Return sizes of the first symbol that is not the batch, and by how much each further one is
-    larger: a little beside odd ones, so that they stay odd, a lot beside even ones.
+    """Return sizes of the first symbol that is not the batch, and the step to each further symbol.
+
+    The step is small after odd sizes, so that they stay odd, and large after even ones.
     """
     return [(size, step) for size in sizes for step in (2 if size % 2 and size > 1 else size, 0)]
 
 
 def _first_axes(batch: int, apart: bool) -> list[int | None]:
-    """Return sizes in another ratio to each batch; None comes last and is the batch itself."""
+    """Return sizes in another ratio to each batch. The last, None, is the batch itself."""
     return [*(size for size in (batch * (batch + 1), 1) if apart and size != batch), None]
 
 
@@ -219,13 +222,13 @@ def first_run(
     relations: Mapping[str, Dim] = NONE,
     roles: Mapping[str, Role] = NONE,
 ) -> Run:
-    """Return a run with the first of the sizes that are taken; see `runs` for the arguments.
+    """Return a run with the first sizes that are accepted (see `runs` for the arguments).
 
-    Outputs that hold no finite value show nothing: then values from 0 to 1, and equal ones, are
-    tried, too.
+    Outputs without any finite value show nothing. In that case values from 0 to 1, and equal
+    values, are tried too.
 
     Raises:
-        GraphError: none is.
+        GraphError: none is accepted.
     """
     refusal: GraphError | None = None
     empty: Run | None = None
@@ -251,7 +254,7 @@ def first_run(
 
 
 def tells(outputs: Feeds) -> bool:
-    """Whether some output holds a value that can be compared: not NaN, nor infinite."""
+    """Whether some output holds a value that can be compared, neither NaN nor infinite."""
     floats = [value for value in outputs.values() if value.dtype.kind in "fcV"]
     others = [value for value in outputs.values() if value.dtype.kind not in "fcV" and value.size]
     return bool(others) or any(np.isfinite(value.astype(complex)).any() for value in floats)

@@ -1,4 +1,4 @@
-"""Seeded inputs of any sizes; the batch is the first symbol that stands first in an input."""
+"""Seeded inputs of any sizes. The batch is the first symbol that is the first dim of an input."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -12,10 +12,10 @@ from onnxgraph.examples.drawing import PLAIN, Style, draw
 from onnxgraph.examples.roles import Role
 
 USUAL = 32
-"""The size of a symbolic dim that is not the batch, where nothing else is known."""
+"""The size of a symbolic dim other than the batch, if nothing else is known."""
 
 LARGEST = 2**28
-"""An example input has no more values than this; it would take 1 GB as float32."""
+"""The most values in an example input, which would take 1 GB as float32."""
 
 Run = tuple[int, Feeds, Feeds]
 """A size of the batch, the inputs and the outputs."""
@@ -25,7 +25,7 @@ NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 def feeds(specs: Iterable[TensorSpec], *, batch: int, other: int = USUAL, seed: int = 0) -> Feeds:
-    """Return seeded arrays for the inputs, at the sizes that `symbol_sizes` gives.
+    """Return seeded arrays for the inputs, at the sizes of `symbol_sizes`.
 
     Raises:
         GraphError: an array would be too large.
@@ -47,9 +47,9 @@ def drawn(
     Args:
         specs: the inputs.
         sizes: symbol to size.
-        seed: of the random values.
-        style: how values are drawn that have no role.
-        roles: input name to what the model does with its values.
+        seed: the seed of the random values.
+        style: how to draw values without a role.
+        roles: input name to what the model uses its values for.
 
     Raises:
         GraphError: an array would be too large.
@@ -59,8 +59,8 @@ def drawn(
         shape = spec.shape_at(sizes)
         if math.prod(shape) > LARGEST:
             raise GraphError(
-                f"The input {spec.name!r} of the shape {shape} is too large for an example input; "
-                "check its sizes."
+                f"The input {spec.name!r} with the shape {shape} is too large for an example. "
+                "Check its sizes."
             )
         if spec.bounds is not None:
             made[spec.name] = spec.sized(sizes).random(1, seed=seed + number)
@@ -87,9 +87,9 @@ def symbol_sizes(
         specs: the inputs.
         batch: the size of the batch.
         other: the size of the first symbol that is not that of a first axis.
-        step: by how much each further symbol of that kind is larger.
-        rows: the size of first axes whose symbol is not the batch's; left out, `batch`.
-        relations: symbol to what it is computed from ("total" to "past + length").
+        step: how much larger each further symbol of that kind is.
+        rows: the size of first axes whose symbol is not the batch's. The default is `batch`.
+        relations: symbol to the dim it is computed from ("total" to "past + length").
 
     Raises:
         GraphError: a relation gives no size.
@@ -106,7 +106,7 @@ def symbol_sizes(
 
 
 def first_symbols(specs: Iterable[TensorSpec]) -> list[str]:
-    """Return the symbols of first axes, in order; the first of them is the batch.
+    """Return the symbols of first axes, in order. The first of them is the batch.
 
     A first axis that is computed (`2*batch`) counts by its first symbol, if no other axis has one.
     """
@@ -129,13 +129,13 @@ def has_dynamic_batch(specs: Iterable[TensorSpec]) -> bool:
 
 
 def other_symbols(specs: Iterable[TensorSpec]) -> list[str]:
-    """Return the symbols that stand first nowhere, in order."""
+    """Return the symbols that are never a first dim, in order."""
     specs = tuple(specs)
     firsts = set(first_symbols(specs))
     return [name for name in all_symbols(specs) if name not in firsts]
 
 
 def all_symbols(specs: Iterable[TensorSpec]) -> list[str]:
-    """Return the symbols of the inputs, those inside of computed dims included, in order."""
+    """Return the symbols of the inputs, including those inside computed dims, in order."""
     written = [dim for spec in specs for dim in spec.shape if isinstance(dim, str)]
     return list(dict.fromkeys(name for dim in written for name in dims.names(dim)))

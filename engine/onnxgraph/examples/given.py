@@ -1,7 +1,7 @@
-"""Example inputs and sizes that the user gives, for models that no drawn ones fit.
+"""Example inputs and sizes from the user, for models that accept no drawn ones.
 
-`use_examples` holds for every verb inside its `with`; verbs that take `examples=` and `symbols=`
-use it themselves.
+`use_examples` applies to every verb inside its `with`. Verbs with `examples=` and `symbols=` use it
+themselves.
 """
 
 import contextlib
@@ -22,15 +22,15 @@ from onnxgraph.examples.examples import all_symbols
 from onnxgraph.running.run import check_feeds
 
 Examples = str | Path | Mapping[str, Any] | Sequence[Any]
-"""The path of an .npz, arrays by input name, a list of such, or arrays in the order of inputs."""
+"""The path of an .npz, arrays by input name, a list of these, or arrays in the order of inputs."""
 
 Symbols = str | Mapping[str, Dim]
-"""Symbol to its size or to what it is computed from; in a text, "total=past+new time=16000"."""
+"""Symbol to its size or to the dim it is computed from. As text: "total=past+new time=16000"."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a user gave; empty where nothing was."""
+    """What the user gave, or nothing."""
 
     examples: Mapping[str, Any] | Sequence[Any] | None = None
     symbols: Mapping[str, Dim] = field(default_factory=dict)
@@ -48,10 +48,11 @@ def use_examples(
     """Let every verb inside run models on these inputs, or on drawn ones of these sizes.
 
     Args:
-        examples: inputs that the model takes: arrays by input name, a list of such (several
-            examples), arrays in the order of the inputs, or the path of an .npz that holds them by
-            name. They are used for models that have inputs of these names. None, or "": draw.
-        symbols: the sizes of symbolic dims, as numbers or computed from others, for what is drawn:
+        examples: inputs that the model accepts: arrays by input name, a list of these (several
+            examples), arrays in the order of the inputs, or the path of an .npz with arrays by
+            name. They are used for models with inputs of these names. None or "" means to draw
+            inputs.
+        symbols: the sizes of symbolic dims for drawn inputs, as numbers or computed from others:
             {"total": "past + length", "time": 16000}, or the text "total=past+length time=16000".
 
     Raises:
@@ -72,13 +73,13 @@ def use_examples(
 
 
 def relations(specs: Iterable[TensorSpec]) -> dict[str, Dim]:
-    """Return what was said of the symbols of these inputs."""
+    """Return the relations that were given for the symbols of these inputs."""
     known = all_symbols(specs)
     return {name: dim for name, dim in _given.get(_NOTHING).symbols.items() if name in known}
 
 
 def feeds(specs: Iterable[TensorSpec]) -> list[Feeds]:
-    """Return the examples that were given for these inputs; none if they are for other ones.
+    """Return the examples that were given for these inputs, or none if they are for other inputs.
 
     Raises:
         GraphError: an example does not fit the inputs.
@@ -108,7 +109,7 @@ def _several(
     several = list(examples)
     if all(isinstance(each, Mapping) for each in several):
         return several
-    # Arrays in the order of the inputs; a list of such lists is several examples.
+    # Arrays in the order of the inputs. A list of such lists is several examples.
     nested = all(isinstance(each, list | tuple) and len(each) == len(specs) for each in several)
     return several if nested and len(specs) > 1 else [several]
 
@@ -121,13 +122,13 @@ def _by_name(example: Any, specs: tuple[TensorSpec, ...]) -> Mapping[str, Any]:
         names = ", ".join(repr(spec.name) for spec in specs)
         raise GraphError(
             f"An example must hold an array for each of the {len(specs)} inputs ({names}), but "
-            f"this one holds {len(values)}; give them by name, as a dict."
+            f"this one holds {len(values)}. Give them by name, as a dict."
         )
     return {spec.name: value for spec, value in zip(specs, values, strict=True)}
 
 
 def _array(value: Any, spec: TensorSpec) -> np.ndarray:
-    """Return a value as an array; Python's own numbers and texts get the dtype of the input."""
+    """Return a value as an array. Python's own numbers and texts get the dtype of the input."""
     if hasattr(value, "dtype"):
         return np.asarray(value)
     return np.asarray(value, object if spec.dtype == "str" else spec.dtype)
@@ -151,7 +152,7 @@ def _read(path: Path) -> list[dict[str, np.ndarray]]:
 
 
 def _symbols(symbols: Symbols) -> dict[str, Dim]:
-    """Read "total=past+length time=16000", or check a dict; texts of digits become numbers.
+    """Read "total=past+length time=16000", or check a dict. Texts of digits become numbers.
 
     Raises:
         GraphError: it has another form.
@@ -163,8 +164,8 @@ def _symbols(symbols: Symbols) -> dict[str, Dim]:
         number = isinstance(dim, int) or (dim.isdecimal() and len(dim) < 19)
         if not name or not (number or dims.is_expression(dim) or str(dim).isidentifier()):
             raise GraphError(
-                f"A size is written name=number or name=sum, as in total=past+length or "
-                f"time=16000, but there is {name!r} = {dim!r}."
+                "A size is written name=number or name=sum, for example total=past+length or "
+                f"time=16000, but this is {name!r} = {dim!r}."
             )
         read[name] = int(dim) if number else dim
         if number and int(dim) < 0:

@@ -1,4 +1,4 @@
-"""What a model gives on seeded inputs: the reference for every other version of it."""
+"""A model's results on seeded inputs: the reference for every other version of it."""
 
 from collections.abc import Callable, Iterable
 
@@ -24,16 +24,16 @@ from onnxgraph.running.memory_guard import check_memory
 from onnxgraph.running.run import Runner
 
 _APART = ((2, 6), (6, 2))
-"""Sizes of the batch and of another first axis that show whether a model takes them apart.
+"""Sizes of the batch and of another first axis, to test whether a model accepts different ones.
 
-One holds the other, and none is 1, which would broadcast.
+Neither is 1, which would broadcast.
 """
 
 LONG = 1000
-"""Whether tensors find room is asked anew for inputs with an axis of this size."""
+"""Inputs with an axis of at least this size are checked again for the memory of all tensors."""
 
 _MOST_ROWS = 30
-"""The largest size of another first axis, which goes with a batch of five."""
+"""The largest size of another first axis, used with a batch of five."""
 
 
 def reference_runs(
@@ -45,20 +45,21 @@ def reference_runs(
     specs: Iterable[TensorSpec] | None = None,
     runner: Runner | None = None,
 ) -> list[Run]:
-    """Return (batch, inputs, outputs) of the model for each batch, one only if its batch is fixed.
+    """Return (batch, inputs, outputs) of the model for each batch, or only one if its batch is
+    fixed.
 
-    Inputs that the user gave (`given.use_examples`) are taken as they are, one run for each. What
-    is drawn otherwise is described at `example_search.runs`. First axes of another symbol than the
-    batch's differ from it (see `batch_inputs`).
+    Inputs from the user (`given.use_examples`) are used unchanged, one run for each. Otherwise they
+    are drawn as described at `example_search.runs`. First axes with another symbol than the batch
+    have another size than the batch (see `batch_inputs`).
 
     Args:
-        model: what is run.
+        model: the model to run.
         batches: batch sizes.
-        seed: of the random inputs.
-        fetch: names of the tensors to return instead of the outputs, inner ones included.
-        specs: inputs to make, where they are narrower than those of the model; the values are
-            then cast to what the model takes.
-        runner: a session of the model with these names to fetch, if one is open.
+        seed: the seed of the random inputs.
+        fetch: names of the tensors to return instead of the outputs, including inner ones.
+        specs: the inputs to draw, if they are narrower than those of the model. Their values are
+            then cast to the model's dtypes.
+        runner: an open session of the model that fetches these names, if there is one.
 
     Raises:
         GraphError: the model cannot be run on any of the example inputs.
@@ -86,12 +87,13 @@ def reference_runs(
 def special_runs(
     model: onnx.ModelProto, found: list[Run], *, runner: Runner
 ) -> list[tuple[str, Feeds, Feeds]]:
-    """Return runs like the first one, with special values among the floats, and what they are.
+    """Return runs like the first one with special values among the floats, and the values' name.
 
-    None where the user gave the inputs, an output would not be finite, or all are summed at once.
+    None if the user gave the inputs, an output would not be finite, or all values are summed at
+    once.
 
     Args:
-        model: what is run.
+        model: the model to run.
         found: its runs (see `reference_runs`).
         runner: a session of it.
     """
@@ -105,13 +107,13 @@ def special_runs(
 
 
 def _rows(feeds: Feeds, specs: Iterable[TensorSpec]) -> int:
-    """Return the size of the batch: that of the first first axis that is symbolic, else 1."""
+    """Return the size of the batch: that of the first symbolic first axis, or 1."""
     sizes = (feeds[spec.name].shape[0] for spec in specs if has_dynamic_batch([spec]))
     return next(sizes, 1)
 
 
 def _taking(runner: Runner, model: onnx.ModelProto) -> Callable[[Feeds], Feeds]:
-    """Return what runs the model on values of other dtypes too, where its tensors find room."""
+    """Return a function that runs the model on values of other dtypes too, if memory suffices."""
 
     def run(feeds: Feeds) -> Feeds:
         shapes = {name: value.shape for name, value in feeds.items()}
@@ -138,13 +140,13 @@ def batch_inputs(
 ) -> tuple[str, ...]:
     """Return the names of the inputs whose first dim is the batch, if that is symbolic.
 
-    Another symbol there is a size of its own (the edges of a graph beside its nodes), unless the
-    model does not run where they differ: exporters write several names for one size.
+    Another symbol there is a different size (the edges of a graph, for example, besides its nodes),
+    unless the model does not run with different sizes: exporters write several names for one size.
 
     Args:
         model: the model.
-        runner: a session of it, if one is open.
-        specs: its inputs, where narrower ones are meant.
+        runner: an open session of the model, if there is one.
+        specs: its inputs, if narrower ones are meant.
     """
     specs = tuple(interface.inputs(model) if specs is None else specs)
     symbols = first_symbols(specs)
@@ -180,12 +182,12 @@ def check_examples_fit(
     rows: int | None = None,
     specs: Iterable[TensorSpec] | None = None,
 ) -> None:
-    """Check, without running the model, that its tensors find room for usual example inputs.
+    """Check, without running the model, that its tensors fit into memory for usual example inputs.
 
-    Models that take sequences are left to whoever runs or converts them.
+    Models that take sequences are not checked here.
 
     Raises:
-        GraphError: a tensor would take a large part of the machine's memory; it is named.
+        GraphError: a tensor would take a large part of the machine's memory. The message names it.
     """
     if any(value.type.WhichOneof("value") != "tensor_type" for value in model.graph.input):
         return

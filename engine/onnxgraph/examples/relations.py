@@ -1,7 +1,8 @@
-"""Sizes that depend on each other, found by running: a mask is as long as past plus new tokens.
+"""Sizes that depend on each other, found by running: a mask, for example, covers past and new
+tokens.
 
-Each symbol gets a size of its own. The numbers in what the runtime objects to then say which
-sizes clash, and which sum or product of others one of them must be.
+Each symbol gets a size of its own. The numbers in the runtime's error then show which sizes clash,
+and which sum or product of others one of them must be.
 """
 
 import itertools
@@ -15,32 +16,32 @@ from graphcore.spec import TensorSpec
 from onnxgraph.examples.examples import all_symbols, first_symbols
 
 Relations = dict[str, Dim]
-"""Symbol to what it is computed from."""
+"""Symbol to the dim it is computed from."""
 
 Objection = Callable[[Mapping[str, int]], str | None]
-"""Runs the model at these sizes; returns what was said against them, None if nothing was."""
+"""A function that runs the model at these sizes and returns its error, or None for success."""
 
 SIZES = ((3, 5, 7, 11, 17, 29, 47), (4, 8, 24, 56, 120, 248, 16), (2, 9, 13, 19, 31, 37, 59))
-"""Sizes of the symbols in order, whose sums and differences differ; the second ones are even."""
+"""Sizes of the symbols in order, whose sums and differences differ. The second set is even."""
 
 MOST = 4
-"""Symbols that may be given a relation."""
+"""Symbols that may get a relation."""
 
 TRIES = 150
-"""Runs that a search may take from one set of sizes."""
+"""The most runs of a search from one set of sizes."""
 
 _CONSTANTS = (10**9, 2, 1)
-"""The least constant that a symbol may be, in the order of searches: sizes in common come first."""
+"""The least constants that a symbol may be, in the order of search: likely sizes come first."""
 
 MULTIPLES = 64
 """The largest factor and the largest constant that are tried."""
 
 
 def find(objection: Objection, specs: Iterable[TensorSpec]) -> Relations | None:
-    """Return relations with which the model runs at any sizes, None if none were found.
+    """Return relations with which the model runs at any sizes, or None if none were found.
 
     Args:
-        objection: runs the model.
+        objection: runs the model and returns its error.
         specs: its inputs.
     """
     specs = tuple(specs)
@@ -52,7 +53,7 @@ def find(objection: Objection, specs: Iterable[TensorSpec]) -> Relations | None:
         order = (*SIZES[number:], *SIZES[:number])
         sizes = [dict(zip(symbols, itertools.cycle(each), strict=False)) for each in order]
         search = _Search(objection, specs, symbols, sizes, constants)
-        for most in range(1, MOST + 1):  # few relations first
+        for most in range(1, MOST + 1):  # fewer relations first
             found = search.found({}, most)
             if found is not None:
                 return found
@@ -63,7 +64,7 @@ def find(objection: Objection, specs: Iterable[TensorSpec]) -> Relations | None:
 
 
 class _Search:
-    """Depth first: what helps is kept, and what still clashes is related next."""
+    """Depth first: a relation that helps is kept, and the next clash is then resolved."""
 
     def __init__(
         self,
@@ -76,12 +77,12 @@ class _Search:
         self._objection, self._specs, self._symbols = objection, specs, symbols
         self._sizes, self._constants = sizes, constants
         self._batch = next(iter(first_symbols(specs)), None)
-        # A factor that stands nowhere alone (the heads in `batch x heads`) is likely a constant.
+        # A factor that never occurs alone (the heads in `batch x heads`) is likely a constant.
         self._plain = {dim for spec in specs for dim in spec.shape}
         self._known: dict[tuple, str | None] = {}
 
     def found(self, relations: Relations, most: int) -> Relations | None:
-        """Return the relations and at most so many more with which the model runs."""
+        """Return the relations and at most `most` further ones with which the model runs."""
         said = self._said(relations, 0)
         if said is None:
             return relations if self._holds(relations) else None
@@ -142,7 +143,7 @@ class _Search:
     def _clashes(
         self, numbers: set[int], sizes: Mapping[str, int], free: list[str]
     ) -> Iterator[tuple[str, int]]:
-        """Yield symbols whose dim is one of the numbers, and the size with which it is another."""
+        """Yield symbols whose size is one of the numbers, and the size that it clashes with."""
         written = dict.fromkeys(dim for spec in self._specs for dim in spec.shape)
         for dim in reversed(list(written)):
             size = dims.size(dim, sizes)
@@ -157,9 +158,9 @@ class _Search:
 
 
 def _terms(target: int, sizes: Mapping[str, int], batch: str | None) -> Iterator[Dim]:
-    """Yield what has this size: a symbol, a sum of two, a neighbour, a multiple, a part.
+    """Yield dims of this size: a symbol, a sum of two, a neighbour, a multiple, a part.
 
-    The batch is not added to other sizes, but multiplied.
+    The batch is not added to other sizes, only multiplied.
     """
     every = {dims.quoted(name): size for name, size in sizes.items()}
     lengths = {dims.quoted(name): size for name, size in sizes.items() if name != batch}
@@ -201,5 +202,5 @@ def _circular(name: str, dim: Dim, relations: Mapping[str, Dim]) -> bool:
 
 
 def _place(said: str) -> str:
-    """Return what was said without its numbers: the node that failed."""
+    """Return an error without its numbers, which identifies the node that failed."""
     return re.sub(r"\d+", "#", said)

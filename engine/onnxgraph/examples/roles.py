@@ -1,6 +1,6 @@
-"""What a model does with the values of its inputs: indices, lengths, sizes, shares, conditions.
+"""What a model uses the values of its inputs for: indices, lengths, sizes, shares, conditions.
 
-A role is read from the first nodes that use the values, behind nodes that only move them.
+A role is read from the first nodes that use the values, after nodes that only move them.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from onnxgraph.model.weightless import without_weights
 
 @dataclass(frozen=True)
 class Role:
-    """What values are for.
+    """The use of an input's values.
 
     Kinds: "index" into an axis of `size`, "class" of so many, "count" from `least` to `size`,
     "parts" that add up to `size`, "target" of a Reshape, "share" of one, "positive", "region" (two
@@ -35,7 +35,7 @@ MOVING = {
     "Cast", "CastLike", "Concat", "Dropout", "Expand", "Flatten", "Gather", "Identity", "Reshape",
     "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
 }  # fmt: skip
-"""Ops whose results hold values of their first input (Concat: of any)."""
+"""Ops whose results hold values of their first input (Concat: of any input)."""
 
 
 class _Facts:
@@ -43,7 +43,7 @@ class _Facts:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         copy = without_weights(model)
-        with contextlib.suppress(InferenceFailed):  # what is stated is known
+        with contextlib.suppress(InferenceFailed):  # stated shapes are still known
             copy = infer_shapes(copy, data_prop=True)
         self._dims: dict[str, tuple[Dim | None, ...] | None] = {}
         self._weights: dict[str, onnx.TensorProto] = {}
@@ -187,7 +187,7 @@ for _op in ("Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "LogSum", "LogSumEx
 
 
 def roles(model: onnx.ModelProto) -> dict[str, Role]:
-    """Return the roles of inputs by name; an input without one is not among them."""
+    """Return the roles of inputs by name. An input without a role is left out."""
     facts = _Facts(model)
     users = _users(model.graph)
     found = {}
@@ -199,7 +199,7 @@ def roles(model: onnx.ModelProto) -> dict[str, Role]:
 
 
 def _narrowness(role: Role) -> float:
-    """Return a number that is smaller for a role that allows less."""
+    """Return a number that is smaller for a role that allows fewer values."""
     return role.size if isinstance(role.size, int) else float("inf")
 
 
@@ -215,7 +215,7 @@ def _users(graph: onnx.GraphProto) -> dict[str, list[tuple[onnx.NodeProto, int]]
 def _uses(
     name: str, users: Mapping[str, list[tuple[onnx.NodeProto, int]]]
 ) -> Iterator[tuple[onnx.NodeProto, tuple[str, int]]]:
-    """Yield the nodes that say what a value is for, behind those that only move it."""
+    """Yield the nodes that determine the use of a value, after those that only move it."""
     waiting, seen = [name], {name}
     while waiting:
         for node, position in users.get(waiting.pop(), ()):
@@ -233,9 +233,9 @@ SCALING = {"Add", "BatchNormalization", "Div", "Mul", "Sub"}
 
 
 def summed_at_once(model: onnx.ModelProto) -> set[str]:
-    """Return the inputs whose values go into weighted sums only, scaled at most before.
+    """Return the inputs whose values go into weighted sums only, at most scaled before.
 
-    A network shows nothing of single special values that it adds to others right away.
+    Single special values have no visible effect in a network that adds them to others at once.
     """
     users = _users(model.graph)
     weights = {tensor.name for tensor in model.graph.initializer}

@@ -1,4 +1,4 @@
-"""Runs like one that was found, with other values: integers of a wider range, special floats."""
+"""Variations of a run: integers of a wider range, special floats."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -15,10 +15,10 @@ SPECIALS = (
     ("large values", (LARGE, LARGE[:2])),
     ("NaN and infinity", (BEYOND, BEYOND[1:], BEYOND[:1])),
 )
-"""Names of special values, and which are tried, the most first."""
+"""Names of special values, and the sets to try, the largest first."""
 
 _WIDE = ((-3, 5), (1, 5))
-"""Integers beyond 0 and 1; as sizes of four dims they are not too large yet."""
+"""Integers beyond 0 and 1, which are still small enough as sizes of four dims."""
 
 
 def with_wide_integers(
@@ -29,9 +29,7 @@ def with_wide_integers(
     roles: Mapping[str, Role] = NONE,
     seed: int = 0,
 ) -> Run:
-    """Return the run with wider integers in each input where they are taken, and outputs stay
-    finite.
-    """
+    """Return the run with wider integers in each input that accepts them with finite outputs."""
     batch, given, outputs = found
     integers = [spec for spec in specs if is_integer(spec.dtype)]
     for number, spec in enumerate(integers):
@@ -54,10 +52,9 @@ def special(
     *,
     roles: Mapping[str, Role] = NONE,
 ) -> list[tuple[str, Feeds, Feeds]]:
-    """Return runs like one that was found, with special values in its floats, and what they are.
+    """Return runs like a given one with special values in its floats, and the names of the values.
 
-    Only values are taken with which every output stays finite: then the model says what to do with
-    them.
+    Only values that keep every output finite are used, because then the model defines their result.
     """
     _, given, outputs = found
     floats = [spec for spec in specs if is_float(spec.dtype) and given[spec.name].size]

@@ -1,1 +1,1 @@
-"""Look into a graph: find nodes, follow them, count what they cost, draw a part."""
+"""Look into a graph: find nodes, follow them, count their cost, draw a part."""

@@ -1,8 +1,8 @@
-"""Estimate what a model costs: multiply-adds and parameters, node by node.
+"""Estimate the cost of a model: multiply-adds and parameters, node by node.
 
-Parameters are the values of weights. Each weight counts once, at the first node that reads it, or
-what is computed from it alone, together with something computed from the inputs. Whole numbers of
-64 bits, booleans and text are shapes and indices, and no parameters.
+Parameters are the values of weights. Each weight counts once: at the first node that reads it, or
+reads something computed from it alone, together with a value computed from the inputs. 64-bit
+integers, booleans and text are shapes and indices, not parameters.
 """
 
 import html
@@ -37,7 +37,7 @@ _NOTHING: frozenset[str] = frozenset()
 
 @dataclass(frozen=True)
 class NodeCost:
-    """What one node costs; `macs` is None where it cannot be told. `per_run` is what it counts."""
+    """The cost of one node. `macs` is None if unknown. `per_run` is what it counts in one run."""
 
     node: str
     op: str
@@ -57,7 +57,8 @@ class Cost:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of one run: of an If the dearer branch, of a loop one round."""
+        """Multiply-adds of one run. An If counts its more expensive branch, a loop one
+        iteration."""
         return sum(row.macs or 0 for row in self.rows if row.per_run)
 
     @property
@@ -79,15 +80,15 @@ class Cost:
         return table
 
     def __repr__(self) -> str:
-        """Return the totals, the dearest operators and what could not be told."""
+        """Return the totals, the most expensive operators, and what is unknown."""
         given = ", ".join(f"{n} {'×'.join(map(str, s))}" for n, s in self.shapes.items())
         ops: dict[str, int] = {}
         for row in self.rows:
             ops[row.op] = ops.get(row.op, 0) + (row.macs or 0)
         first = sorted((op for op in ops if ops[op]), key=lambda op: -ops[op])[:4]
         lines = [
-            f"Cost for {given}: {_short(self.macs)} multiply-adds, "
-            f"{_short(self.parameters)} parameters"
+            f"Cost for {given}: {_short(self.macs)} multiply-adds, {_short(self.parameters)} "
+            "parameters"
         ]
         if first:
             lines.append("  " + ", ".join(f"{op} {_short(ops[op])}" for op in first))
@@ -104,12 +105,13 @@ def cost(
     """Estimate the multiply-adds and the parameters of each node.
 
     Args:
-        model: the model; functions of its own are inlined first.
-        batch: size of the first dim of the inputs, 1 if not given; a fixed one must be the same.
-        sizes: of the other symbolic dims, by symbol.
+        model: the model. Functions of its own are inlined first.
+        batch: the size of the first dim of the inputs, 1 by default. A fixed batch must be the
+            same.
+        sizes: the sizes of the other symbolic dims, by symbol.
 
     Raises:
-        GraphError: a size is missing, or the batch is fixed at another one.
+        GraphError: a size is missing, or the batch is fixed at another size.
     """
     if model.functions:
         model = inline_functions(model, keep=lambda node: True)
@@ -119,7 +121,7 @@ def cost(
     unknown = [f"{row.op} {row.node!r}" for row in rows if row.macs is None]
     notes = list(count.notes)
     if unknown:
-        notes.append(f"not counted, as it cannot be told: {listed(unknown, most=4)}")
+        notes.append(f"not counted, because it is unknown: {listed(unknown, most=4)}")
     return Cost(rows, shapes, tuple(notes))
 
 
@@ -134,13 +136,13 @@ def _input_shapes(
         elif batch is not None and first != batch and _is_batch(spec.shape, specs[0].shape):
             raise GraphError(
                 f"The batch of the input {spec.name!r} is fixed at {first}, so it cannot be "
-                f"{batch}; use make_batch_dynamic first."
+                f"{batch}. Use make_batch_dynamic first."
             )
     for spec in specs:
         open_ = [dim for dim in spec.shape if isinstance(dim, str) and dim not in sizes]
         if open_:
             names = ", ".join(f"{dim!r}: …" for dim in open_)
-            raise GraphError(f"The input {spec} has open sizes; give them: sizes={{{names}}}.")
+            raise GraphError(f"The input {spec} has unknown sizes. Give them: sizes={{{names}}}.")
     return {
         spec.name: tuple(sizes[dim] if isinstance(dim, str) else dim for dim in spec.shape)
         for spec in specs
@@ -152,11 +154,11 @@ def _is_batch(shape: tuple, first: tuple) -> bool:
 
 
 class _Count:
-    """Counting, node by node in the order of computation."""
+    """Counts node by node, in the order of computation."""
 
     def __init__(self, model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.sizes = Sizes(model, shapes)
-        # What each constant is made from: weights by name.
+        # The weights that each constant is computed from, by name.
         self.constant: dict[str, frozenset[str]] = {}
         self.counted: set[str] = set()
         self.notes: list[str] = []
@@ -174,7 +176,8 @@ class _Count:
             yield from self._inner(node)
 
     def _inner(self, node: onnx.NodeProto) -> Iterator[NodeCost]:
-        """Yield what branches and bodies cost; of two branches only the dearer one counts."""
+        """Yield the cost of branches and bodies. Of two branches only the more expensive one
+        counts."""
         inner = [each.g for each in node.attribute if each.HasField("g")]
         counted = []
         for graph in inner:
@@ -183,7 +186,7 @@ class _Count:
                 self.sizes.add_weight(weight)
             counted.append(list(self.rows(graph)))
         if inner and node.op_type != "If":
-            self.notes.append(f"{node.op_type} {node_name(node)!r}: one round is counted")
+            self.notes.append(f"{node.op_type} {node_name(node)!r}: one iteration is counted")
         dearest = max(counted, key=lambda rows: sum(r.macs or 0 for r in rows), default=[])
         for rows in counted:
             for row in rows:
@@ -212,7 +215,7 @@ class _Count:
             self.notes.append(f"the sparse weight {sparse.values.name!r} is not counted")
 
     def _fold(self, node: onnx.NodeProto) -> None:
-        """Make the outputs of a node that reads constants only constants too."""
+        """Mark the outputs of a node that reads only constants as constants."""
         made_from = _NOTHING.union(*(self.constant[name] for name in reads(node)))
         for name in filter(None, node.output):
             counts = self.sizes.elem_type(name) not in _NO_PARAMETERS

@@ -1,6 +1,6 @@
-"""Find nodes by what they are, read and write, and see what stands around one of them.
+"""Find nodes by op, name, tensors or attributes, and see the nodes around one of them.
 
-The tables have a column `node`: the name by which the verbs of this room take a node.
+The tables have a column `node` with the name that the other verbs accept.
 """
 
 import fnmatch
@@ -36,17 +36,18 @@ def find_nodes(
     attributes: Mapping[str, Any] | None = None,
     shape: Sequence[int | str | None] | None = None,
 ) -> "pandas.DataFrame":
-    """Return a table of the nodes for which everything that is given holds.
+    """Return a table of the nodes that match everything given.
 
-    Patterns are those of file names: `*` for any signs, `?` for one, `[ab]` for one of some.
+    Patterns are those of file names: `*` for any characters, `?` for one, `[ab]` for one of
+    several.
 
     Args:
         model: the model.
         op: a pattern of operators, or several: `Conv`, `*Pool`, `com.microsoft.*`.
         name: a pattern of node names.
-        tensor: a pattern of names of tensors that it reads or writes.
-        attributes: attribute name to value; what a node leaves out has the operator's default.
-        shape: of a tensor that it writes; None fits any size, a text a symbol.
+        tensor: a pattern of names of tensors that the node reads or writes.
+        attributes: attribute name to value. An attribute that a node leaves out has its default.
+        shape: the shape of a tensor that the node writes. None fits any size, a text is a symbol.
 
     Columns: node, op, graph, inputs, outputs, shape (of the first output), attributes.
     """
@@ -71,18 +72,18 @@ def neighbours(
 ) -> "pandas.DataFrame":
     """Return a table of the nodes around one node of the same graph, in graph order.
 
-    The column `steps` says how far away each is on the shortest way: -1 makes an input of the node,
-    1 reads an output of it, 0 is the node itself.
+    The column `steps` is the length of the shortest path: -1 makes an input of the node, 1 reads an
+    output of it, 0 is the node itself.
 
     Args:
         model: the model.
-        node: the node's name, or that of a tensor that it writes.
-        up: steps against the flow.
-        down: steps with it.
+        node: the node's name, or the name of a tensor that it writes.
+        up: how many steps to go towards the inputs.
+        down: how many steps to go towards the outputs.
 
     Raises:
         UnknownName: there is no such node.
-        GraphError: several nodes are meant.
+        GraphError: the name fits several nodes.
     """
     graph, _ = locate(model, node)
     maker = {name: n for n, each in enumerate(graph.node) for name in each.output if name}
@@ -100,7 +101,7 @@ def neighbours(
 
 
 def _walk(arrows: Sequence[Iterable[int]], start: int, steps: int) -> dict[int, int]:
-    """Return how many steps away each node is, along the arrows."""
+    """Return the number of steps to each node, along the arrows."""
     away, edge = {start: 0}, {start}
     for step in range(1, steps + 1):
         edge = {n for each in edge for n in arrows[each]} - set(away)
@@ -130,7 +131,7 @@ def _table(rows: list[dict], *more: str) -> "pandas.DataFrame":
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple | None]:
-    """Return what is known of the shapes, in branches and bodies too."""
+    """Return the known shapes, in branches and bodies too."""
     found: dict[str, tuple | None] = {}
     for graph in graphs(inferred(model).graph):
         values = (*graph.input, *graph.value_info, *graph.output)

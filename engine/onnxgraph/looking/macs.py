@@ -1,7 +1,7 @@
-"""How many multiply-adds an operator takes, by the field's standard formulas.
+"""Multiply-adds of an operator, by the field's standard formulas.
 
-One multiply-add is one multiplication with the addition that follows it. Operators that only move,
-compare, add or scale values count as none, as is usual.
+One multiply-add is one multiplication and the addition after it. Operators that only move, compare,
+add or scale values count as zero, as is usual.
 """
 
 import math
@@ -13,7 +13,7 @@ Formula = Callable[[Sequence[Shape | None], Sequence[Shape], Mapping[str, Any]],
 
 
 def _conv(inputs: Sequence[Shape | None], outputs: Sequence[Shape], _: Mapping[str, Any]) -> int:
-    """For each output value: the input channels of its group times the places of the kernel."""
+    """For each output value: the input channels of its group times the positions of the kernel."""
     return math.prod(outputs[0]) * math.prod(_second(inputs, 1)[1:])
 
 
@@ -44,7 +44,7 @@ def _recurrent(
 def _einsum(
     inputs: Sequence[Shape | None], outputs: Sequence[Shape], attributes: Mapping[str, Any]
 ) -> int:
-    """The product of the sizes of all letters; for more than two inputs this is an upper bound."""
+    """The product of the sizes of all letters. For more than two inputs this is an upper bound."""
     if len(inputs) < 2:
         return 0
     terms = attributes["equation"].replace(" ", "").split("->")[0].split(",")
@@ -74,7 +74,7 @@ def _attention(
 
 
 def _second(inputs: Sequence[Shape | None], number: int) -> Shape:
-    """Return the shape of an input that must be there."""
+    """Return the shape of a required input."""
     shape = inputs[number]
     if shape is None:
         raise ValueError(f"input {number} is missing")
@@ -97,4 +97,4 @@ FORMULAS: Mapping[str, Formula] = {
     "Einsum": _einsum,
     "Attention": _attention,
 }
-"""Operator to formula: shapes of the inputs (None where left out), of the outputs, attributes."""
+"""Operator to formula of the shapes of inputs (None if left out) and outputs, and attributes."""

@@ -1,6 +1,7 @@
-"""Repair files of other exporters, on evidence alone; each says what it saw and what it changed.
+"""Repair files of other exporters, on evidence alone. Each repair reports its evidence and changes.
 
-Without evidence, or with nothing to repair, the model comes back as it was, and the reason with it.
+Without evidence, or with nothing to repair, the model is returned unchanged together with the
+reason.
 """
 
 from onnxgraph.repairs.casts import remove_shape_casts

@@ -1,4 +1,4 @@
-"""Casts that change nothing: to the type that is there, or of sizes to another integer and back."""
+"""Remove casts that change nothing: to the same type, or of sizes to another integer and back."""
 
 from dataclasses import replace
 
@@ -16,16 +16,16 @@ from onnxgraph.model.value_info import inferred_graph
 from onnxgraph.repairs.evidence import unchanged
 
 _WIDE = (TensorProto.INT32, TensorProto.INT64, TensorProto.DOUBLE)
-"""Types that hold every size of a dim (no dim of a tensor that fits a memory has 2³¹ elements)."""
+"""Types that hold every size of a dim, because no tensor in memory has a dim of 2³¹ elements."""
 
 _SIZES_KEPT = {"Gather", "Slice", "Concat", "Squeeze", "Unsqueeze", "Identity"}
 
 
 @checked
 def remove_shape_casts(model: onnx.ModelProto) -> Edited:
-    """Remove casts to the type that is there already, and pairs of casts of shapes.
+    """Remove casts to the type that a tensor already has, and pairs of casts of shapes.
 
-    The evidence are the inferred types, and that the value comes from Shape: its numbers are the
+    The evidence is the inferred types, and that the value comes from Shape: its numbers are the
     same in int32, int64 and float64. The result is proven at two batch sizes.
     """
     after = copy_of(model)
@@ -44,14 +44,16 @@ def remove_shape_casts(model: onnx.ModelProto) -> Edited:
             changes.append(f"{titled(node)} removed: it casts {_name(to)} to itself")
         elif inner is not None and inner.op_type == "Cast" and _is_pair(inner, to, types, makers):
             source = inner.input[0]
-            changes.append(f"{titled(inner)} and {titled(node)} removed: a shape, there and back")
+            changes.append(
+                f"{titled(inner)} and {titled(node)} removed: a shape is cast there and back"
+            )
             names.append(node_name(inner))
         else:
             continue
         names.append(node_name(node))
         move_readers(after.graph, node.output[0], source)
     if not changes:
-        return unchanged(model, "every Cast changes the type of what it reads")
+        return unchanged(model, "every Cast changes the type of its input")
     result = edited(model, without_dead_parts(after), changes, names)
     return replace(result, reports=same(model, result.model))
 

@@ -1,4 +1,4 @@
-"""Dropout that was left in a model for inference."""
+"""Remove Dropout that was left in a model for inference."""
 
 from dataclasses import replace
 
@@ -20,10 +20,10 @@ from onnxgraph.repairs.evidence import unchanged
 
 @checked
 def remove_dropout(model: onnx.ModelProto) -> Edited:
-    """Remove every Dropout; one in training mode too, which makes each run give something else.
+    """Remove every Dropout, even one in training mode, which makes every run give other results.
 
-    The proof is against the model with all of them switched off. A Dropout whose mask is read is
-    left, and one whose training_mode is computed.
+    The proof compares with the model after all of them are switched off. A Dropout whose mask is
+    read is left in place, and so is one whose training_mode is computed.
     """
     after = copy_of(model)
     changes, names, left, training = [], [], [], False
@@ -36,7 +36,9 @@ def remove_dropout(model: onnx.ModelProto) -> Edited:
             training |= mode
             _bypass(graph, node)
             names.append(node_name(node))
-            changes.append(f"{titled(node)} removed" + (", which was training" if mode else ""))
+            changes.append(
+                f"{titled(node)} removed" + (", which was in training mode" if mode else "")
+            )
     if not changes:
         return unchanged(model, *(left or ["there is no Dropout"]))
     if training:
@@ -48,7 +50,7 @@ def remove_dropout(model: onnx.ModelProto) -> Edited:
 
 
 def _mode(main: onnx.GraphProto, graph: onnx.GraphProto, node: onnx.NodeProto) -> tuple[bool, str]:
-    """Return whether a Dropout is training, and why it cannot be removed ("" if it can)."""
+    """Return whether a Dropout is in training mode, and why it cannot be removed ("" if it can)."""
     mask = node.output[1] if len(node.output) > 1 else ""
     read = {name for each in graphs(main) for inner in each.node for name in inner.input}
     read.update(value.name for each in graphs(main) for value in each.output)
@@ -63,7 +65,8 @@ def _mode(main: onnx.GraphProto, graph: onnx.GraphProto, node: onnx.NodeProto) -
 
 
 def _bypass(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
-    """Let all read what the node reads; it becomes an Identity where it gives an output."""
+    """Let all its readers read the Dropout's input. If it gives an output it becomes an
+    Identity."""
     move_readers(graph, node.output[0], node.input[0])
     if node.output[0] in {value.name for value in graph.output}:
         node.op_type = "Identity"
@@ -75,7 +78,7 @@ def _bypass(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
 
 
 def _switched_off(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy in which no Dropout is training."""
+    """Return a copy in which no Dropout is in training mode."""
     copy = copy_of(model)
     for graph in graphs(copy.graph):
         for node in graph.node:
@@ -85,7 +88,7 @@ def _switched_off(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _seeded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy that draws the same numbers in every process, others in every run."""
+    """Return a copy that draws the same numbers in every process, and new ones in every run."""
     copy = copy_of(model)
     for graph in graphs(copy.graph):
         for number, node in enumerate(graph.node):
@@ -97,9 +100,10 @@ def _seeded(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _variation(model: onnx.ModelProto) -> float:
-    """Return how far two runs of the model as it is written are apart, at most.
+    """Return the largest difference between two runs of the model as it is written.
 
-    onnxruntime's optimiser takes every Dropout out, also one that is training; it is off here.
+    onnxruntime's optimiser is off here, because it removes every Dropout, even one in training
+    mode.
     """
     from onnxgraph.running.sessions import Session
 

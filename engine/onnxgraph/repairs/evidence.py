@@ -1,4 +1,4 @@
-"""What a repair is judged by: golden outputs, or what onnxruntime says of the file."""
+"""The evidence for a repair: golden outputs, or onnxruntime's complaint about the file."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -18,25 +18,26 @@ Reports = tuple[parity.Report, ...]
 
 
 def unchanged(model: onnx.ModelProto, *reasons: str) -> Edited:
-    """Return the model as it came in, and why; it may be invalid, and is not checked."""
+    """Return the model unchanged, with the reasons. It may be invalid, and is not checked."""
     return Edited(model, model, tuple(f"nothing repaired: {reason}" for reason in reasons))
 
 
 def complaint(model: onnx.ModelProto) -> str:
-    """Return what onnxruntime says against the model, "" if it loads and runs it."""
+    """Return onnxruntime's complaint about the model, or "" if it loads and runs."""
     try:
         interface.inputs(model)
         reference_runs(model, batches=(1,))
     except GraphError as error:
-        return str(error.__cause__ or error)  # without what was tried
+        return str(error.__cause__ or error)  # without the list of attempts
     return ""
 
 
 def compared(
     model: onnx.ModelProto, cases: Sequence[Case], *, tolerance: float
 ) -> tuple[float, Reports]:
-    """Return the largest relative difference from the golden outputs, infinite if the model cannot
-    be run or gives other shapes, and the reports.
+    """Return the largest relative difference from the golden outputs, and the reports.
+
+    The difference is infinite if the model cannot be run or gives other shapes.
     """
     try:
         reports = check_cases(model, cases, tolerance=tolerance)
@@ -47,7 +48,7 @@ def compared(
 
 
 def largest_change(before: onnx.ModelProto, after: onnx.ModelProto, cases: Iterable[Case]) -> float:
-    """Return the largest absolute change of an output, over the cases."""
+    """Return the largest absolute change of an output, over all cases."""
     changes = [0.0]
     for case in cases:
         was, now = run_case(before, case), run_case(after, case)

@@ -1,7 +1,7 @@
-"""Small broken files as other exporters write them, in ONNX text, and what their writers meant.
+"""Small broken files as other exporters write them, in ONNX text, and the correct versions.
 
-example("missing flatten").model      what the file says
-example("missing flatten").cases()    what the framework that wrote it computed
+example("missing flatten").model      the file example("missing flatten").cases()    the results of
+the framework that wrote it
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,8 @@ gluon (float[batch, 2, 4, 4] data) => (float[batch, 2, 4, 4] out)
     [bn1] out = BatchNormalization<epsilon = 0.001>(positive, gamma1, beta, mean, var)
 }
 """
-"""bn0 was fix_gamma=True in MXNet, which computes with ones whatever is stored; bn1 was not."""
+"""bn0 was fix_gamma=True in MXNet, which then computes with ones whatever is stored. bn1 was
+not."""
 
 SPATIAL = """
 <ir_version: 3, opset_import: ["" : 8], producer_name: "mxnet">
@@ -38,7 +39,7 @@ gluon (float[batch, 2, 4, 4] data, float[2] gamma, float[2] beta, float[2] mean,
     [bn] out = BatchNormalization<epsilon = 0.001, spatial = 0>(data, gamma, beta, mean, var)
 }
 """
-"""spatial=0 asks for statistics of every pixel, but those of the file are of each channel."""
+"""spatial=0 asks for statistics of every pixel, but the file has statistics of each channel."""
 
 COUNT_INCLUDE_PAD = """
 <ir_version: 4, opset_import: ["" : 9], producer_name: "mxnet">
@@ -47,7 +48,7 @@ gluon (float[batch, 1, 4, 4] data) => (float[batch, 1, 4, 4] out)
     [pool] out = AveragePool<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(data)
 }
 """
-"""MXNet and Caffe count the padding; ONNX does not unless the file says so."""
+"""MXNet and Caffe count the padding. ONNX does not, unless the file says so."""
 
 MISSING_FLATTEN = """
 <ir_version: 4, opset_import: ["" : 9], producer_name: "mxnet">
@@ -58,7 +59,7 @@ gluon (float[batch, 2, 4, 4] data) => (float[batch, 3] out)
     [dense] out = Gemm<transB = 1>(pooled, weight, bias)
 }
 """
-"""A dense layer flattens by itself in the framework that wrote it; Gemm takes matrices."""
+"""A dense layer flattens by itself in the framework that wrote it, but Gemm needs matrices."""
 
 DROPOUT = """
 <ir_version: 7, opset_import: ["" : 13], producer_name: "pytorch">
@@ -71,7 +72,7 @@ trained (float[batch, 4] x) => (float[batch, 4] y)
     [act] y = Relu(kept)
 }
 """
-"""Exported in training mode: each run drops other values (onnxruntime's optimiser hides it)."""
+"""Exported in training mode, so each run drops other values. onnxruntime's optimiser hides this."""
 
 RESHAPE_CHAIN = """
 <ir_version: 6, opset_import: ["" : 11], producer_name: "pytorch">
@@ -86,7 +87,7 @@ view (float[batch, 2, 3, 3] x) => (float[batch, 18] y)
     [view] y = Reshape(positive, target)
 }
 """
-"""What `x.view(x.size(0), -1)` becomes when it is traced."""
+"""The result of tracing `x.view(x.size(0), -1)`."""
 
 SHAPE_CASTS = """
 <ir_version: 6, opset_import: ["" : 11], producer_name: "tf2onnx">
@@ -103,7 +104,7 @@ casts (float[batch, 2, 3] x) => (float[batch, 6] y)
     [view] y = Reshape(x, target)
 }
 """
-"""Shapes that go to int32 and back, and casts to the type that is there already."""
+"""Shapes that are cast to int32 and back, and casts to the type that is already there."""
 
 IMAGES = """
 <ir_version: 7, opset_import: ["" : 13], producer_name: "pytorch">
@@ -120,7 +121,7 @@ net (float[batch, 3, 8, 6] images) => (float[batch, 2] scores)
 
 @dataclass(frozen=True)
 class Example:
-    """A file in ONNX text, and the text of what its writer meant."""
+    """A file in ONNX text, and the text of its correct version."""
 
     text: str
     meant: str
@@ -131,11 +132,12 @@ class Example:
 
     @property
     def model(self) -> onnx.ModelProto:
-        """The file as it was written; it may be broken."""
+        """The file as it was written. It may be broken."""
         return onnx.parser.parse_model(self.text)
 
     def cases(self, *, batches: Iterable[int] = (1, 3), seed: int = 0) -> tuple[Case, ...]:
-        """Return golden cases: seeded inputs, and what the writer's framework made of them."""
+        """Return golden cases: seeded inputs, and the results of the framework that wrote the
+        file."""
         meant = onnx.parser.parse_model(self.meant)
         runner, specs = Runner(meant), interface.inputs(meant)
         given = [(batch, feeds(specs, batch=batch, seed=seed)) for batch in batches]
@@ -165,7 +167,7 @@ def example(name: str) -> Example:
     """Return an example by name.
 
     Raises:
-        UnknownName: there is none of that name.
+        UnknownName: there is no example of that name.
     """
     if name not in EXAMPLES:
         raise unknown_name("example", name, EXAMPLES)

@@ -1,4 +1,5 @@
-"""A Flatten that is missing before Gemm: a dense layer flattens by itself, Gemm does not."""
+"""Insert a Flatten that is missing before Gemm, because a dense layer flattens but Gemm does
+not."""
 
 import math
 from dataclasses import replace
@@ -21,12 +22,12 @@ from onnxgraph.repairs.evidence import complaint, unchanged
 def repair_missing_flatten(model: onnx.ModelProto) -> Edited:
     """Insert Flatten before each Gemm whose first input has more than two dims.
 
-    The evidence is onnxruntime's refusal, and the shapes: what is flattened must have as many
-    features as the weight takes. If the model has another fault too, the changes say which.
+    The evidence is onnxruntime's refusal, and the shapes: the flattened input must have as many
+    features as the weight. If the model has another fault too, the changes name it.
 
     Raises:
-        GraphError: a Gemm has an input that does not fit its weight when flattened either, or
-            onnxruntime says the same as before.
+        GraphError: an input of a Gemm does not fit its weight even when flattened, or onnxruntime's
+            refusal is the same as before.
     """
     said = complaint(model)
     if not said:
@@ -52,13 +53,13 @@ def repair_missing_flatten(model: onnx.ModelProto) -> Edited:
         raise GraphError(f"Flatten before Gemm was inserted, but the fault remains: {left}")
     if not left:
         return result
-    # Old files have several faults; each repair must get past those of the others.
-    remains = f"another fault remains, for another repair: {left}"
+    # Old files have several faults, so each repair must accept those of the others.
+    remains = f"another fault remains and needs another repair: {left}"
     return replace(result, changes=(*result.changes, remains))
 
 
 def _unflat(model: onnx.ModelProto) -> tuple[int, tuple[interface.Dim | None, ...]] | None:
-    """Return the first Gemm whose input is known to have more than two dims, and these."""
+    """Return the first Gemm whose input has more than two dims, and these dims."""
     inferred = inferred_graph(model)
     shapes = {v.name: interface.dims(v) for v in (*inferred.value_info, *inferred.input)}
     for place, node in enumerate(model.graph.node):
@@ -77,11 +78,11 @@ def _check_features(
     if gemm.input[1] not in weights or len(sizes) < len(shape) - 1 or given.get("transA", 0):
         raise GraphError(
             f"{titled(gemm)} has an input of {len(shape)} dims, but its sizes or its weight are "
-            "not known; insert the Flatten by hand where it was meant."
+            "not known. Insert the Flatten by hand where it is missing."
         )
     takes = weights[gemm.input[1]][1 if given.get("transB", 0) else 0]
     if math.prod(sizes) != takes:
         raise GraphError(
             f"{titled(gemm)} takes {takes} features, but its input has {math.prod(sizes)} when it "
-            "is flattened; look at the layer before it."
+            "is flattened. Look at the layer before it."
         )

@@ -1,7 +1,7 @@
-"""Inputs as pictures come: bytes instead of normalised floats, the channels last.
+"""Let a model take pictures as they come: bytes instead of normalised floats, channels last.
 
-The input keeps its name. The proof feeds both models: the one before gets what the new first nodes
-are to make of the pictures, worked out by numpy.
+The input keeps its name. The proof feeds both models: the old one gets the pictures as numpy
+normalises them, which is what the new first nodes must compute.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -39,18 +39,19 @@ def take_images(
     channels_last: bool = False,
     batches: Iterable[int] = (1, 3),
 ) -> Edited:
-    """Let a model take uint8 pictures, and normalise them itself: (x / 255 − mean) / std.
+    """Let a model take uint8 pictures and normalise them itself: (x / 255 − mean) / std.
 
     Args:
-        model: its input is float, batch × channels × height × width; it is not changed.
-        mean: of each channel, in 0 … 1, as for the training.
-        std: of each channel, likewise.
-        name: the input; the only one of rank 4 if left out.
+        model: the model, whose input is float, batch × channels × height × width. It is not
+            changed.
+        mean: the mean of each channel, in 0 … 1, as in training.
+        std: the standard deviation of each channel, in the same units.
+        name: the input. The default is the only one of rank 4.
         channels_last: whether the pictures are batch × height × width × channels.
-        batches: batch sizes of the proof, where the batch is symbolic.
+        batches: batch sizes of the proof, if the batch is symbolic.
 
     Raises:
-        GraphError: the input does not have that form, or there are other channels than numbers.
+        GraphError: the input has another form, or another number of channels.
         UnknownName: there is no input of that name.
     """
     value = _input(model, name)
@@ -85,7 +86,7 @@ def take_images(
     order = "height × width × channels" if channels_last else "channels × height × width"
     changes = [
         f"input {value.name!r} takes uint8, batch × {order}",
-        f"(x / 255 − {list(mean)}) / {list(std)} is worked out in the graph",
+        f"(x / 255 − {list(mean)}) / {list(std)} is computed in the graph",
     ]
     return _proven(model, after, head, changes, (value.name, normalised), batches)
 
@@ -94,7 +95,7 @@ def take_images(
 def take_channels_last(
     model: onnx.ModelProto, *, name: str | None = None, batches: Iterable[int] = (1, 3)
 ) -> Edited:
-    """Let a model take its pictures as batch × height × width × channels, of the same dtype.
+    """Let a model take its pictures as batch × height × width × channels, in the same dtype.
 
     See `take_images` for the arguments and the errors.
     """
@@ -107,7 +108,7 @@ def take_channels_last(
 
 
 def _input(model: onnx.ModelProto, name: str | None) -> onnx.ValueInfoProto:
-    """Return the input of that name, or the only one that can be pictures."""
+    """Return the input of that name, or the only one that can hold pictures."""
     values = {value.name: value for value in interface.fed(model.graph)}
     if name is not None and name not in values:
         raise unknown_name("input", name, values)
@@ -122,7 +123,7 @@ def _input(model: onnx.ModelProto, name: str | None) -> onnx.ValueInfoProto:
         seen = ", ".join(map(str, interface.inputs(model)))
         raise GraphError(
             "One input of floats with the shape batch × channels × height × width was expected, "
-            f"but the inputs are {seen}; name the one that is meant."
+            f"but the inputs are {seen}. Name the one you mean."
         )
     return chosen[0]
 
@@ -130,7 +131,7 @@ def _input(model: onnx.ModelProto, name: str | None) -> onnx.ValueInfoProto:
 def _with_new_input(
     model: onnx.ModelProto, value: onnx.ValueInfoProto, elem_type: int, channels_last: bool
 ) -> tuple[onnx.ModelProto, str]:
-    """Return a copy whose input has another form, and the name of what its readers read now."""
+    """Return a copy whose input has another form, and the new name that its readers read."""
     copy = copy_of(model)
     inner = free_name(copy.graph, f"{value.name}_prepared")
     move_readers(copy.graph, value.name, inner)
@@ -156,7 +157,7 @@ def _proven(
     first: tuple[str, _Picture],
     batches: Iterable[int],
 ) -> Edited:
-    """Put the new nodes first, and compare: the model before gets what numpy prepared."""
+    """Put the new nodes first, and compare with the old model on pictures prepared by numpy."""
     nodes = [*head, *after.graph.node]
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del after.graph.node[:]

@@ -1,7 +1,7 @@
-"""Reshapes whose target is put together from the shape of what they reshape, as tracing writes it.
+"""Simplify Reshapes whose target is computed from the shape of their input, as tracing writes them.
 
-`x.view(x.size(0), -1)` becomes Shape, Gather, Unsqueeze, Concat, Reshape; all that it says is
-`[0, -1]`: keep the first dim, and put the rest into the second.
+`x.view(x.size(0), -1)` becomes Shape, Gather, Unsqueeze, Concat, Reshape. All of this means only
+`[0, -1]`: keep the first dim, and combine the others.
 """
 
 from collections.abc import Callable
@@ -31,15 +31,14 @@ class Size:
 
 
 Parts = list["int | Size"]
-"""The values of a shape: numbers, and sizes of which only the place is known."""
+"""The values of a shape: numbers, and sizes known only as an axis of a tensor."""
 
 
 @checked
 def fold_reshapes(model: onnx.ModelProto) -> Edited:
-    """Write the target of each Reshape as a constant, where it is the same at any batch size.
+    """Write the target of each Reshape as a constant, if it is the same for every batch size.
 
-    The evidence is the chain of nodes that computes it. What is folded is proven at two batch
-    sizes.
+    The evidence is the chain of nodes that computes it. The result is proven at two batch sizes.
     """
     after = copy_of(model)
     known = _Known(after)
@@ -62,7 +61,7 @@ def fold_reshapes(model: onnx.ModelProto) -> Edited:
 
 
 class _Known:
-    """What can be said of the shapes in a graph before it runs."""
+    """What is known about the shapes in a graph before it runs."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         inferred = inferred_graph(model)
@@ -72,7 +71,7 @@ class _Known:
         self._makers = {name: node for node in model.graph.node for name in node.output}
 
     def parts(self, name: str) -> Parts | None:
-        """Return the values of a shape tensor, or None where it is computed otherwise."""
+        """Return the values of a shape tensor, or None if it is computed in another way."""
         if name in self.constants:
             value = self.constants[name]
             return value.ravel().tolist() if value.dtype.kind == "i" else None
@@ -81,7 +80,7 @@ class _Known:
         return rule(self, node) if rule and node is not None else None
 
     def target(self, data: str, parts: Parts) -> list[int] | None:
-        """Return the constant that a Reshape of `data` can take instead, or None."""
+        """Return the constant that can replace the target of a Reshape of `data`, or None."""
         target = []
         for axis, part in enumerate(parts):
             same = isinstance(part, Size) and part == Size(self._source(data), axis)
@@ -89,12 +88,12 @@ class _Known:
         return target if target.count(-1) <= 1 else None
 
     def size(self, tensor: str, axis: int) -> int | Size:
-        """Return the size of an axis: a number if it is fixed."""
+        """Return the size of an axis, which is a number if it is fixed."""
         dim = (self.dims.get(tensor) or ())[axis : axis + 1]
         return dim[0] if dim and isinstance(dim[0], int) else Size(self._source(tensor), axis)
 
     def _source(self, tensor: str) -> str:
-        """Return the first tensor of a line of ops that keep the shape."""
+        """Return the first tensor in a chain of ops that keep the shape."""
         while (node := self._makers.get(tensor)) is not None and node.op_type in _SHAPE_KEPT:
             tensor = node.input[0]
         return tensor

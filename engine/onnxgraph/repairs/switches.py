@@ -1,7 +1,8 @@
-"""Doubts about a file that only golden outputs can settle: each is a switch that is tried.
+"""Doubts about a file that only golden outputs can settle. Each doubt is a switch to try.
 
-The writer of the file may have meant a gamma of ones (MXNet's `fix_gamma`), or a padding that is
-counted (MXNet's and Caffe's pools). The fewest words that make the golden outputs agree are kept.
+The writer of the file may have meant a gamma of ones (MXNet's `fix_gamma`), or padding that counts
+(MXNet's and Caffe's pools). The smallest set of switches with which the golden outputs agree is
+kept.
 """
 
 import itertools
@@ -22,12 +23,13 @@ from onnxgraph.model.nodes import attributes, node_name, titled
 from onnxgraph.repairs.evidence import compared, largest_change, unchanged
 
 _TRIED_IN_FULL = 5
-"""Up to so many doubts, every combination is tried; above, one at a time from all and from none."""
+"""Up to this many doubts, every combination is tried. Above it, one at a time is switched."""
 
 
 @dataclass(frozen=True)
 class Switch:
-    """A change of one node: its place in the graph, what it is, and how it is made in a copy."""
+    """A change of one node: its position in the graph, its description, and how to make it in a
+    copy."""
 
     place: int
     sentence: str
@@ -38,12 +40,12 @@ class Switch:
 def repair_fix_gamma(
     model: onnx.ModelProto, cases: Iterable[Case] = (), *, tolerance: float = parity.TOLERANCE
 ) -> Edited:
-    """Set gammas of BatchNormalization to ones where golden outputs say that they were meant so.
+    """Set gammas of BatchNormalization to ones if golden outputs show that ones were meant.
 
     Args:
-        model: a file of MXNet, say; it is not changed.
-        cases: inputs, and what the framework that wrote the file makes of them.
-        tolerance: largest difference allowed, as a share of the largest value of each output.
+        model: for example a file of MXNet. It is not changed.
+        cases: inputs, and the results of the framework that wrote the file.
+        tolerance: the largest difference allowed, as a share of the largest value of each output.
     """
     return _decided(model, cases, gammas(model), tolerance)
 
@@ -52,7 +54,7 @@ def repair_fix_gamma(
 def repair_count_include_pad(
     model: onnx.ModelProto, cases: Iterable[Case] = (), *, tolerance: float = parity.TOLERANCE
 ) -> Edited:
-    """Let AveragePool count its padding where golden outputs say that it was meant so.
+    """Let AveragePool count its padding if golden outputs show that this was meant.
 
     See `repair_fix_gamma` for the arguments.
     """
@@ -118,7 +120,9 @@ def _decided(
         return unchanged(model, "no node is in doubt")
     if not cases:
         doubts = "; ".join(switch.sentence for switch in switches)
-        return unchanged(model, f"only golden outputs can tell; give cases. In doubt: {doubts}")
+        return unchanged(
+            model, f"only golden outputs can decide, so give cases. In doubt: {doubts}"
+        )
     before, _ = compared(model, cases, tolerance=tolerance)
     if before <= tolerance:
         return unchanged(model, f"the golden outputs agree already, to {before:.1e}")
@@ -158,7 +162,8 @@ def _repaired(
 def _combinations(
     model: onnx.ModelProto, switches: Sequence[Switch], cases: Sequence[Case], tolerance: float
 ) -> Iterable[Sequence[Switch]]:
-    """Yield sets of switches to try: all of them, then smaller ones; or, of many, two climbs."""
+    """Yield sets of switches to try: all combinations, from large to small, or two climbs if
+    many."""
     if len(switches) <= _TRIED_IN_FULL:
         for count in range(len(switches), 0, -1):
             yield from itertools.combinations(switches, count)
@@ -176,7 +181,8 @@ def _climb(
     tolerance: float,
     chosen: set[int],
 ) -> Iterable[set[int]]:
-    """Yield sets of switches, each one switch from the last, that come closer and closer."""
+    """Yield sets of switches, each one switch from the last, with smaller and smaller
+    differences."""
 
     def difference(numbers: set[int]) -> float:
         turned = _turned(model, [switches[number] for number in sorted(numbers)])

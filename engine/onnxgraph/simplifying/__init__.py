@@ -1,1 +1,1 @@
-"""Simplify a graph in a process of its own, until nothing changes, and roll back what is wrong."""
+"""Simplify a graph in its own process until nothing changes, and undo it if the result is wrong."""

@@ -1,4 +1,4 @@
-"""The simplifier as a process of its own: what it reports, and every way in which it can fail."""
+"""The simplifier as a process: its reports, and every way in which it can fail."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from graphcore.processes import Program
 from onnxgraph.model.files import load, save
 
 ROUNDS = 8
-"""So many rounds are done at the most."""
+"""The most rounds of simplification."""
 
 WORKER = Path(__file__).with_name("simplify_worker.py")
 
@@ -23,7 +23,7 @@ _REPORT = "round: "
 
 @dataclass(frozen=True)
 class Round:
-    """The node counts of one round: at its start, with constants folded, after the passes."""
+    """The node counts of one round: at its start, after constant folding, after the passes."""
 
     before: int
     folded: int
@@ -33,7 +33,7 @@ class Round:
     def __str__(self) -> str:
         """Return the counts in words."""
         if not self.changed:
-            return f"{self.before} nodes, nothing changes any more"
+            return f"{self.before} nodes, and nothing changes any more"
         return (
             f"{self.before} → {self.folded} nodes by inferring shapes and folding constants, "
             f"→ {self.passed} by the optimiser's passes"
@@ -43,13 +43,13 @@ class Round:
 def run_simplifier(
     model: onnx.ModelProto, *, timeout: float
 ) -> tuple[onnx.ModelProto, tuple[Round, ...]]:
-    """Return the simplified model and the rounds that were needed.
+    """Return the simplified model, and the rounds that it took.
 
     Raises:
         GraphError: the simplifier is not installed, crashed, failed, hung, or wrote no model.
     """
     if not packages.has("onnxsim"):
-        raise GraphError("onnxsim is not installed in this environment; use the kernel 'train'.")
+        raise GraphError("onnxsim is not installed in this environment. Use the kernel 'train'.")
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.onnx"), Path(folder, "out.onnx")
         save(model, source)
@@ -58,7 +58,7 @@ def run_simplifier(
 
 
 def _run(source: Path, target: Path, timeout: float) -> tuple[Round, ...]:
-    # -P keeps the folder of the worker, whose modules have common names, off the module path.
+    # -P keeps the worker's folder off the module path, because its modules have common names.
     command = [sys.executable, "-P", str(WORKER), str(source), str(target), str(ROUNDS)]
     complaints = source.with_name("complaints.txt")
     rounds: list[Round] = []
@@ -79,5 +79,5 @@ def _run(source: Path, target: Path, timeout: float) -> tuple[Round, ...]:
         raise GraphError(f"the simplifier crashed ({program.crash}).")
     if process.returncode or not target.is_file():
         said = complaints.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise GraphError(f"the simplifier failed: {(said or ['it said nothing'])[-1]}")
+        raise GraphError(f"the simplifier failed: {(said or ['it printed nothing'])[-1]}")
     return tuple(rounds)

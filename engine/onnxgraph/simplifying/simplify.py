@@ -1,8 +1,7 @@
-"""Simplify a graph: fold what is constant, remove what does nothing, until nothing changes.
+"""Simplify a graph: fold constants and remove nodes that do nothing, until nothing changes.
 
-The work is done by onnxsim in a process of its own, which may crash or hang without harm. The
-result is run against the original by onnxruntime; if it differs in anything, the original is what
-you get.
+onnxsim does the work in its own process, which may crash or hang without harm. onnxruntime compares
+the result with the original. If they differ in anything, you get the original.
 """
 
 from dataclasses import dataclass
@@ -23,18 +22,19 @@ from onnxgraph.model.weightless import size, without_weights
 from onnxgraph.simplifying.simplifier import Round, run_simplifier
 
 TIMEOUT = 300.0
-"""Seconds after which the simplifier is taken to hang."""
+"""Seconds after which the simplifier is stopped."""
 
 HEAVY = 2**22
-"""Weights with more values than this are not given to the simplifier: they are never folded, and
+"""The simplifier does not get weights with more values than this, because they are never folded,
+and
 copying them costs memory and time."""
 
 
 @dataclass(frozen=True, repr=False)
 class Simplified(Edited):
-    """What came out, and the node counts of every round; the last round changed nothing.
+    """The result, and the node counts of every round. The last round changed nothing.
 
-    `reason` says why it was rolled back to what came in, if it was.
+    If the result was rolled back to the original, `reason` says why.
     """
 
     rounds: tuple[Round, ...] = ()
@@ -42,7 +42,7 @@ class Simplified(Edited):
 
     @property
     def rolled_back(self) -> bool:
-        """Whether the model is the one that came in, because the simpler one was no good."""
+        """Whether the model is the original, because the simpler one was not usable."""
         return bool(self.reason)
 
 
@@ -56,12 +56,12 @@ def simplify(
 ) -> Simplified:
     """Return a simpler model that computes the same, or the same model and the reason.
 
-    Symbolic dims, and the names and order of inputs and outputs, stay as they are.
+    Symbolic dims, and the names and order of inputs and outputs, do not change.
 
     Args:
-        model: the model; it is not changed.
+        model: the model. It is not changed.
         timeout: seconds that the simplifier may take.
-        tolerance: largest difference allowed, as a share of the largest value of each output.
+        tolerance: the largest difference allowed, as a share of the largest value of each output.
     """
     model = dense_model(model)
     try:
@@ -71,7 +71,7 @@ def simplify(
         _check_interface(model, simpler)
         reports = same(model, simpler, tolerance=tolerance)
     except ParityError as error:
-        return _rolled_back(model, f"the simplified model computes something else: {error}")
+        return _rolled_back(model, f"the simplified model gives other results: {error}")
     except GraphError as error:
         return _rolled_back(model, str(error))
     changes = tuple(f"round {number}: {each}" for number, each in enumerate(rounds, start=1))
@@ -79,11 +79,12 @@ def simplify(
 
 
 def _rolled_back(model: onnx.ModelProto, reason: str) -> Simplified:
-    return Simplified(model, model, (f"rolled back to what came in: {reason}",), reason=reason)
+    return Simplified(model, model, (f"rolled back to the original: {reason}",), reason=reason)
 
 
 def _restored(small: onnx.ModelProto, model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the simplified model with what it was not given: large weights, and who made it."""
+    """Return the simplified model with the parts it was not given: large weights, and the
+    producer."""
     used = {name for graph in graphs(small.graph) for node in graph.node for name in node.input}
     heavy = {tensor.name: tensor for tensor in model.graph.initializer if size(tensor) > HEAVY}
     listed = {value.name for value in model.graph.input}
@@ -107,7 +108,7 @@ def _check_interface(model: onnx.ModelProto, simpler: onnx.ModelProto) -> None:
         was, now = read(model), read(simpler)
         if kind == "inputs":
             equal = was == now
-        else:  # inference may know more about an output than the file said
+        else:  # inference may know more about an output than the file states
             equal = [spec.name for spec in was] == [spec.name for spec in now]
         if not equal:
             raise GraphError(

@@ -1,7 +1,7 @@
-"""Simplify one ONNX file into another; run by `simplifier` in a process of its own.
+"""Simplify one ONNX file into another. `simplifier` runs this script as a process.
 
 Call: `python simplify_worker.py IN OUT ROUNDS`. Prints a line for each round: the number of nodes
-before it, with constants folded, after the optimiser's passes, and whether anything changed.
+before it, after constant folding, after the optimiser's passes, and whether anything changed.
 """
 
 import sys
@@ -10,13 +10,12 @@ import onnx
 import onnxsim
 
 LARGEST = "64MB"
-"""A constant that would be larger when folded stays computed, so that the file does not blow up."""
+"""A constant that would be larger than this stays computed, so that the file does not grow."""
 
 
 def outline(model: onnx.ModelProto) -> list:
-    """Return what a round must change to count: operators, attributes and weights, whatever their
-    names.
-    """
+    """Return what a round must change to count: operators, attributes and weights, but not
+    names."""
     nodes = [
         (
             node.op_type,
@@ -29,7 +28,7 @@ def outline(model: onnx.ModelProto) -> list:
 
 
 def main(source: str, target: str, most: int) -> None:
-    """Simplify until nothing changes, `most` times at the most."""
+    """Simplify until nothing changes, at most `most` times."""
     model = onnx.load(source)
     for _ in range(most):
         was = outline(model)
