@@ -1,17 +1,20 @@
-"""The receiver's script looks at the ops of an artefact before TensorFlow loads it."""
+"""The receiver's scripts look at the ops of an artefact before TensorFlow loads it."""
 
+import inspect
 import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from graphcore.errors import GraphError
 from graphcore.golden import Case, save_golden
 from nbhelpers import convert
 from nbhelpers.convert.proving import prove
 from nbhelpers.convert.proving.artefacts import Artefact
+from nbhelpers.convert.receiver import predict, verify
 from tests.convert.models import parse
 from tfgraph.comparing.tracing import traced
 
@@ -71,6 +74,23 @@ def test_an_op_that_writes_files_is_named_and_can_be_allowed(folder, legacy):
         rows["graph/tf1.4/frozen.pb", "one"] is False and rows["graph/tf2/frozen.pb", "one"] is True
     )
     assert (folder.parent / "out").read_text() == "c"
+
+
+def test_the_client_looks_at_the_ops_as_verify_does(folder):
+    steps = {"resize": 2, "crop": [1, 1], "mean": [0, 0, 0], "std": [1, 1, 1]}
+    graph = Artefact("graph/tf1.4/frozen.pb", "frozen", "tf1.4", {"x": "x:0"}, {"y": "y:0"})
+    (folder / "predict.py").write_text(prove.predict_script([graph], steps))
+    Image.new("RGB", (2, 2)).save(folder / "picture.png")
+
+    def predicted(*options):
+        command = [sys.executable, "predict.py", "picture.png", *options]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+    said = f"graph/tf1.4/frozen.pb is not loaded: it has the op WriteFile, which {SAID}.\n"
+    assert predicted().stderr.endswith(said)
+    assert not (folder.parent / "out").exists()
+    assert "is not loaded" not in predicted("--allow-op", "WriteFile").stderr  # but not that shape
+    assert inspect.getsource(predict.check_nodes) == inspect.getsource(verify.check_nodes)
 
 
 def test_a_traced_graph_only_computes_what_is_compared(tmp_path):

@@ -79,7 +79,7 @@ def predict_script(
     halves = {kind for graph in graphs for kind in graph["precisions"].values()}
     tolerance = max(tolerance, *(parity.COARSE[kind] for kind in halves), 0.0)
     manifest = {"tolerance": tolerance, "preprocessing": dict(preprocessing), "graphs": graphs}
-    return _filled("predict.py", manifest)
+    return _filled("predict.py", {**manifest, "refused": FAMILIES})
 
 
 def prove(

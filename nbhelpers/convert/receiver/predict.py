@@ -36,6 +36,7 @@ import argparse
 import io
 import json
 import os
+import re
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -53,6 +54,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 MANIFEST = json.loads("""{}""")  # filled in when this script is copied into a folder
 # {"tolerance", "preprocessing": {"resize", "crop", "mean", "std"},
+#  "refused": {what ops do besides computing: which ones, a pattern},
 #  "graphs": [{"path", "oldest", "inputs", "outputs"}]}
 
 
@@ -86,15 +88,31 @@ def newest_graph(version):
     return usable[-1]
 
 
-def classify(images):
+def check_nodes(graphs, refused, allowed):
+    """Raise ValueError if graphs have ops that do more than compute; both scripts have this."""
+    scopes = [graph.node for graph in graphs]
+    scopes += [each.node_def for graph in graphs for each in graph.library.function]
+    ops = {node.op for scope in scopes for node in scope} - set(allowed)
+    for does, pattern in sorted(refused.items()):
+        for op in sorted(ops):
+            if re.match("(?:%s)\\Z" % pattern, op):
+                words = "it has the op %s, which %s; if you trust its maker, add --allow-op %s"
+                raise ValueError(words % (op, does, op))
+
+
+def classify(images, allowed=()):
     """Return output name -> scores for a batch of preprocessed pictures."""
     import tensorflow as tf
 
     v1 = tf if tf.__version__.split(".")[0] == "1" else tf.compat.v1
     graph = newest_graph(tf.__version__)
     graph_def = v1.GraphDef()
-    with open(os.path.join(HERE, graph["path"]), "rb") as file:
-        graph_def.ParseFromString(file.read())
+    try:
+        with open(os.path.join(HERE, graph["path"]), "rb") as file:
+            graph_def.ParseFromString(file.read())
+        check_nodes([graph_def], MANIFEST["refused"], allowed)
+    except Exception as error:  # noqa: BLE001 - protobuf's own error, which old ones name otherwise
+        sys.exit("%s is not loaded: %s." % (graph["path"], error))
     with tf.Graph().as_default():
         v1.import_graph_def(graph_def, name="")
         with v1.Session() as session:
@@ -110,11 +128,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("picture")
     parser.add_argument("--check", action="store_true", help="compare with PyTorch's results")
+    parser.add_argument("--allow-op", action="append", help="an op that may do more than compute")
     options = parser.parse_args()
     if not os.path.isfile(options.picture):
         parser.error("there is no picture %s. Give the path of a file" % options.picture)
     images = preprocess(options.picture)
-    results = classify(images)
+    results = classify(images, options.allow_op or ())
     for name, scores in sorted(results.items()):
         scores = scores.reshape(-1)
         best = np.argsort(-scores)[:3]

@@ -256,7 +256,11 @@ def check_ops(artefact, allowed):
         frozen = artefact["kind"] == "frozen"
         message = saved.meta_graphs.add().graph_def if frozen else saved
         message.MergeFromString(file.read())
-    graphs = [each.graph_def for each in saved.meta_graphs]
+    check_nodes([each.graph_def for each in saved.meta_graphs], refused, allowed)
+
+
+def check_nodes(graphs, refused, allowed):
+    """Raise ValueError if graphs have ops that do more than compute; both scripts have this."""
     scopes = [graph.node for graph in graphs]
     scopes += [each.node_def for graph in graphs for each in graph.library.function]
     ops = {node.op for scope in scopes for node in scope} - set(allowed)
