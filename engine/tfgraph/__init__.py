@@ -18,14 +18,9 @@ from tfgraph.optimising.optimise import optimise
 from tfgraph.pipeline import onnx2tf, run_conversion, written
 from tfgraph.preflight import Preflight, preflight
 from tfgraph.retargeting.retarget import retarget
-from tfgraph.savedmodels.reading import (
-    SavedModel,
-    Signature,
-    call_saved_model,
-    load_saved_model,
-    open_graph,
-    read_saved_model,
-)
+from tfgraph.savedmodels.loading import call_saved_model, load_saved_model
+from tfgraph.savedmodels.opening import open_graph
+from tfgraph.savedmodels.reading import SavedModel, Signature, read_saved_model
 from tfgraph.savedmodels.writing import build_saved_model
 from tfgraph.toonnx.verb import OnnxConversion, tf2onnx
 

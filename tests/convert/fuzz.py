@@ -17,7 +17,6 @@ from graphcore.errors import Refusal
 from nbhelpers import convert
 from tests.convert.models import parse, seeded
 from tfgraph.graphs.graphdef import GraphView
-from tfgraph.savedmodels import reading
 
 LONGEST = 3000
 """Characters that an error message may have."""
@@ -104,7 +103,7 @@ def _sizes(tensor):
 def read_saved(path):
     """Read a SavedModel, look into its graph, and load it as a client does."""
     repr(convert.read_saved_model(path.parent))
-    repr(reading.open_graph(path.parent))
+    repr(convert.open_graph(path.parent))
     convert.load_saved_model(path.parent)
 
 

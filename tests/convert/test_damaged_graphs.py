@@ -1,11 +1,14 @@
 """Damaged graphs of TensorFlow: one sentence each, and the process lives."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from graphcore.errors import GraphError
 from nbhelpers import convert
 from tfgraph.graphs import run
+from tfgraph.savedmodels import checkpoint, loading
 
 tf = convert.tensorflow()
 
@@ -100,3 +103,22 @@ def test_a_checkpoint_folder_whose_state_is_damaged_says_what_to_give(tmp_path):
     (tmp_path / "checkpoint").write_bytes(b"\xff\xfe not a state")
     with pytest.raises(GraphError, match="should name the last checkpoint, and cannot be read"):
         convert.open_graph(tmp_path)
+
+
+def test_a_saver_whose_names_are_numbers_is_one_sentence():
+    def saver():
+        w = tf.compat.v1.get_variable("w", [2], use_resource=False)
+        tf.compat.v1.train.Saver([w])
+
+    found = graph(saver)
+    assert checkpoint.saved_as(found)["w"].name == "w"
+    names = next(node for node in found.node if node.name.endswith("RestoreV2/tensor_names"))
+    names.attr["value"].tensor.CopyFrom(tf.make_tensor_proto([1]))
+    names.attr["dtype"].type = tf.int32.as_datatype_enum
+    with pytest.raises(GraphError, match=r"does not say what .*holds int32, not texts"):
+        checkpoint.saved_as(found)
+
+
+def test_a_signature_that_is_no_function_is_one_sentence():
+    with pytest.raises(GraphError, match="signature 'serve' is no function in this SavedModel"):
+        loading.signature_function(SimpleNamespace(signatures={"serve": {}}), "serve")

@@ -5,7 +5,7 @@ import pytest
 
 from graphcore.errors import GraphError
 from nbhelpers import convert
-from tfgraph.savedmodels.reading import check_artefact
+from tfgraph.savedmodels.checking import check_artefact
 
 tf = convert.tensorflow()
 v1 = tf.compat.v1

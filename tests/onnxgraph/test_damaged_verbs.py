@@ -80,7 +80,22 @@ def unknown_type():
     return model
 
 
+def with_constant(*outputs, **values):
+    model = with_weight()
+    model.graph.node.insert(0, helper.make_node("Constant", [], outputs, **values))
+    return model
+
+
+def with_empty_function():
+    model = with_functions([])
+    del model.functions[0].node[:]
+    return model
+
+
 DAMAGED = {
+    "a Constant gives 'c' and has 0 values; it has one": with_constant("c"),
+    "a Constant gives no tensor and has 1 values": with_constant(value_ints=[1]),
+    "nothing in its function 'f0' makes the output 'b'": with_empty_function(),
     "takes 48 bytes, and has 8": with_weight(count=2),
     "has the type 77, which ONNX does not have": with_weight(kind=77),
     "none may be negative": with_weight(dims=(-4, 3)),
@@ -98,6 +113,10 @@ DAMAGED = {
         location="weights.bin", basepath="/nowhere", offset="x"
     ),
 }
+
+
+def test_a_table_of_weights_leaves_out_what_has_no_name():
+    assert list(onnxgraph.weight_sizes(with_constant(value_ints=[1]))["name"]) == ["w"]
 
 
 @pytest.mark.parametrize("words", DAMAGED)

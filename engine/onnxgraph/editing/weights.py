@@ -84,7 +84,7 @@ def weights(model: onnx.ModelProto) -> Iterator[Weight]:
         for tensor in graph.initializer:
             yield Weight(tensor.name, tensor, _stored(tensor))
         for node in graph.node:
-            if node.op_type == "Constant" and is_default(node) and node.attribute:
+            if node.op_type == "Constant" and is_default(node) and node.attribute and node.output:
                 value = node.attribute[0]
                 if value.name == "value":
                     yield Weight(node.output[0], value.t, f"Constant, {_stored(value.t)}")

@@ -27,6 +27,11 @@ def call_fault(model: onnx.ModelProto) -> str:
     """Return what is wrong with the calls of a model's functions, or ""."""
     if not model.functions:
         return ""
+    for function in model.functions:
+        made = {*function.input, *(name for node in function.node for name in node.output)}
+        for name in function.output:
+            if name not in made:
+                return f"nothing in its function {function.name!r} makes the output {name!r}."
     bodies = {key(function): function for function in model.functions}
     calls = {name: Counter(map(key, _nodes(body))) for name, body in bodies.items()}
     own = {name: [each for each in counts if each in bodies] for name, counts in calls.items()}

@@ -83,6 +83,8 @@ def _faults(model: onnx.ModelProto, shapes: bool) -> Iterator[str]:
             yield from _tensor_faults(message)
         elif isinstance(message, onnx.ValueInfoProto):
             yield from _value_faults(message)
+        elif isinstance(message, onnx.NodeProto):
+            yield from _constant_faults(message)
         elif isinstance(message, onnx.SparseTensorProto):
             sparse.append(message)
     yield from _kept_faults(model, kept)
@@ -180,6 +182,13 @@ def _text_faults(message: Any) -> Iterator[str]:
     for text in texts:
         if isinstance(text, bytes):
             yield f"it holds a name that is not UTF-8 ({text[:40]!r})."
+
+
+def _constant_faults(node: onnx.NodeProto) -> Iterator[str]:
+    is_whole = len(node.attribute) == len(node.output) == 1
+    if node.op_type == "Constant" and is_default(node) and not is_whole:
+        names = ", ".join(map(repr, node.output)) or "no tensor"
+        yield f"a Constant gives {names} and has {len(node.attribute)} values; it has one."
 
 
 def _value_faults(value: onnx.ValueInfoProto) -> Iterator[str]:

@@ -171,7 +171,10 @@ def _restored(graph_def: "GraphDef") -> dict[str, Place]:
     from tensorflow import make_ndarray
 
     def texts(tensor: str) -> list[str]:
-        return [each.decode() for each in make_ndarray(nodes[tensor].attr["value"].tensor)]
+        values = make_ndarray(nodes[tensor].attr["value"].tensor)
+        if values.dtype != object:
+            raise ValueError(f"{tensor} holds {values.dtype}, not texts")
+        return [each.decode() for each in values]
 
     nodes = {node.name: node for node in graph_def.node}
     found = {}

@@ -10,7 +10,9 @@ from tfgraph.graphs.form import check_nodes
 from tfgraph.graphs.order import every_node, maker
 from tfgraph.graphs.parts import SHAPES, check_known
 from tfgraph.optimising.optimise import inline
-from tfgraph.savedmodels.reading import SERVING_DEFAULT, SavedModel, check_loading
+from tfgraph.savedmodels.checking import check_loading
+from tfgraph.savedmodels.loading import signature_function
+from tfgraph.savedmodels.reading import SERVING_DEFAULT, SavedModel
 from tfgraph.toonnx import concrete
 from tfgraph.toonnx.tables import with_filled_tables
 
@@ -62,12 +64,12 @@ def _signature(saved: SavedModel, signature: str) -> "GraphDef":
     tf = compat.tensorflow()
     try:
         loaded = tf.saved_model.load(str(saved.path), tags=list(saved.tags))
-        function = loaded.signatures[signature]  # whose variables live as long as what was loaded
     except Exception as error:
         raise GraphError(
             f"The variables of {saved.path} cannot be read: {first_line(error)}. Copy the whole "
             "folder again, variables/ too."
         ) from error
+    function = signature_function(loaded, signature)  # its variables live as long as `loaded`
     graph_def, fed, made = concrete.frozen(function, f"The signature {signature!r}")
     named = saved.signatures[signature]
     keys = zip(function._arg_keywords, fed, strict=True)

@@ -12,7 +12,8 @@ from typing import Any
 from graphcore.golden import Case
 from nbhelpers.convert.proving.artefacts import Artefact
 from tfgraph.graphs.graphdef import load_graph_def
-from tfgraph.savedmodels.reading import check_artefact, read_saved_model
+from tfgraph.savedmodels.checking import check_artefact
+from tfgraph.savedmodels.reading import read_saved_model
 
 MADE = "made.model"
 """The file that a converter makes from an artefact."""

@@ -22,7 +22,7 @@ from nbhelpers.convert.proving.artefacts import Artefact
 from nbhelpers.convert.proving.needs import needed
 from tfgraph.graphs.foreign_ops import FAMILIES
 from tfgraph.runtimes import runtimes as rt
-from tfgraph.savedmodels.reading import check_artefact
+from tfgraph.savedmodels.checking import check_artefact
 
 SCRIPTS = ("verify.py", "predict.py")
 """The only programs in a handoff."""
