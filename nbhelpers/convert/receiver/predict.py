@@ -96,7 +96,7 @@ def check_nodes(graphs, refused, allowed):
     for does, pattern in sorted(refused.items()):
         for op in sorted(ops):
             if re.match("(?:%s)\\Z" % pattern, op):
-                words = "it has the op %s, which %s; if you trust its maker, add --allow-op %s"
+                words = "it has the op %s, which %s. If you trust its maker, add --allow-op %s"
                 raise ValueError(words % (op, does, op))
 
 
