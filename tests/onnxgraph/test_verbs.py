@@ -56,6 +56,14 @@ def test_insert_after_any_tensor(chain, values):
     assert "3 → 4 nodes (Mul 0 → 1)" in repr(doubled)
     with pytest.raises(ParityError, match="z: mismatch"):
         doubled.proven()
+    # The other operand is the tensor itself: as it was before.
+    for name in ("sum", "y"):
+        squared = after(onnxgraph.insert_after, chain, name, "Mul", others=[name], name="sq").model
+        (node,) = (node for node in squared.graph.node if node.name == "sq")
+        assert len(set(node.input)) == 1
+    np.testing.assert_array_equal(
+        onnxgraph.run_onnx(squared, {"x": x})["y"], np.square(old[0]["y"])
+    )
     # The first node, by the input's name; the other operand first; and a weight.
     turned = after(onnxgraph.insert_after, chain, "x", "Sub", others=[two], position=1).model
     for seen, was in zip(both(turned, {"x": 2 - x}), old, strict=True):

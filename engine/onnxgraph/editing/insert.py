@@ -62,7 +62,8 @@ def insert_after(
         move_readers(graph, source, tensor)
     else:
         move_readers(graph, tensor, made)
-    node = new_node(copy, op, _operands(source, others, position), [result], attributes, made)
+    read = [source if isinstance(each, str) and each == tensor else each for each in others]
+    node = new_node(copy, op, _operands(source, read, position), [result], attributes, made)
     graph.node.append(node)
     change = f"{titled(node)} behind {tensor!r}, for all its readers"
     if result == tensor:
