@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from graphcore import environments, processes
+from graphcore.listing import listed
 from graphcore.targets import LEGACY, Target
 from nbhelpers import kernelspecs
 from nbhelpers.kernel import ENVIRONMENTS
@@ -131,10 +132,8 @@ def _kernel(kernel: str) -> Finding:
         return Finding(what, "its Python is gone or broken", False, mend=_mend(environment))
     wrong = differences(environment, installed)
     if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        return Finding(
-            what, ", ".join(wrong[:3]) + more, False, mend=_mend_packages(environment, python)
-        )
+        seen = listed(wrong, most=3)
+        return Finding(what, seen, False, mend=_mend_packages(environment, python))
     count = len(pins(environment))
     return Finding(what, f"Python {installed.python}, all {count} packages as pinned", True)
 

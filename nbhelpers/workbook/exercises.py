@@ -38,7 +38,7 @@ def blanked(source: str, *, later: str = "") -> str:
     Raises:
         Refusal: the marks are not in pairs, or no assigned name is read again.
     """
-    before, solution, after = _parted(source)
+    before, solution, after = _split(source)
     kept = [line for line in solution if line.startswith(("import ", "from "))]
     names = _assigned(ast.parse("\n".join(solution)))
     checks, shown = _halves("\n".join(after))
@@ -156,7 +156,7 @@ def _code(cells: Iterable[dict]) -> list[str]:
     return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
-def _parted(source: str) -> tuple[list[str], list[str], list[str]]:
+def _split(source: str) -> tuple[list[str], list[str], list[str]]:
     """Return the lines before the solution, the solution's lines, and the lines after it."""
     lines = source.splitlines()
     if lines.count(BEGIN) == lines.count(END) == 1 and lines.index(BEGIN) < lines.index(END):
