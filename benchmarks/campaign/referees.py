@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 import stated
-from workers import Ended, Failed, Worker
+from workers import Failed, Worker
+
+from graphcore.worker_process import Ended
 
 TOLERANCE = 1e-4
 """Difference that is right: so much of the value, and of the largest one of the output."""

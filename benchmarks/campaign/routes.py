@@ -13,10 +13,11 @@ import numpy as np
 import onnx
 from referees import Expected, Referees
 from values import RUNS
-from workers import Ended, Failed, Worker
+from workers import Failed, Worker
 
 from graphcore.errors import Refusal, first_line
 from graphcore.targets import LEGACY
+from graphcore.worker_process import Ended
 from nbhelpers import convert, onnxgraph
 
 RIGHT, REFUSED, STATED, WRONG, FAILED = "right", "refused", "stated", "wrong", "failed"

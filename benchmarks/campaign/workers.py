@@ -1,9 +1,6 @@
 """Processes that run models: each runtime has one, which is started anew when a model ends it."""
 
-import json
 import os
-import selectors
-import subprocess
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,15 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from graphcore import environments
+from graphcore.line_process import LineProcess
+from graphcore.worker_process import Ended
 from tfgraph.runtimes.runtimes import clean_environment
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 240
 """Seconds that a model may take."""
-
-
-class Ended(Exception):
-    """The model ended the worker, or took longer than `LIMIT`."""
 
 
 class Failed(Exception):
@@ -35,7 +30,7 @@ class Worker:
     environment: str
     script: str
     variables: dict[str, str] = field(default_factory=dict)
-    _process: subprocess.Popen | None = None
+    _process: LineProcess | None = None
     _line_of_requests: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     def ask(self, files: dict[str, bytes], request: dict, runs: list[dict]) -> list[dict]:
@@ -85,52 +80,23 @@ class Worker:
             return {name: arrays[str(place)] for place, name in enumerate(names)}
 
     def _asked(self, request: dict) -> dict:
-        process = self._started()
         try:
-            process.stdin.write((json.dumps(request) + "\n").encode())
-            process.stdin.flush()
-            line = self._line(process)
-        except BrokenPipeError:
-            line = b""
-        if not line:
-            code = self.stop()
-            raise Ended("it took too long" if code is None else f"the process ended with {code}")
-        return json.loads(line)
+            return self._started().ask(request, timeout=LIMIT)
+        except Ended:
+            self._process = None
+            raise
 
-    def _line(self, process: subprocess.Popen) -> bytes:
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            return process.stdout.readline() if selector.select(LIMIT) else b""
-
-    def _started(self) -> subprocess.Popen:
+    def _started(self) -> LineProcess:
         if self._process is None:
             python = environments.python(self.environment)
             if not python.exists():
                 raise SystemExit(f"There is no {python}: run `make setup legacy`.")
-            self._process = subprocess.Popen(
-                [str(python), "-W", "ignore", str(HERE / self.script)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+            self._process = LineProcess(
+                [python, "-W", "ignore", HERE / self.script],
                 env={**clean_environment(), **_QUIET, **self.variables},
                 cwd=HERE,
             )
         return self._process
-
-    def stop(self) -> int | None:
-        """End the process and return its exit status, None if it was still running."""
-        process, self._process = self._process, None
-        if process is None:
-            return None
-        try:
-            code = process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            code = None
-        process.kill()
-        process.wait()
-        process.stdin.close()
-        process.stdout.close()
-        return code
 
 
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}

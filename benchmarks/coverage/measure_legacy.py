@@ -1,19 +1,21 @@
 """Run conversions on a real runtime, many in one process, whatever crashes."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
-from graphcore import environments
+from graphcore import environments, processes
 from graphcore.targets import NEWEST
 from nbhelpers import convert
 from tfgraph.runtimes import runtimes
 
 WORKER = Path(__file__).resolve().with_name("legacy.py")
+
+LIMIT = 600
+"""Seconds that a job may take."""
 
 
 def run(target, jobs, folder, **settings):
@@ -44,10 +46,11 @@ def run_all(target, homes, list_of_jobs, settings):
     todo = list(homes)
     while todo:
         list_of_jobs.write_text(json.dumps([str(home) for home in todo]))
-        subprocess.run(
-            [python, str(WORKER), str(list_of_jobs)],
+        processes.run(
+            [python, WORKER, list_of_jobs],
+            limit=LIMIT,
             env={**runtimes.clean_environment(), **settings},
-            capture_output=True,
+            progress=lambda: sum((home / "done.json").exists() for home in homes),
         )
         todo = [home for home in todo if not (home / "done.json").exists()]
         if todo:

@@ -13,10 +13,10 @@ import tempfile
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from filelock import FileLock
 
@@ -34,6 +34,9 @@ HEAVY = 0.5
 _OUT_OF_MEMORY = re.compile(r"MemoryError|bad_alloc|[Oo]ut of memory|Cannot allocate|OOM")
 
 
+Progress: TypeAlias = Callable[[], object]
+
+
 class Program:
     """A program that was started. Its process group ends with `end`, or with this process."""
 
@@ -49,10 +52,14 @@ class Program:
         weakref.finalize(self, self._group.release)
 
     @contextlib.contextmanager
-    def watched(self, limit: float) -> Iterator[None]:
-        """Watch the program, and kill it when `limit` seconds are used up (see `patience`)."""
+    def watched(self, limit: float, progress: Progress = lambda: None) -> Iterator[None]:
+        """Watch the program, and kill it when `limit` seconds are used up (see `patience`).
+
+        The limit starts again whenever `progress` returns something else.
+        """
         done = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(limit, done), daemon=True)
+        arguments = Patience(limit), progress, done
+        watcher = threading.Thread(target=self._watch, args=arguments, daemon=True)
         watcher.start()
         try:
             yield
@@ -97,12 +104,16 @@ class Program:
     def _used(self) -> str:
         return f"{self.peak / GB:.1f} GB of memory"
 
-    def _watch(self, limit: float, done: threading.Event) -> None:
+    def _watch(self, patience: Patience, progress: Progress, done: threading.Event) -> None:
         if done.wait(LOOKS[0]):  # most programs end quickly, and a look takes time
             return
-        patience = Patience(limit, computed=self._look())
+        patience.moved(self._look())
+        reached = progress()
         while not done.wait(LOOKS[1]):
-            if patience.is_over(self._look()):
+            if (now := progress()) != reached:
+                reached = now
+                patience.moved(self._look())
+            elif patience.is_over(self._look()):
                 self.late = f"{patience.limit:g} s"
                 self.end()
                 return
@@ -122,7 +133,7 @@ class Done:
     ending: str
     output: str
     peak: int
-    late: bool
+    late: str
 
     @property
     def last_line(self) -> str:
@@ -138,6 +149,7 @@ def run(
     cwd: str | Path | None = None,
     needs: int = 0,
     what: str = "",
+    progress: Progress = lambda: None,
 ) -> Done:
     """Run a program to its end.
 
@@ -149,6 +161,7 @@ def run(
         needs: the bytes of memory it needs, as far as they are known. A heavy program waits until
             no other heavy program runs. A warning says if less memory is free than it needs.
         what: the name of the program in that warning. The default is its file's name.
+        progress: the limit starts again whenever it returns something else.
 
     Raises:
         OSError: the program cannot be started.
@@ -157,13 +170,13 @@ def run(
         options = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": subprocess.STDOUT}
         program = Program(command, env=env, cwd=cwd, **options)
         try:
-            with program.watched(limit):
+            with program.watched(limit, progress):
                 program.process.wait()
         finally:
             program.end()
         said.seek(0)
         output = said.read().decode(errors="replace")
-    return Done(program.ending(last_line(output)), output, program.peak, bool(program.late))
+    return Done(program.ending(last_line(output)), output, program.peak, program.late)
 
 
 @contextlib.contextmanager

@@ -36,9 +36,9 @@ class Ended(Exception):
     `crash` is the signal or the status, or "". `late` is the time limit, if it was exceeded, or "".
     """
 
-    def __init__(self, *, crash: str = "", late: str = "") -> None:
-        """Take the one or the other."""
-        super().__init__(f"crashed ({crash})" if crash else f"gave no result in {late}")
+    def __init__(self, how: str, *, crash: str = "", late: str = "") -> None:
+        """Take the words, and the one or the other."""
+        super().__init__(how)
         self.crash, self.late = crash, late
 
 
@@ -152,4 +152,6 @@ def _answer(program: Program, request: object, timeout: float) -> tuple[str, Any
         program.end()
         raise
     process.wait()
-    raise Ended(late=program.late) if program.late else Ended(crash=program.crash)
+    if program.late:
+        raise Ended(f"gave no result in {program.late}", late=program.late)
+    raise Ended(f"crashed ({program.crash})", crash=program.crash)

@@ -101,8 +101,7 @@ def test_a_loop_of_tensorflow_1_is_computed_and_a_runtime_that_has_ended_says_so
         for runtime in (here, there):
             (y,) = runtime.run([made.outputs["y"]], {made.inputs["x"]: x})
             parity.compare(expected, {"y": y}, title=runtime.title).check()
-    there._program.process.kill()
-    there._program.process.wait()
+    there._process._program.process.kill()
     for _ in range(2):
         with pytest.raises(
             GraphError, match=r"1.4.1 crashed \(SIGKILL: the system .*Open the graph again"

@@ -14,6 +14,7 @@ import pytest
 
 import graphcore
 from graphcore import processes
+from graphcore.line_process import LineProcess
 from graphcore.machine import free_memory, killed_for_memory
 from graphcore.worker_process import Ended, Failed, WorkerProcess
 
@@ -230,3 +231,43 @@ def _gone(pid: int) -> bool:
     except psutil.TimeoutExpired:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     return not Path(f"/proc/{pid}").exists()
+
+
+SLOW = """
+import sys, time
+for number in range(5):
+    open(sys.argv[1], "a").write("step ")
+    time.sleep(0.7)
+"""
+
+
+def test_each_sign_of_progress_starts_the_limit_again(tmp_path):
+    file = tmp_path / "steps"
+    options = {"limit": 1.5, "progress": lambda: file.exists() and file.read_text()}
+    done = processes.run([sys.executable, "-c", SLOW, file], **options)
+    assert done.ending == "" and file.read_text().split() == ["step"] * 5
+    stuck = processes.run([sys.executable, "-c", "import time; time.sleep(99)"], **options)
+    assert stuck.ending == "gave no answer in 1.5 s" and stuck.late == "1.5 s"
+
+
+LINES = """
+import json, os, sys, time
+for line in sys.stdin:
+    request = json.loads(line)
+    if request == "die":
+        sys.exit("out of luck")
+    time.sleep(request)
+    print(json.dumps({"slept": request}), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("request_", "how"),
+    [("die", "ended with status 1: out of luck"), (99, "gave no answer in 1 s")],
+)
+def test_a_program_that_answers_in_lines_says_how_it_ended_each_time(request_, how):
+    program = LineProcess([sys.executable, "-c", LINES])
+    assert program.ask(0, timeout=60) == {"slept": 0}
+    for _ in range(2):
+        with pytest.raises(Ended, match=f"^{how}$"):
+            program.ask(request_, timeout=1)

@@ -1,6 +1,6 @@
 """The simplifier as a process: its reports, and every way in which it can fail."""
 
-import subprocess
+import re
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -8,9 +8,8 @@ from pathlib import Path
 
 import onnx
 
-from graphcore import packages
+from graphcore import packages, processes
 from graphcore.errors import GraphError
-from graphcore.processes import Program
 from onnxgraph.model.files import load, save
 
 ROUNDS = 8
@@ -18,7 +17,7 @@ ROUNDS = 8
 
 WORKER = Path(__file__).with_name("simplify_worker.py")
 
-_REPORT = "round: "
+_REPORT = re.compile(r"round: (\d+) (\d+) (\d+) (\d)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -60,24 +59,15 @@ def run_simplifier(
 def _run(source: Path, target: Path, timeout: float) -> tuple[Round, ...]:
     # -P keeps the worker's folder off the module path, because its modules have common names.
     command = [sys.executable, "-P", str(WORKER), str(source), str(target), str(ROUNDS)]
-    complaints = source.with_name("complaints.txt")
-    rounds: list[Round] = []
-    with complaints.open("w", encoding="utf-8") as stderr:
-        program = Program(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
-        try:
-            with program.process as process, program.watched(timeout):
-                for line in process.stdout or ():
-                    if line.startswith(_REPORT):
-                        before, folded, passed, changed = map(int, line[len(_REPORT) :].split())
-                        rounds.append(Round(before, folded, passed, bool(changed)))
-                process.wait()
-        finally:
-            program.end()
-    if program.late:
-        raise GraphError(f"the simplifier was stopped after {timeout:g} seconds without a result.")
-    if process.returncode < 0:
-        raise GraphError(f"the simplifier crashed ({program.crash}).")
-    if process.returncode or not target.is_file():
-        said = complaints.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise GraphError(f"the simplifier failed: {(said or ['it printed nothing'])[-1]}")
-    return tuple(rounds)
+    done = processes.run(command, limit=timeout)
+    if done.late:
+        raise GraphError(f"the simplifier was stopped after {done.late} without a result.")
+    if done.ending:
+        raise GraphError(f"the simplifier {done.ending.rstrip('.')}.")
+    if not target.is_file():
+        raise GraphError(f"the simplifier wrote no model; it printed last: {done.last_line}")
+    return tuple(_round(*map(int, counts)) for counts in _REPORT.findall(done.output))
+
+
+def _round(before: int, folded: int, passed: int, changed: int) -> Round:
+    return Round(before, folded, passed, bool(changed))

@@ -1,8 +1,5 @@
 """A frozen graph in a legacy TensorFlow, which computes tensors in a process of its own."""
 
-import contextlib
-import json
-import subprocess
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
@@ -12,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from graphcore.errors import GraphError, unknown_name
+from graphcore.line_process import LineProcess
 from graphcore.patience import advice
-from graphcore.processes import Program, last_line
+from graphcore.worker_process import Ended
 from tfgraph.graphs.graphdef import load_graph_def, save_graph_def
 from tfgraph.runtimes import runtimes
 from tfgraph.runtimes.fetch import packed, unpacked
@@ -68,65 +66,42 @@ class Child:
             graph = save_graph_def(graph, folder / "frozen.pb")
         script = resources.files("tfgraph.runtimes").joinpath("fetch.py")
         (folder / "fetch.py").write_text(script.read_text(encoding="utf-8"), encoding="utf-8")
-        self._log = folder / "log"
-        with self._log.open("w") as log:
-            self._program = Program(
-                [known[runtime].python, folder / "fetch.py", Path(graph).absolute()],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=runtimes.clean_environment(),
-                text=True,
-            )
+        command = [known[runtime].python, folder / "fetch.py", Path(graph).absolute()]
+        self._process = LineProcess(command, env=runtimes.clean_environment())
         self.title = str(known[runtime])
-        told = self._answer()
+        told = self._ask({})
         self.nodes, self.placeholders = set(told["nodes"]), told["placeholders"]
 
     def run(self, fetch: list[str], feeds: Feeds) -> list[np.ndarray]:
         """Return tensors by TensorFlow name; see `Runtime`."""
         values = Path(self._folder.name) / "values.npz"
-        self._ask(feeds, {"fetch": fetch, "values": str(values)})
+        self._ask(self._fed(feeds) | {"fetch": fetch, "values": str(values)})
         with np.load(values) as stored:
             return unpacked(stored)
 
     def piece(self, fetch: list[str], feeds: Feeds) -> tuple["GraphDef", dict[str, list[str]]]:
         """Return the graph between `feeds` and `fetch`; see `Runtime`."""
         path = Path(self._folder.name) / "piece.pb"
-        answer = self._ask(feeds, {"fetch": fetch, "piece": str(path)})
+        answer = self._ask(self._fed(feeds) | {"fetch": fetch, "piece": str(path)})
         return load_graph_def(path), answer["inputs"]
 
-    def _ask(self, feeds: Feeds, request: dict) -> dict:
+    def _fed(self, feeds: Feeds) -> dict[str, Any]:
+        """Return the part of a request that says what is fed."""
         path = Path(self._folder.name) / "feeds.npz"
         with path.open("wb") as file:
             np.savez(file, **packed(feeds.values()))
-        request |= {"feeds": str(path), "fed": list(feeds)}
-        pipe = self._program.process.stdin
-        assert pipe is not None  # it was asked for
-        try:
-            with contextlib.suppress(OSError):  # it has ended; that there is no answer says so
-                pipe.write(json.dumps(request) + "\n")
-                pipe.flush()
-            return self._answer()
-        except KeyboardInterrupt:  # its answer would be taken for that to the next request
-            self._program.end()
-            raise
+        return {"feeds": str(path), "fed": list(feeds)}
 
-    def _answer(self) -> dict:
-        pipe = self._program.process.stdout
-        assert pipe is not None  # it was asked for
-        with self._program.watched(TIMEOUT):
-            line = pipe.readline()
-        if not line:
-            last = last_line(self._log.read_text(encoding="utf-8", errors="replace"))
-            how = self._program.ending(last) or "ended without an answer"
-            said = "" if last in how else f"; it said last: {last}"
+    def _ask(self, request: dict) -> dict:
+        try:
+            answer = self._process.ask(request, timeout=TIMEOUT)
+        except Ended as end:
             more = "this machine may lack memory for it"
-            if self._program.late:
+            if end.late:
                 more = f"and this machine is slow, {advice()}"
             raise GraphError(
-                f"{self.title} {how}{said}. Open the graph again; if it ends again, {more}."
-            )
-        answer = json.loads(line)
+                f"{self.title} {end}. Open the graph again; if it ends again, {more}."
+            ) from None
         if "error" in answer:
             raise ValueError(answer["error"])
         return answer

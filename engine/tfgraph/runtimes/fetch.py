@@ -189,6 +189,8 @@ def _version_1_api(tf):
 
 
 def _answer(graph, request):
+    if "fetch" not in request:
+        return {"nodes": list(graph.nodes), "placeholders": graph.placeholders}
     with np.load(request["feeds"], allow_pickle=False) as stored:
         feeds = dict(zip(request["fed"], unpacked(stored)))
     if "piece" in request:
@@ -209,17 +211,13 @@ def serve(path):
     import tensorflow as tf
 
     graph = _load(tf, path)
-    answer = {"title": graph.title, "nodes": list(graph.nodes), "placeholders": graph.placeholders}
-    while True:
-        print(json.dumps(answer), file=answers)
-        answers.flush()
-        line = sys.stdin.readline()
-        if not line:
-            return
+    for line in iter(sys.stdin.readline, ""):
         try:
             answer = _answer(graph, json.loads(line))
         except Exception as error:  # noqa: BLE001 - what TensorFlow raises is the answer here
             answer = {"error": (str(error).splitlines() or [type(error).__name__])[0][:300]}
+        print(json.dumps(answer), file=answers)
+        answers.flush()
 
 
 if __name__ == "__main__":
