@@ -8,9 +8,13 @@ them: for each run the outputs by name of every referee that takes it.
 
 import json
 import pickle
-import subprocess
 import sys
 from pathlib import Path
+
+from graphcore import processes
+
+LIMIT = 600
+"""Seconds that a job may take."""
 
 
 def run(jobs, folder):
@@ -23,7 +27,11 @@ def run(jobs, folder):
     todo = list(homes)
     while todo:
         (folder / "jobs.json").write_text(json.dumps([str(home) for home in todo]))
-        subprocess.run([sys.executable, __file__, str(folder / "jobs.json")], capture_output=True)
+        processes.run(
+            [sys.executable, __file__, folder / "jobs.json"],
+            limit=LIMIT,
+            progress=lambda: sum((home / "answers.pickle").exists() for home in homes),
+        )
         todo = [home for home in todo if not (home / "answers.pickle").exists()]
         if todo:
             (todo.pop(0) / "answers.pickle").write_bytes(pickle.dumps([]))

@@ -63,6 +63,6 @@ class LineProcess:
         self._log.seek(0)
         last = last_line(self._log.read().decode(errors="replace"))
         how = self._program.ending(last) or "ended without an answer"
-        said = "" if last in how else f"; it said last: {last}"
+        said = "" if last in how else f"; it printed last: {last}"
         late = self._program.late
         return Ended(how + said, crash="" if late else self._program.crash, late=late)

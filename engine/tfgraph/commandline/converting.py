@@ -12,6 +12,7 @@ from graphcore.command_options import FILE, NEW_FILE, named_values, parsed
 from graphcore.commandline import Answer
 from graphcore.parity import TOLERANCE, Report
 from graphcore.spec import parse_pairs, parse_specs
+from graphcore.targets import NEWEST
 from onnxgraph.commandline import options
 from onnxgraph.commandline.answers import reports_data
 from tfgraph.commandline.program import NEEDS, program, signature, tags, target
@@ -189,7 +190,7 @@ def _proof(made: Conversion, model: Path, tolerance: float) -> Proof:
         return Proof("unproven", "not compared with anything (--no-verify)")
     if not made.proven:
         return Proof("unproven", "every output is empty, NaN or infinite on every example")
-    if made.target == "tf2":
+    if made.target == NEWEST.name:
         return Proof("proven", "TensorFlow 2 agrees with onnxruntime", made.parity)
     if made.target in runtimes.missing():
         note = f"the runtime {made.target} is not installed here. For the proof, {ADVICE}"

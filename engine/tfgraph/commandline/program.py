@@ -3,7 +3,7 @@
 import click
 
 from graphcore.commandline import Program
-from tfgraph.optables import TARGETS
+from graphcore.targets import NAMES, NEWEST
 
 NEEDS = {"tensorflow": "tf"}
 """What every command needs, and the extra that installs it."""
@@ -16,15 +16,15 @@ program = Program(
 
 target = click.option(
     "--target",
-    type=click.Choice(TARGETS),
-    default="tf2",
+    type=click.Choice(NAMES),
+    default=NEWEST.name,
     help="The oldest TensorFlow that must load the graph.",
 )
 
 runtime = click.option(
     "--runtime",
-    type=click.Choice(TARGETS),
-    default="tf2",
+    type=click.Choice(NAMES),
+    default=NEWEST.name,
     help="The TensorFlow that runs a frozen graph: tf2 is the one installed beside this program.",
 )
 
