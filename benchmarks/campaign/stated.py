@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
 EVERY = ("",)
 ONNX = ("simplify", "lower_opset", "make_batch_dynamic", "free_dims", "tf2onnx")
@@ -36,29 +37,40 @@ def minus_zero(array: np.ndarray) -> bool:
     return bool((np.signbit(array) & (array == 0)).any())
 
 
-def every(node: onnx.NodeProto) -> bool:
+def minus_zero_or_infinity(array: np.ndarray) -> bool:
+    """Whether there is a minus zero, or minus infinity."""
+    return minus_zero(array) or bool(np.isneginf(array).any())
+
+
+def every(node: onnx.NodeProto, weights: dict[str, np.ndarray]) -> bool:
     """Any node of the ops."""
     return True
 
 
-def mixing(node: onnx.NodeProto) -> bool:
+def mixing(node: onnx.NodeProto, weights: dict[str, np.ndarray]) -> bool:
     """A Resize that adds up pixels, each with a weight."""
     modes = [attribute.s for attribute in node.attribute if attribute.name == "mode"]
     return modes in ([b"linear"], [b"cubic"])
+
+
+def root(node: onnx.NodeProto, weights: dict[str, np.ndarray]) -> bool:
+    """A Pow to one half, or to minus one half."""
+    exponents = weights.get(node.input[1])
+    return exponents is not None and bool((np.abs(exponents) == 0.5).all())
 
 
 @dataclass(frozen=True)
 class Stated:
     """Ops that differ where the first input `holds` some value, on routes that begin so.
 
-    `of` says which nodes of the ops do.
+    `of` says which nodes of the ops do, given the weights of the model by name.
     """
 
     ops: tuple[str, ...]
     routes: tuple[str, ...]
     holds: Callable[[np.ndarray], bool]
     why: str
-    of: Callable[[onnx.NodeProto], bool] = every
+    of: Callable[[onnx.NodeProto, dict[str, np.ndarray]], bool] = every
 
 
 STATED = (
@@ -115,6 +127,22 @@ STATED = (
         "Minus zero becomes zero, which shows where a number is divided by it. Choosing between "
         "two tensors would keep the sign, and make a PRelu slower than adding two of them does.",
     ),
+    Stated(
+        ("Pow",),
+        ("onnx2tf", "import_onnx", "tf2onnx"),
+        minus_zero_or_infinity,
+        "With the exponent 0.5 or -0.5, torch and the optimiser of every TensorFlow take a root, "
+        "which of minus infinity is NaN, and of minus zero minus zero. ONNX's power is infinity "
+        "and zero there. Keeping the root away would make each such power several times slower.",
+        root,
+    ),
+    Stated(
+        ("LSTM", "GRU", "RNN"),
+        EVERY,
+        nan_or_infinite,
+        "onnxruntime clips what it gives to the activations, so that NaN becomes a number. "
+        "TensorFlow, torch and onnx's reference evaluator keep it.",
+    ),
 )
 """What is known and stays. `onnx2tf` tells its users what concerns them."""
 
@@ -122,9 +150,10 @@ STATED = (
 def watched(model: onnx.ModelProto) -> dict[str, list[Stated]]:
     """Return the tensors that must be looked at: name → what a value in them would excuse."""
     found: dict[str, list[Stated]] = {}
+    weights = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     for node in model.graph.node:
         for each in STATED:
-            if node.op_type in each.ops and each.of(node):
+            if node.op_type in each.ops and each.of(node, weights):
                 found.setdefault(node.input[0], []).append(each)
     return found
 

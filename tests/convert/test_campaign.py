@@ -89,3 +89,14 @@ def test_a_difference_is_stated_only_where_its_value_reaches_its_op(monkeypatch)
     assert not stated.excuses(model, {"x": infinite, "a": usual})
     (excuse,) = stated.excuses(model, {"x": usual, "a": infinite})
     assert "Softmax" in excuse.ops and excuse.routes == ("onnx2tf",)
+
+
+def test_a_difference_is_stated_for_the_nodes_that_show_it_alone(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "campaign")
+    import stated
+
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+    g (float[N] x) => (float[N] y, float[N] z) <float half = {-0.5}, float two = {2.0}> {
+        y = Pow(x, half) z = Pow(x, two) }"""
+    (watched,) = stated.watched(onnx.parser.parse_model(text)).values()
+    assert [each.ops for each in watched] == [("Pow",)]

@@ -3,7 +3,7 @@
 Each takes the inputs of the ONNX node in their order, and its attributes by name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -109,7 +109,31 @@ def pad(
         return F.pad(x, sides, value=fill)
     while len(sides) > 2 and not any(sides[-2:]):
         sides = sides[:-2]
-    return F.pad(x, sides, mode=_PADDED[mode])
+    if x.is_floating_point() and len(sides) // 2 in _SPATIAL.get(x.ndim, ()):
+        return F.pad(x, sides, mode=_PADDED[mode])
+    for back, (before, after) in enumerate(zip(sides[::2], sides[1::2], strict=True), start=1):
+        size = x.shape[-back]
+        place = torch.arange(-before, size + after, device=x.device)
+        x = x.index_select(-back, _INSIDE[mode](place, size))
+    return x
+
+
+def _reflected(place: Tensor, size: int) -> Tensor:
+    """Return places beyond an axis as those in it, mirrored at its first and its last element."""
+    round_trip = max(2 * (size - 1), 1)
+    place = place % round_trip
+    return torch.minimum(place, round_trip - place)
+
+
+_INSIDE: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "edge": lambda place, size: place.clamp(0, size - 1),
+    "reflect": _reflected,
+    "wrap": lambda place, size: place % size,
+}
+"""The ways to fill what is padded with elements of the axis: where each of them is taken."""
+
+_SPATIAL = {2: (1,), 3: (1, 2), 4: (2, 3), 5: (3,)}
+"""Dims of a tensor → how many of the last axes PyTorch fills with elements of the axis itself."""
 
 
 def split(
