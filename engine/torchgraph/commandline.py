@@ -43,10 +43,11 @@ program = Program(
 def import_model(
     model: Path, output: Path, simplify: bool, with_program: bool, tolerance: float
 ) -> Answer:
-    """Make a PyTorch module of MODEL, compare it with onnxruntime, and write it.
+    """Make a PyTorch module of an ONNX model.
 
-    FOLDER gets the weights (safetensors), the prepared ONNX model and the exported program; an
-    older folder of this kind is replaced. load_imported of torchgraph reads it.
+    It is compared with onnxruntime before it is written. FOLDER gets the weights (safetensors), the
+    prepared ONNX model and the exported program; an older folder of this kind is replaced.
+    load_imported of torchgraph reads it.
     """
     made = torchgraph.import_onnx(model, simplify=simplify, tolerance=tolerance)
     torchgraph.save_imported(made, output, program=with_program)
@@ -56,7 +57,7 @@ def import_model(
 @program.command(example="torchgraph preflight model.onnx", needs=NEEDS)
 @options.model_file
 def preflight(model: Path) -> Answer:
-    """List every node of MODEL that cannot become PyTorch, and why."""
+    """List nodes that cannot become PyTorch, and why."""
     found = torchgraph.preflight_import(model)
     rows = [asdict(each) for each in found.obstacles]
     data = {"nodes": len(found.calls) + len(rows), "obstacles": rows}
@@ -78,7 +79,10 @@ def look(folder: Path) -> Answer:
     "-o", "--output", type=NEW_FILE, required=True, metavar="FILE", help="The .npz to write."
 )
 def run(folder: Path, inputs: Path, output: Path) -> Answer:
-    """Run the module of an imported FOLDER on INPUTS, an .npz with an array for each input."""
+    """Run an imported module once.
+
+    INPUTS is an .npz with an array for each input.
+    """
     found = torchgraph.load_imported(folder).run(options.read_arrays(inputs))
     options.write_arrays(output, found)
     return answers.arrays(found, output)

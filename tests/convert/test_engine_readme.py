@@ -1,6 +1,7 @@
 """What the README of the engine shows is what its commands print, and its Python runs."""
 
 import re
+import tomllib
 
 import onnx
 import pytest
@@ -60,7 +61,7 @@ def test_the_exit_codes_are_those_of_the_code():
 
 
 def test_every_extra_is_in_the_table():
-    project = (ROOT / "engine" / "pyproject.toml").read_text(encoding="utf-8")
-    extras = re.findall(r"^(\w+) = \[\"", project.partition("optional-dependencies]")[2], re.M)
+    project = tomllib.loads((ROOT / "engine" / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
     table = README.partition("## Install")[2].partition("\n## ")[0]
     assert {*re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)} == {*extras}

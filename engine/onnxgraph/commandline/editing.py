@@ -41,9 +41,9 @@ node_name = click.option("--name", default="", metavar="NAME", help="Name of the
 def cut(
     model: Path, output: Path, inputs: tuple[str, ...], outputs: tuple[str, ...], prove: bool
 ) -> Answer:
-    """Cut out the part that computes some tensors from others.
+    """Cut out the part between some tensors.
 
-    Both options may be repeated; left out, the part begins or ends where the model does.
+    --from and --to may be repeated; left out, the part begins or ends where the model does.
     """
     given = options.load(model)
     return _saved(
@@ -69,7 +69,7 @@ def add_outputs(model: Path, tensors: tuple[str, ...], output: Path, prove: bool
 @options.proof(True)
 @options.examples
 def rename(model: Path, names: dict[str, str], output: Path, prove: bool) -> Answer:
-    """Rename tensors: inputs, outputs, weights and inner ones."""
+    """Rename inputs, outputs, weights and inner tensors."""
     return _saved(onnxgraph.rename(options.load(model), names), output, prove)
 
 
@@ -80,7 +80,10 @@ def rename(model: Path, names: dict[str, str], output: Path, prove: bool) -> Ans
 @options.proof(True)
 @options.examples
 def rename_nodes(model: Path, names: dict[str, str], output: Path, prove: bool) -> Answer:
-    """Rename nodes; a node without a name is called by a tensor that it writes."""
+    """Rename nodes.
+
+    A node without a name is called by a tensor that it writes.
+    """
     return _saved(onnxgraph.rename_nodes(options.load(model), names), output, prove)
 
 
@@ -92,7 +95,10 @@ def rename_nodes(model: Path, names: dict[str, str], output: Path, prove: bool) 
 @options.proof(False)
 @options.examples
 def remove(model: Path, nodes: tuple[str, ...], output: Path, through: str, prove: bool) -> Answer:
-    """Take NODES out; what read their output reads their input instead."""
+    """Take NODES out.
+
+    What read their output reads their input instead.
+    """
     return _saved(onnxgraph.remove(options.load(model), nodes, through=through), output, prove)
 
 
@@ -152,7 +158,10 @@ def insert_after(
     name: str,
     prove: bool,
 ) -> Answer:
-    """Put a new node behind PLACE, a tensor or a node, for all that read it."""
+    """Put a new node behind a tensor, for all its readers.
+
+    PLACE is a tensor, or a node with one output.
+    """
     made: dict[str, Any] = {"position": position, "attributes": attributes, "name": name}
     read = [*map(_operand, others)]
     result = onnxgraph.insert_after(options.load(model), place, op, others=read, **made)
@@ -183,7 +192,10 @@ def insert_before(
     name: str,
     prove: bool,
 ) -> Answer:
-    """Put a new node in front of NODE alone; other readers are left as they are."""
+    """Put a new node in front of one node.
+
+    Other nodes that read the same tensor are left as they are.
+    """
     made: dict[str, Any] = {"position": position, "attributes": attributes, "name": name}
     read = [*map(_operand, others)]
     result = onnxgraph.insert_before(
@@ -204,7 +216,10 @@ def insert_before(
 def set_attributes(
     model: Path, node: str, output: Path, attributes: dict[str, Any], prove: bool
 ) -> Answer:
-    """Set attributes of NODE; null removes one, so that the operator's default counts."""
+    """Set attributes of a node.
+
+    null removes an attribute, so that the operator's default counts.
+    """
     result = onnxgraph.set_attributes(options.load(model), node, **attributes)
     return _saved(result, output, prove)
 
@@ -220,7 +235,10 @@ def set_attributes(
 def set_weight(
     model: Path, name: str, array: Path, output: Path, only_for: str, prove: bool
 ) -> Answer:
-    """Set the weight NAME to the values in ARRAY, an .npy file of its dtype and shape."""
+    """Set a weight to the values in a file.
+
+    ARRAY is an .npy file of the dtype and shape of the weight NAME.
+    """
     given, value = options.load(model), options.read_array(array)
     return _saved(onnxgraph.set_weight(given, name, value, only_for=only_for), output, prove)
 
@@ -239,7 +257,7 @@ def set_weight(
     help="An input of SECOND, and the output of FIRST that feeds it; may be repeated.",
 )
 def join(first: Path, second: Path, output: Path, feeds: dict[str, str]) -> Answer:
-    """Join two models: outputs of FIRST feed inputs of SECOND."""
+    """Join two models: FIRST feeds SECOND."""
     result = onnxgraph.join(options.load(first), options.load(second), feeds)
     return answers.saved(result, output)
 
@@ -248,7 +266,10 @@ def join(first: Path, second: Path, output: Path, feeds: dict[str, str]) -> Answ
 @options.model_file
 @options.output_file
 def infer_shapes(model: Path, output: Path) -> Answer:
-    """Note the dtypes and shapes of inner tensors, as far as ONNX infers them."""
+    """Note the dtypes and shapes of inner tensors.
+
+    They are noted as far as ONNX infers them.
+    """
     given = options.load(model)
     after = onnxgraph.infer_shapes(given)
     counts = len(given.graph.value_info), len(after.graph.value_info)

@@ -22,7 +22,7 @@ TABLES = {"pandas": "tables"}
 @program.command(example="onnxgraph look model.onnx")
 @options.model_file
 def look(model: Path) -> Answer:
-    """Show the outline of a model: opsets, inputs, outputs, ops, weights."""
+    """Show opsets, inputs, outputs, ops and weights."""
     seen = onnxgraph.load(model, keep_external=True, leave_weights=True)
     return Answer(repr(onnxgraph.anatomy(seen)), _outline(seen))
 
@@ -34,7 +34,7 @@ def look(model: Path) -> Answer:
 @click.option("--tensor", default="*", metavar="PATTERN", help="Tensors that it reads or writes.")
 @options.attributes
 def find(model: Path, op: str, name: str, tensor: str, attributes: dict[str, Any]) -> Answer:
-    """List the nodes for which everything that is given holds.
+    """List the nodes that match every option.
 
     Patterns are those of file names: * for any signs, ? for one, [ab] for one of some.
     """
@@ -49,7 +49,10 @@ def find(model: Path, op: str, name: str, tensor: str, attributes: dict[str, Any
 @click.option("--up", type=click.IntRange(min=0), default=1, metavar="STEPS", help="Steps back.")
 @click.option("--down", type=click.IntRange(min=0), default=1, metavar="STEPS", help="Steps on.")
 def neighbours(model: Path, node: str, up: int, down: int) -> Answer:
-    """List the nodes around NODE, which is named by itself or by a tensor that it writes."""
+    """List the nodes around a node.
+
+    NODE is its name, or that of a tensor that it writes.
+    """
     seen = onnxgraph.load(model, keep_external=True, leave_weights=True)
     return answers.table(onnxgraph.neighbours(seen, node, up=up, down=down), "nodes")
 
@@ -68,7 +71,10 @@ def neighbours(model: Path, node: str, up: int, down: int) -> Answer:
     help="Size of another symbolic dim; may be repeated.",
 )
 def cost(model: Path, batch: int | None, sizes: dict[str, int] | None) -> Answer:
-    """Estimate multiply-adds and parameters, in all and node by node (--json)."""
+    """Estimate multiply-adds and parameters.
+
+    With --json the figures come node by node, too.
+    """
     seen = onnxgraph.load(model, keep_external=True, leave_weights=True)
     found = onnxgraph.cost(seen, batch=batch, sizes=sizes)
     data = {
@@ -84,7 +90,7 @@ def cost(model: Path, batch: int | None, sizes: dict[str, int] | None) -> Answer
 @program.command(example="onnxgraph weights model.onnx", needs=TABLES)
 @options.model_file
 def weights(model: Path) -> Answer:
-    """List the weights with their sizes in bytes, the largest first."""
+    """List the weights in bytes, the largest first."""
     seen = onnxgraph.load(model, keep_external=True, leave_weights=True)
     return answers.table(onnxgraph.weight_sizes(seen), "weights")
 

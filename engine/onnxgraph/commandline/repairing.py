@@ -43,7 +43,9 @@ BY_CASES: dict[str, Callable[..., Edited]] = {
 )
 @options.examples
 def repair(kind: str, model: Path, output: Path, cases: Path | None) -> Answer:
-    """Repair a file of another exporter; without evidence it is written as it came in.
+    """Repair a file of another exporter, on evidence.
+
+    Without evidence the model is written as it came in, and the reason is told.
 
     \b
     casts     removes casts to the type that is there already, and pairs around shapes
@@ -80,7 +82,10 @@ def take_images(
     channels_last: bool,
     batches: tuple[int, ...],
 ) -> Answer:
-    """Let a model take uint8 pictures of three channels, and normalise them itself."""
+    """Let a model take uint8 pictures.
+
+    It normalises the three channels itself: (x / 255 - mean) / std.
+    """
     result = repairs.take_images(
         options.load(model),
         mean=mean,
@@ -101,6 +106,9 @@ def take_images(
 def take_channels_last(
     model: Path, output: Path, name: str | None, batches: tuple[int, ...]
 ) -> Answer:
-    """Let a model take its pictures as height × width × channels, of the same dtype."""
+    """Let a model take pictures with channels last.
+
+    They are batch × height × width × channels then, of the same dtype.
+    """
     result = repairs.take_channels_last(options.load(model), name=name, batches=batches)
     return answers.saved(result, output)

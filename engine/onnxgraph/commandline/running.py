@@ -29,7 +29,10 @@ from onnxgraph.examples.reference import reference_runs
     help="What to compute instead of the outputs, inner tensors too; may be repeated.",
 )
 def run(model: Path, inputs: Path, output: Path, fetch: tuple[str, ...]) -> Answer:
-    """Run a model once with onnxruntime on INPUTS, an .npz with an array for each input."""
+    """Run a model once with onnxruntime.
+
+    INPUTS is an .npz with an array for each input; `onnxgraph examples` makes one.
+    """
     feeds = options.read_arrays(inputs)
     found = onnxgraph.run_onnx(options.load(model), feeds, fetch=fetch or None)
     options.write_arrays(output, found)
@@ -51,7 +54,10 @@ def run(model: Path, inputs: Path, output: Path, fetch: tuple[str, ...]) -> Answ
 @click.option("--seed", type=int, default=0, metavar="NUMBER", help="Of the random values.")
 @options.examples
 def examples(model: Path, output: Path, batch: int, seed: int) -> Answer:
-    """Draw inputs that the model takes: what its comparisons run on, as an .npz."""
+    """Draw inputs that a model takes, as an .npz.
+
+    Comparisons run on inputs of this kind.
+    """
     _, feeds, _ = reference_runs(options.load(model), batches=(batch,), seed=seed)[0]
     options.write_arrays(output, feeds)
     return answers.arrays(feeds, output)
@@ -87,7 +93,10 @@ def diff(
     outputs: tuple[str, ...],
     renamed: dict[str, str] | None,
 ) -> Answer:
-    """Run two models on the same inputs, and refuse if their outputs differ."""
+    """Compare the outputs of two models.
+
+    Both run on the same inputs; if outputs differ, they are named, and the exit code is 1.
+    """
     reports = onnxgraph.same(
         options.load(before),
         options.load(after),
@@ -105,7 +114,10 @@ def diff(
 @click.argument("cases", type=FILE)
 @options.tolerance(parity.TOLERANCE)
 def golden(model: Path, cases: Path, tolerance: float) -> Answer:
-    """Compare a model with recorded outputs: CASES is a golden.npz of the workbook."""
+    """Compare a model with recorded outputs.
+
+    CASES is a golden.npz: arrays named case/input/name and case/output/name.
+    """
     recorded = load_golden(cases)
     return answers.compared(
         onnxgraph.check_cases(options.load(model), recorded, tolerance=tolerance)

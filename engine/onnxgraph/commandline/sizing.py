@@ -47,9 +47,10 @@ def axes_to_free(text: str) -> dict[str, dict[int, str]]:
 @options.tolerance(proof.TOLERANCE)
 @options.examples
 def simplify(model: Path, output: Path, timeout: float, tolerance: float) -> Answer:
-    """Fold what is constant and remove what does nothing, and compare with the model before.
+    """Fold constants and remove nodes that do nothing.
 
-    If the simpler model is no good, the model is written as it came in, and the reason is told.
+    The result is compared with the model before. If it differs, the model is written as it came
+    in, and the reason is told.
     """
     result = onnxgraph.simplify(options.load(model), timeout=timeout, tolerance=tolerance)
     return answers.saved(result, output, rolled_back=result.rolled_back, reason=result.reason)
@@ -70,7 +71,11 @@ def simplify(model: Path, output: Path, timeout: float, tolerance: float) -> Ans
 )
 @options.examples
 def dynamic(model: Path, output: Path, symbol: str, axes: dict[str, int] | None) -> Answer:
-    """Make a fixed batch dynamic: every row must be what the model gives for it alone."""
+    """Make a fixed batch dynamic.
+
+    Every row must be what the model gives for this row alone; otherwise all nodes that stand in
+    the way are named.
+    """
     result = onnxgraph.make_batch_dynamic(options.load(model), symbol=symbol, axes=axes)
     return answers.saved(result, output)
 
@@ -99,7 +104,10 @@ def dynamic(model: Path, output: Path, symbol: str, axes: dict[str, int] | None)
 def free(
     model: Path, output: Path, axes: dict[str, dict[int, str]], references: tuple[Path, ...]
 ) -> Answer:
-    """Make fixed dims of the inputs symbolic (for the batch see `dynamic`)."""
+    """Make fixed dims of the inputs symbolic.
+
+    For the batch use `onnxgraph dynamic`.
+    """
     others = [*map(options.load, references)]
     return answers.saved(onnxgraph.free_dims(options.load(model), axes, references=others), output)
 
@@ -123,7 +131,10 @@ def fix(model: Path, sizes: dict[str, int], output: Path) -> Answer:
 @click.option("--try-run/--no-try-run", default=True, help="Run the result at two batch sizes.")
 @options.examples
 def set_inputs(model: Path, specs: tuple[TensorSpec, ...], output: Path, try_run: bool) -> Answer:
-    """Set dtypes and shapes of inputs, each SPEC written name:dtype:dims."""
+    """Set dtypes and shapes of inputs.
+
+    A SPEC is written name:dtype:dims, as in images:uint8:batch,3,224,224.
+    """
     result = onnxgraph.set_inputs(options.load(model), specs, try_run=try_run)
     return answers.saved(result, output)
 
@@ -138,6 +149,9 @@ def set_inputs(model: Path, specs: tuple[TensorSpec, ...], output: Path, try_run
 def lower(
     model: Path, output: Path, opset: int, batches: tuple[int, ...], tolerance: float
 ) -> Answer:
-    """Write a model in an older opset, with the IR version of that time."""
+    """Write a model in an older opset.
+
+    It gets the IR version of that time, and is compared with the model before.
+    """
     result = onnxgraph.lower_opset(options.load(model), opset, batches=batches, tolerance=tolerance)
     return answers.saved(result, output)

@@ -28,7 +28,7 @@ from tfgraph.commandline.program import NEEDS, program, runtime
 @options.tolerance(TOLERANCE)
 @options.examples
 def names(model: Path, graph: Path, output: Path | None, tolerance: float) -> Answer:
-    """Find the tensor of GRAPH that holds the numbers of each ONNX tensor.
+    """Find the tensor that stands for each ONNX tensor.
 
     A pair counts only if both runtimes give the same values, with the channels first or last.
     """
@@ -69,7 +69,9 @@ def diff(
     folder: Path | None,
     tolerance: float,
 ) -> Answer:
-    """Compare two sides tensor by tensor, and find the first op that is wrong.
+    """Find the first op that differs.
+
+    Two sides are compared tensor by tensor, in the order of the graph.
 
     A side is an ONNX model, a frozen graph, a SavedModel's folder, or an .npz of what PyTorch
     computed (record_activations). Inputs are drawn, unless an .npz holds them.

@@ -61,7 +61,7 @@ class Proof:
 def convert(
     model: Path, output: Path | None, target: str, verify: bool, tolerance: float
 ) -> Answer:
-    """Convert an ONNX MODEL to a frozen TensorFlow graph.
+    """Convert an ONNX model to a frozen graph.
 
     The graph is compared with onnxruntime in this TensorFlow, and for an older target in that one
     too, if it is installed; otherwise it is checked against the ops that the target knows.
@@ -76,7 +76,7 @@ def convert(
 @options.model_file
 @target
 def preflight(model: Path, target: str) -> Answer:
-    """List every node of MODEL that cannot be converted, and why."""
+    """List nodes that cannot be converted, and why."""
     found = tfgraph.preflight(model, target)
     data = {"target": target, "nodes": found.nodes, "obstacles": found.rows()}
     return Answer(repr(found), data, found.ok)
@@ -142,10 +142,11 @@ def to_onnx(
     shapes: Any,
     **settings: Any,
 ) -> Answer:
-    """Convert a TensorFlow model to ONNX, and compare with TensorFlow before it is written.
+    """Convert a TensorFlow model to ONNX.
 
-    SOURCE is a frozen graph (.pb), a checkpoint of TensorFlow 1 (its prefix, .meta file or folder),
-    a SavedModel's folder, or the file of a Keras model.
+    It is compared with TensorFlow before it is written. SOURCE is a frozen graph (.pb), a
+    checkpoint of TensorFlow 1 (its prefix, .meta file or folder), a SavedModel's folder, or the
+    file of a Keras model.
     """
     open_sizes = {
         spec.name: [dim if isinstance(dim, int) else None for dim in spec.shape]

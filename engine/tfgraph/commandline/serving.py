@@ -55,10 +55,10 @@ def sign(
     signature: str | None,
     tags: tuple[str, ...],
 ) -> Answer:
-    """Make a SavedModel of a frozen GRAPH, with the names that the receiver sees.
+    """Make a SavedModel of a frozen graph.
 
-    A SavedModel that is in the folder already is replaced as a whole. TensorFlow Serving wants a
-    folder whose name is a version number.
+    It has the names that the receiver sees. A SavedModel that is in the folder already is replaced
+    as a whole. TensorFlow Serving wants a folder whose name is a version number.
     """
     made = tfgraph.build_saved_model(
         graph,
@@ -95,9 +95,10 @@ def run(
     signature: str | None,
     tags: tuple[str, ...],
 ) -> Answer:
-    """Run a frozen graph or a SavedModel once on INPUTS, an .npz with an array for each input.
+    """Run a frozen graph or a SavedModel once.
 
-    A SavedModel takes and gives the names of its signature, a frozen graph those of its tensors.
+    INPUTS is an .npz with an array for each input. A SavedModel takes and gives the names of its
+    signature, a frozen graph those of its tensors.
     """
     feeds = options.read_arrays(inputs)
     if graph.is_dir():
