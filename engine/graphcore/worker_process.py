@@ -41,6 +41,11 @@ class Ended(Exception):
         super().__init__(how)
         self.crash, self.late = crash, late
 
+    def advice(self, otherwise: str) -> str:
+        """Return what to do: about memory if that ran out, or else what the caller knows."""
+        short = "memory" in self.crash
+        return "Free memory, or feed smaller inputs" if short else otherwise
+
 
 class WorkerProcess:
     """A script that answers requests in its own process; `messages` says how it is written."""

@@ -102,8 +102,10 @@ def test_an_interrupt_ends_it(monkeypatch):
 def test_a_worker_that_is_killed_says_why(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(f"{HOLD}\ndef answering():\n    return lambda request: {KILL}\n")
-    with pytest.raises(Ended, match=r"SIGKILL: the system killed it, .* it had used 0\.2 GB of"):
+    with pytest.raises(Ended, match=r"SIGKILL: the system .* it had used 0\.2 GB of") as caught:
         WorkerProcess(script).ask("go", timeout=60)
+    assert caught.value.advice("Look") == "Free memory, or feed smaller inputs"
+    assert Ended(crash="SIGSEGV").advice("Look") == "Look"
 
 
 ECHO = "def answering():\n    return lambda request: request"

@@ -263,6 +263,13 @@ def test_a_run_without_end_is_stopped(graph, monkeypatch):
     )
     with pytest.raises(GraphError, match=r"stopped after 0\.5 s without a result"):
         onnxgraph.run_onnx(endless, {"x": np.ones(1, np.float32)})
+    runs, run = [], sessions.Session.run
+    monkeypatch.setattr(
+        sessions.Session, "run", lambda *given: (runs.append(given), run(*given))[1]
+    )
+    with pytest.raises(GraphError, match=r"stopped after 0\.5 s without a result"):
+        onnxgraph.same(endless, endless)
+    assert len(runs) == 1  # no other input would end sooner
 
 
 @pytest.mark.parametrize("shape", [[2**40, 4], ["N", 2**31]])

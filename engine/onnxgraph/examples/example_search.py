@@ -13,6 +13,7 @@ from onnxgraph.examples.drawing import Style, is_integer
 from onnxgraph.examples.examples import NONE, Run, drawn, other_symbols, symbol_sizes
 from onnxgraph.examples.roles import Role
 from onnxgraph.examples.variations import with_wide_integers
+from onnxgraph.running.sessions import Stopped
 
 EVEN_SIZES = (32, 64, 16, 8, 224)
 ODD_SIZES = (33, 65, 17, 9, 225, 7)
@@ -75,6 +76,7 @@ def runs(
 
     Raises:
         NotTaken: none of the inputs is accepted. The message holds the error for the first one.
+        Stopped: one of them took too long, as the others would.
     """
     search = Search(run, tuple(specs), seed=seed, relations=relations, roles=roles)
     if search.symbolic and len(batches) == 1:
@@ -115,6 +117,8 @@ class Search:
         rows = _first_axes(batch, apart)
         try:
             return self._among(batch, [(row, *other) for row in rows for other in others])
+        except Stopped:
+            raise
         except GraphError as refusal:
             found = (
                 self._without_roles(batch, others)
@@ -166,6 +170,8 @@ class Search:
             try:
                 given = drawn(self.specs, sizes, seed=self._seed, style=style, roles=self.roles)
                 self._run(given)
+            except Stopped:
+                raise
             except GraphError as error:
                 said = said or str(error)
             else:
@@ -176,6 +182,8 @@ class Search:
         """Return a run at one of more sizes, or None if none is accepted."""
         try:
             return self._among(batch, [(None, *other) for other in others])
+        except Stopped:
+            raise
         except GraphError:
             return None
 
@@ -242,6 +250,8 @@ def first_run(
                 style = Style(floats=floats, integers=integers)
                 given = drawn(specs, chosen, seed=seed, style=style, roles=roles)
                 found = batch, given, run(given)
+            except Stopped:
+                raise
             except GraphError as error:
                 refusal = refusal or error
                 break

@@ -49,6 +49,10 @@ class NoKernel(GraphError):
     """The runtime has no kernel for a node and its dtypes; the model may be right."""
 
 
+class Stopped(GraphError):
+    """A run took too long and was stopped; other inputs of the model would take as long."""
+
+
 class _NotOpen(Exception):
     """The process that answers has not opened the model."""
 
@@ -144,7 +148,10 @@ class Session:
         try:
             return session_process.ask(request, timeout=timeout)
         except Ended as end:
-            raise GraphError(self._ended(end)) from None
+            if end.late:
+                said = f"The model was stopped after {end.late} without a result."
+                raise Stopped(said) from None
+            raise GraphError(self._crashed(end)) from None
         except Failed as error:
             if error.kind == NotOpen.__name__:
                 raise _NotOpen from None
@@ -152,13 +159,12 @@ class Session:
             kind = NoKernel if missing else GraphError
             raise kind(f"{self.title} {doing}: {_said(str(error))}.") from None
 
-    def _ended(self, end: Ended) -> str:
-        if end.late:
-            return f"The model was stopped after {end.late} without a result."
-        return (
-            f"{self.title} {end} on the model, in a process of its own. Look for a node with an "
-            "empty input, or for values that a node cannot take, such as a step of 0."
+    def _crashed(self, end: Ended) -> str:
+        advice = end.advice(
+            "Look for a node with an empty input, or for values that a node cannot take, such as a "
+            "step of 0"
         )
+        return f"{self.title} {end} on the model, in a process of its own. {advice}."
 
 
 class ReferenceSession(Session):

@@ -48,9 +48,11 @@ def run_apart(
     except Failed as error:
         raise GraphError(f"The graph failed to run: {first_line(error)}.") from None
     except Ended as end:
+        advice = end.advice(
+            "Look for a node that is given sizes of 0, or for a loop without an end"
+        )
         raise GraphError(
-            f"The graph {end} in TensorFlow, in a process of its own; look for a node that is "
-            "given sizes of 0, or for a loop without an end."
+            f"The graph {end} in TensorFlow, in a process of its own. {advice}."
         ) from None
 
 
