@@ -36,7 +36,8 @@ class ProcessGroup:
         try:
             self.process = subprocess.Popen(command, **options)
         except BaseException:
-            self._kill()
+            if self._guard is not None:
+                self._kill()
             raise
 
     def end(self) -> None:
@@ -57,6 +58,7 @@ class ProcessGroup:
             if self._guard is None:
                 self.process.kill()
             elif self._guard.returncode is None:
-                os.killpg(self._guard.pid, signal.SIGKILL)
-                with self._guard:  # waits for it, and closes its pipe
+                with contextlib.suppress(ProcessLookupError, PermissionError):  # it is dead
+                    os.killpg(self._guard.pid, signal.SIGKILL)
+                with self._guard:  # closes its pipe, and waits for it
                     pass

@@ -273,3 +273,10 @@ def test_a_program_that_answers_in_lines_says_how_it_ended_each_time(request_, h
     for _ in range(2):
         with pytest.raises(Ended, match=f"^{how}$"):
             program.ask(request_, timeout=1)
+
+
+def test_what_cannot_be_started_says_so_and_leaves_no_guard(tmp_path):
+    before = {each.pid for each in psutil.Process().children()}
+    with pytest.raises(FileNotFoundError):
+        processes.run([tmp_path / "missing"], limit=1)
+    assert {each.pid for each in psutil.Process().children()} <= before
