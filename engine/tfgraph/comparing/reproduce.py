@@ -10,15 +10,15 @@ Needs numpy, and TensorFlow (1.4 or later) or onnxruntime, whichever the judged 
 import sys
 
 if __name__ == "__main__":
-    # No module comes from this folder: a numpy.py beside this script must not run.
+    # Do not import modules from this folder: a numpy.py beside this script must not run.
     PLACES, sys.path[:] = list(sys.path), []
-    import os  # Python has loaded it before, so that nothing is searched for
+    import os  # Python has already loaded it, so no folder is searched
 
     def _real(path):
         return os.path.normcase(os.path.realpath(path)) + os.sep
 
     def _may_be_searched(place, here):
-        """Whether a place is neither a folder, nor around it, nor in it, environments apart."""
+        """Whether to search a folder: not this one, its parent or inside it, except an environment."""
         own = _real(sys.prefix)
         environment = own.startswith(here) and place.startswith(own) and place != here
         return environment or not (place.startswith(here) or place == _real(here + os.pardir))
