@@ -116,12 +116,15 @@ def test_files_that_belong_to_an_artefact_must_be_sealed(folder):
     assert script.check_sums()[0] == [f"SHA256SUMS has no line for {files}"]
 
 
+RECEIVER = "nbhelpers.convert.receiver"
+
+
 def texts():
-    """Return the scripts that lie in folders which are handed on."""
-    place = resources.files("nbhelpers.convert.receiver")
+    """Return the scripts that are copied into folders for other people."""
+    places = {"verify": RECEIVER, "predict": RECEIVER, "reproduce": "tfgraph.comparing"}
     return {
-        name: place.joinpath(f"{name}.py").read_text()
-        for name in ("verify", "predict", "reproduce")
+        name: resources.files(place).joinpath(f"{name}.py").read_text()
+        for name, place in places.items()
     }
 
 

@@ -87,8 +87,8 @@ class Points(nn.Module):
 @pytest.mark.parametrize(
     ("module", "inputs", "symbol", "seen"),
     [
-        (Mean(), "x:batch,time,4", "time", r"test_sizes\.py:16: Converting a tensor to a Python f"),
-        (Attention(), "x:batch,time,4", "time", r"test_sizes\.py:21: Converting"),
+        (Mean(), "x:batch,time,4", "time", r"test_sizes\.py:17: Converting a tensor to a Python f"),
+        (Attention(), "x:batch,time,4", "time", r"test_sizes\.py:22: Converting"),
         (Steps(), "x:batch,time,4", "time", "first tensor that differs is 'output'"),
         (Larger(), "x:batch,3,height,width", "height", r"shape: expected \(2, 3, 134, 64\)"),
         (Rows(), "x:batch,4,4", "batch", "at batch = 3"),
