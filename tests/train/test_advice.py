@@ -75,7 +75,7 @@ def test_the_part_that_is_named_is_imported(kind):
     opsets = '"" : 13, "com.microsoft" : 1'
     text = f"<ir_version: 8, opset_import: [{opsets}]> {PARTS[kind]}"
     model = onnx.parser.parse_model(text)
-    with pytest.raises(ConversionError, match=r"import the part (before|behind) it") as no:
+    with pytest.raises(ConversionError, match=r"import the part (before|after) it") as no:
         import_onnx(model, simplify=False)
     call = re.search(r"onnxgraph\.cut\(.*?\]\)", str(no.value)).group()
     part = eval(call, {"onnxgraph": onnxgraph, "model": model}).model

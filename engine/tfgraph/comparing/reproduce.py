@@ -18,7 +18,7 @@ if __name__ == "__main__":
         return os.path.normcase(os.path.realpath(path)) + os.sep
 
     def _may_be_searched(place, here):
-        """Whether to search a folder: not this one, its parent or inside it, except an environment."""
+        """Whether a folder is an environment, or not this folder, its parent or inside it."""
         own = _real(sys.prefix)
         environment = own.startswith(here) and place.startswith(own) and place != here
         return environment or not (place.startswith(here) or place == _real(here + os.pardir))
