@@ -7,9 +7,6 @@ from importlib import metadata, util
 
 from graphcore.errors import WrongKernel
 
-_DISTRIBUTIONS = {"onnx_tf": "onnx-tf"}
-"""Modules whose distribution has another name."""
-
 
 def has(module: str) -> bool:
     """Whether `module` is installed here. It is not imported."""
@@ -22,7 +19,7 @@ def has(module: str) -> bool:
 def version(module: str) -> str:
     """Return the installed version of the package that holds `module`, or "not installed"."""
     try:
-        return metadata.version(_DISTRIBUTIONS.get(module, module))
+        return metadata.version(module)
     except metadata.PackageNotFoundError:
         return "not installed"
 

@@ -1,11 +1,4 @@
-"""Bring up onnx-tf 1.10 on today's onnx and TensorFlow.
-
-onnx-tf imports three things that are gone or end-of-life: `onnx.mapping`, `tensorflow_addons` (one
-function of it) and `tensorflow_probability` (for Bernoulli only); and two that take long for what
-they do there, ONNX's test runner (for one exception) and Keras (for one function). Stand-ins are
-there while it is imported; `tensorflow_addons` and `tensorflow_probability` are never imported,
-installed or not.
-"""
+"""TensorFlow, loaded quietly, and the switches under which graphs for old releases are made."""
 
 import contextlib
 import functools
@@ -14,13 +7,10 @@ import logging
 import os
 import sys
 import types
-import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper
 
 from graphcore import packages
 from graphcore.progress import stage
@@ -42,37 +32,6 @@ def tensorflow() -> types.ModuleType:
         import tensorflow as tf
     tf.get_logger().setLevel(logging.ERROR)
     return tf
-
-
-@functools.cache
-def load() -> types.ModuleType:
-    """Import and return `onnx_tf` (with TensorFlow); the second call is free.
-
-    Raises:
-        graphcore.errors.WrongKernel: TensorFlow or onnx-tf is not installed here.
-    """
-    packages.require("tensorflow", "onnx_tf", kernel="convert")
-    with _stand_ins(tensorflow()):
-        import onnx_tf.backend
-    import onnx_tf
-
-    return onnx_tf
-
-
-@contextlib.contextmanager
-def nchw_convolutions() -> Iterator[None]:
-    """Make onnx-tf's handlers emit NCHW ops without a transpose on either side.
-
-    They do so for the device "CUDA"; the layout optimiser moves the graph to NHWC afterwards.
-    """
-    from onnx_tf.common import sys_config
-
-    before = sys_config.device
-    sys_config.device = "CUDA"
-    try:
-        yield
-    finally:
-        sys_config.device = before
 
 
 @contextlib.contextmanager
@@ -166,91 +125,3 @@ def _without_keras() -> Iterator[None]:
         yield
     finally:
         del sys.modules[name]
-
-
-@contextlib.contextmanager
-def _stand_ins(tf: Any) -> Iterator[None]:
-    mapping = _onnx_mapping()
-    provided = {
-        "onnx.mapping": mapping,
-        "tensorflow_addons": _tensorflow_addons(tf),
-        "tensorflow_probability": _module("tensorflow_probability", distributions=None),
-        "onnx.backend.test": _module("onnx.backend.test"),
-        "onnx.backend.test.runner": _onnx_test_runner(),
-    }
-    before = {name: sys.modules.get(name) for name in provided}
-    sys.modules.update(provided)
-    for owner in (onnx, helper):
-        vars(owner)["mapping"] = mapping
-    keras, tf.keras = tf.keras, _Later(lambda: keras)
-    try:
-        yield
-    finally:
-        # The handlers keep their references; nobody else shall meet the stand-ins.
-        tf.keras = keras
-        for owner in (onnx, helper):
-            del vars(owner)["mapping"]
-        for name, module in before.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
-
-
-def _onnx_mapping() -> types.ModuleType:
-    """Return what `onnx.mapping` was until onnx 1.15, made with `onnx.helper`."""
-    codes = [code for code in TensorProto.DataType.values() if code != TensorProto.UNDEFINED]
-    dtypes = {code: helper.tensor_dtype_to_np_dtype(code) for code in codes}
-    first_codes: dict[np.dtype, int] = {}
-    for code, dtype in dtypes.items():
-        first_codes.setdefault(dtype, code)
-    return _module(
-        "onnx.mapping",
-        TENSOR_TYPE_TO_NP_TYPE=dtypes,
-        NP_TYPE_TO_TENSOR_TYPE=first_codes,
-        TENSOR_TYPE_TO_STORAGE_TENSOR_TYPE={
-            code: helper.tensor_dtype_to_storage_tensor_dtype(code) for code in codes
-        },
-        STORAGE_TENSOR_TYPE_TO_FIELD={code: helper.tensor_dtype_to_field(code) for code in codes},
-    )
-
-
-def _onnx_test_runner() -> types.ModuleType:
-    class BackendIsNotSupposedToImplementIt(unittest.SkipTest):
-        """What onnx-tf raises for an op that it does not know."""
-
-    return _module(
-        "onnx.backend.test.runner",
-        BackendIsNotSupposedToImplementIt=BackendIsNotSupposedToImplementIt,
-    )
-
-
-class _Later:
-    """Something that is looked for when it is called, such as a function of Keras."""
-
-    def __init__(self, find: Callable[[], Any]) -> None:
-        self._find = find
-
-    def __getattr__(self, name: str) -> "_Later":
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return _Later(lambda: getattr(self._find(), name))
-
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        return self._find()(*arguments, **named)
-
-
-def _tensorflow_addons(tf: types.ModuleType) -> types.ModuleType:
-    def hardmax(logits: Any, name: str | None = None) -> Any:
-        """One where the last axis has its (first) largest value, zero elsewhere."""
-        return tf.one_hot(
-            tf.argmax(logits, -1), tf.shape(logits)[-1], dtype=logits.dtype, name=name
-        )
-
-    return _module("tensorflow_addons", seq2seq=types.SimpleNamespace(hardmax=hardmax))
-
-
-def _module(name: str, **members: object) -> types.ModuleType:
-    module = types.ModuleType(name)
-    vars(module).update(members)
-    return module

@@ -175,7 +175,7 @@ def run_conversion(
 
 
 def _pipeline(model: onnx.ModelProto, target: str, *, verify: bool) -> Conversion:
-    compat.load()
+    compat.tensorflow()
     steps: list[Step] = []
     grappler.start()
     if verify:

@@ -97,7 +97,7 @@ def preflight(model: onnx.ModelProto | str | Path, target: str = "tf2") -> Prefl
     optables.table(target)
     if not isinstance(model, onnx.ModelProto):
         model = onnxgraph.load(model, keep_external=True, leave_weights=True)
-    compat.load()
+    compat.tensorflow()
     begin = time.perf_counter()
     ready = prepare(model)
     built = attempt(ready)

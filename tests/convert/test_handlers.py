@@ -209,7 +209,7 @@ def test_squeeze_and_unsqueeze_take_axes_as_input():
     agree(model, (1, 1, 4, 1), (3, 1, 4, 1))
 
 
-def test_ops_that_onnx_tf_converts_itself_still_do():
+def test_ops_in_a_row():
     model = parse(
         "g (float[N, 3, 4] x) => (float[N, 4, 3] y) "
         "{ a = Sigmoid(x) b = Softmax<axis = 2>(a) c = Mul(a, b) "

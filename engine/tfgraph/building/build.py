@@ -1,15 +1,14 @@
 """ONNX → GraphDef: handlers, called node by node inside a plain graph, names kept.
 
-They are registered and found as onnx-tf does it. Its own entry points let AutoGraph rewrite every
-handler, which takes nearly all of the time of a conversion; a name scope for each ONNX node gives
-the same graph without it.
+A table has the handler of each op (`tfgraph.handlers`). What a handler makes is in a name scope of
+its ONNX node, so that TensorFlow's names tell where each op comes from.
 """
 
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
     from tfgraph.handlers import Tensors
-
-HandlerTable: TypeAlias = dict[str, dict[str, Any]]
-"""Domain → op → onnx-tf's handler class."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +52,10 @@ class Built:
 
 def is_known(model: onnx.ModelProto) -> Callable[[onnx.NodeProto], bool]:
     """Return a function that says whether a node has a handler, at the model's opset."""
-    compat.load()
-    builder = _Builder(model)
-    return lambda node: builder.handler(node) is not None
+    from tfgraph import handlers
+
+    opsets = _opsets(model)
+    return lambda node: handlers.find(*_op(node, opsets)) is not None
 
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -84,7 +81,6 @@ def build(model: onnx.ModelProto) -> Built:
 
 def attempt(model: onnx.ModelProto) -> Built:
     """Build as much of a model as can be; the result has the obstacles, if there are any."""
-    compat.load()
     tf = compat.tensorflow()
     from tfgraph import handlers
 
@@ -94,7 +90,6 @@ def attempt(model: onnx.ModelProto) -> Built:
     with contextlib.ExitStack() as stack:
         stack.enter_context(compat.no_garbage_collection())
         stack.enter_context(graph.as_default())
-        stack.enter_context(compat.nchw_convolutions())
         stack.enter_context(compat.old_control_flow())
         stack.enter_context(compat.weights_apart(weights, least=LARGE))
         tensors = handlers.Tensors(_weights(model.graph), builder.named, subgraph=builder.subgraph)
@@ -139,13 +134,7 @@ class _Builder:
     """Runs the handlers; collects what they make and what they refuse."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        from onnx_tf.common.handler_helper import get_all_backend_handlers
-
-        from tfgraph import handlers  # noqa: F401 (registers ours)
-
-        opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
-        self.table: HandlerTable = get_all_backend_handlers(opsets)
-        self.opsets, self.opset = opsets, opsets.get("", 1)
+        self.opsets = _opsets(model)
         self.scope_names = Names()
         self.named: dict[str, str] = {}
         self.made: dict[str, str] = {}
@@ -164,13 +153,10 @@ class _Builder:
         for node in graph.node:
             called = label(node)
             scope = self.scope_names.legal(called)
-            handler = self.handler(node)
             try:
-                if handler is None:
-                    raise Refused([self._unknown(node)])
                 # A trailing slash takes the scope as it is: TensorFlow would add a number.
                 with tf.name_scope(scope + "/"):
-                    results = _results(handler, node, tensors)
+                    results = self._results(node, tensors)
             except (Refused, Lost) as error:
                 self.obstacles += getattr(error, "obstacles", ())
                 tensors.lost.update(node.output)
@@ -198,17 +184,32 @@ class _Builder:
             raise Refused(inner)
         return [tensors[value.name] for value in graph.output]
 
-    def handler(self, node: onnx.NodeProto) -> Any:
-        """Return the handler of a node, or None."""
-        from tfgraph.handlers import knows
-
-        found = self.table.get(_domain(node), {}).get(node.op_type)
-        return found if found is not None and knows(found) else None
-
     def no_tensor(self, role: str, value: onnx.ValueInfoProto) -> Obstacle:
         """Return what is said of an input or output that TensorFlow cannot have."""
         why = "is not a tensor but a sequence or an optional value, which no graph here can take"
-        return Obstacle(value.name, role, self.opset, why, "pass its elements as tensors")
+        return Obstacle(
+            value.name, role, self.opsets.get("", 1), why, "pass its elements as tensors"
+        )
+
+    def _results(self, node: onnx.NodeProto, tensors: "Tensors") -> list:
+        """Return the node's outputs.
+
+        Raises:
+            Refused: no handler knows the op, or its handler refused or failed in a way of its own.
+            Lost: an input was not made.
+        """
+        from tfgraph import handlers
+
+        domain, op, version = _op(node, self.opsets)
+        handler = handlers.find(domain, op, version)
+        if handler is None:
+            raise Refused([self._unknown(node)])
+        try:
+            return handler.handle(node, version, tensors)
+        except (Refused, handlers.Lost):
+            raise
+        except Exception as error:  # whatever a handler raises, the node is to blame
+            raise Refused([_failed(node, version, tensors, error)]) from error
 
     def _unknown(self, node: onnx.NodeProto) -> Obstacle:
         domain = _domain(node)
@@ -220,8 +221,20 @@ class _Builder:
         return Obstacle(label(node), op, self.opsets.get(domain, 1), why, help_)
 
 
+def _opsets(model: onnx.ModelProto) -> dict[str, int]:
+    return {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
+
+
 def _domain(node: onnx.NodeProto) -> str:
     return "" if node.domain == "ai.onnx" else node.domain
+
+
+def _op(node: onnx.NodeProto, opsets: dict[str, int]) -> tuple[str, str, int]:
+    """Return domain, op and the version of the op that is meant."""
+    from tfgraph.handlers import version_of
+
+    domain = _domain(node)
+    return domain, node.op_type, version_of(domain, node.op_type, opsets.get(domain, 1))
 
 
 def label(node: onnx.NodeProto) -> str:
@@ -234,34 +247,19 @@ def _weights(graph: onnx.GraphProto) -> dict[str, np.ndarray | onnx.TensorProto]
     return {tensor.name: tensor for tensor in graph.initializer} | sparse
 
 
-def _results(handler: Any, node: onnx.NodeProto, tensors: "Tensors") -> list:
-    """Return the node's outputs.
-
-    Raises:
-        Refused: the handler refused, or failed in some way of its own.
-        Lost: an input was not made.
-    """
-    from onnx_tf.pb_wrapper import OnnxNode
-
-    from tfgraph.handlers import Lost
-
-    try:
-        return handler.handle(OnnxNode(node), tensor_dict=tensors, strict=True)
-    except (Refused, Lost):
-        raise
-    except Exception as error:  # whatever a handler raises, the node is to blame
-        said = first_line(error).partition(" for '{{node")[0]  # what follows is TensorFlow's node
-        why = f"cannot be converted: {type(error).__name__}: {said}"
-        help_ = "run the model with onnxgraph.run_onnx to see whether the node fits its inputs"
-        if strange := [name for name in node.input if _has_no_rank(tensors, name)]:
-            why = f"takes {strange[0]!r}, whose number of axes is known only while the model runs"
-            help_ = (
-                "it comes out of a Squeeze without axes, or of an If whose branches differ in it "
-                "(torch writes both for squeeze()): give the Squeeze its axes, or fix the sizes of "
-                "the inputs with onnxgraph.fix_dims"
-            )
-        obstacle = Obstacle(label(node), node.op_type, handler.SINCE_VERSION, why, help_)
-        raise Refused([obstacle]) from error
+def _failed(node: onnx.NodeProto, version: int, tensors: "Tensors", error: Exception) -> Obstacle:
+    """Return what is said of a node whose handler raised an error that is no refusal."""
+    said = first_line(error).partition(" for '{{node")[0]  # what follows is TensorFlow's node
+    why = f"cannot be converted: {type(error).__name__}: {said}"
+    help_ = "run the model with onnxgraph.run_onnx to see whether the node fits its inputs"
+    if strange := [name for name in node.input if _has_no_rank(tensors, name)]:
+        why = f"takes {strange[0]!r}, whose number of axes is known only while the model runs"
+        help_ = (
+            "it comes out of a Squeeze without axes, or of an If whose branches differ in it "
+            "(torch writes both for squeeze()): give the Squeeze its axes, or fix the sizes of "
+            "the inputs with onnxgraph.fix_dims"
+        )
+    return Obstacle(label(node), node.op_type, version, why, help_)
 
 
 def _has_no_rank(tensors: "Tensors", name: str) -> bool:

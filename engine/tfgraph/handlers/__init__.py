@@ -1,10 +1,14 @@
-"""ONNX ops that onnx-tf converts wrongly, wastefully or not at all.
+"""ONNX ops as TensorFlow ops: a handler for each, which gets a node and its inputs and returns its
+outputs.
 
-Importing this package registers them as onnx-tf registers its own: a later handler for the same
-ONNX op replaces the earlier one. Each gets the ONNX node and its inputs and returns its outputs.
+Importing this package fills the table (`registry.HANDLERS`): each module registers its own ops.
 """
 
-from tfgraph.handlers import (
+from tfgraph import compat
+
+compat.tensorflow()  # before any module imports it by itself
+
+from tfgraph.handlers import (  # noqa: E402
     activations,
     attention,
     blocks,
@@ -28,6 +32,7 @@ from tfgraph.handlers import (
     ranking,
     recurrent,
     reductions,
+    removed,
     reshapes,
     resize,
     sampling,
@@ -40,7 +45,7 @@ from tfgraph.handlers import (
     text,
     types,
 )
-from tfgraph.handlers.registry import Lost, Tensors, knows
+from tfgraph.handlers.registry import Lost, Tensors, find, version_of  # noqa: E402
 
 __all__ = [
     "Lost",
@@ -55,8 +60,8 @@ __all__ = [
     "detection",
     "einsum",
     "elementwise",
+    "find",
     "indexing",
-    "knows",
     "labels",
     "logic",
     "losses",
@@ -69,6 +74,7 @@ __all__ = [
     "ranking",
     "recurrent",
     "reductions",
+    "removed",
     "reshapes",
     "resize",
     "sampling",
@@ -80,4 +86,5 @@ __all__ = [
     "strings",
     "text",
     "types",
+    "version_of",
 ]

@@ -192,11 +192,9 @@ def _settled(node: Node, body: Round, states: list) -> tuple[list[Kind], list[Ki
         kinds = settled
 
 
-@register("Scan")
+@register("Scan", since=9)
 def scan(node: Node, *inputs: tf.Tensor | None) -> list:
     """Run the body over slices of the scan inputs."""
-    if node.since < 9:
-        return _batched_scan(node, *inputs)
     count = node.attrs["num_scan_inputs"]
     states, sequences = list(inputs[: len(inputs) - count]), list(inputs[len(inputs) - count :])
     axes = node.attrs.get("scan_input_axes", [0] * count)
@@ -208,7 +206,8 @@ def scan(node: Node, *inputs: tf.Tensor | None) -> list:
     return last + [_from_front(each, axis) for each, axis in zip(outputs, axes, strict=True)]
 
 
-def _batched_scan(node: Node, lengths: tf.Tensor | None, *inputs: tf.Tensor) -> list:
+@register("Scan")
+def batched_scan(node: Node, lengths: tf.Tensor | None, *inputs: tf.Tensor) -> list:
     """Run the Scan of opset 8, which does the same for each example of a batch."""
     if lengths is not None:
         raise refusal(

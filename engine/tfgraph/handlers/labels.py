@@ -12,13 +12,21 @@ _DEFAULTS = {"strings": ("string", "_Unused"), "int64s": ("int64", -1), "floats"
 
 
 @register("LabelEncoder", domain="ai.onnx.ml")
+def class_labels(node: Node, data: tf.Tensor) -> tf.Tensor:
+    """Replace each class by its place in the list of classes, or each place by its class."""
+    return _looked_up(node, data, *_classes(node, data))
+
+
+@register("LabelEncoder", domain="ai.onnx.ml", since=2)
 def label_encoder(node: Node, data: tf.Tensor) -> tf.Tensor:
     """Replace each key by its value, whatever is no key by the default."""
-    if node.since < 2:
-        keys, values, default = _classes(node, data)
-    else:
-        keys, values = _listed(node, "keys"), _listed(node, "values")
-        default = _default(node, values)
+    keys, values = _listed(node, "keys"), _listed(node, "values")
+    return _looked_up(node, data, keys, values, _default(node, values))
+
+
+def _looked_up(
+    node: Node, data: tf.Tensor, keys: np.ndarray, values: np.ndarray, default: np.ndarray
+) -> tf.Tensor:
     if len(keys) != len(values):
         raise refusal(node, f"has {len(keys)} keys and {len(values)} values; fix the model.")
     # A key that is repeated counts as it stands last; NaN is a key like any other.

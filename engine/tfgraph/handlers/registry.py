@@ -1,4 +1,4 @@
-"""How a handler is registered with onnx-tf, and what it is given: a node and its inputs."""
+"""The table of handlers, how one is registered, and what it is given: a node and its inputs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,22 +6,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
-
-from tfgraph import compat
-
-compat.load()  # before onnx_tf: it cannot be imported on its own
-
-import tensorflow as tf  # noqa: E402
-from onnx_tf.handlers.backend_handler import BackendHandler  # noqa: E402
-from onnx_tf.handlers.handler import domain as domain_of  # noqa: E402
-from onnx_tf.handlers.handler import onnx_op  # noqa: E402
-from tensorflow.python.client.pywrap_tf_session import (  # noqa: E402
+import tensorflow as tf
+from tensorflow.python.client.pywrap_tf_session import (
     TF_TryEvaluateConstant_wrapper,
 )
 
-from onnxgraph.model import external  # noqa: E402
-from tfgraph.names.naming import legal  # noqa: E402
-from tfgraph.obstacles import Obstacle, Refused, split_reason  # noqa: E402
+from onnxgraph.model import external
+from tfgraph.names.naming import legal
+from tfgraph.obstacles import Obstacle, Refused, split_reason
 
 Value: TypeAlias = tf.Tensor | np.ndarray
 """A tensor of the graph, or a weight that has not entered it."""
@@ -143,8 +135,30 @@ class Node:
         return len(self.proto.output) > index and bool(self.proto.output[index])
 
 
-_HANDLERS: list[type] = []
-"""onnx-tf finds handlers as the subclasses of a class, which does not keep them alive."""
+@dataclass(frozen=True)
+class Handler:
+    """What turns the nodes of one op into TensorFlow ops.
+
+    `convert` gets the node and its inputs; those whose positions are in `as_arrays` are numpy
+    arrays if they are weights.
+    """
+
+    convert: Callable
+    as_arrays: tuple[int, ...]
+
+    def handle(self, proto: onnx.NodeProto, since: int, tensors: Tensors) -> list:
+        """Add the TensorFlow ops of a node to the current graph and return its outputs."""
+        inputs = [
+            None if not name else tensors.array(name) if place in self.as_arrays else tensors[name]
+            for place, name in enumerate(proto.input)
+        ]
+        result = self.convert(Node(proto, attributes(proto), since, tensors), *inputs)
+        return list(result) if isinstance(result, list | tuple) else [result]
+
+
+HANDLERS: dict[tuple[str, str, int], Handler] = {}
+"""(domain, op, first version of the op) → its handler, which serves later versions too, up to the
+next that is listed."""
 
 SMALL = 64
 """Integers computed from constants are evaluated while the graph is built if there are so few."""
@@ -173,38 +187,45 @@ def refusal(node: Node, reason: str) -> Refused:
 
 
 def register(
-    *ops: str, as_arrays: Sequence[int] = (), domain: str = ""
+    *ops: str, since: int = 1, as_arrays: Sequence[int] = (), domain: str = ""
 ) -> Callable[[Callable], Callable]:
-    """Make a function the handler of some ONNX ops: onnx-tf finds subclasses of BackendHandler.
+    """Make a function the handler of some ONNX ops.
 
     The function gets the node and its inputs (None for one that is left out) and returns a tensor,
     or one for each output. Inputs are tensors; those whose positions are in `as_arrays` are numpy
     arrays if they are weights, so that the handler can write them in another layout.
+
+    Args:
+        ops: the ops, which are named in `node.op_type`.
+        since: the first version of the ops that the function serves. It serves all later ones too,
+            up to the first for which another function is registered.
+        as_arrays: positions of inputs.
+        domain: the domain of the ops; ONNX's own if left out.
     """
 
-    def handle(cls: Any, node: Any, **kwargs: Any) -> list[tf.Tensor]:
-        tensors = kwargs["tensor_dict"]
-        values = [
-            None if not name else tensors.array(name) if index in as_arrays else tensors[name]
-            for index, name in enumerate(node.inputs)
-        ]
-        mine = Node(node.node_proto, attributes(node.node_proto), cls.SINCE_VERSION, tensors)
-        result = cls.convert(mine, *values)
-        return list(result) if isinstance(result, list | tuple) else [result]
-
     def decorate(convert: Callable) -> Callable:
-        body = {
-            "handle": classmethod(handle),
-            "convert": staticmethod(convert),
-            "__doc__": convert.__doc__,
-        }
         for op in ops:
-            _HANDLERS.append(
-                domain_of(domain)(onnx_op(op)(type(op, (BackendHandler,), dict(body))))
-            )
+            HANDLERS[domain, op, since] = Handler(convert, tuple(as_arrays))
         return convert
 
     return decorate
+
+
+def find(domain: str, op: str, version: int) -> Handler | None:
+    """Return the handler that serves a version of an op, or None."""
+    versions = ((domain, op, since) for since in range(version, 0, -1))
+    return next((HANDLERS[each] for each in versions if each in HANDLERS), None)
+
+
+def version_of(domain: str, op: str, opset: int) -> int:
+    """Return the newest version of an op that is not newer than the opset.
+
+    It is 1 for an op that ONNX does not describe.
+    """
+    try:
+        return onnx.defs.get_schema(op, opset, domain).since_version
+    except onnx.defs.SchemaError:
+        return 1
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
@@ -214,8 +235,3 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
         name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
         for name, value in values.items()
     }
-
-
-def knows(handler: Any) -> bool:
-    """Whether a handler, ours or onnx-tf's, knows the version of its op that the model asks for."""
-    return hasattr(handler, "convert") or hasattr(handler, f"version_{handler.SINCE_VERSION}")

@@ -12,7 +12,7 @@ _REDUCTIONS = {"Mean": tf.reduce_mean, "Max": tf.reduce_max, "Sum": tf.reduce_su
 
 @register("Reshape")
 def reshape(node: Node, data: tf.Tensor, shape: tf.Tensor | None = None) -> tf.Tensor:
-    """Reshape to a constant where at most one size is unknown (onnx-tf gathers them all)."""
+    """Reshape to a constant where at most one size is unknown."""
     copies = not node.attrs.get("allowzero", 0)
     wanted = node.attrs.get("shape") if shape is None else elements(shape)
     if wanted is None:

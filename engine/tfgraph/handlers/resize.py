@@ -13,18 +13,21 @@ from tfgraph.handlers.registry import Node, constant, refusal, register
 from tfgraph.handlers.sizes import Size, sizes_of
 
 
-@register("Upsample")
+@register("Upsample", "Resize")
 def upsample(node: Node, data: tf.Tensor, scales: tf.Tensor | None = None) -> list[tf.Tensor]:
     """Resize as the first versions did: cells count from the corner."""
     return [_resize(node, data, _Wish(scales=_given(node, scales)), "asymmetric", "first")]
 
 
-@register("Resize")
-def resize(node: Node, data: tf.Tensor, *others: tf.Tensor | None) -> list[tf.Tensor]:
+@register("Resize", since=11)
+def resize(
+    node: Node,
+    data: tf.Tensor,
+    roi: tf.Tensor | None = None,
+    scales: tf.Tensor | None = None,
+    target: tf.Tensor | None = None,
+) -> list[tf.Tensor]:
     """Resize the axes whose size changes, one after the other."""
-    if node.since < 11:
-        return [_resize(node, data, _Wish(scales=others[0]), "asymmetric", "first")]
-    roi, scales, target = (*others, None, None, None)[:3]
     if scales is not None and scales.shape.num_elements() == 0:
         scales = None
     coordinates = node.attrs.get("coordinate_transformation_mode", "half_pixel")
