@@ -39,22 +39,14 @@ def ours(model, target, out):
 
 
 def old(folder, target, out):
-    from tfgraph.retargeting.retarget import retarget
+    from nbhelpers.convert import onnxtf
 
     if not os.path.isdir(folder):
         return {"failed": "not converted"}
-    graph = convert.open_graph(folder).graph.as_graph_def()
-    convert.save_graph_def(retarget(served(graph, folder), target).graph_def, out)
+    made = onnxtf.frozen(folder)
+    fitted = convert.retarget(made.graph, target, outputs=made.outputs.values())
+    convert.save_graph_def(fitted.graph_def, out)
     return {}
-
-
-def served(graph_def, folder):
-    """Return the part of a SavedModel's graph that its signature needs: nothing loads or saves."""
-    from tensorflow.python.framework import graph_util
-
-    signature = convert.read_saved_model(folder).signatures["serving_default"]
-    outputs = [tensor.partition(":")[0] for tensor in signature.outputs.values()]
-    return graph_util.extract_sub_graph(graph_def, outputs)
 
 
 def ops(path):

@@ -17,9 +17,6 @@ import numpy as np
 def ours(verify):
     """Return a function that converts as this project does, to a frozen graph for `tf2`."""
     from nbhelpers import convert
-    from tfgraph import compat
-
-    compat.load()
     from tfgraph import handlers  # noqa: F401 (onnx-tf's come with its backend, too)
 
     return lambda model, out: convert.onnx2tf(model, f"{out}.pb", target="tf2", verify=verify)
@@ -39,14 +36,10 @@ def to_saved_model(verify):
 
 def onnx_tf():
     """Return a function that converts as onnx-tf's own entry points do, to a SavedModel."""
-    import onnx
+    from nbhelpers.convert import onnxtf_worker
 
-    from tfgraph import compat
-
-    compat.load()
-    from onnx_tf.backend import prepare
-
-    return lambda model, out: prepare(onnx.load(model), logging_level="ERROR").export_graph(out)
+    backend = onnxtf_worker.backend({})
+    return lambda model, out: onnxtf_worker.export(backend, model, out)
 
 
 def onnx2tf():
