@@ -25,6 +25,8 @@ class _NewFile(click.ParamType):
         path = Path(value)
         if path.is_dir():
             self.fail(f"{path} is a folder; give the path of the file to write.", param, ctx)
+        if path.exists() and not path.is_file():  # /dev/null, which root would replace by a file
+            self.fail(f"{path} is no regular file; give another path.", param, ctx)
         if not path.parent.is_dir():
             self.fail(f"There is no folder {path.parent}; make it first.", param, ctx)
         return path

@@ -109,6 +109,7 @@ def test_a_warning_is_a_sentence_without_its_place_in_the_code():
     [
         ("options nowhere/out.onnx", "There is no folder nowhere; make it first."),
         ("options .", ". is a folder; give the path of the file to write."),
+        ("options /dev/null", "/dev/null is no regular file; give another path."),
         ("options out --size time=x", "A size is a number, as in time=64, but there is 'x'."),
         ("options out --value alpha", "Write NAME=VALUE instead of 'alpha'."),
         ("found --nonsense", "No such option"),

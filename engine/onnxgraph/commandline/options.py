@@ -19,6 +19,7 @@ from graphcore.errors import GraphError
 from graphcore.reading import check_regular, reading
 from graphcore.spec import Feeds
 from graphcore.texts import as_unicode, is_text
+from graphcore.writing import writing
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -127,8 +128,16 @@ def read_array(path: Path) -> np.ndarray:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
-    """Write arrays of any names to an .npz; the same arrays give the same bytes."""
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    """Write arrays of any names to an .npz; the same arrays give the same bytes.
+
+    Raises:
+        GraphError: it cannot be written.
+    """
+    with (
+        writing(path, error=GraphError),
+        replacing(path) as temporary,
+        zipfile.ZipFile(temporary, "w") as archive,
+    ):
         for name, value in arrays.items():
             array = as_unicode(value) if is_text(value) else np.asarray(value)
             member = zipfile.ZipInfo(f"{name}.npy")  # without the time

@@ -10,8 +10,10 @@ import tfgraph
 from graphcore.command_options import FILE, NEW_FILE
 from graphcore.commandline import Answer
 from graphcore.durable import write_text
+from graphcore.errors import GraphError
 from graphcore.parity import TOLERANCE
 from graphcore.spec import Feeds
+from graphcore.writing import writing
 from onnxgraph.commandline import options
 from onnxgraph.commandline.answers import layer_data
 from onnxgraph.comparing.difference import Difference
@@ -37,7 +39,8 @@ def names(model: Path, graph: Path, output: Path | None, tolerance: float) -> An
     found = tfgraph.twins(given, graph_def, _feeds(model), tolerance=tolerance)
     text = tfgraph.names_json(found)
     if output:
-        write_text(output, text)
+        with writing(output, error=GraphError):
+            write_text(output, text)
     width = max((len(each.onnx) for each in found), default=0)
     lines = [f"{each.onnx:<{width}}  {each.tensor}  ({each.layout})" for each in found]
     return Answer(
