@@ -78,7 +78,7 @@ def test_opsets_and_names_are_made_to_fit(first):
     lower = onnxgraph.lower_opset(first, 12).model
     assert onnxgraph.opset(onnxgraph.join(lower, other, {"x": "y"}).model) == 12
     for other, words in [
-        (second("float[n, 3] x", "s = Neg(x)", "float s"), "an inner tensor of the first; rename"),
+        (second("float[n, 3] x", "s = Neg(x)", "float s"), "an inner tensor of the first. Rename"),
         (second("float[n, 3] a, float[n, 3] x", "y2 = Sub(a, x)"), "Both models have"),
     ]:
         fed = other.graph.input[0].name
@@ -106,12 +106,12 @@ def test_a_node_of_a_branch_is_named(graph):
 
 def test_ends_of_a_cut(graph):
     model = graph(BRANCHES)
-    refused(lambda: onnxgraph.cut(model, outputs="q"), "Take one that the node itself writes")
+    refused(lambda: onnxgraph.cut(model, outputs="q"), "Use one that the node itself writes")
     assert onnxgraph.cut(model, outputs="y").model
     two = graph("g (float[n] a, float[n] b) => (float[n] y) { s = Add(a, b) y = Mul(s, b) }")
     refused(lambda: onnxgraph.cut(two, inputs="s"), "'b' is needed too. Add it to the inputs")
     part = onnxgraph.cut(two, inputs=["s", "b"]).model
-    refused(lambda: onnxgraph.cut(two, inputs=["s", "b", "a"]), "leave it out of the inputs")
+    refused(lambda: onnxgraph.cut(two, inputs=["s", "b", "a"]), "Leave it out of the inputs")
     given = {"s": X[0], "b": X[1]}
     np.testing.assert_array_equal(run_onnx(part, given)["y"], X[0] * X[1])
     foreign = onnx.parser.parse_model(
@@ -124,9 +124,7 @@ def test_ends_of_a_cut(graph):
 
 
 def test_an_input_is_exposed_behind_an_identity(first):
-    refused(
-        lambda: onnxgraph.add_outputs(first, "x"), "put an Identity behind it with insert_after"
-    )
+    refused(lambda: onnxgraph.add_outputs(first, "x"), "Put an Identity after it with insert_after")
     behind = onnxgraph.insert_after(first, "x", "Identity").model
     shown = onnxgraph.add_outputs(behind, "x_Identity").model
     np.testing.assert_array_equal(run_onnx(shown, {"x": X})["x_Identity"], X)
@@ -152,9 +150,9 @@ def test_numbers_and_weights_get_a_dtype_and_a_shape(graph):
     made = onnxgraph.set_weight(model, "w", value.astype("float32")).model
     np.testing.assert_array_equal(run_onnx(made, {"x": X})["y"], X * value)
     wide = value.astype("float32")[None]
-    refused(lambda: onnxgraph.set_weight(model, "w", wide), "transpose or reshape it")
+    refused(lambda: onnxgraph.set_weight(model, "w", wide), "Transpose or reshape it")
     assert onnxgraph.set_weight(model, "w", wide.reshape(3)).model
-    refused(lambda: onnxgraph.set_attributes(_flat(graph), "y", axis=2**70), "that ONNX can write")
+    refused(lambda: onnxgraph.set_attributes(_flat(graph), "y", axis=2**70), "that ONNX can store")
     assert onnxgraph.set_attributes(_flat(graph), "y", axis=2).model
 
 
@@ -166,14 +164,14 @@ def test_what_cannot_be_removed_is_begun_behind(graph):
     model = graph(
         "g (float[n, 4] x) => (float[n, 2] y) { [halve] a, b = Split<axis = 1>(x) y = Sub(a, b) }"
     )
-    said = refused(lambda: onnxgraph.remove(model, "halve"), "Begin behind it with cut")
+    said = refused(lambda: onnxgraph.remove(model, "halve"), "Begin after it with cut")
     part = called(said, model=model)
     np.testing.assert_array_equal(run_onnx(part, _pair())["y"], [[-2, -2]])
-    refused(lambda: onnxgraph.remove(model, "y"), "say with through=")
+    refused(lambda: onnxgraph.remove(model, "y"), "Say with through=")
     less = onnxgraph.remove(model, "y", through="b").model
     x = np.array([[1, 2, 3, 4]], np.float32)
     np.testing.assert_array_equal(run_onnx(less, {"x": x})["y"], [[3, 4]])
-    refused(lambda: onnxgraph.insert_after(model, "halve", "Neg"), "name the one that is meant")
+    refused(lambda: onnxgraph.insert_after(model, "halve", "Neg"), "Name the one you mean")
     made = onnxgraph.insert_after(model, "a", "Neg").model
     np.testing.assert_array_equal(run_onnx(made, {"x": x})["y"], [[-4, -6]])
 
@@ -187,7 +185,7 @@ def test_an_identity_of_an_output_is_cut_off(graph):
         "g (float[n, 3] x) => (float[n, 3] z, float[n, 3] y) { z = Exp(x) y = Identity(z) }"
     )
     refused(
-        lambda: onnxgraph.remove(model, "y"), r"Cut that output off: cut\(model, outputs=\[…\]\)"
+        lambda: onnxgraph.remove(model, "y"), r"Remove that output: cut\(model, outputs=\[…\]\)"
     )
     assert [node.op_type for node in onnxgraph.cut(model, outputs=["z"]).model.graph.node] == [
         "Exp"

@@ -32,7 +32,7 @@ def test_a_folder_is_no_file(model, tmp_path):
 
 
 def test_an_array_gets_the_dtype(model):
-    said = refused(lambda: run_onnx(model, {"x": X.astype(float)}), "convert it with")
+    said = refused(lambda: run_onnx(model, {"x": X.astype(float)}), "Convert it with")
     call = re.search(r"\.astype\('\w+'\)", said).group()
     x = eval(f"X{call}", {"X": X.astype(float)})
     np.testing.assert_array_equal(run_onnx(model, {"x": x})["y"], [[1, 0, 3]])

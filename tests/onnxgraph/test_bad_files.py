@@ -289,7 +289,7 @@ def test_a_tensor_that_would_fill_the_memory_is_refused_before_the_run(graph):
         }
         """
     )
-    sentence = r"tensor 'y' \(3, 1, 9, 2147483648\) would take 216\.0 GiB, and one may take"
+    sentence = r"tensor 'y' \(3, 1, 9, 2147483648\) would take 216\.0 GiB, but one tensor may take"
     with pytest.raises(GraphError, match=sentence):
         onnxgraph.same(wide, wide)
 

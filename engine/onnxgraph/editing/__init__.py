@@ -1,1 +1,1 @@
-"""Edit a graph: each verb returns a new model that was checked, and says what it changed."""
+"""Edit a graph: each verb returns a new, checked model, and says what it changed."""

@@ -1,4 +1,4 @@
-"""Attributes of nodes, typed: what an operator's schema says decides what a value may be."""
+"""Set attributes of nodes. The operator's schema determines the type of each value."""
 
 import textwrap
 from collections.abc import Callable, Mapping
@@ -23,18 +23,18 @@ Schema = Any
 def set_attributes(model: onnx.ModelProto, node: str, /, **values: Any) -> Edited:
     """Return the model with other attributes of one node.
 
-    Several can be set at once, as those of a pool that only fit together. None removes one, so that
-    the operator's default counts.
+    Several can be set at once, such as those of a pool that only fit together. None removes an
+    attribute, which then has the operator's default.
 
     Args:
-        model: the model; it is not changed.
-        node: the node's name, or that of a tensor that it writes.
-        values: attribute name to value: whole number, number, text, lists of these, a numpy array
-            for a tensor.
+        model: the model. It is not changed.
+        node: the node's name, or the name of a tensor that it writes.
+        values: attribute name to value: integer, number, text, lists of these, or a numpy array for
+            a tensor.
 
     Raises:
         UnknownName: there is no such node, or the operator has no such attribute.
-        GraphError: a value has another type than the operator wants, or does not fit the graph.
+        GraphError: a value has another type than the operator needs, or does not fit the graph.
     """
     copy = copied(model)
     _, found = locate(copy, node)
@@ -49,7 +49,7 @@ def set_attributes(model: onnx.ModelProto, node: str, /, **values: Any) -> Edite
 
 
 def schema_of(model: onnx.ModelProto, node: onnx.NodeProto) -> Schema | None:
-    """Return the definition of a node's operator in the model's opset; None if ONNX has none."""
+    """Return the schema of a node's operator in the model's opset, or None if ONNX has none."""
     versions = opsets(model)
     try:
         return defs.get_schema(node.op_type, versions.get(domain(node), 1), domain(node))
@@ -60,9 +60,9 @@ def schema_of(model: onnx.ModelProto, node: onnx.NodeProto) -> Schema | None:
 def typed(
     node: onnx.NodeProto, schema: Schema | None, name: str, value: Any
 ) -> onnx.AttributeProto:
-    """Return an attribute of the type that the operator wants.
+    """Return an attribute of the type that the operator needs.
 
-    An operator that ONNX does not know keeps the type that the node's attribute has.
+    For an operator that ONNX does not know, it is the type of the node's present attribute.
 
     Raises:
         UnknownName: the operator has no such attribute.
@@ -79,7 +79,9 @@ def typed(
         kind = AttributeProto.AttributeType.Name(was.type)
     words, convert = _KINDS.get(kind, (f"of the type {kind}", None))
     if convert is None:
-        raise GraphError(f"The attribute {name!r} of {titled(node)} is {words}; it cannot be set.")
+        raise GraphError(
+            f"The attribute {name!r} of {titled(node)} is {words}, which cannot be set."
+        )
     try:
         plain = convert(value)
     except OverflowError as error:
@@ -104,8 +106,8 @@ def _made(
 def _cannot_hold(node: onnx.NodeProto, name: str, value: Any, error: Exception) -> GraphError:
     shown = textwrap.shorten(repr(value), 60, placeholder=" …")
     return GraphError(
-        f"The attribute {name!r} of {titled(node)} cannot hold {shown}: {first_line(error)}; give "
-        "it a value that ONNX can write."
+        f"The attribute {name!r} of {titled(node)} cannot hold {shown}: {first_line(error)}. Give "
+        "it a value that ONNX can store."
     )
 
 
@@ -121,7 +123,8 @@ def _place(node: onnx.NodeProto, schema: Schema | None, name: str, value: Any) -
         raise unknown_name(f"attribute of {titled(node)}", name, schema.attributes)
     elif schema is not None and schema.attributes[name].required:
         raise GraphError(
-            f"The attribute {name!r} of {titled(node)} cannot be removed: the operator needs it."
+            f"The attribute {name!r} of {titled(node)} cannot be removed, because the operator "
+            "needs it."
         )
     return attribute_text(new)
 

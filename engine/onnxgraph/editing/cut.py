@@ -1,4 +1,4 @@
-"""Expose inner tensors as outputs, or cut the part of a graph between named tensors out."""
+"""Expose inner tensors as outputs, or extract the part of a graph between named tensors."""
 
 from collections.abc import Collection, Iterable
 
@@ -19,10 +19,10 @@ from onnxgraph.model.sparse import dense_model
 
 @checked
 def add_outputs(model: onnx.ModelProto, names: str | Iterable[str]) -> Edited:
-    """Return the model with inner tensors as outputs too, after its own.
+    """Return the model with inner tensors as additional outputs, after its own.
 
     Args:
-        model: the model; it is not changed.
+        model: the model. It is not changed.
         names: tensors that nodes of the main graph compute.
 
     Raises:
@@ -52,15 +52,15 @@ def cut(
     """Return the part of a model that computes some tensors from others.
 
     Args:
-        model: the model; it is not changed.
-        inputs: tensors at which the part begins, weights too; they become its inputs. If not given,
-            it begins at the model's own, those that it needs.
-        outputs: tensors at which it ends; if not given, the model's own.
+        model: the model. It is not changed.
+        inputs: tensors at which the part begins, weights included. They become its inputs. The
+            default is those of the model's own inputs that it needs.
+        outputs: tensors at which it ends. The default is the model's own outputs.
 
     Raises:
         UnknownName: there is no such tensor.
         GraphError: the outputs also need something that is not among the inputs, or do not need one
-            of them; or a dtype cannot be inferred.
+            of the inputs, or a dtype cannot be inferred.
     """
     model = dense_model(model)
     ends = _listed(outputs, [value.name for value in model.graph.output])
@@ -109,7 +109,7 @@ def _maker(model: onnx.ModelProto, name: str) -> onnx.NodeProto:
     known = _main_tensors(model)
     if name in known:
         raise GraphError(
-            f"{name!r} is an input or a weight, not computed by a node; put an Identity behind it "
+            f"{name!r} is an input or a weight, and no node computes it. Put an Identity after it "
             "with insert_after, and expose that."
         )
     raise _no_such(model, name, known)
@@ -121,8 +121,8 @@ def _no_such(model: onnx.ModelProto, name: str, known: Iterable[str]) -> Excepti
         inner = graphs(onnx.GraphProto(node=[node]))[1:]
         if any(name in one.output for graph in inner for one in graph.node):
             return GraphError(
-                f"{name!r} lies inside a branch or body of {titled(node)}; only tensors of the "
-                "main graph can be inputs or outputs. Take one that the node itself writes."
+                f"{name!r} is inside a branch or body of {titled(node)}, but only tensors of the "
+                "main graph can be inputs or outputs. Use one that the node itself writes."
             )
     return unknown_name("tensor", name, known if name not in tensors(model) else tensors(model))
 
@@ -139,13 +139,14 @@ def _check_ends(
     useless = [name for name in starts if chosen and name not in needed]
     if useless:
         raise GraphError(
-            f"{', '.join(map(repr, ends))} does not need {', '.join(map(repr, useless))}; leave it "
-            "out of the inputs, or look at the neighbours of both."
+            f"{', '.join(map(repr, ends))} does not need {', '.join(map(repr, useless))}. Leave "
+            "it out of the inputs, or look at the neighbours of both."
         )
     passed = [name for name in ends if name in starts or name in _given(model)]
     if passed:
         raise GraphError(
-            f"{', '.join(map(repr, passed))} cannot be an output: no node between computes it."
+            f"{', '.join(map(repr, passed))} cannot be an output, because no node in between "
+            "computes it."
         )
 
 
@@ -172,7 +173,7 @@ def _keep(copy: onnx.ModelProto, kept: Collection[int], needed: set[str]) -> Non
 def _types(model: onnx.ModelProto, wanted: Iterable[str]) -> dict[str, onnx.ValueInfoProto]:
     """Return what is known of each tensor of the main graph.
 
-    Where inference does not even know the rank of a wanted one, two runs of the model show it.
+    If inference does not know even the rank of a wanted tensor, two runs of the model show it.
     """
     graph = inferred(model).graph
     values = {value.name: value for value in (*graph.input, *graph.value_info, *graph.output)}
@@ -196,6 +197,6 @@ def _typed(name: str, types: dict[str, onnx.ValueInfoProto], whose: str) -> onnx
     if value is None or not value.type.WhichOneof("value"):
         raise GraphError(
             f"The dtype of {name!r} cannot be inferred, and an input or output needs one: {whose} "
-            "is no operator that ONNX knows. Choose a tensor before or after."
+            "is not an operator that ONNX knows. Choose a tensor before or after."
         )
     return value

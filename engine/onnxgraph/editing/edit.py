@@ -1,6 +1,6 @@
-"""What every edit of a graph ends with: dead parts removed, shapes inferred, the checker passed.
+"""The end of every edit: dead parts removed, shapes inferred, the checker passed.
 
-Also the few small things that edits share: constants by name, and names that are free.
+It also has small helpers that edits share: constants by name, and free names.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ def finished(model: onnx.ModelProto) -> onnx.ModelProto:
 def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of the model with value infos, by ONNX's own inference with data propagation.
 
-    Sparse weights are dense in it, and notes that contradict the graph are left out.
+    Its sparse weights are dense, and value infos that contradict the graph are left out.
 
     Raises:
         GraphError: the shapes contradict each other.
@@ -40,7 +40,7 @@ def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def note_shapes(copy: onnx.ModelProto) -> None:
-    """Write what inference says into a private copy: its value infos and its outputs.
+    """Write the result of inference into a private copy: its value infos and its outputs.
 
     Raises:
         GraphError: the shapes contradict each other.
@@ -55,7 +55,7 @@ def note_shapes(copy: onnx.ModelProto) -> None:
 
 
 def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a weightless copy of the model with all that inference can say.
+    """Return a weightless copy of the model with everything that inference knows.
 
     Raises:
         InferenceFailed: the shapes contradict each other.
@@ -96,7 +96,7 @@ def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
 
 
 def add_constant(graph: onnx.GraphProto, value: np.ndarray, *, stem: str) -> str:
-    """Add an initializer to the graph and return the name that it got."""
+    """Add an initializer to the graph and return its name."""
     name = free_name(graph, stem)
     graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), name))
     return name

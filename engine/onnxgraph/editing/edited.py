@@ -1,4 +1,4 @@
-"""What a verb of this room gives back: the new model, and what was changed, in words and counts."""
+"""The result of an editing verb: the new model, and its changes in words and counts."""
 
 import html
 from collections import Counter
@@ -21,11 +21,11 @@ from onnxgraph.model.sparse import dense_model
 
 @dataclass(frozen=True)
 class Edited:
-    """A new model, and how it differs from the one that came in.
+    """A new model, and how it differs from the original.
 
-    `changes` says so a sentence each; `nodes` are the names of nodes that were added or changed;
-    `reports` hold the proof, where the verb ran both models. `renamed` maps the tensors that have
-    another name to their new ones.
+    `changes` describes each change in a sentence. `nodes` are the names of nodes that were added or
+    changed. `reports` hold the proof, if the verb ran both models. `renamed` maps renamed tensors
+    to their new names.
     """
 
     model: onnx.ModelProto = field(repr=False)
@@ -36,13 +36,13 @@ class Edited:
     renamed: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def proven(self, **options: Any) -> "Edited":
-        """Return the same with the proof in it: each output is what it was before.
+        """Return the same result with a proof: each output is the same as before.
 
-        Takes the options of `same`. What an edit exposes or cuts out is compared with the tensor of
-        that name in the model before.
+        Takes the options of `same`. A tensor that the edit exposes or cuts out is compared with the
+        tensor of that name in the original.
 
         Raises:
-            ParityError: the edit changed what is computed (as an inserted Mul does).
+            ParityError: the edit changed the results, as an inserted Mul does.
             GraphError: one of the models cannot be run.
         """
         outputs = [value.name for value in self.model.graph.output]
@@ -50,7 +50,7 @@ class Edited:
         return replace(self, reports=same(self.before, self.model, **settings))
 
     def __repr__(self) -> str:
-        """Return the node counts before and after, and the changes, one a line."""
+        """Return the node counts before and after, and the changes, one per line."""
         was, now = (Counter(op_histogram(model)) for model in (self.before, self.model))
         ops = [f"{op} {was[op]} → {now[op]}" for op in sorted(was | now) if was[op] != now[op]]
         counts = f"{was.total()} → {now.total()} nodes"
@@ -76,14 +76,14 @@ def edited(
 ) -> Edited:
     """Return the result of a verb: `after` checked and with its shapes inferred.
 
-    Up to IR version 3 an initializer is listed as an input as well; new ones are added there.
+    Up to IR version 3 an initializer must also be listed as an input. New ones are added there.
 
     Args:
-        before: the model that came in.
-        after: its edited copy, whose notes are changed in place; or `before` itself.
-        changes: what was done, a sentence each.
+        before: the original model.
+        after: its edited copy, whose value infos are changed in place, or `before` itself.
+        changes: a sentence for each change.
         nodes: the names of the nodes that were added or changed.
-        renamed: old name to new name of tensors that have another one.
+        renamed: old name to new name of renamed tensors.
 
     Raises:
         GraphError: the edit made the model invalid, or its shapes contradict each other.
@@ -105,15 +105,15 @@ def rewired(
     changed: tuple[str, ...] = (),
     renew: bool = True,
 ) -> Edited:
-    """Return the result of a verb that rewired its private copy: sorted, and its notes renewed.
+    """Return the result of a verb that rewired its private copy: sorted, with new value infos.
 
     Args:
-        before: the model that came in.
-        after: its edited copy; it is changed in place.
-        changes: what was done, a sentence each.
+        before: the original model.
+        after: its edited copy. It is changed in place.
+        changes: a sentence for each change.
         nodes: the names of the nodes that were added or changed.
         changed: tensors that changed although no node shows it.
-        renew: False where the notes of `after` are right as they stand.
+        renew: False if the value infos of `after` are already right.
 
     Raises:
         GraphError: the edit made the model invalid, or its shapes contradict each other.
@@ -125,7 +125,7 @@ def rewired(
 
 
 def _list_weights(copy: onnx.ModelProto) -> None:
-    """List every weight as an input too, where the IR version wants that."""
+    """List every weight as an input too, if the IR version requires it."""
     if copy.ir_version < 4:
         listed = {value.name for value in copy.graph.input}
         copy.graph.input.extend(
@@ -136,5 +136,5 @@ def _list_weights(copy: onnx.ModelProto) -> None:
 
 
 def copied(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a private copy that a verb may change; its weights are dense."""
+    """Return a private copy that a verb may change. Its weights are dense."""
     return copy_of(dense_model(model))

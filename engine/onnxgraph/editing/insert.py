@@ -1,4 +1,4 @@
-"""Put a new node between two others: after a tensor, for all its readers, or before one reader."""
+"""Insert a new node: after a tensor, for all its readers, or before one reader."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from onnxgraph.model.checked import checked
 from onnxgraph.model.nodes import home, locate, node_name, nodes, tensors, titled
 
 Operand = str | np.ndarray | np.generic
-"""What a new node reads: a tensor's name, or an array that becomes an initializer."""
+"""An input of a new node: a tensor's name, or an array that becomes an initializer."""
 
 
 @checked
@@ -29,22 +29,22 @@ def insert_after(
     attributes: Mapping[str, Any] | None = None,
     name: str = "",
 ) -> Edited:
-    """Return the model with a new node behind a tensor: all that read the tensor read the new one.
+    """Return the model with a new node after a tensor. All readers of the tensor read the new node.
 
-    An output of the model keeps its name; what was computed under that name gets another.
+    An output of the model keeps its name, and the tensor that had this name gets another one.
 
     Args:
-        model: the model; it is not changed.
-        place: a tensor (an input, a weight, what a node writes), or a node with one output.
-        op: the operator, the domain before it if it is not ONNX's own: `Mul`, `com.microsoft.Gelu`.
-        others: what the node reads besides, in order: names of tensors, or numpy arrays.
-        position: where among its inputs it reads the tensor.
-        attributes: of the new node, typed as in `set_attributes`.
-        name: of the new node; made from the tensor's if not given.
+        model: the model. It is not changed.
+        place: a tensor (an input, a weight, a node's output), or a node with one output.
+        op: the operator, after its domain if it is not ONNX's own: `Mul`, `com.microsoft.Gelu`.
+        others: the node's other inputs, in order: names of tensors, or numpy arrays.
+        position: the position of the tensor among its inputs.
+        attributes: the new node's attributes, typed as in `set_attributes`.
+        name: the new node's name. The default is made from the tensor's name.
 
     Raises:
         UnknownName: there is no such tensor, or the operator has no such attribute.
-        GraphError: the graph would not be valid; the node is named.
+        GraphError: the graph would not be valid. The message names the node.
     """
     copy = copied(model)
     tensor = _tensor(copy, place)
@@ -55,8 +55,8 @@ def insert_after(
         source, result = free_name(copy.graph, f"{tensor}_before_{op.split('.')[-1]}"), tensor
         if maker is None:
             raise GraphError(
-                f"{tensor!r} is an output of the graph without being computed in it, and must keep "
-                "its value; take it off the outputs first: cut(model, outputs=[…])."
+                f"{tensor!r} is an output of the graph that the graph does not compute, so it "
+                "must keep its value. Remove it from the outputs first: cut(model, outputs=[…])."
             )
         rename_output(graph, maker, tensor, source)
         move_readers(graph, source, tensor)
@@ -65,9 +65,9 @@ def insert_after(
     read = [source if isinstance(each, str) and each == tensor else each for each in others]
     node = new_node(copy, op, _operands(source, read, position), [result], attributes, made)
     graph.node.append(node)
-    change = f"{titled(node)} behind {tensor!r}, for all its readers"
+    change = f"{titled(node)} after {tensor!r}, for all its readers"
     if result == tensor:
-        change += f"; what was {tensor!r} is now {source!r}"
+        change += f", and the former {tensor!r} is now {source!r}"
     return rewired(model, copy, [change], [made])
 
 
@@ -83,21 +83,21 @@ def insert_before(
     attributes: Mapping[str, Any] | None = None,
     name: str = "",
 ) -> Edited:
-    """Return the model with a new node in front of one node only; other readers are left alone.
+    """Return the model with a new node before one node. Other readers are not changed.
 
     Args:
-        model: the model; it is not changed.
-        node: the reader: its name, or that of a tensor that it writes.
+        model: the model. It is not changed.
+        node: the reader: its name, or the name of a tensor that it writes.
         op: the operator, as in `insert_after`.
-        tensor: which of its inputs; its first if not given.
-        others: what the new node reads besides.
-        position: where among its inputs it reads the tensor.
-        attributes: of the new node, typed as in `set_attributes`.
-        name: of the new node; made from the reader's if not given.
+        tensor: which of its inputs. The default is its first.
+        others: the new node's other inputs.
+        position: the position of the tensor among its inputs.
+        attributes: the new node's attributes, typed as in `set_attributes`.
+        name: the new node's name. The default is made from the reader's name.
 
     Raises:
         UnknownName: there is no such node, or it does not read the tensor.
-        GraphError: the graph would not be valid; the node is named.
+        GraphError: the graph would not be valid. The message names the node.
     """
     copy = copied(model)
     graph, reader = locate(copy, node)
@@ -126,7 +126,7 @@ def new_node(
     attributes: Mapping[str, Any] | None,
     name: str,
 ) -> onnx.NodeProto:
-    """Return a node whose arrays have become initializers of the private copy.
+    """Return a node. Its arrays become initializers of the private copy.
 
     Raises:
         UnknownName: a tensor that it reads does not exist, or the operator has no such attribute.
@@ -141,7 +141,7 @@ def new_node(
         elif not isinstance(each, str):
             raise GraphError(
                 f"{titled(node)} reads names of tensors or numpy arrays, but {each!r} is "
-                f"{type(each).__name__}; give its dtype, as in np.float32({each!r})."
+                f"{type(each).__name__}. Give its dtype, as in np.float32({each!r})."
             )
         elif each and each not in known:
             raise unknown_name("tensor", each, known)
@@ -164,13 +164,13 @@ def _operands(tensor: str, others: Sequence[Operand], position: int) -> list[Ope
 
 
 def _tensor(model: onnx.ModelProto, place: str) -> str:
-    """Return the tensor that is meant: its name, or that of a node that writes only one."""
+    """Return the tensor meant by a name: its own, or that of a node that writes only one."""
     named = [list(filter(None, node.output)) for node in nodes(model) if node.name == place]
     if place in tensors(model):
         if place and named and [place] not in named:
             raise GraphError(
-                f"{place!r} is a tensor, and a node that does not write it; name the tensor that "
-                f"is meant: the node writes {', '.join(map(repr, named[0]))}."
+                f"{place!r} is a tensor, and also a node that does not write it. Name the tensor "
+                f"you mean: the node writes {', '.join(map(repr, named[0]))}."
             )
         return place
     if not named:
@@ -179,5 +179,5 @@ def _tensor(model: onnx.ModelProto, place: str) -> str:
         )
     if len(named) > 1 or len(named[0]) != 1:
         writes = ", ".join(repr(name) for each in named for name in each)
-        raise GraphError(f"{place!r} writes {writes}; name the one that is meant.")
+        raise GraphError(f"{place!r} writes {writes}. Name the one you mean.")
     return named[0][0]

@@ -1,4 +1,4 @@
-"""Join two models: outputs of the first are fed to inputs of the second."""
+"""Join two models: outputs of the first feed inputs of the second."""
 
 from collections.abc import Iterable, Mapping
 
@@ -22,16 +22,16 @@ Values = Mapping[str, onnx.ValueInfoProto]
 
 @checked
 def join(first: onnx.ModelProto, second: onnx.ModelProto, feeds: Mapping[str, str]) -> Edited:
-    """Return one model in which the second computes on what the first gives.
+    """Return one model in which the second computes on the results of the first.
 
-    It takes the inputs of both that are not fed, and gives the outputs of both that feed nothing.
-    Inner names that both use are changed in the second. Where a size that the second leaves open
-    meets one that the first knows, it is that one in both. `before` of the result is the first
-    model; to prove the whole, run both in turn and compare, or cut it and use `same`.
+    It has the inputs of both that are not fed, and the outputs of both that feed nothing. Inner
+    names that both use are changed in the second. If a size is open in the second model and known
+    in the first, it becomes the known one. `before` of the result is the first model. To prove the
+    whole, run both in turn and compare, or cut it and use `same`.
 
     Args:
-        first: the model that comes first; it is not changed.
-        second: the model that follows; it is not changed.
+        first: the model that comes first. It is not changed.
+        second: the model that follows. It is not changed.
         feeds: input of `second` to output of `first`.
 
     Raises:
@@ -39,7 +39,7 @@ def join(first: onnx.ModelProto, second: onnx.ModelProto, feeds: Mapping[str, st
         GraphError: their opsets, dtypes, shapes, functions or interfaces do not fit together.
     """
     if not feeds:
-        raise GraphError("No input of the second model is fed by the first; name at least one.")
+        raise GraphError("No input of the second model is fed by the first. Name at least one.")
     gives = {value.name: value for value in inferred(first).graph.output}
     takes = {value.name: value for value in interface.fed(second.graph)}
     sizes = _sizes(feeds, gives, takes)
@@ -63,7 +63,7 @@ def join(first: onnx.ModelProto, second: onnx.ModelProto, feeds: Mapping[str, st
 
 
 def _sizes(feeds: Mapping[str, str], gives: Values, takes: Values) -> dict[str, Dim]:
-    """Return what the symbols of the second model stand for; dtypes and sizes must fit."""
+    """Return the sizes of the second model's symbols, after checking that dtypes and sizes fit."""
     sizes: dict[str, Dim] = {}
     for name, each in feeds.items():
         if name not in takes:
@@ -75,36 +75,36 @@ def _sizes(feeds: Mapping[str, str], gives: Values, takes: Values) -> dict[str, 
         if kinds[0] != kinds[1]:
             seen, wanted = map(interface.dtype, kinds)
             raise GraphError(
-                f"{pair}: it is {seen}, and {wanted} is wanted. Put a Cast between: "
+                f"{pair}: it is {seen}, but {wanted} is needed. Put a Cast between: "
                 f"insert_after(first, {each!r}, 'Cast', attributes={{'to': {kinds[1]}}})."
             )
         given, taken = interface.dims(gives[each]), interface.dims(takes[name])
         if given is None or taken is None:
             continue
-        words = f"it has the shape {_words(given)}, and {_words(taken)} is wanted"
+        words = f"it has the shape {_words(given)}, but {_words(taken)} is needed"
         if len(given) != len(taken):
             target = [dim if isinstance(dim, int) else -1 for dim in taken]
             raise GraphError(
                 f"{pair}: {words}. Put a Reshape between: insert_after(first, {each!r}, 'Reshape', "
-                f"others=[np.array({target})]), if that is what it means."
+                f"others=[np.array({target})]), if that is what you mean."
             )
         for axis, (one, two) in enumerate(zip(given, taken, strict=True)):
             if isinstance(two, int) and one != two:
                 raise GraphError(f"{pair}: {words}. {_help(name, axis, one, two)}")
             if isinstance(two, str) and one is not None and sizes.setdefault(two, one) != one:
                 raise GraphError(
-                    f"{pair}: {words}, but {two!r} of the second model is {sizes[two]!r} already."
+                    f"{pair}: {words}, but {two!r} of the second model is already {sizes[two]!r}."
                 )
     return {symbol: size for symbol, size in sizes.items() if symbol != size}
 
 
 def _help(name: str, axis: int, one: Dim | None, two: int) -> str:
-    """Return how a size of the first model and a fixed one of the second can be made to fit."""
+    """Return how to make a size of the first model fit a fixed size of the second."""
     verb = "make_batch_dynamic(second)"
     if axis:
         verb = f"free_dims(second, {{{name!r}: {{{axis}: 'size'}}}})"
     fixed = f"fix_dims(first, {{{one!r}: {two}}}), or " if isinstance(one, str) else ""
-    return f"Use {fixed}{verb}, if the second can take any size there."
+    return f"Use {fixed}{verb}, if the second accepts any size there."
 
 
 def _words(shape: Iterable[Dim | None]) -> str:
@@ -117,7 +117,7 @@ def _check_opsets(first: onnx.ModelProto, second: onnx.ModelProto) -> None:
         if two.get(name, version) != version:
             raise GraphError(
                 f"The first model is written in {name or 'ai.onnx'} {version}, the second in "
-                f"{two[name]}; bring both to the lower one first, with lower_opset."
+                f"{two[name]}. Bring both to the lower one first, with lower_opset."
             )
 
 
@@ -131,13 +131,14 @@ def _check_interface(
     for name in (*rest, *(value.name for value in second.graph.output)):
         if name in own:
             raise GraphError(
-                f"Both models have an input or output {name!r}, and it is not joined; rename it in "
-                f"one of them, as with rename(second, {{{name!r}: {name + '_2'!r}}}), or feed it."
+                f"Both models have an input or output {name!r}, which is not joined. Rename it in "
+                f"one of them, for example with rename(second, {{{name!r}: {name + '_2'!r}}}), or "
+                "feed it."
             )
 
 
 def _set_sizes(model: onnx.ModelProto, sizes: Mapping[str, Dim]) -> None:
-    """Give symbols their sizes, wherever a shape is noted."""
+    """Give symbols their sizes, wherever a shape is stated."""
     for graph in graphs(model.graph):
         for value in (*graph.input, *graph.output, *graph.value_info):
             for dim in (
@@ -153,7 +154,7 @@ def _set_sizes(model: onnx.ModelProto, sizes: Mapping[str, Dim]) -> None:
 def _make_names_free(
     first: onnx.ModelProto, follower: onnx.ModelProto, feeds: Mapping[str, str]
 ) -> list[str]:
-    """Let no name of the second model mean something in the first, and join the fed inputs."""
+    """Rename what has the same name in both models, and join the fed inputs."""
     taken = {*tensors(first), *(node.name for g in graphs(first.graph) for node in g.node)}
     in_use = Names(taken | set(tensors(follower)))
     interface_names = {value.name for value in interface.fed(follower.graph)}
@@ -167,7 +168,8 @@ def _make_names_free(
     if clash:
         raise GraphError(
             f"{clash!r} is an input or output of the second model and an inner tensor of the "
-            f"first; rename one of them, as with rename(second, {{{clash!r}: {clash + '_2'!r}}})."
+            f"first. Rename one of them, for example with rename(second, {{{clash!r}: "
+            f"{clash + '_2'!r}}})."
         )
     rename_tensors(follower, names)
     for graph in graphs(follower.graph):
@@ -179,7 +181,7 @@ def _make_names_free(
 
 
 def _append(result: onnx.ModelProto, follower: onnx.ModelProto, fed: set[str]) -> None:
-    """Add the second graph to the first; what feeds it is no output any more."""
+    """Add the second graph to the first. Tensors that feed it are no longer outputs."""
     graph, more = result.graph, follower.graph
     for place in reversed(range(len(graph.output))):
         if graph.output[place].name in fed:
@@ -201,6 +203,6 @@ def _add_functions(result: onnx.ModelProto, second: onnx.ModelProto) -> None:
             result.functions.append(function)
         elif mine != function:
             raise GraphError(
-                f"Both models define a function {function.domain}.{function.name}, and not the "
-                "same; inline the functions of one of them first."
+                f"Both models define a function {function.domain}.{function.name}, but "
+                "differently. Inline the functions of one of them first."
             )

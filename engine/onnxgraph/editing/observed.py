@@ -1,6 +1,6 @@
-"""Shapes of outputs as runs show them, where an edit left more open than inference can tell.
+"""Shapes of outputs as runs show them, if an edit left more dims open than inference can resolve.
 
-What the file said before is taken up again only where two runs, at different sizes, agree with it.
+A dim from the original file is used again only if two runs, at different sizes, agree with it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,12 +21,12 @@ def complete_outputs(
     """Fill in open dims of a private copy's outputs.
 
     Args:
-        model: the copy; these outputs of it are changed in place.
+        model: the copy. These outputs of it are changed in place.
         names: outputs to look at.
-        said: name to the shape that the file gave before the edit.
+        said: name to the shape that the file stated before the edit.
 
     Raises:
-        GraphError: not even the rank of an output can be told, as the model cannot be run.
+        GraphError: not even the rank of an output is known, because the model cannot be run.
     """
     values = {value.name: value for value in model.graph.output}
     open_ = [name for name in names if _is_open(values[name], said.get(name))]
@@ -39,8 +39,8 @@ def complete_outputs(
         if not blank:
             return
         raise GraphError(
-            f"The shape of the output {blank[0]!r} cannot be told after this edit: inference does "
-            f"not know it, and a run is not possible. {error}"
+            f"The shape of the output {blank[0]!r} is unknown after this edit: inference does not "
+            f"know it, and the model cannot be run. {error}"
         ) from error
     for name in open_:
         shape = _shape(interface.dims(values[name]), said.get(name), name, runs)
@@ -59,14 +59,14 @@ def observed_shapes(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, S
         runs = _runs(model, names) if names else []
     except GraphError as error:
         raise GraphError(
-            f"The shape of {names[0]!r} cannot be told: inference does not know it, and a run is "
-            f"not possible. {error}"
+            f"The shape of {names[0]!r} is unknown: inference does not know it, and the model "
+            f"cannot be run. {error}"
         ) from error
     return {name: _shape(None, None, name, runs) for name in names}
 
 
 def _is_open(value: onnx.ValueInfoProto, said: Shape | None) -> bool:
-    """Whether a shape has no rank, or a dim that it does not know and that had a name or a size."""
+    """Whether a shape has no rank, or an unknown dim that had a name or a size before."""
     seen = interface.dims(value)
     if seen is None:
         return value.type.HasField("tensor_type")
@@ -107,10 +107,11 @@ def _shape(seen: Shape | None, said: Shape | None, name: str, runs: list) -> Sha
 
 
 def _dim(hint: Dim | None, runs: list[tuple[dict[str, int], int]]) -> Dim | None:
-    """Return what the file said of a dim, or the symbol of an input that it follows, if runs agree.
+    """Return the dim that the file stated, or the symbol of an input that it follows, if runs
+    agree.
 
-    One run alone does not show that a dim follows another. A symbol that no input has stays if no
-    better one is found: it says nothing that could be wrong.
+    One run alone does not show that a dim follows another. A symbol that no input has stays if
+    there is no better one, because it promises nothing that could be wrong.
     """
     symbols = runs[0][0]
     for dim in (hint, *(symbols if len(runs) > 1 else ())):

@@ -1,4 +1,4 @@
-"""Prove an edit: the model before and the model after, run on the same seeded inputs."""
+"""Prove an edit: run the model before and the model after on the same seeded inputs."""
 
 from collections.abc import Iterable, Mapping
 
@@ -15,7 +15,7 @@ from onnxgraph.model.precision import precisions
 from onnxgraph.running.run import Runner, tensor_names
 
 TOLERANCE = 1e-5
-"""An edit reorders a few additions at most; more than this share of the largest value is a
+"""An edit may reorder a few additions. A difference above this share of the largest value is a
 change."""
 
 
@@ -33,23 +33,23 @@ def same(
 ) -> tuple[parity.Report, ...]:
     """Run both models in onnxruntime and return a report for each batch.
 
-    Only `before` is fed with random values. Where `after` starts at an inner tensor of it, as a
-    part that was cut out does, it is given what `before` computes there; and what it gives beyond
-    the outputs of `before` is compared with the tensor of that name inside.
+    Only `before` gets random values. If `after` starts at an inner tensor of it, as an extracted
+    part does, it gets the value that `before` computes there. Outputs that only `after` has are
+    compared with the tensors of these names inside `before`.
 
     Args:
         before: the reference.
-        after: what is judged. An input of both may have another dtype here, and one that is fixed
-            in either of them has that size.
-        batches: batch sizes; one run only if the batch is fixed.
-        tolerance: largest difference allowed, as a share of the largest value of each output.
-        seed: of the random inputs.
-        outputs: names (in `after`) to compare; all outputs of both if not given.
+        after: the model to judge. An input of both may have another dtype here. A size that is
+            fixed in either of them is used for both.
+        batches: batch sizes. There is only one run if the batch is fixed.
+        tolerance: the largest difference allowed, as a share of the largest value of each output.
+        seed: the seed of the random inputs.
+        outputs: names (in `after`) to compare. The default is all outputs of both.
         renamed: name in `before` to name in `after`, for those that differ.
 
     Raises:
-        ParityError: they compute different things; the worst outputs are in the message.
-        UnknownName: `after` takes or gives something that is no tensor of `before`.
+        ParityError: they give different results. The message holds the worst outputs.
+        UnknownName: `after` has an input or output that is not a tensor of `before`.
         GraphError: one of them cannot be run.
     """
     new = dict(renamed or {})
@@ -88,7 +88,7 @@ def _check_known(before: onnx.ModelProto, names: Iterable[str]) -> None:
 
 
 def _narrowed(mine: TensorSpec, theirs: TensorSpec | None) -> TensorSpec:
-    """Return what both models take: the sizes that are fixed in either."""
+    """Return a spec that both models accept: with the sizes that are fixed in either."""
     if theirs is None or len(theirs.shape) != len(mine.shape):
         return mine
     dims: list[Dim] = [
@@ -99,5 +99,5 @@ def _narrowed(mine: TensorSpec, theirs: TensorSpec | None) -> TensorSpec:
 
 
 def _fed(specs: Mapping[str, TensorSpec], feeds: Feeds) -> Feeds:
-    """Return the feeds under the names and in the dtypes that a model takes."""
+    """Return the inputs under the names and in the dtypes of a model."""
     return {spec.name: feeds[name].astype(spec.dtype) for name, spec in specs.items()}

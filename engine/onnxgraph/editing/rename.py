@@ -15,16 +15,16 @@ from onnxgraph.model.nodes import locate, node_name, op_name
 def rename(model: onnx.ModelProto, names: Mapping[str, str]) -> Edited:
     """Return the model with other names for some tensors: inputs, outputs, weights and inner ones.
 
-    Tensors of branches and bodies can be renamed too (of all branches that use the name). Two
+    Tensors of branches and bodies can be renamed too, in all branches that use the name. Two
     tensors may swap names. The result's `renamed` lets `proven` compare by the new names.
 
     Args:
-        model: the model; it is not changed.
+        model: the model. It is not changed.
         names: old name to new name.
 
     Raises:
-        UnknownName: there is no tensor of an old name; the closest are given.
-        GraphError: a new name is empty, or is taken by another tensor.
+        UnknownName: there is no tensor of an old name. The message gives the closest names.
+        GraphError: a new name is empty, or another tensor has it.
     """
     copy = copied(model)
     known = dict.fromkeys(name for graph in graphs(copy.graph) for name in _tensors(graph))
@@ -43,12 +43,12 @@ def rename_nodes(model: onnx.ModelProto, names: Mapping[str, str]) -> Edited:
     """Return the model with other names for some nodes.
 
     Args:
-        model: the model; it is not changed.
+        model: the model. It is not changed.
         names: old name (or that of a tensor that the node writes) to new name.
 
     Raises:
-        UnknownName: there is no such node; the closest are given.
-        GraphError: a new name is empty or taken by another node, or an old one means several.
+        UnknownName: there is no such node. The message gives the closest names.
+        GraphError: a new name is empty or another node has it, or an old name fits several nodes.
     """
     copy = copied(model)
     every = [node.name for graph in graphs(copy.graph) for node in graph.node if node.name]
@@ -56,7 +56,7 @@ def rename_nodes(model: onnx.ModelProto, names: Mapping[str, str]) -> Edited:
     own = {node.name: names[name] for name, node in found.items()}
     _check_free("node", {node.name or name: names[name] for name, node in found.items()}, every)
     if len(own) < len([node for node in found.values() if node.name]):
-        raise GraphError("Two of the names mean the same node; give it one new name.")
+        raise GraphError("Two of the names mean the same node. Give it one new name.")
     changes = [
         f"{op_name(node)} {node_name(node)!r} → {names[name]!r}" for name, node in found.items()
     ]
@@ -69,11 +69,11 @@ def _check_free(kind: str, names: Mapping[str, str], everything: Collection[str]
     taken = set(everything) - set(names)
     for old, new in names.items():
         if not new:
-            raise GraphError(f"The new name of {old!r} is empty; every {kind} needs a name.")
+            raise GraphError(f"The new name of {old!r} is empty, but every {kind} needs a name.")
         if new in taken:
             raise GraphError(
-                f"{old!r} cannot be renamed to {new!r}: another {kind} has that name. Choose "
-                f"another name, or rename that {kind} in the same call."
+                f"{old!r} cannot be renamed to {new!r}, because another {kind} has that name. "
+                f"Choose another name, or rename that {kind} in the same call."
             )
         taken.add(new)
 
@@ -87,7 +87,7 @@ def _tensors(graph: onnx.GraphProto) -> Iterable[str]:
 def rename_tensors(copy: onnx.ModelProto, names: Mapping[str, str]) -> None:
     """Change every mention of some tensors in a private copy.
 
-    No name is shadowed in a branch or body, since ONNX wants them unique.
+    No name is shadowed in a branch or body, because ONNX requires unique names.
     """
     for graph in graphs(copy.graph):
         for values in (graph.input, graph.output, graph.value_info, graph.initializer):

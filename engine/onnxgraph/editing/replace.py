@@ -1,4 +1,4 @@
-"""Take nodes out of a graph, with their readers rewired, or put one other node in their place."""
+"""Remove nodes and rewire their readers, or replace nodes by one other node."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -19,26 +19,26 @@ from onnxgraph.model.nodes import locate, node_name, titled
 
 @checked
 def remove(model: onnx.ModelProto, nodes: str | Iterable[str], *, through: str = "") -> Edited:
-    """Return the model without some nodes; what read a node's output reads its input instead.
+    """Return the model without some nodes. Readers of a node's output read its input instead.
 
-    Weights that nothing else reads go with them. An output of the graph keeps its name.
+    Weights that nothing else reads are removed too. An output of the graph keeps its name.
 
     Args:
-        model: the model; it is not changed.
-        nodes: names of nodes, or of tensors that they write; one name or several.
-        through: which input takes the place of the output, where a node reads several tensors that
-            are no constants.
+        model: the model. It is not changed.
+        nodes: names of nodes, or of tensors that they write, one or several.
+        through: the input that replaces the output, if a node reads several tensors that are not
+            constants.
 
     Raises:
-        UnknownName: there is no such node, or `through` is none of its inputs.
-        GraphError: a node has several outputs in use, or it is not clear which input takes over, or
-            the rest does not fit together; the node is named.
+        UnknownName: there is no such node, or `through` is not one of its inputs.
+        GraphError: a node has several outputs in use, it is not clear which input replaces the
+            output, or the remaining graph does not fit together. The message names the node.
     """
     copy, changes, touched = copied(model), [], []
     for name in [nodes] if isinstance(nodes, str) else list(nodes):
         graph, node = locate(copy, name)
         source = _through(copy, node, through)
-        changes.append(f"{titled(node)} removed; its readers read {source!r}")
+        changes.append(f"{titled(node)} removed, and its readers read {source!r}")
         target, count = node.output[0], len(graph.node)
         touched += _bypass(copy, graph, node, source)
         if len(graph.node) == count:
@@ -56,22 +56,23 @@ def replace(
     attributes: Mapping[str, Any] | None = None,
     name: str = "",
 ) -> Edited:
-    """Return the model with one new node in the place of one node or several.
+    """Return the model with one new node in the place of one or several nodes.
 
-    It writes the tensors that the old nodes wrote and that something else reads, in their order.
+    It writes those tensors of the old nodes that something else reads, in their order.
 
     Args:
-        model: the model; it is not changed.
+        model: the model. It is not changed.
         nodes: names of nodes of one graph, or of tensors that they write.
-        op: the new operator, the domain before it if it is not ONNX's own.
-        inputs: what it reads, names of tensors or numpy arrays; if not given, what the old nodes
-            read from outside, in their order.
-        attributes: of the new node, typed as in `set_attributes`; none of the old are kept.
-        name: of the new node; that of the last old one if not given.
+        op: the new operator, after its domain if it is not ONNX's own.
+        inputs: its inputs, names of tensors or numpy arrays. The default is the tensors that the
+            old nodes read from outside, in their order.
+        attributes: the new node's attributes, typed as in `set_attributes`. None of the old are
+            kept.
+        name: the new node's name. The default is that of the last old one.
 
     Raises:
         UnknownName: there is no such node or tensor, or the operator has no such attribute.
-        GraphError: the graph would not be valid; the node is named.
+        GraphError: the graph would not be valid. The message names the node.
     """
     copy = copied(model)
     names = [nodes] if isinstance(nodes, str) else list(nodes)
@@ -80,14 +81,16 @@ def replace(
         raise GraphError("No node was named, so there is nothing to replace.")
     graph = found[0][0]
     if any(other is not graph for other, _ in found):
-        raise GraphError(f"{', '.join(map(repr, names))} lie in different graphs; replace one.")
+        raise GraphError(f"{', '.join(map(repr, names))} are in different graphs. Replace one.")
     old = [node for node in graph.node if any(node is each for _, each in found)]
     written = [each for node in old for each in node.output if each]
     outside = {value.name for value in graph.output}
     outside.update(n for node in graph.node if node not in old for n in reads(node))
     outputs = [each for each in written if each in outside]
     if not outputs:
-        raise GraphError(f"Nothing reads what {titled(old[-1])} writes; there is no place to fill.")
+        raise GraphError(
+            f"Nothing reads what {titled(old[-1])} writes, so there is nothing to replace."
+        )
     if inputs is None:
         inputs = _read_from_outside(old, written)
     label = name or old[-1].name or f"{outputs[0]}_{op.split('.')[-1]}"
@@ -101,14 +104,14 @@ def replace(
 
 
 def _read_from_outside(old: list[onnx.NodeProto], written: list[str]) -> list[str]:
-    """Return what nodes read from others: a single node's inputs as they stand, else each once."""
+    """Return what nodes read from others: a single node's inputs unchanged, otherwise each once."""
     if len(old) == 1:
         return list(old[0].input)
     return list(dict.fromkeys(n for node in old for n in node.input if n and n not in written))
 
 
 def _through(copy: onnx.ModelProto, node: onnx.NodeProto, through: str) -> str:
-    """Return the input that takes the place of a node's output."""
+    """Return the input that replaces a node's output."""
     sources = dict.fromkeys(name for name in node.input if name)
     if through:
         if through not in sources:
@@ -122,11 +125,11 @@ def _through(copy: onnx.ModelProto, node: onnx.NodeProto, through: str) -> str:
         return next(iter(sources))
     if not sources:
         raise GraphError(
-            f"{titled(node)} reads nothing that its readers could read instead; replace it."
+            f"{titled(node)} reads nothing that its readers could read instead. Replace it."
         )
     raise GraphError(
-        f"{titled(node)} reads {', '.join(map(repr, moving or sources))}; say with through= which "
-        "of them its readers are to read."
+        f"{titled(node)} reads {', '.join(map(repr, moving or sources))}. Say with through= which "
+        "of them its readers should read."
     )
 
 
@@ -143,15 +146,15 @@ def _constant_names(copy: onnx.ModelProto) -> set[str]:
 def _bypass(
     copy: onnx.ModelProto, graph: onnx.GraphProto, node: onnx.NodeProto, source: str
 ) -> list[str]:
-    """Remove a node; return the names of the nodes that were touched by it."""
+    """Remove a node, and return the names of the nodes that this changed."""
     outputs = {value.name for value in graph.output}
     others = {n for each in graphs(graph) for one in each.node for n in one.input} | outputs
     used = [name for name in node.output if name in others]
     if any(name != node.output[0] for name in used):
         raise GraphError(
-            f"{titled(node)} writes {', '.join(map(repr, used))}, all of which are read; only a "
-            "node with one output in use can be removed. Begin behind it with "
-            f"cut(model, inputs={used}), or put another node there with replace."
+            f"{titled(node)} writes {', '.join(map(repr, used))}, and all of them are read, but "
+            "only a node with one output in use can be removed. Begin after it with cut(model, "
+            f"inputs={used}), or put another node there with replace."
         )
     target = node.output[0]
     remove_node(graph, node)
@@ -166,8 +169,9 @@ def _bypass(
     # An input, a weight, or another output: one tensor cannot have two names.
     if node.op_type == "Identity":
         raise GraphError(
-            f"{titled(node)} cannot be removed: it gives {source!r}, an input, a weight or an "
-            f"output itself, the name {target!r}. Cut that output off: cut(model, outputs=[…])."
+            f"{titled(node)} cannot be removed, because it gives {source!r}, an input, a weight "
+            f"or an output itself, the name {target!r}. Remove that output: cut(model, "
+            "outputs=[…])."
         )
     label = free_name(copy.graph, f"{target}_Identity")
     graph.node.append(onnx.helper.make_node("Identity", [source], [target], name=label))

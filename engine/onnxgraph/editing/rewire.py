@@ -1,6 +1,6 @@
-"""Change who reads what, in a private copy: readers moved, nodes sorted, orphans swept out.
+"""Change connections in a private copy: move readers, sort nodes, remove unused parts.
 
-A tensor of a graph is also read by the branches and bodies inside it; these are always included.
+The branches and bodies inside a graph may read its tensors too. They are always included.
 """
 
 from collections.abc import Collection, Iterable
@@ -14,7 +14,7 @@ from onnxgraph.model.nodes import node_name, titled
 
 
 def move_readers(graph: onnx.GraphProto, old: str, new: str) -> None:
-    """Let all that read `old` in a graph, or in the graphs inside it, read `new`.
+    """Let all readers of `old` in a graph, or in the graphs inside it, read `new`.
 
     The graph's own outputs keep their names.
     """
@@ -27,14 +27,14 @@ def move_readers(graph: onnx.GraphProto, old: str, new: str) -> None:
 
 
 def replace_input(node: onnx.NodeProto, old: str, new: str) -> None:
-    """Let a node read `new` wherever it reads `old`; what is inside its branches stays."""
+    """Let a node read `new` wherever it reads `old`. Its branches are not changed."""
     for place, name in enumerate(node.input):
         if name == old:
             node.input[place] = new
 
 
 def rename_output(graph: onnx.GraphProto, node: onnx.NodeProto, old: str, new: str) -> None:
-    """Give a tensor that a node writes another name, everywhere but in the graph's own outputs."""
+    """Rename a tensor that a node writes, everywhere except in the graph's own outputs."""
     move_readers(graph, old, new)
     for place, name in enumerate(node.output):
         if name == old:
@@ -51,17 +51,17 @@ def keep_notes(graph: onnx.GraphProto, names: Iterable[str]) -> None:
 
 
 def remove_node(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
-    """Take a node out of its graph."""
+    """Remove a node from its graph."""
     written = list(node.output)
     places = [place for place, each in enumerate(graph.node) if list(each.output) == written]
     del graph.node[places[0]]
 
 
 def sort_nodes(model: onnx.ModelProto) -> None:
-    """Put the nodes of every graph into an order of computation, moving as few as possible.
+    """Put the nodes of every graph into an order of computation, and move as few as possible.
 
     Raises:
-        GraphError: a node would need its own result.
+        GraphError: a node needs its own result.
     """
     for graph in graphs(model.graph):
         order = _order(graph)
@@ -88,8 +88,8 @@ def _order(graph: onnx.GraphProto) -> list[int]:
                     order.append(place)
             elif place in open_:
                 raise GraphError(
-                    f"{titled(graph.node[place])} would need its own result: it reads what is "
-                    "computed from it. Give it a tensor that is computed earlier."
+                    f"{titled(graph.node[place])} would need its own result, because it reads a "
+                    "value that is computed from it. Give it a tensor that is computed earlier."
                 )
             else:
                 open_.add(place)
@@ -98,13 +98,15 @@ def _order(graph: onnx.GraphProto) -> list[int]:
 
 
 def sweep(before: onnx.ModelProto, after: onnx.ModelProto) -> list[str]:
-    """Remove the nodes and weights that an edit left without a reader; return what they are called.
+    """Remove the nodes and weights that an edit left without a reader, and return their names.
 
-    What no output needed before the edit stays, but not what only removed nodes read.
+    Parts that no output needed before the edit stay, unless only removed nodes read them.
     """
     sort_nodes(after)
     idle, removed = _idle(before) - _freed(before, after), []
-    for graph in reversed(graphs(after.graph)):  # inner graphs first: they may free outer tensors
+    for graph in reversed(
+        graphs(after.graph)
+    ):  # inner graphs first, because they may free outer tensors
         nodes, weights = _idle_parts(graph, keep=idle)
         for place in reversed(range(len(graph.node))):
             node = graph.node[place]
@@ -132,7 +134,7 @@ def _idle(model: onnx.ModelProto) -> set[str]:
 
 
 def _freed(before: onnx.ModelProto, after: onnx.ModelProto) -> set[str]:
-    """Return the names of weights, and of Constant nodes, that nodes read which are gone."""
+    """Return the names of weights, and of Constant nodes, whose readers were removed."""
     left = {node_name(node) for graph in graphs(after.graph) for node in graph.node}
     nodes = [node for graph in graphs(before.graph) for node in graph.node]
     read = {name for node in nodes if node_name(node) not in left for name in reads(node)}
@@ -142,8 +144,8 @@ def _freed(before: onnx.ModelProto, after: onnx.ModelProto) -> set[str]:
 
 
 def _idle_parts(graph: onnx.GraphProto, *, keep: Collection[str] = ()) -> tuple[set[int], set[str]]:
-    """Return the numbers of the nodes, and the names of the weights, that no output needs, nor any
-    of the nodes to keep.
+    """Return the numbers of the nodes, and the names of the weights, that are not needed: neither
+    by an output nor by a node in `keep`.
     """
     outputs = [value.name for value in graph.output]
     places, needed = needed_for(graph, outputs, keep=keep)

@@ -1,9 +1,9 @@
-"""Notes on shapes after an edit: what may have changed is inferred again, never believed.
+"""Value infos after an edit: those that may have changed are inferred again.
 
-ONNX's inference takes a value info for granted, so a note that an edit made wrong would stay, or
-contradict the new graph. Notes downstream of a change are dropped first. Inference may then know
-less than the file did (a batch behind a Reshape to -1, an operator of another domain); where
-dropping them from the graph as it was leads to the same shapes, the old notes are still right.
+ONNX's inference trusts value infos, so one that an edit made wrong would stay, or contradict the
+new graph. So value infos downstream of a change are removed first. Inference may then know less
+than the file did (for example a batch after a Reshape to -1, or an operator of another domain). If
+removing them from the original graph leads to the same shapes, the old value infos are still right.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ def renew_notes(
     """Bring the value infos and the output shapes of `after`, a private copy, up to date.
 
     Args:
-        before: the model that the edit began with.
+        before: the original model.
         after: its edited copy.
         changed: tensors that changed although no node shows it: an input's type, a weight's value.
 
@@ -44,7 +44,7 @@ def renew_notes(
     now = _inferred_without(after, outdated)
     try:
         was = _inferred_without(before, outdated)
-    except GraphError:  # the edit mends what did not fit, so no size of the old is trusted
+    except GraphError:  # the edit repairs what did not fit, so no old size is trusted
         was = None
     moved = was is None or any(
         interface.dims(was[name]) != interface.dims(now[name])
@@ -58,7 +58,7 @@ def renew_notes(
     shown = [value.name for value in after.graph.output]
     renewed = [name for name in shown if name in outdated]
     complete_outputs(after, renewed, {name: interface.dims(said[name]) for name in said})
-    # In the order of the graph: the same edit gives the same bytes.
+    # In the order of the graph, so that the same edit gives the same bytes.
     order = (name for node in after.graph.node for name in node.output)
     inner = outdated.difference(shown)
     rest = [_note(name, now, said, moved=moved) for name in order if name in inner]
@@ -68,9 +68,9 @@ def renew_notes(
 def _downstream(
     before: onnx.ModelProto, after: onnx.ModelProto, changed: set[str]
 ) -> tuple[set[str], set[str]]:
-    """Return the tensors of nodes that do something new, and all that are computed from a change.
+    """Return the tensors of nodes with a new computation, and all tensors computed from a change.
 
-    A node that only reads other tensors does nothing new.
+    A node that only reads other tensors has no new computation.
     """
     known = {node.SerializeToString(deterministic=True) for node in before.graph.node}
     kinds = {_kind_of_node(node) for node in before.graph.node}
@@ -88,20 +88,20 @@ def _downstream(
 
 
 def _kind_of_node(node: onnx.NodeProto) -> bytes:
-    """Return what a node does, whatever it is called and reads."""
+    """Return what a node computes, apart from its name and its inputs."""
     kind = onnx.NodeProto(op_type=node.op_type, domain=node.domain, attribute=node.attribute)
     return kind.SerializeToString(deterministic=True) + "\n".join(node.output).encode()
 
 
 def _inferred_without(model: onnx.ModelProto, outdated: set[str]) -> Notes:
-    """Return what inference says of a model without the notes on `outdated` tensors."""
+    """Return the result of inference without the value infos of `outdated` tensors."""
     copy = without_weights(model)
     _forget(copy.graph, outdated)
     return _notes(inferred(copy).graph)
 
 
 def _forget(graph: onnx.GraphProto, outdated: set[str]) -> None:
-    """Drop the notes on tensors; the outputs of branches and bodies keep their dtypes."""
+    """Remove value infos of tensors. Outputs of branches and bodies keep their dtypes."""
     keep_notes(graph, [value.name for value in graph.value_info if value.name not in outdated])
     for value in graph.output:
         if value.name in outdated:
@@ -113,7 +113,7 @@ def _forget(graph: onnx.GraphProto, outdated: set[str]) -> None:
 
 
 def _note(name: str, now: Notes, said: Notes, *, moved: bool) -> onnx.ValueInfoProto:
-    """Return what is known of a tensor: what inference says, completed by the file if it may be."""
+    """Return what is known of a tensor: from inference, completed by the file where allowed."""
     new, old = now.get(name), None if moved else said.get(name)
     if new is None or old is None or not new.type.HasField("tensor_type"):
         return new or old or _typed(name, said)
@@ -128,7 +128,7 @@ def _note(name: str, now: Notes, said: Notes, *, moved: bool) -> onnx.ValueInfoP
 
 
 def _typed(name: str, said: Notes) -> onnx.ValueInfoProto:
-    """Return a note without a shape: ONNX wants a dtype for an output, whatever is known of it."""
+    """Return a value info without a shape, because ONNX requires a dtype for every output."""
     elem_type = said[name].type.tensor_type.elem_type if name in said else 0
     if not elem_type:
         return onnx.ValueInfoProto(name=name)

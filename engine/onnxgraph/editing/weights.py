@@ -1,4 +1,4 @@
-"""Weights: how large each is and how it is kept, and giving one another value.
+"""Weights: their sizes, how they are stored, and how to give one another value.
 
 A weight is an initializer or the value of a Constant node, in the main graph or inside a branch.
 """
@@ -34,12 +34,12 @@ _LISTS = {
     "value_int": (np.int64, False),
     "value_ints": (np.int64, True),
 }
-"""Attributes by which a Constant node may hold plain numbers: dtype, and whether it is a list."""
+"""Attributes in which a Constant node may hold plain numbers: dtype, and whether it is a list."""
 
 
 @dataclass(frozen=True)
 class Weight:
-    """One weight where it lies: the tensor itself, or the attribute of a Constant node."""
+    """One weight: the tensor itself, or the attribute of a Constant node."""
 
     name: str
     held: onnx.TensorProto | onnx.AttributeProto
@@ -62,7 +62,7 @@ class Weight:
 
     @property
     def bytes(self) -> int:
-        """The size of the values; types below a byte are packed."""
+        """The size of the values in bytes. Types below a byte are packed."""
         count = math.prod(self.shape)
         if self.dtype == TensorProto.STRING:
             assert isinstance(self.held, onnx.TensorProto)
@@ -130,19 +130,20 @@ def set_weight(
 ) -> Edited:
     """Return the model with another value of one weight.
 
-    It is stored as it was: as raw bytes or as numbers, in an initializer or a Constant node. A
-    weight that lies in a file is taken into the model; the file is left alone. Sparse weights
-    become dense.
+    It is stored as before: as raw bytes or as numbers, in an initializer or a Constant node. A
+        weight in
+    an external file is moved into the model, and the file is not changed. Sparse weights become
+    dense.
 
     Args:
-        model: the model; it is not changed.
+        model: the model. It is not changed.
         name: an initializer, or the output of a Constant node.
-        value: of exactly the weight's dtype and shape.
-        only_for: a node, if it alone is to read the new value and others the old one.
+        value: an array of exactly the weight's dtype and shape.
+        only_for: a node that alone reads the new value, while others read the old one.
 
     Raises:
-        UnknownName: there is no such weight, or `only_for` is no node that reads it.
-        GraphError: the dtype or the shape is another, or the graph does not fit it.
+        UnknownName: there is no such weight, or `only_for` is not a node that reads it.
+        GraphError: the dtype or the shape differs, or the graph does not fit it.
     """
     copy = copied(model)
     found = {each.name: each for each in weights(copy)}
@@ -180,12 +181,12 @@ def _check(weight: Weight, value: np.ndarray) -> None:
     if value.dtype != wanted:
         raise GraphError(
             f"The weight {weight.name!r} must be {wanted.name}, but the value is "
-            f"{value.dtype.name}; convert it with .astype({wanted.name!r})."
+            f"{value.dtype.name}. Convert it with .astype({wanted.name!r})."
         )
     if value.shape != weight.shape:
         raise GraphError(
             f"The weight {weight.name!r} must have the shape {weight.shape}, but the value has "
-            f"{value.shape}; transpose or reshape it."
+            f"{value.shape}. Transpose or reshape it."
         )
 
 

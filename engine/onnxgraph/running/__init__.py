@@ -1,1 +1,1 @@
-"""Run models: onnxruntime in a process of its own, other referees."""
+"""Run models: onnxruntime in its own process, and other referees."""

@@ -1,7 +1,7 @@
-"""How large a model's tensors get, found without running it.
+"""The size of a model's tensors, found without running it.
 
-One wrong number (a scale, a padding) can ask for more memory than the machine has, and the system
-then ends the whole process instead of the run.
+One wrong number (a scale, a padding) can ask for more memory than the machine has. The system then
+kills the whole process instead of only the run.
 """
 
 from collections.abc import Mapping
@@ -23,13 +23,13 @@ def check_memory(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) 
         shapes: input name to shape.
 
     Raises:
-        GraphError: one does; it is named.
+        GraphError: a tensor does. The message names it.
     """
     limit = largest_tensor()
     for value, size in sized_tensors(without_weights(model), shapes):
         if size > limit:
             raise GraphError(
-                f"The tensor {value.name!r} {interface.dims(value)} would take "
-                f"{size / 2**30:.1f} GiB, and one may take {limit / 2**30:.1f} (a quarter of this "
-                "machine's memory); check the sizes, scales and pads before it."
+                f"The tensor {value.name!r} {interface.dims(value)} would take {size / 2**30:.1f} "
+                f"GiB, but one tensor may take {limit / 2**30:.1f} (a quarter of this machine's "
+                "memory). Check the sizes, scales and pads before it."
             )

@@ -1,7 +1,7 @@
-"""Who says what a model gives: onnxruntime, or another one where it may be wrong or has no kernel.
+"""Referees for a model's results: onnxruntime, or another one if it may be wrong or has no kernel.
 
-onnxruntime rounds and sums differently with its optimiser and without, and some of its kernels are
-wrong on some processors. ONNX's reference evaluator is slow and follows the text of the standard.
+onnxruntime rounds and sums differently with its optimiser and without it, and some of its kernels
+are wrong on some processors. ONNX's reference evaluator is slow, but follows the standard's text.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from onnxgraph.model.value_info import inferred_graph
 from onnxgraph.running.sessions import NoKernel, ReferenceSession, Session
 
 PATIENCE = 120.0
-"""Seconds that the reference evaluator may take for a run, which is asked in doubt only."""
+"""Seconds that a run of the reference evaluator may take. It is used only in doubt."""
 
 PLAIN = "onnxruntime without its optimiser"
 
@@ -26,7 +26,7 @@ _PRODUCTS = {"MatMulInteger": 1, "QLinearMatMul": 3}
 
 
 def open_session(model: onnx.ModelProto, *, few_runs: bool = False) -> Session:
-    """Open a model in onnxruntime; in ONNX's reference evaluator where that is no referee.
+    """Open a model in onnxruntime, or in ONNX's reference evaluator if onnxruntime may be wrong.
 
     Raises:
         GraphError: the model is refused.
@@ -40,7 +40,7 @@ def open_session(model: onnx.ModelProto, *, few_runs: bool = False) -> Session:
 
 
 def _overflows(model: onnx.ModelProto) -> bool:
-    """Whether onnxruntime may sum products of 8 bits in 16 bits: its exact mode is for weights."""
+    """Whether onnxruntime may sum 8-bit products in 16 bits. Its exact mode is only for weights."""
     nodes = [node for graph in graphs(model.graph) for node in graph.node]
     factors = {
         node.input[_PRODUCTS[node.op_type]] for node in nodes if node.op_type in _PRODUCTS
@@ -60,7 +60,8 @@ def _overflows(model: onnx.ModelProto) -> bool:
 
 
 def others(model: onnx.ModelProto, feeds: Feeds) -> Iterator[tuple[str, Feeds]]:
-    """Yield what other referees than onnxruntime with its optimiser give, those that can.
+    """Yield the results of other referees than onnxruntime with its optimiser, as far as they can
+    run.
 
     Args:
         model: the model.

@@ -1,8 +1,8 @@
 """Run an ONNX model with onnxruntime, the referee of every step.
 
-`run_onnx` is one call; `Runner` keeps the session for several. Any inner tensor can be fetched,
-in any number: it is exposed as one more output of a copy. Where onnxruntime has no kernel (many ops
-in double precision and bfloat16), ONNX's reference evaluator runs the model.
+`run_onnx` is one call. `Runner` keeps the session for several. Any number of inner tensors can be
+fetched: each becomes one more output of a copy. If onnxruntime has no kernel (as for many ops in
+double precision and bfloat16), ONNX's reference evaluator runs the model.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,21 +31,22 @@ def run_onnx(
     """Run the model once and return its outputs by name, in ONNX order.
 
     Args:
-        model: a model, or the path of one.
+        model: a model, or its path.
         feeds: input name to array, of the dtype and shape that the model states.
-        fetch: names of the tensors to return instead of the outputs, inner ones included.
+        fetch: names of the tensors to return instead of the outputs, including inner ones.
 
     Raises:
-        UnknownName: an input or a tensor to fetch does not exist; the closest names are given.
+        UnknownName: an input or a tensor to fetch does not exist. The message gives the closest
+            names.
         GraphError: an array does not fit its input, or onnxruntime refuses the model.
     """
     return Runner(model, fetch=fetch).run(feeds)
 
 
 class Runner:
-    """An onnxruntime session on the CPU, opened once and run as often as wanted.
+    """An onnxruntime session on the CPU, opened once and run any number of times.
 
-    `referee` says who runs the model.
+    `referee` is the name of what runs the model.
     """
 
     @checked
@@ -56,15 +57,15 @@ class Runner:
         fetch: Iterable[str] | None = None,
         few_runs: bool = False,
     ) -> None:
-        """Open the session; see `run_onnx` for the other arguments and the errors.
+        """Open the session (see `run_onnx` for the other arguments and the errors).
 
-        With `few_runs` it takes half the memory, and returns all of it, but each run is slower.
+        With `few_runs` it needs half the memory, and frees all of it, but each run is slower.
         """
         model = model if isinstance(model, onnx.ModelProto) else load(model)
         self.inputs = interface.inputs(model)
         own = [value.name for value in model.graph.output]
         self.fetch = tuple(own if fetch is None else dict.fromkeys(fetch))
-        # Those are known without running anything, and onnxruntime does not give them as outputs.
+        # Their values are known without a run, and onnxruntime cannot return them as outputs.
         self._weights = {
             tensor.name: external.values(tensor)
             for tensor in model.graph.initializer
@@ -78,7 +79,7 @@ class Runner:
 
     @property
     def referee(self) -> str:
-        """Who runs the model: onnxruntime, or ONNX's reference evaluator."""
+        """The name of what runs the model: onnxruntime, or ONNX's reference evaluator."""
         return self._session.title
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -110,13 +111,13 @@ def expose(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
     for name in names:
         if name not in made:
             raise unknown_name("tensor in the ONNX graph", name, made)
-        # Without a type: onnxruntime infers it, also where ONNX's inference cannot.
+        # No type is given, because onnxruntime infers it even where ONNX's inference cannot.
         copy.graph.output.append(onnx.ValueInfoProto(name=name))
     return copy
 
 
 def tensor_names(model: onnx.ModelProto) -> list[str]:
-    """Return the names of every tensor of the main graph: inputs, weights, then in order of
+    """Return the names of all tensors of the main graph: inputs, weights, then in the order of
     computation.
     """
     graph = model.graph
@@ -127,11 +128,11 @@ def tensor_names(model: onnx.ModelProto) -> list[str]:
 
 
 def check_feeds(specs: Iterable[TensorSpec], feeds: Mapping[str, np.ndarray]) -> None:
-    """Check that the arrays are those that the inputs want.
+    """Check that the arrays fit the inputs.
 
     Raises:
         UnknownName: there is no input of that name.
-        GraphError: an input is not fed, or has another dtype or shape.
+        GraphError: an input is not fed, or its array has another dtype or shape.
     """
     wanted = {spec.name: spec for spec in specs}
     for name in feeds:
@@ -143,8 +144,8 @@ def check_feeds(specs: Iterable[TensorSpec], feeds: Mapping[str, np.ndarray]) ->
         array = feeds[name]
         if spec.dtype != "str" and array.dtype.name != spec.dtype:
             raise GraphError(
-                f"The input {name!r} must be {spec.dtype}, but the array is {array.dtype}; "
-                f"convert it with .astype({spec.dtype!r})."
+                f"The input {name!r} must be {spec.dtype}, but the array is {array.dtype}. "
+                f"Convert it with .astype({spec.dtype!r})."
             )
         fits = len(array.shape) == len(spec.shape) and all(
             isinstance(want, str) or want == seen

@@ -1,4 +1,4 @@
-"""The process that runs ONNX models: a crash there ends nothing here."""
+"""The process that runs ONNX models, so that a crash there ends nothing here."""
 
 import subprocess
 from pathlib import Path
@@ -9,21 +9,21 @@ from graphcore.worker_process import WorkerProcess
 _worker = WorkerProcess(Path(__file__).with_name("session_worker.py"))
 
 _closed: list[int] = []
-"""Numbers of models that are no longer needed; the next request tells the worker."""
+"""Numbers of models that are no longer needed. The next request tells the worker."""
 
 
 def start() -> subprocess.Popen:
-    """Start the process, if it is not there; it comes up while other work is done."""
+    """Start the process in the background, if it does not run."""
     return _worker.start()
 
 
 def close(number: int) -> None:
-    """Forget a model; nothing is sent before the next request, so that any thread may ask."""
+    """Forget a model. Nothing is sent before the next request, so any thread may call this."""
     _closed.append(number)
 
 
 def free() -> None:
-    """Let the worker give back the memory of models that are no longer needed."""
+    """Let the worker free the memory of models that are no longer needed."""
     if _closed:
         ask({"do": "nothing"}, timeout=60)
 

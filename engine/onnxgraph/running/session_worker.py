@@ -1,7 +1,7 @@
-"""Run ONNX models for another process: onnxruntime is native code, and may crash or hang.
+"""Run ONNX models for another process, because onnxruntime is native code and may crash or hang.
 
-Run by `graphcore.messages`. A model is opened once under a number, and run as often as wanted, by
-onnxruntime or by ONNX's reference evaluator.
+`graphcore.messages` runs this module. A model is opened once under a number, and run any number of
+times, by onnxruntime or by ONNX's reference evaluator.
 """
 
 import contextlib
@@ -13,18 +13,18 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Place: TypeAlias = tuple[str, int, np.dtype, tuple[int, ...]]
-"""Where a weight lies: the file, the byte at which it begins, its dtype and its shape."""
+"""Where a weight is stored: the file, its first byte, its dtype and its shape."""
 
 Request: TypeAlias = Mapping[str, Any]
 
 
 class NotOpen(Exception):
-    """No model is open under the number: another process had it, which has ended."""
+    """No model is open under the number, because the process that had it has ended."""
 
 
 def answering() -> Callable[[Request], list[np.ndarray] | None]:
-    """Import onnxruntime before the first request; return what answers."""
-    with contextlib.suppress(ImportError):  # which is raised again where it is needed
+    """Import onnxruntime before the first request, and return the function that answers."""
+    with contextlib.suppress(ImportError):  # raised again where it is needed
         import onnxruntime  # noqa: F401
     opened: dict[int, _Session | _Reference] = {}
 
@@ -57,7 +57,7 @@ class _Session:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # fatal: what goes wrong is raised, not printed
+        options.log_severity_level = 4  # fatal only, because errors are raised, not printed
         for name, value in request["options"].items():
             setattr(options, name, value)
         options.graph_optimization_level = getattr(
@@ -77,7 +77,7 @@ class _Session:
             request["content"],
             options,
             providers=["CPUExecutionProvider"],
-            # It moves a Pad into the pool behind it, whose last window ceil_mode then drops.
+            # It moves a Pad into the pool after it, and ceil_mode then drops the last window.
             disabled_optimizers=["Pad_Fusion"],
         )
 
@@ -86,7 +86,7 @@ class _Session:
 
 
 def _values(weight: np.ndarray | Place) -> np.ndarray:
-    """Return a weight that was sent, or that lies in a file."""
+    """Return a weight that was sent, or that is in a file."""
     if isinstance(weight, np.ndarray):
         return weight
     path, offset, dtype, shape = weight
@@ -108,7 +108,7 @@ class _Reference:
 
 
 def _trim() -> None:
-    """Give memory that is no longer used back to the system, which glibc keeps otherwise."""
+    """Return unused memory to the system, which glibc would keep."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError):

@@ -1,7 +1,7 @@
-"""Models opened for running, whose errors become one sentence.
+"""Models opened for running, whose errors become one clear message.
 
-onnxruntime and ONNX's reference evaluator run them in a process of its own (`session_process`),
-which some valid models end.
+onnxruntime and ONNX's reference evaluator run them in their own process (`session_process`),
+because some valid models crash it.
 """
 
 import itertools
@@ -25,28 +25,28 @@ from onnxgraph.running import session_process
 from onnxgraph.running.session_worker import NotOpen, Place
 
 TIMEOUT = 600.0
-"""Seconds after which a run is taken to hang: a loop without end, say."""
+"""Seconds after which a run is stopped, for example an endless loop."""
 
 HUGE = 2**26
-"""Bytes of weights of which onnxruntime shall not make copies."""
+"""Bytes of weights above which onnxruntime must not copy them."""
 
 _NEWEST_IR = 10
-"""The IR version whose features onnxruntime knows; it refuses numbers that are higher by much."""
+"""The newest IR version that onnxruntime knows. It refuses numbers that are much higher."""
 
 _FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
 
 _EXACT = {"session.x64quantprecision": "1"}
-"""Without it 8-bit products are summed in 16 bits, which overflow, on processors without VNNI."""
+"""Without this, 8-bit products are summed in 16 bits, which overflow on processors without VNNI."""
 
 _NO_KERNEL = ("NotImplemented",)
 _NO_DTYPE = ("Numpy_type", "No corresponding Numpy type")
-"""What onnxruntime says of inputs and outputs, such as bfloat16, that it cannot take from numpy."""
+"""onnxruntime's words for inputs and outputs that numpy has no dtype for, such as bfloat16."""
 
 _numbers = itertools.count()
 
 
 class NoKernel(GraphError):
-    """The runtime has no kernel for a node and its dtypes; the model may be right."""
+    """The runtime has no kernel for a node and its dtypes. The model may still be right."""
 
 
 class Stopped(GraphError):
@@ -58,7 +58,7 @@ class _NotOpen(Exception):
 
 
 class Session:
-    """A model, or its file, opened once on the CPU, in onnxruntime."""
+    """A model, or its file, opened once in onnxruntime on the CPU."""
 
     title = "onnxruntime"
 
@@ -73,10 +73,10 @@ class Session:
         """Open it.
 
         Args:
-            model: a model, or the path of one.
-            few_runs: take half the memory and return all of it; each run is slower.
+            model: a model, or its path.
+            few_runs: need half the memory and free all of it. Each run is slower.
             optimise: False keeps every node as it is written.
-            timeout: seconds after which opening or a run is taken to hang; left out, `TIMEOUT`.
+            timeout: seconds after which opening or a run is stopped. The default is `TIMEOUT`.
 
         Raises:
             GraphError: onnxruntime refuses the model.
@@ -106,29 +106,31 @@ class Session:
             self._asked("does not load the model", {"do": "open", **self._request()})
         finally:
             if isinstance(self._model, onnx.ModelProto):
-                external.check_unchanged(self._model)  # whose weights the process has read itself
+                external.check_unchanged(self._model)  # the process has read its weights itself
 
     def _request(self) -> dict[str, Any]:
         """Return what the worker needs to open the model."""
         model, config = self._model, dict(_EXACT)
-        # EXTENDED does not change layouts, which would take a copy of each weight.
+        # EXTENDED does not change layouts, which would copy each weight.
         level = "ORT_ENABLE_EXTENDED" if self._few_runs else "ORT_ENABLE_ALL"
         request = {
             "reference": False,
             "level": level if self._optimise else "ORT_DISABLE_ALL",
-            # The arena is kept when the session has gone.
+            # The arena would be kept after the session.
             "options": {"enable_cpu_mem_arena": False} if self._few_runs else {},
             "config": config,
             "weights": [],
         }
         if isinstance(model, Path):
             return request | {"content": str(model.absolute())}
-        # Weights are handed over beside the message, which could not hold 2 GB of them.
+        # Weights are passed beside the message, which could not hold 2 GB of them.
         skeleton, weights = with_weights_elsewhere(model)
         tell_nodes_apart(skeleton)
         skeleton.ir_version = min(skeleton.ir_version, max(lowest_ir_version(model), _NEWEST_IR))
         config[_FOLDER_OPTION] = str(external.folder_of(model))
-        if self._few_runs or weights_size(model) > HUGE:  # copies in other orders are faster, later
+        if (
+            self._few_runs or weights_size(model) > HUGE
+        ):  # copies in other orders make only later runs faster
             config["session.disable_prepacking"] = "1"
         values = [
             (each.name, each.data_type, _lazy_place(each) or external.values(each))
@@ -141,7 +143,7 @@ class Session:
 
         Raises:
             NoKernel: the runtime does not have what the model needs.
-            GraphError: it said no, crashed or hung.
+            GraphError: it refused the model, crashed or hung.
         """
         request["number"] = self._number
         timeout = TIMEOUT if self._timeout is None else self._timeout
@@ -168,12 +170,12 @@ class Session:
 
 
 class ReferenceSession(Session):
-    """A model opened in ONNX's reference evaluator: exact and slow, with a kernel for each op."""
+    """A model opened in ONNX's reference evaluator, which is exact and slow and has every op."""
 
     title = "onnx's reference evaluator"
 
     def __init__(self, model: onnx.ModelProto, *, timeout: float | None = None) -> None:
-        """Open it; see `Session` for the arguments.
+        """Open it (see `Session` for the arguments).
 
         Raises:
             GraphError: the evaluator refuses the model.
@@ -184,13 +186,13 @@ class ReferenceSession(Session):
         assert isinstance(self._model, onnx.ModelProto)
         try:
             content = external.with_values(self._model).SerializeToString()
-        except ValueError as error:  # protobuf: 2 GB is the most
+        except ValueError as error:  # 2 GB is the limit of protobuf
             raise GraphError(f"The model is too large for {self.title}: {error}") from error
         return {"reference": True, "content": content}
 
 
 def tell_nodes_apart(model: onnx.ModelProto) -> None:
-    """Drop names that an earlier node has, in place: ONNX allows them, onnxruntime does not."""
+    """Remove duplicate node names in place, because ONNX allows them but onnxruntime does not."""
     for graph in graphs(model.graph):
         seen: set[str] = set()
         for node in graph.node:
@@ -207,9 +209,9 @@ def _said(text: str) -> str:
 
 
 def _lazy_place(tensor: onnx.TensorProto) -> Place | None:
-    """Return where a weight lies that was left in the model's own file, None for others.
+    """Return the place of a weight that was left in the model's own file, or None for others.
 
-    Whoever reads it there asks `external.check_unchanged` afterwards.
+    After reading it there, call `external.check_unchanged`.
     """
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
     whole_bytes = external.nbytes(tensor) == math.prod(tensor.dims) * dtype.itemsize

@@ -1,9 +1,9 @@
-"""What every tensor's shape is, and every small value, once the inputs have given sizes.
+"""The shape of every tensor, and every small value, for given sizes of the inputs.
 
-Found node by node in the order of computation, by ONNX's own inference for each operator; what
-depends on known values only is computed by onnxruntime. So chains of Shape, Gather and Concat come
-out as numbers, where inference with symbols gives up, and a node can be changed before the next one
-is looked at.
+They are found node by node in the order of computation, by ONNX's own inference for each operator.
+onnxruntime computes everything that depends on known values only. So chains of Shape, Gather and
+Concat become numbers, where inference with symbols gives up. A node can be changed before the next
+one is looked at.
 """
 
 import math
@@ -24,13 +24,13 @@ from onnxgraph.model.weightless import LARGE, size
 from onnxgraph.running.run import run_onnx
 
 _IR_VERSION = 8
-"""New enough for every operator, old enough for every onnxruntime."""
+"""An opset that is new enough for every operator, and old enough for every onnxruntime."""
 
 Shape = tuple[int | None, ...]
 
 
 class Sizes:
-    """Shapes and small values by tensor name. It grows by `follow`, a node at a time."""
+    """Shapes and small values by tensor name. `follow` adds one node at a time."""
 
     def __init__(self, model: onnx.ModelProto, given: Mapping[str, Sequence[int]]) -> None:
         """Start from the weights and from the inputs, whose shapes are `given` by name."""
@@ -45,13 +45,14 @@ class Sizes:
             self.add_weight(tensor)
 
     def add_weight(self, tensor: onnx.TensorProto) -> None:
-        """Make a weight known."""
+        """Add a weight to the known tensors."""
         self._types[tensor.name] = helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
         if size(tensor) <= LARGE and tensor.data_type != onnx.TensorProto.STRING:
             self.values[tensor.name] = numpy_helper.to_array(tensor)
 
     def shape(self, name: str) -> Shape | None:
-        """Return the dims of a tensor, None for an unknown one; None if even the rank is."""
+        """Return the dims of a tensor, each None if unknown, or None if even the rank is
+        unknown."""
         if name not in self._types:
             return None
         dims = interface.dims(onnx.ValueInfoProto(name=name, type=self._types[name]))
@@ -60,29 +61,29 @@ class Sizes:
         return tuple(dim if isinstance(dim, int) else None for dim in dims)
 
     def assume(self, name: str, elem_type: int, shape: Sequence[int | None]) -> None:
-        """Take this for the shape of a tensor about which inference could not say anything."""
+        """Use this shape for a tensor about which inference knows nothing."""
         self._types[name] = helper.make_tensor_type_proto(elem_type, shape)
         self.values.pop(name, None)
 
     def forget(self, name: str) -> None:
-        """Take nothing for granted about a tensor."""
+        """Treat everything about a tensor as unknown."""
         self._types.pop(name, None)
         self.values.pop(name, None)
 
     def elem_type(self, name: str) -> int:
-        """Return ONNX's number of a tensor's dtype; 0 if it is not known."""
+        """Return ONNX's number of a tensor's dtype, or 0 if it is unknown."""
         return self._types[name].tensor_type.elem_type if name in self._types else 0
 
     def follow(self, node: onnx.NodeProto) -> str:
-        """Find out what is known of a node's outputs; return what contradicts itself, or ""."""
+        """Infer a node's outputs. Return a contradiction in words, or ""."""
         try:
             self._types.update(self._inferred(node))
         except InferenceFailed as error:
             return error.reason
-        except (KeyError, defs.SchemaError):  # an input or the operator is not known
+        except (KeyError, defs.SchemaError):  # an input or the operator is unknown
             return ""
         for name, value in zip(node.output, self._computed(node), strict=False):
-            if name and value.size <= LARGE and value.dtype != object:  # which is text
+            if name and value.size <= LARGE and value.dtype != object:  # object means text
                 self.values[name] = value
                 elem_type = helper.np_dtype_to_tensor_dtype(value.dtype)
                 self._types[name] = helper.make_tensor_type_proto(elem_type, value.shape)
@@ -101,7 +102,7 @@ class Sizes:
         return infer_node(schema, node, types, data, self._opsets)
 
     def _computed(self, node: onnx.NodeProto) -> list[np.ndarray]:
-        """Return the outputs of a node that needs no run of the model."""
+        """Return the outputs of a node that can be computed without running the model."""
         if node.op_type in ("Shape", "Size"):
             return self._counted(node)
         known = all(name in self.values for name in node.input if name)
@@ -136,7 +137,7 @@ class Sizes:
 
 @lru_cache(maxsize=4096)
 def _evaluate(node: bytes, inputs: tuple, opsets: tuple) -> list[np.ndarray]:
-    """Return what onnxruntime makes of known values, or nothing if it cannot say."""
+    """Return onnxruntime's result for known values, or nothing if it has none."""
     proto = onnx.NodeProto.FromString(node)
     given = [onnx.TensorProto.FromString(each) for each in inputs if each is not None]
     made = [onnx.ValueInfoProto(name=name) for name in proto.output if name]
