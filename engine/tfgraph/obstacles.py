@@ -11,7 +11,7 @@ NAMED = 10
 """How many nodes an error names; a table has them all."""
 
 
-class Refused(ConversionError):
+class Unconvertible(ConversionError):
     """Some nodes cannot be converted; `obstacles` has them all."""
 
     def __init__(self, obstacles: Iterable[Obstacle]) -> None:

@@ -36,7 +36,7 @@ from tfgraph.graphs import frozen
 from tfgraph.graphs.frozen import LIMIT
 from tfgraph.graphs.run import run_view
 from tfgraph.native import native
-from tfgraph.obstacles import Refused
+from tfgraph.obstacles import Unconvertible
 from tfgraph.optimising import grappler
 from tfgraph.optimising.optimise import optimise
 from tfgraph.preflight import obstacles
@@ -186,7 +186,7 @@ def _pipeline(model: onnx.ModelProto, target: str, *, verify: bool) -> Conversio
     fast = _timed(steps, "optimise", lambda: optimise(built.graph, built.outputs.values()))
     ends = [*built.outputs.values()]
     fitted = _timed(
-        steps, "retarget", lambda: retarget(fast, target, onnx_names=built.origins, outputs=ends)
+        steps, "retarget", lambda: retarget(fast, target, onnx_names=built.provenance, outputs=ends)
     )
     specs = (*onnxgraph.inputs(model), *onnxgraph.outputs(model))
     left = {node.name for node in fitted.graph.skeleton.node}
@@ -207,7 +207,7 @@ def _build(model: onnx.ModelProto, target: str) -> Built:
     """Build the graph, or refuse with everything that stands in the way for this target."""
     built = attempt(model)
     if found := obstacles(built, model, target):
-        raise Refused(found)
+        raise Unconvertible(found)
     return built
 
 

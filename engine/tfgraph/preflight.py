@@ -23,7 +23,7 @@ from onnxgraph.model.random_ops import RANDOM_OPS
 from tfgraph import compat, optables
 from tfgraph.building.build import Built, attempt, label, prepare
 from tfgraph.graphs.order import maker
-from tfgraph.obstacles import Obstacle, Refused
+from tfgraph.obstacles import Obstacle, Unconvertible
 from tfgraph.retargeting.retarget import origin, unwritable
 
 COLUMNS = ("node", "op", "opset", "why", "help")
@@ -51,10 +51,10 @@ class Preflight:
         """Return self if every node can be converted.
 
         Raises:
-            Refused: some cannot; each is named.
+            Unconvertible: some cannot; each is named.
         """
         if self.obstacles:
-            raise Refused(self.obstacles)
+            raise Unconvertible(self.obstacles)
         return self
 
     def __repr__(self) -> str:
@@ -143,7 +143,7 @@ def _unwritable(built: Built, model: onnx.ModelProto, target: str) -> list[Obsta
     for tensorflow_node, problem in problems.items():
         if tensorflow_node in outputs:
             continue  # the node that makes it is there as well
-        name = origin(tensorflow_node, built.origins)
+        name = origin(tensorflow_node, built.provenance)
         op = nodes[name].op_type if name in nodes else "input"
         since = next((each for each in newer if tensorflow_node not in left[each]), "")
         help_ = (

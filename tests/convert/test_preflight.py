@@ -5,7 +5,7 @@ import pytest
 from graphcore.errors import UnknownName
 from nbhelpers import convert
 from tests.convert.models import parse
-from tfgraph.obstacles import Refused
+from tfgraph.obstacles import Unconvertible
 
 
 @pytest.fixture
@@ -41,10 +41,12 @@ def test_every_node_is_in_the_table_with_what_would_help(many):
 
 
 def test_the_conversion_refuses_with_the_same_nodes(many):
-    with pytest.raises(Refused, match=r"4 ONNX nodes cannot be converted: .*'strange'") as refused:
+    with pytest.raises(
+        Unconvertible, match=r"4 ONNX nodes cannot be converted: .*'strange'"
+    ) as refused:
         convert.onnx2tf(many, None, target="tf1.4")
     assert refused.value.obstacles == convert.preflight(many, "tf1.4").obstacles
-    with pytest.raises(Refused, match="'shifted'"):
+    with pytest.raises(Unconvertible, match="'shifted'"):
         convert.preflight(many, "tf1.4").check()
 
 

@@ -14,13 +14,15 @@ import numpy as np
 import onnx
 
 from graphcore.errors import ConversionError, first_line
+from onnxgraph.model.domains import domain, is_default, opsets
 from onnxgraph.model.functions import inline_functions
+from onnxgraph.model.nodes import op_name
 from onnxgraph.model.sparse import dense_values
 from tfgraph import compat
 from tfgraph.graphs.frozen import LARGE, FrozenGraph
 from tfgraph.names.naming import Names, legal
 from tfgraph.names.onnx_names import names_after_onnx, rename, renamed
-from tfgraph.obstacles import Obstacle, Refused
+from tfgraph.obstacles import Obstacle, Unconvertible
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -33,15 +35,15 @@ class Built:
     """A GraphDef in NCHW and how ONNX tensors are called in it.
 
     `inputs` and `outputs` map ONNX names to TensorFlow tensors ("name:0") in ONNX order, `tensors`
-    does so for every tensor that a node makes. `origins` maps TensorFlow nodes and name scopes to
-    the ONNX nodes that they come from. `obstacles` are the nodes that could not be converted.
+    does so for every tensor that a node makes. `provenance` maps TensorFlow nodes and name scopes
+    to the ONNX nodes that they come from. `obstacles` are the nodes that could not be converted.
     """
 
     graph: FrozenGraph
     inputs: dict[str, str]
     outputs: dict[str, str]
     tensors: dict[str, str] = field(repr=False)
-    origins: dict[str, str] = field(repr=False)
+    provenance: dict[str, str] = field(repr=False)
     obstacles: tuple[Obstacle, ...] = ()
 
     @property
@@ -54,8 +56,8 @@ def is_known(model: onnx.ModelProto) -> Callable[[onnx.NodeProto], bool]:
     """Return a function that says whether a node has a handler, at the model's opset."""
     from tfgraph import handlers
 
-    opsets = _opsets(model)
-    return lambda node: handlers.find(*_op(node, opsets)) is not None
+    versions = opsets(model)
+    return lambda node: handlers.find(*_op(node, versions)) is not None
 
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -71,11 +73,11 @@ def build(model: onnx.ModelProto) -> Built:
     """Turn a prepared ONNX model into a graph.
 
     Raises:
-        Refused: ops have no handler, or handlers refused; every such node is named.
+        Unconvertible: ops have no handler, or handlers refused; every such node is named.
     """
     built = attempt(model)
     if built.obstacles:
-        raise Refused(built.obstacles)
+        raise Unconvertible(built.obstacles)
     return built
 
 
@@ -134,7 +136,7 @@ class _Builder:
     """Runs the handlers; collects what they make and what they refuse."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        self.opsets = _opsets(model)
+        self.opsets = opsets(model)
         self.scope_names = Names()
         self.named: dict[str, str] = {}
         self.made: dict[str, str] = {}
@@ -157,7 +159,7 @@ class _Builder:
                 # A trailing slash takes the scope as it is: TensorFlow would add a number.
                 with tf.name_scope(scope + "/"):
                     results = self._results(node, tensors)
-            except (Refused, Lost) as error:
+            except (Unconvertible, Lost) as error:
                 self.obstacles += getattr(error, "obstacles", ())
                 tensors.lost.update(node.output)
                 continue
@@ -181,7 +183,7 @@ class _Builder:
         self.run(graph, tensors, outside=False)
         if inner := self.obstacles[before:]:
             del self.obstacles[before:]
-            raise Refused(inner)
+            raise Unconvertible(inner)
         return [tensors[value.name] for value in graph.output]
 
     def no_tensor(self, role: str, value: onnx.ValueInfoProto) -> Obstacle:
@@ -195,46 +197,37 @@ class _Builder:
         """Return the node's outputs.
 
         Raises:
-            Refused: no handler knows the op, or its handler refused or failed in a way of its own.
+            Unconvertible: no handler knows the op, or its handler refused or failed.
             Lost: an input was not made.
         """
         from tfgraph import handlers
 
-        domain, op, version = _op(node, self.opsets)
-        handler = handlers.find(domain, op, version)
+        name, op, version = _op(node, self.opsets)
+        handler = handlers.find(name, op, version)
         if handler is None:
-            raise Refused([self._unknown(node)])
+            raise Unconvertible([self._unknown(node)])
         try:
             return handler.handle(node, version, tensors)
-        except (Refused, handlers.Lost):
+        except (Unconvertible, handlers.Lost):
             raise
         except Exception as error:  # whatever a handler raises, the node is to blame
-            raise Refused([_failed(node, version, tensors, error)]) from error
+            raise Unconvertible([_failed(node, version, tensors, error)]) from error
 
     def _unknown(self, node: onnx.NodeProto) -> Obstacle:
-        domain = _domain(node)
         why = "has no TensorFlow counterpart here"
         help_ = "replace it by other ops of ONNX with onnxgraph.replace, or cut the model around it"
-        if domain:
+        if not is_default(node):
             help_ = "add its definition to the model as a function, or export without it"
-        op = ".".join(filter(None, [domain, node.op_type]))
-        return Obstacle(label(node), op, self.opsets.get(domain, 1), why, help_)
+        opset = self.opsets.get(domain(node), 1)
+        return Obstacle(label(node), op_name(node), opset, why, help_)
 
 
-def _opsets(model: onnx.ModelProto) -> dict[str, int]:
-    return {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
-
-
-def _domain(node: onnx.NodeProto) -> str:
-    return "" if node.domain == "ai.onnx" else node.domain
-
-
-def _op(node: onnx.NodeProto, opsets: dict[str, int]) -> tuple[str, str, int]:
+def _op(node: onnx.NodeProto, versions: dict[str, int]) -> tuple[str, str, int]:
     """Return domain, op and the version of the op that is meant."""
     from tfgraph.handlers import version_of
 
-    domain = _domain(node)
-    return domain, node.op_type, version_of(domain, node.op_type, opsets.get(domain, 1))
+    name = domain(node)
+    return name, node.op_type, version_of(name, node.op_type, versions.get(name, 1))
 
 
 def label(node: onnx.NodeProto) -> str:

@@ -12,8 +12,9 @@ from tensorflow.python.client.pywrap_tf_session import (
 )
 
 from onnxgraph.model import external
+from onnxgraph.model.nodes import attributes
 from tfgraph.names.naming import legal
-from tfgraph.obstacles import Obstacle, Refused, split_reason
+from tfgraph.obstacles import Obstacle, Unconvertible, split_reason
 
 Value: TypeAlias = tf.Tensor | np.ndarray
 """A tensor of the graph, or a weight that has not entered it."""
@@ -177,13 +178,13 @@ def constant(value: Value | None) -> np.ndarray | None:
         return TF_TryEvaluateConstant_wrapper(graph, value._as_tf_output())
 
 
-def refusal(node: Node, reason: str) -> Refused:
+def refusal(node: Node, reason: str) -> Unconvertible:
     """Return the error to raise for a node.
 
     `reason` goes on after its name: why it is refused and, after a semicolon or a full stop, what
     would help.
     """
-    return Refused([Obstacle(node.name, node.op_type, node.since, *split_reason(reason))])
+    return Unconvertible([Obstacle(node.name, node.op_type, node.since, *split_reason(reason))])
 
 
 def register(
@@ -226,12 +227,3 @@ def version_of(domain: str, op: str, opset: int) -> int:
         return onnx.defs.get_schema(op, opset, domain).since_version
     except onnx.defs.SchemaError:
         return 1
-
-
-def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """Return a node's attributes by name, text as str."""
-    values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    return {
-        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-        for name, value in values.items()
-    }

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfgraph.handlers.appended import Stacked
 from tfgraph.handlers.registry import Node, constant, refusal, register
-from tfgraph.obstacles import Refused
+from tfgraph.obstacles import Unconvertible
 
 ABSENT = object()
 """An optional value that holds nothing."""
@@ -138,7 +138,7 @@ def optional_get_element(node: Node, value: "tf.Tensor | list | None" = None) ->
     return [value]
 
 
-def _unknown_length(node: Node) -> Refused:
+def _unknown_length(node: Node) -> Unconvertible:
     return refusal(
         node,
         "takes a sequence whose length is known only while the model runs; use a tensor instead, "

@@ -33,7 +33,7 @@ def answering() -> Callable[[tuple], Any]:
     from tensorflow.python import _pywrap_py_exception_registry as registry
     from tensorflow.python import pywrap_tensorflow  # noqa: F401 (loads the library)
 
-    registry.PyExceptionRegistry_Init(dict.fromkeys(range(1, 17), Refused))
+    registry.PyExceptionRegistry_Init(dict.fromkeys(range(1, 17), NativeError))
     held = Held()
     work: dict[str, Callable[..., Any]] = {
         "optimise": optimise,
@@ -45,7 +45,7 @@ def answering() -> Callable[[tuple], Any]:
     return lambda request: work[request[0]](*request[1:])
 
 
-class Refused(Exception):
+class NativeError(Exception):
     """What TensorFlow says no with; without such a class the library ends the process."""
 
     def __init__(self, _node: object, _op: object, message: str, *_: object) -> None:
