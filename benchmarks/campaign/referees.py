@@ -127,15 +127,16 @@ class Referees:
                 said.append(f"{name}: {error}")
         if not by:
             raise NoReferee("; ".join(said))
-        return Expected(by, self._noise(model, runs, by, exact), self._excuses(model, runs))
+        return Expected(by, self._noise(model, runs, by, exact), self._excuses(model, runs, by))
 
-    def _excuses(self, model, runs):
-        if not stated.watched(model):
-            return [[] for _ in runs]
-        try:
-            seen = self.run(stated.showing(model), runs, by="onnxruntime")
-        except (Failed, Ended):
-            return [[] for _ in runs]
+    def _excuses(self, model, runs, by):
+        seen = [{} for _ in runs]
+        for name in by if stated.watched(model) else ():
+            try:
+                seen = self.run(stated.showing(model), runs, by=name)
+                break
+            except (Failed, Ended):
+                continue
         return [stated.excuses(model, run | each) for run, each in zip(runs, seen, strict=True)]
 
     def _noise(self, model, runs, by, exact):

@@ -4,7 +4,7 @@ Training ops, queues and image decoders before the cut are left behind, known to
 not.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from graphcore.errors import ConversionError, GraphError, Refusal, unknown_name
@@ -63,7 +63,7 @@ def cut(
             new.device = ""
             for noted in ("_class", SHAPES):
                 new.attr.pop(noted, None)
-            new.input[:] = [places.get(full(each), each) for each in node.input]
+            new.input[:] = [_fed(each, places) for each in node.input]
     check_known(part)
     return part, {name: f"{place}:0" for name, place in places.items()}
 
@@ -119,8 +119,21 @@ def _reached(nodes: dict[str, "NodeDef"], fed: set[str], wanted: list[str]) -> s
         if name not in nodes:
             raise GraphError(f"The graph reads {name!r}, which it does not have; it is damaged.")
         reached.add(name)
-        waiting += [each for each in nodes[name].input if full(each) not in fed]
+        waiting += [each for each in nodes[name].input if _tensor(each) not in fed]
     return reached
+
+
+def _tensor(reference: str) -> str:
+    """Return the tensor of a node's input; of one that only orders ("^x") the node's first."""
+    return full(reference.removeprefix("^"))
+
+
+def _fed(reference: str, places: Mapping[str, str]) -> str:
+    """Return a node's input, or the placeholder in its place, of the same kind."""
+    place = places.get(_tensor(reference))
+    if place is None:
+        return reference
+    return f"^{place}" if reference.startswith("^") else place
 
 
 def _place(tensor: str, kept: set[str]) -> str:
