@@ -56,8 +56,8 @@ def main() -> int:
         for each in known
         if (not only or each.name in only) and options.environment in (None, each.environment)
     )
-    record = Record(options.findings, seed=options.seed, journal=options.journal)
     numbers = range(options.first, options.first + options.cases)
+    record = Record(options.findings, seed=options.seed, numbers=numbers, journal=options.journal)
     end = time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory() as folder:
         hunt = Hunt(Path(folder), seed=options.seed, limit=options.limit)

@@ -37,15 +37,17 @@ class Record:
     one that failed is.
     """
 
-    def __init__(self, folder: Path, *, seed: int, journal: Path | None = None) -> None:
-        """Take where findings go, and the journal; a line of it is [case, entry, verdict]."""
+    def __init__(
+        self, folder: Path, *, seed: int, numbers: range, journal: Path | None = None
+    ) -> None:
+        """Take where findings go, what counts, and the journal of [case, entry, verdict]."""
         self.folder, self.seed, self.journal = folder, seed, journal
         self.counts: defaultdict[str, Counter] = defaultdict(Counter)
         self.found: dict[tuple, Seen] = {}
         self.times: Counter = Counter()
         self.done, self.failed, self.mended = set[int](), set[int](), set[int]()
         for number, entry, verdict in _lines(journal):
-            if number not in self.done:
+            if number in numbers and number not in self.done:
                 self._count(number, entry, verdict, again=True)
 
     def add(self, seen: Seen) -> None:

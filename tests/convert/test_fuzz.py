@@ -36,15 +36,18 @@ def test_a_journal_adds_parts_up_and_failed_cases_are_run_again(tmp_path, monkey
         return record.Seen(number, "load", tmp_path / "case", verdict, "", "", "", "", "")
 
     (tmp_path / "case").mkdir()
-    for part in ((1, "right"), (2, "foreign")), ((1, "right"), (3, "refused")):  # side by side
-        one = record.Record(tmp_path, seed=0)
+    for part in (
+        ((1, "right"), (2, "foreign")),
+        ((1, "right"), (3, "refused"), (4, "right")),
+    ):  # side by side
+        one = record.Record(tmp_path, seed=0, numbers=range(4))
         one.journal = journal
         for number, verdict in part:
             one.add(seen(number, verdict))
-    again = record.Record(tmp_path, seed=0, journal=journal)
+    again = record.Record(tmp_path, seed=0, numbers=range(4), journal=journal)
     assert again.done == {1, 3}
     again.add(seen(2, "refused"))
-    for whole in again, record.Record(tmp_path, seed=0, journal=journal):
+    for whole in again, record.Record(tmp_path, seed=0, numbers=range(4), journal=journal):
         assert "| **all** | 3 | 1 | 2 | 0 |" in whole.table()
         assert whole.table().endswith("1 failed until the code was mended.")
 
