@@ -63,6 +63,7 @@ CASES = {
     ),
     "Maximum": (lambda tf, a, b: tf.maximum(tf.sqrt(a), tf.sqrt(b)), [(None, 5), (5,)]),
     "Minimum": (lambda tf, a: tf.minimum(tf.sqrt(a), 0.5), [(None, 5)]),
+    "Neg": (lambda tf, a: 1 / tf.negative(tf.nn.relu(a)), [(None, 5)]),
     "Max": (lambda tf, a: tf.reduce_max(tf.sqrt(a), 1), [(None, 3)]),
     "Min": (lambda tf, a: tf.reduce_min(tf.sqrt(a), 1, keepdims=True), [(None, 3)]),
     "LeakyRelu": (lambda tf, a: tf.nn.leaky_relu(a, 0.3), [(None, 5)]),
