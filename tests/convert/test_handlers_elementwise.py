@@ -1,15 +1,20 @@
 """Elementwise handlers against onnxruntime, or numpy for dtypes that it has no kernel for."""
 
+from functools import partial
+
 import numpy as np
 import onnx
 import pytest
 
 from graphcore.errors import ConversionError
-from graphcore.parity import compare
-from nbhelpers import convert, onnxgraph
+from nbhelpers import convert
+from tests.convert import agreement
+from tests.convert.agreement import fed
 from tests.convert.models import parse, seeded
 
 EDGES = np.array([[np.nan, np.inf, -np.inf, 0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -7.25, 80, -80, 1e-5]])
+agree = partial(agreement.agree, tolerance=1e-6)
+
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 ONNX_TYPES = {"float16": "float16", "float32": "float", "float64": "double"}
 
@@ -18,21 +23,9 @@ def converted(model, target="tf2"):
     return convert.onnx2tf(model, None, target=target, verify=False)
 
 
-def agree(model, *batches, target="tf2", tolerance=1e-6):
-    """Convert once and compare with onnxruntime on every given set of inputs, in their order."""
-    conversion = converted(model, target)
-    names = [spec.name for spec in onnxgraph.inputs(model)]
-    for arrays in batches:
-        feeds = dict(zip(names, arrays, strict=True))
-        seen = convert.run_conversion(conversion, feeds)
-        compare(onnxgraph.run_onnx(model, feeds), seen, tolerance=tolerance).check()
-    return conversion
-
-
 def one(model, *arrays, target="tf2"):
     """Return the first output."""
-    names = [spec.name for spec in onnxgraph.inputs(model)]
-    seen = convert.run_conversion(converted(model, target), dict(zip(names, arrays, strict=True)))
+    seen = convert.run_conversion(converted(model, target), fed(model, *arrays))
     return next(iter(seen.values()))
 
 

@@ -5,24 +5,11 @@ import onnx
 import pytest
 
 from graphcore.errors import ConversionError, GraphError
-from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
+from tests.convert.agreement import agree
 from tests.convert.models import parse
 
 INTS = np.random.default_rng(7).integers
-
-
-def agree(model, *runs, target="tf2"):
-    """Convert once, and compare with onnxruntime on every set of inputs."""
-    converted = convert.onnx2tf(model, None, target=target, verify=False)
-    for feeds in runs:
-        expected = onnxgraph.run_onnx(model, feeds)
-        seen = convert.run_conversion(converted, feeds)
-        for name, want in expected.items():
-            assert seen[name].shape == want.shape
-            assert seen[name].dtype == want.dtype
-        compare(expected, seen, tolerance=1e-5).check()
-    return converted
 
 
 def numbers(*shape, dtype="float32", seed=0):

@@ -3,16 +3,8 @@
 import numpy as np
 import pytest
 
-from graphcore.parity import compare
-from nbhelpers import convert, onnxgraph
+from tests.convert.agreement import agree
 from tests.convert.models import parse, seeded
-
-
-def agree(model, target, *feeds):
-    made = convert.onnx2tf(model, None, target=target, verify=False)
-    for fed in feeds:
-        seen = convert.run_conversion(made, fed)
-        compare(onnxgraph.run_onnx(model, fed), seen, tolerance=1e-6).check()
 
 
 @pytest.mark.parametrize("target", ["tf2", "tf1.4"])
@@ -26,7 +18,12 @@ def test_one_end_that_cuts_more_than_there_is_takes_from_the_other(pads, dims, t
         v=np.float32(7),
         a=np.array([-1]),
     )
-    agree(model, target, *({"x": seeded(batch, 5, 6, seed=batch)} for batch in (1, 3)))
+    agree(
+        model,
+        *({"x": seeded(batch, 5, 6, seed=batch)} for batch in (1, 3)),
+        target=target,
+        tolerance=1e-6,
+    )
 
 
 @pytest.mark.parametrize("target", ["tf2", "tf1.4"])
@@ -40,4 +37,9 @@ def test_amounts_that_are_fed_cut_and_add(mode, target):
     )
     amounts = [(-1, 2, 2, -2), (2, 0, -2, 1), (-3, -1, -1, -2)]
     amounts += [(-9, 2, 9, 1)] if mode == "constant" else []
-    agree(model, target, *({"x": seeded(2, 7, 5), "p": np.array(each)} for each in amounts))
+    agree(
+        model,
+        *({"x": seeded(2, 7, 5), "p": np.array(each)} for each in amounts),
+        target=target,
+        tolerance=1e-6,
+    )

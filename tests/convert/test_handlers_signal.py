@@ -5,18 +5,12 @@ import pytest
 
 from graphcore.errors import ConversionError
 from graphcore.parity import compare
-from nbhelpers import convert, onnxgraph
+from nbhelpers import convert
+from tests.convert.agreement import agree
 from tests.convert.models import parse, seeded
 
 INEXACT = 2e-4
 """How far onnxruntime's long transforms are from numpy's; ours are within 1e-6."""
-
-
-def agree(model, *feeds, tolerance=1e-5):
-    converted = convert.onnx2tf(model, None, verify=False)
-    for each in feeds:
-        seen = convert.run_conversion(converted, each)
-        compare(onnxgraph.run_onnx(model, each), seen, tolerance=tolerance).check()
 
 
 TRANSFORMS = {
