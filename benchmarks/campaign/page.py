@@ -1,7 +1,7 @@
 """Slices of a campaign, each a run of its own, added up on one page.
 
 A slice is a file of JSON that a run writes after each round (`Record.slice`). Slices of one folder
-are one campaign: the same code, other seeds.
+are one campaign, each with other seeds; where the code changed in between, the page says so.
 """
 
 import collections
@@ -63,10 +63,12 @@ def page(slices: list[dict]) -> str:
     lines += ["", "What differs on purpose, where such a value reaches such an op:", ""]
     lines += [f"- {', '.join(each.ops)}: {each.why}" for each in STATED]
     if kinds:
-        lines += ["", "| kind of failure | ops | what was seen |", "| --- | --- | --- |"]
+        lines += ["", "| kind of failure | in the code | ops | what was seen |"]
+        lines += ["| --- | --- | --- | --- |"]
     for each in kinds:
         seen = each["reason"].replace("|", "\\|")
-        lines.append(f"| {each['who']}: {each['verdict']} | {', '.join(each['ops'])} | {seen} |")
+        what = f"{each['who']}: {each['verdict']}"
+        lines.append(f"| {what} | {each['code']} | {', '.join(each['ops'])} | {seen} |")
     return "\n".join(lines) + "\n"
 
 
@@ -89,7 +91,7 @@ def _new(slices: list[dict]) -> tuple[list[dict], int, float]:
         last_models, last_minutes = 0, 0.0
         for kind in each["kinds"]:
             if not any(_same(known, kind) for known in kinds):
-                kinds.append(kind)
+                kinds.append(kind | {"code": each["code"]})
                 models, minutes = 0, 0.0
                 last_models, last_minutes = kind["models"], kind["minutes"]
         models += each["models"] - last_models

@@ -131,9 +131,9 @@ STATED = (
         ("Pow",),
         ("onnx2tf", "import_onnx", "tf2onnx"),
         minus_zero_or_infinity,
-        "With the exponent 0.5 or -0.5, torch and the optimiser of every TensorFlow take a root, "
-        "which of minus infinity is NaN, and of minus zero minus zero. ONNX's power is infinity "
-        "and zero there. Keeping the root away would make each such power several times slower.",
+        "With the exponent 0.5 or -0.5, torch and TensorFlow's optimiser take a root, which of "
+        "minus infinity is NaN, and of minus zero minus zero. ONNX's power is infinity and zero "
+        "there. Keeping the root away would make such a power three times slower or more.",
         root,
     ),
     Stated(

@@ -74,7 +74,7 @@ def test_slices_of_other_seeds_are_added_up(monkeypatch, tmp_path):
     assert "The last 50 models (6 minutes) brought no new kind." in text
     assert "- seeds 3 to 4, 7 to 8; code abc" in text
     assert "| simplify | 78 | 0 | 0 | 2 | 0 |" in text
-    assert "| simplify: wrong | Elu | 1.0 at (0,), not 2.0 |" in text
+    assert "| simplify: wrong | abc | Elu | 1.0 at (0,), not 2.0 |" in text
 
 
 def test_a_difference_is_stated_only_where_its_value_reaches_its_op(monkeypatch):
