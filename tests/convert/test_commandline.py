@@ -122,7 +122,7 @@ def test_what_cannot_be_converted_is_listed_and_refused(here):
         ("run graph.pb nowhere.npz -o x.npz", "nowhere.npz cannot be read as inputs"),
         ("run graph.pb golden.npz -o x.npz", "There is no TensorFlow tensor named 'two/"),
         ("sign graph.pb -o served/4 --input pixels=image:0", "The closest are 'images:0'"),
-        ("sign graph.pb -o graph.pb", "graph.pb is a file, and a SavedModel is a folder"),
+        ("sign graph.pb -o graph.pb", "graph.pb is a file, but a SavedModel is a folder"),
         ("onnx graph.pb -o x.onnx --input nothing:0", "named 'nothing:0'"),
         ("onnx graph.pb -o x.onnx --opset 99", "99 was asked for"),
         ("diff graph.pb graph.pb", "Neither side is an ONNX model"),

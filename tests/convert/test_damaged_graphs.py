@@ -101,7 +101,7 @@ def test_a_loop_without_an_end_is_stopped(monkeypatch):
 
 def test_a_checkpoint_folder_whose_state_is_damaged_says_what_to_give(tmp_path):
     (tmp_path / "checkpoint").write_bytes(b"\xff\xfe not a state")
-    with pytest.raises(GraphError, match="should name the last checkpoint, and cannot be read"):
+    with pytest.raises(GraphError, match="should name the last checkpoint, but cannot be read"):
         convert.open_graph(tmp_path)
 
 
@@ -120,5 +120,5 @@ def test_a_saver_whose_names_are_numbers_is_one_sentence():
 
 
 def test_a_signature_that_is_no_function_is_one_sentence():
-    with pytest.raises(GraphError, match="signature 'serve' is no function in this SavedModel"):
+    with pytest.raises(GraphError, match="signature 'serve' is not a function in this SavedModel"):
         loading.signature_function(SimpleNamespace(signatures={"serve": {}}), "serve")

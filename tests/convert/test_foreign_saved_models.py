@@ -223,7 +223,7 @@ def test_an_asset_is_in_the_folder(room, save, name):
 
     folder = save(room)
     edited(folder, renamed)
-    with pytest.raises(GraphError, match=r"names '.*' as a file of its assets/, which is none"):
+    with pytest.raises(GraphError, match=r"names '.*' as a file of its assets/, but no such file"):
         convert.call_saved_model(folder, WORDS)
 
 

@@ -206,7 +206,7 @@ def test_an_input_that_was_left_out_is_named(tmp_path):
         tf.multiply(x, v1.placeholder(tf.float32, [], name="keep_prob"), name="y")
 
     path = graph(build, tmp_path)
-    said = "leaves out 'keep_prob', which its outputs need; add it to its inputs: {'keep_prob': 'ke"
+    said = "leaves out 'keep_prob', which its outputs need. Add it to its inputs: {'keep_prob': 'ke"
     with pytest.raises(GraphError, match=said):
         convert.build_saved_model(path, tmp_path / "1", inputs={"x": "x:0"})
     both = {"x": "x:0", "keep_prob": "keep_prob:0"}

@@ -43,7 +43,7 @@ def test_two_tensors_swap_names(chain, values):
 
 
 def test_what_is_taken_or_unknown_is_refused(chain):
-    with pytest.raises(GraphError, match="'x' cannot be renamed to 'z': another tensor"):
+    with pytest.raises(GraphError, match="'x' cannot be renamed to 'z', because another tensor"):
         onnxgraph.rename(chain, {"x": "z"})
     with pytest.raises(GraphError, match="'y' cannot be renamed to 'new'"):
         onnxgraph.rename(chain, {"x": "new", "y": "new"})

@@ -1,1 +1,1 @@
-"""Names of nodes and tensors: those that TensorFlow takes, and those of ONNX."""
+"""Names of nodes and tensors: those that TensorFlow allows, and those of ONNX."""

@@ -1,18 +1,20 @@
 """Legal TensorFlow names for ONNX names, and back.
 
-TensorFlow's node names match `[A-Za-z0-9.][A-Za-z0-9_./-]*`; ONNX allows anything. A leading slash
-(as PyTorch's exporter writes) is dropped, other characters become `_`, and clashes get a number.
+TensorFlow's node names match `[A-Za-z0-9.][A-Za-z0-9_./-]*`, but ONNX allows anything. A leading
+slash (which PyTorch's exporter writes) is removed, other characters become `_`, and clashes get a
+number.
 """
 
 import re
 from collections.abc import Iterable
 
 LONGEST = 200
-"""Inner names are cut to this many characters: TensorBoard and people like them short."""
+"""Inner names are cut to this many characters, because TensorBoard and people prefer short
+names."""
 
 
 class Names:
-    """Hands out legal, unique names; `taken` maps each one to the ONNX name it stands for."""
+    """Gives out legal, unique names. `taken` maps each of them to its ONNX name."""
 
     def __init__(self) -> None:
         """Start with no name taken."""
@@ -23,8 +25,8 @@ class Names:
     def legal(self, onnx_name: str, *, longest: int | None = LONGEST) -> str:
         """Return a new legal name for `onnx_name`.
 
-        Names that differ in case only are kept apart too: TensorFlow makes them unique by itself
-        where it creates them, as it does with variables, and would change one of them.
+        Names that differ only in case also count as a clash, because TensorFlow makes them unique
+        by itself where it creates them, as it does for variables, and would change one of them.
         """
         name = legal(onnx_name, longest=longest)
         candidate, count = name, self._counts.get(name.lower(), 0)
@@ -35,7 +37,8 @@ class Names:
         return self._take(candidate, onnx_name)
 
     def exact(self, onnx_name: str) -> str | None:
-        """Return the name as it is, if it is legal and free; another case is another name here."""
+        """Return the name unchanged if it is legal and free, also from names in another case, or
+        None."""
         free = legal(onnx_name, longest=None) == onnx_name and onnx_name not in self.taken
         return self._take(onnx_name, onnx_name) if free else None
 
@@ -46,9 +49,9 @@ class Names:
 
 
 def legal(name: str, *, longest: int | None = LONGEST) -> str:
-    """Return `name` as TensorFlow allows it (not necessarily unique)."""
+    """Return `name` in the form that TensorFlow allows (not necessarily unique)."""
     name = re.sub(r"[^A-Za-z0-9_./-]", "_", name.lstrip("/"))
-    # "a//b" and "a/" are legal to write but not to import under a prefix.
+    # "a//b" and "a/" can be written, but not imported under a prefix.
     name = re.sub(r"/+", "/", name)
     if not re.match(r"[A-Za-z0-9.]", name):
         name = "t" + name
@@ -56,7 +59,7 @@ def legal(name: str, *, longest: int | None = LONGEST) -> str:
 
 
 def legal_names(onnx_names: Iterable[str]) -> dict[str, str]:
-    """Return ONNX name to TensorFlow name, unique; names that are legal stay as they are."""
+    """Return ONNX name to unique TensorFlow name. Legal names do not change."""
     names, onnx_names = Names(), list(onnx_names)
     kept = {name: names.exact(name) for name in onnx_names}
     return {name: kept[name] or names.legal(name) for name in onnx_names}

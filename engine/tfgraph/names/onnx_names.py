@@ -14,14 +14,14 @@ def names_after_onnx(
 ) -> dict[str, str]:
     """Return node → new name, for each node whose name changes.
 
-    The model's inputs and outputs choose first, so that they keep ONNX's names wherever these are
-    legal; then the tensors in between, and last the nodes that ONNX does not know. So
-    `/layer1/relu/Relu_output_0` is found under that name (made legal) in every later graph.
+    The model's inputs and outputs choose first, so they keep ONNX's names wherever these are legal.
+    Then come the tensors in between, and last the nodes that ONNX does not know. So
+    `/layer1/relu/Relu_output_0` has that name (made legal) in every later graph.
 
     Args:
         nodes: the nodes of the graph.
         ends: (node, ONNX name) of the inputs and outputs.
-        inner: node → ONNX name, of other tensors.
+        inner: node → ONNX name, for other tensors.
     """
     names = Names()
     exact = [names.exact(name) for _, name in ends]
@@ -29,7 +29,7 @@ def names_after_onnx(
         node: kept or names.legal(name, longest=None)
         for (node, name), kept in zip(ends, exact, strict=True)
     }
-    shown = {name for _, name in ends}  # what makes an output has a name of its own
+    shown = {name for _, name in ends}  # the maker of an output has its own name
     for node, name in inner.items():
         if node not in given and name not in shown:
             given[node] = names.legal(name)
@@ -40,7 +40,7 @@ def names_after_onnx(
 
 
 def rename(graph_def: "GraphDef", new_names: Mapping[str, str]) -> None:
-    """Give nodes other names, everywhere they are mentioned."""
+    """Rename nodes, everywhere they are mentioned."""
     for node in graph_def.node:
         node.device = ""
         node.name = new_names.get(node.name, node.name)
@@ -48,7 +48,7 @@ def rename(graph_def: "GraphDef", new_names: Mapping[str, str]) -> None:
             control = text[:1] == "^"
             new = renamed(text.lstrip("^"), new_names)
             node.input[index] = "^" + new if control else new
-        if "_class" in node.attr:  # colocation: it names nodes too, and is not needed
+        if "_class" in node.attr:  # colocation also names nodes, and is not needed
             del node.attr["_class"]
 
 

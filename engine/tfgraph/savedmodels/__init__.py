@@ -1,1 +1,1 @@
-"""SavedModels: written, read, called, dressed for a server."""
+"""Write, read and call SavedModels."""

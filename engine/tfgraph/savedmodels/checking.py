@@ -1,4 +1,4 @@
-"""Check that loading a SavedModel, or a frozen graph, only computes: a loader runs what it is told.
+"""Check that loading a SavedModel or a frozen graph only computes, because a loader runs its ops.
 
 A loader runs the graph's init op, fills tables from files and restores variables.
 """
@@ -22,10 +22,10 @@ _RUN_BY_LOADERS = ("saved_model_main_op", "legacy_init_op")
 
 
 def check_artefact(path: Path) -> None:
-    """Check that a frozen graph, or a SavedModel's folder, only computes; other files pass.
+    """Check that a frozen graph, or a SavedModel's folder, only computes. Other files pass.
 
     Raises:
-        GraphError: it does more; the nodes are named, and how to allow them.
+        GraphError: it does more. The message names the nodes, and how to allow them.
     """
     if path.is_dir():
         for meta_graph in meta_graphs(path):
@@ -35,10 +35,10 @@ def check_artefact(path: Path) -> None:
 
 
 def check_loading(saved: SavedModel) -> None:
-    """Check that loading a SavedModel only computes: a loader runs what the file tells it to.
+    """Check that loading a SavedModel only computes, because a loader runs ops from the file.
 
     Raises:
-        GraphError: it does more, or an asset of it is not in its folder.
+        GraphError: it does more, or one of its assets is not in its folder.
     """
     meta_graph = saved.meta_graph
     if meta_graph is None:
@@ -47,13 +47,13 @@ def check_loading(saved: SavedModel) -> None:
     for name in assets.values():
         if not _is_inside(saved.path, f"assets/{name}"):
             raise GraphError(
-                f"{saved.path} names {name[:200]!a} as a file of its assets/, which is none of the "
-                "files there; copy the whole folder again, without links (cp -rL)."
+                f"{saved.path} names {name[:200]!a} as a file of its assets/, but no such file is "
+                "there. Copy the whole folder again, without links (cp -rL)."
             )
     saver = meta_graph.saver_def
     run = [saver.restore_op_name] if saver.restore_op_name else []
     for collection in _RUN_BY_LOADERS:
-        if collection in meta_graph.collection_def:  # asking for a missing one would add it
+        if collection in meta_graph.collection_def:  # a look-up of a missing one would add it
             run += meta_graph.collection_def[collection].node_list.value
     served = (tensor for each in saved.signatures.values() for tensor in each.tensors)
     check_ops(
@@ -85,9 +85,10 @@ def _is_inside(folder: Path, file: str) -> bool:
 
 
 def _functions(meta_graph: "meta_graph_pb2.MetaGraphDef") -> dict[str, set[str]]:
-    """Return the functions of TensorFlow 2's objects that are run → the arguments that are assets.
+    """Return the functions of TensorFlow 2's objects that run → their arguments that are assets.
 
-    A loader runs what makes, fills and restores an object; a client calls the signatures.
+    A loader runs the functions that make, fill and restore an object. A client calls the
+    signatures.
     """
     objects = meta_graph.object_graph_def
     arguments = {

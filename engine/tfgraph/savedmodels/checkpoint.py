@@ -1,7 +1,7 @@
-"""Training checkpoints of TensorFlow 1: the graph beside the values, and these put into it.
+"""Training checkpoints of TensorFlow 1: put the saved values into the graph saved beside them.
 
-Only the variables that the outputs need are read, whatever else the training left in the file. Both
-formats are read, and those of TensorFlow 1.4 are as good as any.
+Only the variables that the outputs need are read, whatever else the file holds. Both formats are
+read, even those of TensorFlow 1.4.
 """
 
 import math
@@ -36,7 +36,7 @@ _PARTS = (
 
 @dataclass(frozen=True)
 class Place:
-    """Where a checkpoint has a variable: under a name, and of a partitioned one which part."""
+    """The place of a variable in a checkpoint: its name, and its part if it is partitioned."""
 
     name: str
     part: tuple[slice, ...] = ()
@@ -48,13 +48,14 @@ class Place:
 
 
 def prefix(path: str | Path) -> Path | None:
-    """Return the prefix of a checkpoint's files ("model.ckpt-10"), or None if this is none.
+    """Return the prefix of a checkpoint's files ("model.ckpt-10"), or None if it is not a
+    checkpoint.
 
     Args:
-        path: the prefix itself, its `.meta` or `.index` file, or the folder of the last one.
+        path: the prefix itself, its `.meta` or `.index` file, or the folder of the last checkpoint.
 
     Raises:
-        GraphError: the folder's file `checkpoint` does not name the last one.
+        GraphError: the folder's file `checkpoint` does not name the last checkpoint.
     """
     path = Path(path)
     if path.is_dir() and (path / "checkpoint").is_file():
@@ -77,7 +78,7 @@ def _latest(folder: Path) -> str:
         state = tf.train.get_checkpoint_state(str(folder))
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise GraphError(
-            f"{folder / 'checkpoint'} should name the last checkpoint, and cannot be read: "
+            f"{folder / 'checkpoint'} should name the last checkpoint, but cannot be read: "
             f"{first_line(error)}. Give the checkpoint itself, without the end of its files: "
             "model.ckpt-100 for model.ckpt-100.index."
         ) from error
@@ -109,12 +110,12 @@ def meta_graph(checkpoint: Path) -> "MetaGraphDef":
             f"{file} is not a whole graph: it was cut short. Copy it again."
         ) from error
     if not message.graph_def.node:
-        raise GraphError(f"{file} holds no graph; copy it again.")
+        raise GraphError(f"{file} holds no graph. Copy it again.")
     return message
 
 
 def training_graph(checkpoint: Path) -> "GraphDef":
-    """Return the whole graph beside a checkpoint, as this TensorFlow takes it.
+    """Return the whole graph beside a checkpoint, in the form that this TensorFlow accepts.
 
     Raises:
         GraphError: there is no such file, or it was cut short.
@@ -123,7 +124,7 @@ def training_graph(checkpoint: Path) -> "GraphDef":
     graph_def = meta_graph(checkpoint).graph_def
     check_known(graph_def)
     for node in graph_def.node:
-        node.attr.pop(SHAPES, None)  # old ones of gradients contradict today's inference
+        node.attr.pop(SHAPES, None)  # old shapes of gradients contradict today's inference
     return graph_def
 
 
@@ -135,11 +136,10 @@ def frozen(
     Args:
         graph_def: the part of a graph that is needed.
         checkpoint: the prefix of the checkpoint's files.
-        places: variable node → place in the checkpoint, where that is not its name (see
-            `saved_as`).
+        places: variable node → place in the checkpoint, if that is not its name (see `saved_as`).
 
     Raises:
-        GraphError: a variable is not in the checkpoint or has another shape; all are named.
+        GraphError: a variable is not in the checkpoint or has another shape. The message names all.
     """
     nodes = variables(graph_def)
     values = _values(nodes, _reader(checkpoint), checkpoint, places or {})
@@ -147,23 +147,23 @@ def frozen(
 
 
 def has_objects(checkpoint: Path) -> bool:
-    """Whether a checkpoint is one of TensorFlow 2, which names objects and not variables."""
+    """Whether a checkpoint is one of TensorFlow 2, which names objects instead of variables."""
     return _OBJECTS in _reader(checkpoint).get_variable_to_shape_map()
 
 
 def saved_as(graph_def: "GraphDef") -> dict[str, Place]:
-    """Return variable node → place in the checkpoint, as the Saver in the graph restores them.
+    """Return variable node → place in the checkpoint, as restored by the Saver in the graph.
 
     Raises:
-        GraphError: a node is not of the form that its op has.
+        GraphError: a node does not have the form of its op.
     """
     check_form(graph_def)
     try:
         return _restored(graph_def)
     except (LookupError, MemoryError, TypeError, ValueError) as error:
         raise GraphError(
-            f"The graph's Saver does not say what it restores ({first_line(error)}); the file was "
-            "changed or damaged: copy it again."
+            f"The graph's Saver does not state what it restores ({first_line(error)}), so the "
+            "file was changed or damaged. Copy it again."
         ) from error
 
 
@@ -190,7 +190,7 @@ def _restored(graph_def: "GraphDef") -> dict[str, Place]:
 
 
 def _behind(source: str, nodes: Mapping[str, "NodeDef"]) -> str:
-    """Return the tensor that Identity nodes pass on."""
+    """Return the tensor behind a chain of Identity nodes."""
     seen: set[str] = set()
     while (name := maker(source)) in nodes and nodes[name].op == "Identity":
         if name in seen:
@@ -201,7 +201,8 @@ def _behind(source: str, nodes: Mapping[str, "NodeDef"]) -> str:
 
 
 def _slices(text: str) -> tuple[slice, ...]:
-    """Return what "5 4 0,2:-" says: of 5 × 4 values, two from the first on, and all."""
+    """Return the slices in a text such as "5 4 0,2:-": of 5 × 4 values, the first two rows, and
+    all."""
     spans = [part.split(",") for part in text.split(" ")[-1].split(":") if part]
     return tuple(
         slice(int(span[0]), int(span[0]) + int(span[1])) if len(span) == 2 else slice(None)
@@ -228,8 +229,8 @@ def _values(
     shapes = reader.get_variable_to_shape_map()
     if _OBJECTS in shapes:
         raise GraphError(
-            f"{checkpoint} is a checkpoint of TensorFlow 2, which does not name the variables of a "
-            "graph; load it into the model that wrote it, and give that or its SavedModel."
+            f"{checkpoint} is a checkpoint of TensorFlow 2, which does not name the variables of "
+            "a graph. Load it into the model that wrote it, and give that or its SavedModel."
         )
     places = {node.name: known.get(node.name) or Place(_plain_name(node)) for node in nodes}
     missing = [place.name for place in places.values() if place.name not in shapes]
@@ -246,7 +247,7 @@ def _values(
         if not shape.is_compatible_with(seen):
             raise GraphError(
                 f"The variable {node.name!r} has the shape {shape} in the graph and {seen} "
-                f"in the checkpoint {checkpoint}; they do not belong together."
+                f"in the checkpoint {checkpoint}, so they do not belong together."
             )
     sizes = (
         math.prod(places[n.name].shape(shapes[places[n.name].name])) * _bytes(n) for n in nodes
@@ -266,6 +267,6 @@ def _bytes(node: "NodeDef") -> int:
 
 
 def _plain_name(node: "NodeDef") -> str:
-    """Return under which name a variable is saved if nothing says otherwise."""
+    """Return the name under which a variable is saved by default."""
     shared = node.attr["shared_name"].s.decode() if node.op == "VarHandleOp" else ""
     return shared or node.name

@@ -22,18 +22,18 @@ from tfgraph.savedmodels.reading import (
 def load_saved_model(
     export_dir: str | Path, *, tags: str | Sequence[str] = ("serve",)
 ) -> Callable[..., dict[str, np.ndarray]]:
-    """Load a SavedModel as a client does; return `call(feeds, signature=…)`.
+    """Load a SavedModel as a client does, and return `call(feeds, signature=…)`.
 
-    A call maps the receiver's input names to arrays and gives his output names with theirs.
+    A call maps the client's input names to arrays, and returns arrays by output name.
 
     Raises:
         GraphError: there is no such SavedModel, it does more than compute (see `allow_ops`), or its
-            variables are missing; or, when called, an input was not fed.
+            variables are missing. Or, when called, an input has no value.
         UnknownName: when called, there is no such signature or input.
     """
     tf = compat.tensorflow()
 
-    read = read_saved_model(export_dir, tags=tags)  # says what is wrong with it in our words
+    read = read_saved_model(export_dir, tags=tags)  # reports errors in our words
     check_nodes(read.graph_def)
     check_loading(read)
     _check_variables(read)
@@ -54,7 +54,7 @@ def load_saved_model(
         left_out = [name for name in known if name not in feeds]
         if left_out:
             raise GraphError(
-                f"The signature {signature!r} also takes {', '.join(left_out)}; feed them too."
+                f"The signature {signature!r} also takes {', '.join(left_out)}. Feed them too."
             )
         with refusals(f"The signature {signature!r} of {export_dir} failed"):
             results = function(**{name: tensor(value) for name, value in feeds.items()})
@@ -64,19 +64,19 @@ def load_saved_model(
 
 
 def signature_function(loaded: Any, name: str) -> Any:
-    """Return the concrete function of a signature of what TensorFlow 2 loaded.
+    """Return the concrete function of a signature in an object that TensorFlow 2 loaded.
 
     Raises:
         UnknownName: there is no such signature.
-        GraphError: the file gives the name to something else.
+        GraphError: the file uses the name for something else.
     """
     if name not in loaded.signatures:
         raise unknown_name("signature", name, loaded.signatures)
     function = loaded.signatures[name]
     if not isinstance(function, compat.tensorflow().types.experimental.ConcreteFunction):
         raise GraphError(
-            f"The signature {name!r} is no function in this SavedModel; its file was changed or "
-            "damaged. Copy the whole folder again."
+            f"The signature {name!r} is not a function in this SavedModel, so its file was "
+            "changed or damaged. Copy the whole folder again."
         )
     return function
 
@@ -88,7 +88,7 @@ def call_saved_model(
     signature: str = SERVING_DEFAULT,
     tags: str | Sequence[str] = ("serve",),
 ) -> dict[str, np.ndarray]:
-    """Load a SavedModel and call one signature once; see `load_saved_model`."""
+    """Load a SavedModel and call one signature once (see `load_saved_model`)."""
     return load_saved_model(export_dir, tags=tags)(feeds, signature)
 
 
@@ -96,6 +96,6 @@ def _check_variables(saved: SavedModel) -> None:
     restored = any(node.op == "RestoreV2" for node in saved.graph_def.node)
     if restored and not (saved.path / "variables" / "variables.index").is_file():
         raise GraphError(
-            f"{saved.path} has weights in variables/, and there is no variables/variables.index; "
-            "copy the whole folder again, not saved_model.pb alone."
+            f"{saved.path} has weights in variables/, but no variables/variables.index. Copy the "
+            "whole folder again, not saved_model.pb alone."
         )

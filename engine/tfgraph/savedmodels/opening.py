@@ -1,4 +1,4 @@
-"""Look into a TensorFlow graph, in whatever form it is stored."""
+"""Open a TensorFlow graph in any stored form, to look into it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def open_graph(path: str | Path) -> GraphView:
-    """Look into a frozen graph (`.pb`, `.pbtxt`), a SavedModel folder or a checkpoint.
+    """Open a frozen graph (`.pb`, `.pbtxt`), a SavedModel folder or a checkpoint, to look into it.
 
-    Functions that a TensorFlow 2 SavedModel hides the graph in are inlined first. A checkpoint is
-    given by its prefix, one of its files or its folder; its graph is in the `.meta` file.
+    Functions in which a TensorFlow 2 SavedModel hides its graph are inlined first. A checkpoint is
+    given by its prefix, one of its files or its folder, and its graph is in the `.meta` file.
 
     Raises:
-        GraphError: it is none of them, or this TensorFlow refuses it.
+        GraphError: it is none of these, or this TensorFlow refuses it.
     """
     path = Path(path)
     if prefix := checkpoint.prefix(path):
@@ -32,7 +32,7 @@ def open_graph(path: str | Path) -> GraphView:
 
 
 def _inlined(graph_def: "GraphDef") -> "GraphDef":
-    """Return the graph with its function calls replaced by what they call, outputs kept."""
+    """Return the graph with its function calls inlined and its outputs kept."""
     if not graph_def.library.function:
         return graph_def
     from tfgraph.optimising.optimise import inline

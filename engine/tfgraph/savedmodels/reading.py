@@ -1,6 +1,6 @@
-"""SavedModels of whoever made them: their tags, their signatures and their graph.
+"""SavedModels from any source: their tags, their signatures and their graph.
 
-`checking` tells whether one may be loaded, `loading` calls it.
+`checking` tells whether loading one is safe, `loading` calls it.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ SERVING_DEFAULT = "serving_default"
 
 @dataclass(frozen=True)
 class Signature:
-    """Receiver's name → TensorFlow tensor, for inputs and outputs."""
+    """Client's name → TensorFlow tensor, for inputs and outputs."""
 
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
@@ -39,7 +39,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A SavedModel on disk: its tags, and per signature the specs of its inputs and outputs."""
+    """A SavedModel on disk: its tags, and for each signature the specs of inputs and outputs."""
 
     path: Path
     tags: tuple[str, ...]
@@ -62,7 +62,7 @@ class SavedModel:
 
 
 def several(tags: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the tags; a text alone is one tag."""
+    """Return the tags as a tuple. A single text is one tag."""
     return (tags,) if isinstance(tags, str) else tuple(tags)
 
 
@@ -73,7 +73,7 @@ def read_saved_model(
 
     Args:
         export_dir: its folder.
-        tags: the tags of the graph; a text alone is one tag.
+        tags: the tags of the graph. A single text is one tag.
 
     Raises:
         GraphError: there is no SavedModel, it is cut short, or it has no graph with these tags.
@@ -83,12 +83,12 @@ def read_saved_model(
     graphs = [g for g in known if set(g.meta_info_def.tags) == set(tags)]
     if not graphs:
         seen = "; ".join(", ".join(g.meta_info_def.tags) for g in known) or "none"
-        raise GraphError(f"{path} has no graph tagged {', '.join(tags)}; its tags are: {seen}.")
+        raise GraphError(f"{path} has no graph tagged {', '.join(tags)}. Its tags are: {seen}.")
     return from_meta_graph(path, graphs[0])
 
 
 def meta_graphs(path: Path) -> "list[meta_graph_pb2.MetaGraphDef]":
-    """Return the graphs of a SavedModel's folder, each of which has tags of its own.
+    """Return the graphs in a SavedModel's folder. Each has its own tags.
 
     Raises:
         GraphError: there is no SavedModel, or it is cut short.
@@ -100,18 +100,18 @@ def meta_graphs(path: Path) -> "list[meta_graph_pb2.MetaGraphDef]":
     file = path / "saved_model.pb"
     if not file.is_file():
         versions = sorted(p.parent.name for p in path.glob("*/saved_model.pb"))
-        hint = f"; it is in {path / versions[-1]}" if versions else ""
+        hint = f", but there is one in {path / versions[-1]}" if versions else ""
         raise GraphError(f"There is no saved_model.pb in {path}{hint}.")
     message = saved_model_pb2.SavedModel()
     try:
         message.ParseFromString(file.read_bytes())
     except DecodeError as error:
-        raise GraphError(f"{file} is not a whole SavedModel; make it again.") from error
+        raise GraphError(f"{file} is not a whole SavedModel. Make it again.") from error
     return list(message.meta_graphs)
 
 
 def from_meta_graph(path: Path, meta_graph: "meta_graph_pb2.MetaGraphDef") -> SavedModel:
-    """Return what one of the graphs of a folder offers.
+    """Return the description of one of the graphs of a folder.
 
     Raises:
         GraphError: a tensor of a signature has no type.
@@ -139,7 +139,7 @@ def _spec(info: "meta_graph_pb2.TensorInfo") -> TensorSpec:
         d.size if d.size >= 0 else ("batch" if i == 0 else f"dim{i}")
         for i, d in enumerate(shape.dim)
     ]
-    # An initialisation op of TensorFlow 2 stands among the signatures with no dtype at all.
+    # An initialisation op of TensorFlow 2 is among the signatures, without any dtype.
     with refusals(f"The signature's tensor {info.name!r} has no type that TensorFlow knows"):
         dtype = tf.as_dtype(info.dtype).name if info.dtype else ""
     return TensorSpec(info.name, dtype, UNKNOWN_RANK if shape.unknown_rank else tuple(dims))
@@ -147,7 +147,7 @@ def _spec(info: "meta_graph_pb2.TensorInfo") -> TensorSpec:
 
 @contextlib.contextmanager
 def refusals(what: str) -> Iterator[None]:
-    """Say in one sentence what TensorFlow raises, which may be anything."""
+    """Turn any error of TensorFlow into one clear message."""
     try:
         yield
     except Exception as error:

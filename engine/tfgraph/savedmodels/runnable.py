@@ -1,8 +1,8 @@
-"""What a graph needs besides its inputs before it can be called: tables that are filled once.
+"""What a graph needs before it can be called, besides its inputs: tables that are filled once.
 
 A loader of SavedModels runs one node of the graph itself, in every TensorFlow and in TensorFlow
-Serving. Everything else that keeps a state from one call to the next (variables, iterators, queues)
-has none in a graph from a file, and is refused.
+Serving. Anything else that keeps a state between calls (variables, iterators, queues) has no state
+in a graph from a file, so it is refused.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 
 _MAIN_OP = "saved_model_main_op"
-"""The collection in which every loader since TensorFlow 1.0 looks for what it has to run."""
+"""The collection in which every loader since TensorFlow 1.0 finds the nodes to run."""
 
 _VARIABLES = ("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable")
 _FILLING = ("InitializeTable", "LookupTableImport")
@@ -35,12 +35,12 @@ def initialisers(
 
     Args:
         graph_def: a frozen graph.
-        signatures: what is to be called, by name.
-        weights: placeholders that stand for constants.
+        signatures: the signatures to call, by name.
+        weights: placeholders that represent constants.
 
     Raises:
-        GraphError: a signature leaves out an input that it needs, or needs what a file cannot hold;
-            the node is named, and what to do.
+        GraphError: a signature leaves out an input that it needs, or needs something that a file
+            cannot hold. The message names the node, and what to do.
     """
     nodes = {node.name: node for node in graph_def.node if node.name not in weights}
     functions = {each.signature.name: each for each in graph_def.library.function}
@@ -59,7 +59,7 @@ def initialisers(
 
 
 def run_first(meta_graph: "MetaGraphDef", names: Collection[str]) -> None:
-    """Let whoever loads the SavedModel run these nodes, once."""
+    """Make every loader of the SavedModel run these nodes once."""
     if not names:
         return
     taken, name = {node.name for node in meta_graph.graph_def.node}, "initialise_tables"
@@ -80,8 +80,8 @@ def _check_fed(node: "NodeDef", nodes: Mapping[str, "NodeDef"], signature: str) 
             f"graph, which no client can feed. {_cut(node, nodes)}"
         )
     raise GraphError(
-        f"The signature {signature!r} leaves out {node.name!r}, which its outputs need; add it "
-        f"to its inputs: {{{node.name!r}: '{node.name}:0'}}, or give it a value, "
+        f"The signature {signature!r} leaves out {node.name!r}, which its outputs need. Add it to "
+        f"its inputs: {{{node.name!r}: '{node.name}:0'}}, or give it a value, "
         f"fixed={{{node.name!r}: value}}."
     )
 
@@ -98,7 +98,7 @@ def _refusal(
             f"{kept}) to a file, and give that."
         )
     if inner.op in _PYTHON:
-        what = "which runs Python of the process that made the graph"
+        what = "which runs Python code of the process that made the graph"
     elif _keeps_state(inner.op):
         what = "whose state is not in the file"
     else:
@@ -110,7 +110,7 @@ def _filling(table: "NodeDef", nodes: Mapping[str, "NodeDef"], kept: list[str]) 
     """Return the nodes that fill a table from constants.
 
     Raises:
-        GraphError: there is none, or it needs what is not in the file.
+        GraphError: there are none, or they need something that is not in the file.
     """
     filling = [
         node
@@ -131,7 +131,7 @@ def _filling(table: "NodeDef", nodes: Mapping[str, "NodeDef"], kept: list[str]) 
         elif not any(each.op in _FED or _keeps_state(each.op) for each in needed):
             continue
         else:
-            source = "what the program computed or was fed"
+            source = "values that the program computed or received"
         raise GraphError(
             f"The table {table.name!r} is filled from {source}, which a frozen graph does not "
             "hold. Make the table from a tensor of constants and freeze again."
@@ -140,7 +140,7 @@ def _filling(table: "NodeDef", nodes: Mapping[str, "NodeDef"], kept: list[str]) 
 
 
 def _keeps_state(op: str) -> bool:
-    """Whether an op makes something that outlives a call: TensorFlow's own description says so."""
+    """Whether an op's result outlives a call, according to TensorFlow's own description."""
     from tensorflow.core.framework import types_pb2
     from tensorflow.python.framework import op_def_registry
 
@@ -151,7 +151,7 @@ def _keeps_state(op: str) -> bool:
 
 
 def _cut(node: "NodeDef", nodes: Mapping[str, "NodeDef"]) -> str:
-    """Return the advice to feed what a node gives, or what is read from a handle that it gives."""
+    """Return the advice to feed a node's result, or the values read from a handle it makes."""
     handle = node.op == "Placeholder" or _keeps_state(node.op)
     readers = [each.name for each in nodes.values() if node.name in map(maker, each.input)]
     making = readers if handle and readers else [node.name]
@@ -160,4 +160,4 @@ def _cut(node: "NodeDef", nodes: Mapping[str, "NodeDef"]) -> str:
     )
     fed = [tensor for tensor in read if tensor[0] != "^"] or [f"{making[0]}:0"]
     names = ["x"] if len(fed) == 1 else [f"x{place}" for place in range(len(fed))]
-    return f"Let the client give what it makes: inputs={dict(zip(names, fed, strict=True))}."
+    return f"Let the client give its value: inputs={dict(zip(names, fed, strict=True))}."

@@ -1,10 +1,11 @@
 """Weights of a SavedModel as variables, in files of their own.
 
-TensorFlow 2 copies constants again and again while it loads a SavedModel: VGG-16 (553 MB) answers
-for the first time after 70 s and 11 GB, and with variables after 1 s and 1.2 GB. But a convolution
-keeps its filter in the order that oneDNN wants only if that is a constant, and is a quarter slower
-otherwise (ResNet-50, one picture). A product is as fast either way: with VGG-16's as variables, and
-its filters as constants, it is 5 s and 2.2 GB, and no call takes longer.
+TensorFlow 2 copies constants many times while it loads a SavedModel. VGG-16 (553 MB) gives its
+first answer after 70 s and 11 GB with constants, but after 1 s and 1.2 GB with variables. However,
+a convolution keeps its filter in oneDNN's own order only if the filter is a constant, and is a
+quarter slower otherwise (ResNet-50, one picture). A matrix product is equally fast either way. With
+VGG-16's matrices as variables and its filters as constants, it takes 5 s and 2.2 GB, and no call is
+slower.
 """
 
 import re
@@ -24,24 +25,24 @@ if TYPE_CHECKING:
     from tensorflow.core.protobuf import meta_graph_pb2
 
 LEAST = 2**26
-"""Bytes of weights from which on those that are as fast as variables are variables."""
+"""Bytes above which weights that are equally fast as variables become variables."""
 
 SHARD = 2**29
-"""Bytes of weights that are written at a time; a larger weight is written alone."""
+"""Bytes of weights that are written at a time. A larger weight is written alone."""
 
 _AS_FAST = {("MatMul", 0), ("MatMul", 1), ("BatchMatMulV2", 1), ("GatherV2", 0)}
-"""Ops, and the input, that are as fast with a variable as with a constant."""
+"""Ops, with the position of the input, that are as fast with a variable as with a constant."""
 
 
 def apart(graph: FrozenGraph, served: Collection[str]) -> tuple[FrozenGraph, dict[str, np.ndarray]]:
-    """Return the graph, and those of its weights that are to be variables, by node.
+    """Return the graph, and the weights that become variables, by node.
 
-    A matrix of which every product takes the transpose is stored transposed, as "w/transposed":
-    MatMul takes a twentieth less time so (VGG-16, eight pictures).
+    A matrix that every product transposes is stored transposed, as "w/transposed", because MatMul
+    is then a twentieth faster (VGG-16, eight pictures).
 
     Args:
         graph: a frozen graph.
-        served: tensors ("y:0") of a signature, which stay what they are.
+        served: tensors ("y:0") of a signature, which do not change.
     """
     stored = _chosen(graph, served)
     skeleton = copy_of(graph.skeleton)
@@ -62,16 +63,16 @@ def apart(graph: FrozenGraph, served: Collection[str]) -> tuple[FrozenGraph, dic
 
 
 def _transposes(node: "NodeDef", weight: str) -> bool:
-    """Whether a node that reads a weight is a product that takes its transpose."""
+    """Whether a node that reads a weight is a product that transposes it."""
     return node.op == "MatMul" and node.input[0] != weight and node.attr["transpose_b"].b
 
 
 def _chosen(graph: FrozenGraph, served: Collection[str]) -> dict[str, np.ndarray]:
-    """Return the weights that are to be variables, by node: all where no message can hold them.
+    """Return the weights that become variables, by node: all of them if no message can hold them.
 
-    A graph that older releases than TensorFlow 2 are to read keeps its constants. So does a tensor
-    in `served` ("w:0"), which a client may see, and one with nodes below its name ("w/read"), where
-    a variable has its own.
+    A graph for releases older than TensorFlow 2 keeps its constants. So does a tensor in `served`
+    ("w:0"), which a client may see, and one with nodes below its name ("w/read"), because a
+    variable uses such names itself.
     """
     names = (node.name for node in graph.skeleton.node)
     scopes = {name[: at.start()] for name in names for at in re.finditer("/", name)}
@@ -89,7 +90,8 @@ def _chosen(graph: FrozenGraph, served: Collection[str]) -> dict[str, np.ndarray
 def meta_graph(
     graph: FrozenGraph, stored: Mapping[str, np.ndarray]
 ) -> "meta_graph_pb2.MetaGraphDef":
-    """Return the graph with variables for the weights in `stored`, and what restores them."""
+    """Return the graph with variables for the weights in `stored`, and the ops that restore
+    them."""
     tf = compat.tensorflow()
     body = type(graph.skeleton)(versions=graph.skeleton.versions, library=graph.skeleton.library)
     body.node.extend(node for node in graph.skeleton.node if node.name not in stored)

@@ -1,8 +1,9 @@
-"""SavedModels from a frozen graph: signatures with the names that the receiver sees.
+"""SavedModels from a frozen graph: signatures with the names that the client sees.
 
-Written in the form that every TensorFlow since 1.0 reads: one MetaGraphDef, with the weights as
-constants in the graph; for TensorFlow 2 large ones may be variables (`variables` says which).
-TensorFlow Serving wants it in a folder whose name is a version number (`export_dir/1`).
+They are written in the form that every TensorFlow since 1.0 reads: one MetaGraphDef, with the
+weights as constants in the graph. For TensorFlow 2 large weights may be variables (see
+`variables`). TensorFlow Serving needs it in a folder whose name is a version number
+(`export_dir/1`).
 """
 
 import itertools
@@ -52,19 +53,19 @@ def build_saved_model(
     """Build a SavedModel from any frozen graph.
 
     Args:
-        pb_path: the frozen graph, or a conversion (of a model that is too large for a file, say).
-        export_dir: the folder to write; one that holds a SavedModel already is replaced as a whole.
-        inputs: receiver's name → tensor ("images": "input:0"); all placeholders under their own
-            names if left out, without those that have a default.
-        outputs: likewise for outputs; all tensors that nothing consumes if left out.
+        pb_path: the frozen graph, or a conversion, for example of a model too large for a file.
+        export_dir: the folder to write. A SavedModel that is already there is replaced as a whole.
+        inputs: client's name → tensor ("images": "input:0"). The default is all placeholders
+            without a default value, under their own names.
+        outputs: the same for outputs. The default is all tensors that nothing consumes.
         signature: the name of this signature.
-        tags: the tags of the graph; TensorFlow Serving asks for "serve". A text is one tag.
+        tags: the tags of the graph. TensorFlow Serving needs "serve". A single text is one tag.
         more: further signatures, by name.
-        fixed: placeholder → value, for switches that shall be no inputs ("is_training": False).
+        fixed: placeholder → value, for switches that must not be inputs ("is_training": False).
 
     Raises:
-        UnknownName: a tensor is not in the graph; the closest names are given.
-        GraphError: the folder is a file or holds something else, nothing is to go out, TensorFlow 2
+        UnknownName: a tensor is not in the graph. The message gives the closest names.
+        GraphError: the folder is a file or holds something else, there are no outputs, TensorFlow 2
             could not call an input by its name, the graph could not run (a variable without its
             value, an iterator, an input that was left out), no inputs were named and one is a
             switch for training, or the folder cannot be written.
@@ -79,13 +80,13 @@ def build_saved_model(
             check_switches(graph.skeleton, inputs, "every client")
     outputs = {_plain(t.name): t.name for t in view.outputs()} if outputs is None else outputs
     if signature in (more or {}):
-        raise GraphError(f"Two signatures are named {signature!r}; give each a name of its own.")
+        raise GraphError(f"Two signatures are named {signature!r}. Give each its own name.")
     signatures = {signature: Signature(inputs, outputs), **(more or {})}
     for name, each in signatures.items():
         if not each.outputs:
-            raise GraphError(f"The signature {name!r} has no outputs; name at least one tensor.")
+            raise GraphError(f"The signature {name!r} has no outputs. Name at least one tensor.")
         _check_callable(name, each)
-        signature_def(view, each)  # a name that is not in the graph is told before what it needs
+        signature_def(view, each)  # reports an unknown name before missing inputs
     first = runnable.initialisers(graph.skeleton, signatures, graph.weights)
     for each in signatures.values():
         given = {*map(full, each.inputs.values())}
@@ -105,16 +106,16 @@ def _graph(source: "str | Path | Conversion") -> FrozenGraph:
     if source.graph.too_large and Target.named(source.target).is_legacy:
         raise GraphError(
             f"The weights take {source.graph.size / 2**30:.1f} GiB and must be variables, which "
-            f"only a SavedModel for tf2 may have here; convert for tf2 instead of {source.target}."
+            f"only a SavedModel for tf2 may have here. Convert for tf2 instead of {source.target}."
         )
     return source.graph
 
 
 def _open_inputs(view: GraphView, graph: FrozenGraph) -> dict[str, str]:
-    """Return what has to be fed, under its own name.
+    """Return the inputs that must be fed, under their own names.
 
-    A default that is one value (is_training, keep_prob) is never fed; another one only where the
-    graph has no other input.
+    A default that is a single value (is_training, keep_prob) is never fed. Another default is fed
+    only if the graph has no other input.
     """
     own = [t for t in view.inputs() if t.name.removesuffix(":0") not in graph.weights]
     own = [t for t in own if t.dtype not in ("resource", "variant")]
@@ -149,10 +150,10 @@ def _message(
 
 
 def signature_def(view: GraphView, signature: Signature) -> "meta_graph_pb2.SignatureDef":
-    """Return the message that stands in the SavedModel for a signature.
+    """Return the message that represents a signature in the SavedModel.
 
     Raises:
-        UnknownName: a tensor is not in the graph; the closest names are given.
+        UnknownName: a tensor is not in the graph. The message gives the closest names.
     """
     from tensorflow.core.protobuf import meta_graph_pb2
 
@@ -179,7 +180,7 @@ def signature_text(view: GraphView, signature: Signature) -> str:
     """Return that message in protobuf's text form, each tensor in one line.
 
     Raises:
-        UnknownName: a tensor is not in the graph; the closest names are given.
+        UnknownName: a tensor is not in the graph. The message gives the closest names.
     """
     from google.protobuf import text_format
 
@@ -193,13 +194,13 @@ def signature_text(view: GraphView, signature: Signature) -> str:
 
 
 def _check_callable(name: str, signature: Signature) -> None:
-    """Check that the inputs can be arguments in Python, to which TensorFlow 2 makes them."""
+    """Check that the inputs are valid arguments in Python, which TensorFlow 2 makes of them."""
     for key in signature.inputs:
         if keyword.iskeyword(key) or key == "self":
             raise GraphError(
-                f"The signature {name!r} has an input {key!r}: TensorFlow 2 makes an argument of a "
-                "Python function of it, and Python allows none of that name. Choose another: "
-                f"inputs={_with_new_key(signature.inputs, key)}."
+                f"The signature {name!r} has an input {key!r}, which Python does not allow as an "
+                "argument, but TensorFlow 2 makes an argument of a Python function of it. Choose "
+                f"another name: inputs={_with_new_key(signature.inputs, key)}."
             )
     arguments: dict[str, str] = {}
     for key in signature.inputs:
@@ -214,7 +215,7 @@ def _check_callable(name: str, signature: Signature) -> None:
 
 
 def _with_new_key(inputs: Mapping[str, str], key: str) -> dict[str, str]:
-    """Return the inputs with a name in the place of one, of which no other argument is made."""
+    """Return the inputs with one renamed, so that its argument differs from all others."""
     taken = {_argument(each) for each in inputs if each != key}
     longer = (key + "_" * count for count in itertools.count(1))
     new = next(name for name in longer if _argument(name) not in taken)
@@ -222,17 +223,17 @@ def _with_new_key(inputs: Mapping[str, str], key: str) -> dict[str, str]:
 
 
 def _argument(key: str) -> str:
-    """Return the argument that TensorFlow 2 makes of an input, by its own rule."""
+    """Return the argument that TensorFlow 2 makes from an input, by its own rule."""
     plain = "".join(each if each.isalnum() else "_" for each in key)
     return plain if plain[:1].isalpha() else f"arg_{plain}"
 
 
 def _check_place(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise GraphError(f"{folder} is a file, and a SavedModel is a folder; choose another name.")
+        raise GraphError(f"{folder} is a file, but a SavedModel is a folder. Choose another name.")
     if folder.exists() and any(folder.iterdir()) and not (folder / "saved_model.pb").is_file():
         raise GraphError(
-            f"{folder} holds something other than a SavedModel; choose another folder."
+            f"{folder} holds something other than a SavedModel. Choose another folder."
         )
 
 

@@ -43,22 +43,22 @@ def test_names_that_python_can_call_are_offered_for_all_inputs(keys, tmp_path):
 
 def test_inputs_and_outputs_that_were_left_out(tmp_path):
     message = said(two_inputs, tmp_path, inputs={"x": "x:0"})
-    added = eval(re.search(r"add it to its inputs: (\{[^}]*\})", message)[1])
+    added = eval(re.search(r"Add it to its inputs: (\{[^}]*\})", message)[1])
     written(two_inputs, tmp_path, inputs={"x": "x:0", **added})
     x, z = seeded(2, 3), seeded(2, 3, seed=1)
-    with pytest.raises(GraphError, match="also takes z; feed them too"):
+    with pytest.raises(GraphError, match=r"also takes z\. Feed them too"):
         convert.call_saved_model(tmp_path / "1", {"x": x})
     np.testing.assert_array_equal(
         convert.call_saved_model(tmp_path / "1", {"x": x, "z": z})["y"], x + z
     )
-    assert "has no outputs; name at least one tensor" in said(two_inputs, tmp_path, outputs={})
+    assert "has no outputs. Name at least one tensor" in said(two_inputs, tmp_path, outputs={})
     assert written(two_inputs, tmp_path, outputs={"sum": "y:0"}).signatures
 
 
 def test_two_signatures_get_names_of_their_own(tmp_path):
     other = convert.Signature({"x": "x:0", "z": "z:0"}, {"y": "y:0"})
     message = said(two_inputs, tmp_path, more={"serving_default": other})
-    assert "give each a name of its own" in message
+    assert "Give each its own name" in message
     assert len(written(two_inputs, tmp_path, more={"other": other}).signatures) == 2
 
 
