@@ -128,7 +128,7 @@ BAD = {
     "does not have": lambda m: setattr(m.graph.initializer[0], "data_type", 99),
     "reads 'gone', which nothing": lambda m: m.graph.node[0].input.__setitem__(0, "gone"),
     "is not an output of any node": lambda m: m.graph.ClearField("node"),
-    "takes .* bytes, and has": lambda m: m.graph.initializer[0].dims.append(2**40),
+    "takes .* bytes, but has": lambda m: m.graph.initializer[0].dims.append(2**40),
     "Frobnicate": lambda m: setattr(m.graph.node[0], "op_type", "Frobnicate"),
     "no TensorFlow counterpart": lambda m: (
         setattr(m.graph.node[0], "domain", "my.own"),
@@ -170,7 +170,7 @@ def test_weights_outside_the_folder_are_refused_and_nothing_is_written(location,
     (folder / "linked").symlink_to(tmp_path / "secret")
     (folder / "m.onnx").write_bytes(model.SerializeToString())
     for work in (convert.preflight, lambda path: convert.onnx2tf(path, folder / "m.pb")):
-        with pytest.raises(GraphError, match=r"is no file in the model's folder"):
+        with pytest.raises(GraphError, match=r"is not a file in the model's folder"):
             work(folder / "m.onnx")
     assert sorted(each.name for each in folder.iterdir()) == ["linked", "m.onnx"]
 

@@ -114,7 +114,7 @@ def test_what_cannot_be_converted_is_listed_and_refused(here):
     ("line", "words"),
     [
         ("convert nowhere.onnx", "nowhere.onnx cannot be read: there is no file nowhere.onnx."),
-        ("convert .", ". is a folder; give the path of the .onnx file itself."),
+        ("convert .", ". is a folder. Give the path of the .onnx file itself."),
         ("look nowhere.pb", "There is no file nowhere.pb; a frozen graph (.pb) was expected."),
         ("look cut.pb", "cut.pb"),
         ("look .", "There is no saved_model.pb in ."),

@@ -97,7 +97,7 @@ BRANCHES = """g (float[n, 3] x, bool c) => (float[n, 3] y) { y = If(c) <
 
 def test_a_node_of_a_branch_is_named(graph):
     model = graph(BRANCHES)
-    refused(lambda: onnxgraph.insert_after(model, "q", "Neg"), "name the node that writes the one")
+    refused(lambda: onnxgraph.insert_after(model, "q", "Neg"), "Name the node that writes the one")
     made = onnxgraph.insert_after(model, "one", "Neg").model
     for c, expected in ((True, -np.abs(X)), (False, np.exp(X))):
         seen = run_onnx(made, {"x": X, "c": np.array(c)})["y"]
@@ -199,7 +199,7 @@ def test_names_that_are_taken(graph):
     refused(lambda: onnxgraph.rename(model, {"a": "b"}), "rename that tensor in the same call")
     swapped = onnxgraph.rename(model, {"a": "b", "b": "a"}).model
     other = onnxgraph.rename(model, {"a": "c"}).model
-    refused(lambda: onnxgraph.remove(twice, "k"), "name the tensor that the node writes, or give")
+    refused(lambda: onnxgraph.remove(twice, "k"), "Name the tensor that the node writes, or give")
     less = onnxgraph.remove(twice, "b").model
     named = onnxgraph.rename_nodes(twice, {"b": "minus"}).model
     again = onnxgraph.remove(named, "minus").model

@@ -73,7 +73,7 @@ def test_an_invalid_file_is_mended(model, tmp_path):
         other.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
 
     np.testing.assert_array_equal(run_onnx(saved(named), {"x": X})["y"], [[1, 0, 3]])
-    refused(lambda: saved(unshaped), "has no shape; give it one, with names for unknown sizes")
+    refused(lambda: saved(unshaped), "has no shape. Give it one, with names for unknown sizes")
     refused(
         lambda: saved(lambda other: setattr(other.opset_import[0], "version", 999)),
         "export it with one of those",

@@ -66,7 +66,7 @@ INVALID = {
     r"'y' is not an output of any node": model(node("Relu", "x", "other")),
     r"lists the output 'y' 2 times": changed(lambda m: m.graph.output.append(m.graph.output[0])),
     r"has no outputs": changed(lambda m: m.graph.ClearField("output")),
-    r"'x' has no shape; give it one": changed(
+    r"'x' has no shape. Give it one": changed(
         lambda m: m.graph.input[0].type.tensor_type.ClearField("shape")
     ),
     r"opset 13 has no operator Frobnicate.*node '' \(Frobnicate\)": model(
@@ -74,26 +74,26 @@ INVALID = {
     ),
     r"Expected: 'INT', actual: 'STRING'.*\(Softmax\)": model(node("Softmax", "x", "y", axis="one")),
     r"has input size 1 not in range \[min=2, max=2\]": model(node("Add", "x", "y")),
-    r"its opset is 0, and onnx .* knows 1 to": model(opset=0),
-    r"its opset is 999, and onnx .* export it with one": model(opset=999),
+    r"its opset is 0, but onnx .* knows 1 to": model(opset=0),
+    r"its opset is 999, but onnx .* Export it with one": model(opset=999),
     r"asks for the opsets 13 and 11 at once": changed(
         lambda m: m.opset_import.append(helper.make_opsetid("ai.onnx", 11))
     ),
     r"ir_version 99 is higher": changed(lambda m: setattr(m, "ir_version", 99)),
     r"'x' has the type 99, which ONNX does not have": model(x=(99, ["N", 4])),
-    r"'x' has the sizes \[-1, 4\]; give those that are not known a name": model(x=(1, [-1, 4])),
+    r"'x' has the sizes \[-1, 4\]\. Give unknown sizes a name": model(x=(1, [-1, 4])),
     r"tensor 'w' has the type 99": add(tensor(99)),
     r"tensor 'w' has the type 0": add(tensor(0)),
     r"tensor 'w' has the sizes \[-4\]": add(tensor(dims=[-4])),
-    r"tensor 'w' \(1099511627776\) takes 4398046511104 bytes, and has 16": add(
+    r"tensor 'w' \(1099511627776\) takes 4398046511104 bytes, but has 16": add(
         tensor(dims=[2**40])
     ),
     r"\(4294967296×4294967296\) takes 7\d+ bytes": add(tensor(dims=[2**32, 2**32])),
-    r"tensor 'w' \(4\) takes 16 bytes, and has 13": add(tensor(raw=b"\0" * 13)),
-    r"tensor 'w' \(4\) takes 16 bytes, and has 17": add(tensor(raw=b"\0" * 17)),
-    r"tensor 'w' \(4\) takes 4 values, and has 3": add(tensor(raw=None, float_data=[1, 2, 3])),
-    r"tensor 'w' \(3\) takes 2 bytes, and has 3": add(tensor(TensorProto.INT4, [3], b"\0" * 3)),
-    r"tensor 'w' lies in another file; read the model with": add(
+    r"tensor 'w' \(4\) takes 16 bytes, but has 13": add(tensor(raw=b"\0" * 13)),
+    r"tensor 'w' \(4\) takes 16 bytes, but has 17": add(tensor(raw=b"\0" * 17)),
+    r"tensor 'w' \(4\) takes 4 values, but has 3": add(tensor(raw=None, float_data=[1, 2, 3])),
+    r"tensor 'w' \(3\) takes 2 bytes, but has 3": add(tensor(TensorProto.INT4, [3], b"\0" * 3)),
+    r"tensor 'w' is in another file. Read the model with": add(
         tensor(raw=None, data_location=TensorProto.EXTERNAL)
     ),
     r"holds text that is not UTF-8 \(b'\\xff'\)": add(
@@ -173,7 +173,7 @@ def test_weights_beside_the_model_are_found(keep, tmp_path):
     assert np.array_equal(seen[1], np.arange(1, 5001))
 
 
-ELSEWHERE = "points outside the directory|is no file in the model's folder"
+ELSEWHERE = "points outside the directory|is not a file in the model's folder"
 
 
 @KEPT
@@ -215,7 +215,7 @@ def test_a_weight_in_a_file_that_has_other_names_is_not_read(tmp_path):
 def test_a_data_file_that_was_cut_short_is_refused(tmp_path):
     path = stored(tmp_path, location="w.bin")
     (tmp_path / "w.bin").write_bytes(b"\0" * 10)
-    with pytest.raises(GraphError, match=r"tensor 'w' \(5000\) takes 20000 bytes, and has 10"):
+    with pytest.raises(GraphError, match=r"tensor 'w' \(5000\) takes 20000 bytes, but has 10"):
         onnxgraph.load(path)
     with pytest.raises(GraphError, match=r"'w' takes 20000 bytes, but 'w\.bin' holds 10 at 0"):
         onnxgraph.load(path, keep_external=True)
@@ -245,7 +245,7 @@ def test_functions_that_would_make_millions_of_nodes_are_refused():
         calls = [helper.make_node(f"f{number + 1}", [a], [b], domain="d") for a, b in ("ac", "cb")]
         opsets = [*bomb.opset_import]
         bomb.functions.append(helper.make_function("d", f"f{number}", ["a"], ["b"], calls, opsets))
-    with pytest.raises(GraphError, match=r"has 1\.074e\+09 nodes; 1000000 are the most"):
+    with pytest.raises(GraphError, match=r"has 1\.074e\+09 nodes, but at most 1000000"):
         inline_functions(bomb, keep=lambda node: True)
 
 

@@ -103,7 +103,7 @@ def test_attributes_of_other_kinds_than_text(here):
     ("line", "words"),
     [
         ("look nowhere.onnx", "nowhere.onnx cannot be read: there is no file nowhere.onnx."),
-        ("look .", ". is a folder; give the path of the .onnx file itself."),
+        ("look .", ". is a folder. Give the path of the .onnx file itself."),
         ("look cut.onnx", "cut.onnx is not an ONNX file, or it was cut short"),
         ("look inputs.npz", "inputs.npz is not an ONNX file, or it was cut short"),
         ("cut model.onnx --to row -o x.onnx", "There is no tensor named 'row'. The closest are"),

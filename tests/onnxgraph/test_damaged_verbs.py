@@ -93,10 +93,10 @@ def with_empty_function():
 
 
 DAMAGED = {
-    "a Constant gives 'c' and has 0 values; it has one": with_constant("c"),
+    "a Constant gives 'c' and has 0 values, but must have one": with_constant("c"),
     "a Constant gives no tensor and has 1 values": with_constant(value_ints=[1]),
     "nothing in its function 'f0' makes the output 'b'": with_empty_function(),
-    "takes 48 bytes, and has 8": with_weight(count=2),
+    "takes 48 bytes, but has 8": with_weight(count=2),
     "has the type 77, which ONNX does not have": with_weight(kind=77),
     "none may be negative": with_weight(dims=(-4, 3)),
     "'x' has the type 99": unknown_type(),
@@ -104,12 +104,12 @@ DAMAGED = {
     "and indices beyond them": with_sparse(dims=[4, 3], places=[1, 12]),
     r"and \[2\] values at \[2, 1\] indices": with_sparse(dims=[4, 3], places=[1, 2], shape=[2, 1]),
     "the sparse tensor '' has no values, or no indices": without_values(),
-    "functions call themselves without an end: 'f0'": with_functions([0]),
-    "without an end: 'f.', 'f": with_functions([1], [0]),
+    "functions call themselves endlessly: 'f0'": with_functions([0]),
+    "endlessly: 'f.', 'f": with_functions([1], [0]),
     "call each other more than 100 deep": with_functions(*([i + 1] for i in range(150)), []),
     "written out it has .* nodes": with_functions(*([i + 1] * 2 for i in range(40)), []),
-    "lies in another file; read the model with": in_another_file(location="weights.bin"),
-    "says? where its values lie|say where its values lie|should be": in_another_file(
+    "is in another file. Read the model with": in_another_file(location="weights.bin"),
+    "says? where its values are|say where its values are|should be": in_another_file(
         location="weights.bin", basepath="/nowhere", offset="x"
     ),
 }

@@ -123,5 +123,5 @@ def test_files_that_do_not_hold_the_weights_are_refused(large):
     ):
         onnxgraph.load(large, keep_external=True)
     data.unlink()
-    with pytest.raises(GraphError, match=r"'table' lies in 'weights.data', which is no file"):
+    with pytest.raises(GraphError, match=r"'table' is in 'weights.data', which is not a file"):
         onnxgraph.load(large, keep_external=True)

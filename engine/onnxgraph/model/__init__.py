@@ -1,1 +1,1 @@
-"""An ONNX model as it is: reading, its parts, what flows where."""
+"""An ONNX model itself: reading, its parts, its dataflow."""

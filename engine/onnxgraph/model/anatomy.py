@@ -1,7 +1,7 @@
-"""The parts of an ONNX file as tables: what a ModelProto is made of.
+"""The parts of an ONNX file as tables: what a ModelProto consists of.
 
-`anatomy(model)` holds one pandas table for each part, its `messages` the six kinds of parts and how
-they refer to each other; `op_histogram(model)` counts the operators.
+`anatomy(model)` holds one pandas table for each part. Its `messages` are the six kinds of parts and
+how they refer to each other. `op_histogram(model)` counts the operators.
 """
 
 import math
@@ -39,9 +39,9 @@ def op_histogram(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def arrows(model: onnx.ModelProto) -> list[tuple[str, str, str]]:
-    """Return who feeds whom in the main graph, as (from, to, tensor); weights are left out.
+    """Return the connections of nodes in the main graph, as (from, to, tensor), without weights.
 
-    Inputs and outputs stand there by name, nodes by operator and name: what a small picture needs.
+    Inputs and outputs appear by name, nodes by operator and name, as a small picture needs them.
     """
     graph = model.graph
     maker = {value.name: value.name for value in interface.fed(graph)}
@@ -57,7 +57,7 @@ def arrows(model: onnx.ModelProto) -> list[tuple[str, str, str]]:
 
 
 def anatomy(model: onnx.ModelProto) -> "Anatomy":
-    """Return the parts of the model, each of them a table; the model is not changed."""
+    """Return the parts of the model, each as a table. The model is not changed."""
     return Anatomy(model)
 
 
@@ -69,7 +69,7 @@ class Anatomy:
 
     @property
     def messages(self) -> "pandas.DataFrame":
-        """The six messages of ONNX: how many of each there are, who holds them, what they name."""
+        """The six messages of ONNX: the number of each, what contains them, what they refer to."""
         counts = Counter(type(each).__name__ for each in _messages(self.proto))
         rows = [
             {"message": name, "count": counts[name], "held by": held, "refers to": refers}
@@ -95,7 +95,7 @@ class Anatomy:
 
     @property
     def graph(self) -> "pandas.DataFrame":
-        """The GraphProto: how much of each part it holds."""
+        """The GraphProto: the number of its parts of each kind."""
         graph = self.proto.graph
         parts = ("node", "input", "output", "initializer", "value_info")
         rows: list[dict] = [{"field": "name", "value": graph.name}]
@@ -120,7 +120,7 @@ class Anatomy:
 
     @property
     def attributes(self) -> "pandas.DataFrame":
-        """The attributes of the nodes, one a row: node, operator, name, type, value."""
+        """The attributes of the nodes, one per row: node, operator, name, type, value."""
         kinds = onnx.AttributeProto.AttributeType
         rows = [
             {
@@ -147,7 +147,7 @@ class Anatomy:
 
     @property
     def value_infos(self) -> "pandas.DataFrame":
-        """The inner tensors whose dtype and shape are written down."""
+        """The inner tensors whose dtype and shape are stated."""
         return _values(self.proto.graph.value_info)
 
     @property
@@ -195,7 +195,7 @@ def _messages(model: onnx.ModelProto) -> Iterator[Any]:
 
 
 def _bytes(model: onnx.ModelProto) -> int:
-    """Return the size of the file; above 2 GB, which no message can have, that of its parts."""
+    """Return the size of the file, or the sum of its parts above 2 GB, the limit of a message."""
     try:
         return model.ByteSize()
     except EncodeError:

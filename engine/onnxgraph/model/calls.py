@@ -1,4 +1,4 @@
-"""Calls of a model's own functions, with the attributes of each call put into a body of its own."""
+"""Calls of a model's own functions. Each set of attributes gets a function body of its own."""
 
 import itertools
 from collections import Counter
@@ -11,16 +11,16 @@ import onnx
 from graphcore.copies import copy_of
 
 Key: TypeAlias = tuple[str, str, str]
-"""Domain, name and overload of a function, or of the one that a node calls."""
+"""Domain, name and overload of a function, or of the function that a node calls."""
 
 Attributes: TypeAlias = Mapping[str, onnx.AttributeProto]
 
 
 DEEPEST = 100
-"""How deep calls may stand in each other: ONNX's own limit."""
+"""The deepest nesting of calls, which is ONNX's own limit."""
 
 LARGEST = 1_000_000
-"""Nodes of a model when its functions are written out; calls of calls of calls add up quickly."""
+"""The most nodes of a model after inlining, because nested calls multiply quickly."""
 
 
 def call_fault(model: onnx.ModelProto) -> str:
@@ -39,7 +39,7 @@ def call_fault(model: onnx.ModelProto) -> str:
         order = [*TopologicalSorter(own).static_order()]
     except CycleError as error:
         names = ", ".join(repr(name[1]) for name in dict.fromkeys(error.args[1]))
-        return f"its functions call themselves without an end: {names}."
+        return f"its functions call themselves endlessly: {names}."
     depths: dict[Key, int] = {}
     sizes: dict[Key, int] = {}
     for name in order:
@@ -49,21 +49,24 @@ def call_fault(model: onnx.ModelProto) -> str:
         return f"its functions call each other more than {DEEPEST} deep."
     nodes = sum(sizes.get(key(node), 1) for node in _nodes(model.graph))
     if nodes > LARGEST:
-        return f"with its functions written out it has {nodes:.4g} nodes; {LARGEST} are the most."
+        return (
+            f"with its functions written out it has {nodes:.4g} nodes, but at most {LARGEST} are "
+            "allowed."
+        )
     return ""
 
 
 def key(of: onnx.FunctionProto | onnx.NodeProto) -> Key:
-    """Return what a function is found by, or what a node calls."""
+    """Return the key of a function, or of the function that a node calls."""
     name = of.name if isinstance(of, onnx.FunctionProto) else of.op_type
     return of.domain, name, of.overload
 
 
 def with_bound_attributes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with functions without attributes, one for each way in which each is called.
+    """Return the model with functions without attributes, one for each combination in a call.
 
-    A call may leave out an attribute that has a default value, and a body may pass its own on to
-    what it calls. No function may call itself.
+    A call may leave out an attribute that has a default value, and a body may pass its own
+    attributes on to the functions it calls. No function may call itself.
     """
     result = copy_of(model)
     del result.functions[:]
@@ -72,7 +75,7 @@ def with_bound_attributes(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 class _Binder:
-    """Gives the calls of `model` bodies of their own, which are added to `result`."""
+    """Gives the calls of `model` their own bodies, which are added to `result`."""
 
     def __init__(self, model: onnx.ModelProto, result: onnx.ModelProto) -> None:
         self._functions = {key(function): function for function in model.functions}
@@ -80,14 +83,14 @@ class _Binder:
         self._known: dict[tuple, str] = {}
 
     def bind(self, graph: onnx.GraphProto | onnx.FunctionProto, given: Attributes) -> None:
-        """Replace references to attributes by what is `given`, and calls, in place."""
+        """Replace references to attributes by the values in `given`, and calls, in place."""
         for node in _nodes(graph):
             for place, attribute in reversed([*enumerate(node.attribute)]):
                 if attribute.ref_attr_name in given:
                     name = attribute.name
                     attribute.CopyFrom(given[attribute.ref_attr_name])
                     attribute.name = name
-                elif attribute.ref_attr_name:  # the call has left it out, and so does the body
+                elif attribute.ref_attr_name:  # the call leaves it out, so the body does too
                     del node.attribute[place]
             if key(node) in self._functions:
                 node.op_type = self._bound(node)
@@ -95,7 +98,7 @@ class _Binder:
                 del node.attribute[:]
 
     def _bound(self, call: onnx.NodeProto) -> str:
-        """Return the name of the body for a call; calls with the same attributes share one."""
+        """Return the name of the body for a call. Calls with the same attributes share one."""
         written = sorted(each.SerializeToString(deterministic=True) for each in call.attribute)
         asked = (key(call), *written)
         if asked not in self._known:
@@ -112,15 +115,15 @@ class _Binder:
 def assign_once(
     graph: onnx.GraphProto, taken: set[str], current: Mapping[str, str] | None = None
 ) -> None:
-    """Rename tensors of a graph that were made before under the same name, in place.
+    """Rename tensors of a graph whose names were already used before, in place.
 
-    onnx's inliner gives equal names to what its version converter adds to two bodies. A reader
-    means the tensor that was made last before it.
+    onnx's inliner gives equal names to the nodes that its version converter adds to two bodies. A
+    reader means the last tensor of that name before it.
 
     Args:
         graph: a graph, whose nodes are in order.
-        taken: the names that are in use; those of the graph are added.
-        current: name → what it is called now, in the graphs around this one.
+        taken: the names in use. Those of the graph are added.
+        current: name → its new name, in the graphs around this one.
     """
     now = dict(current or {})
     taken.update(value.name for value in (*graph.input, *graph.initializer))
@@ -147,7 +150,7 @@ def _nodes(graph: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.NodePro
 def _graphs(
     graph: onnx.GraphProto | onnx.FunctionProto,
 ) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:
-    """Yield a graph and those inside it, as they are when their turn comes."""
+    """Yield a graph and the graphs inside it, in their state when they are reached."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:

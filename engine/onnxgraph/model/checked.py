@@ -1,4 +1,4 @@
-"""The check that every verb begins with, once: verbs call each other with models that are whole."""
+"""The check at the start of every verb. It runs once, although verbs call each other."""
 
 import functools
 from collections.abc import Callable
@@ -10,16 +10,16 @@ import onnx
 from onnxgraph.model.validity import check
 
 _inside: ContextVar[bool] = ContextVar("inside", default=False)
-"""Whether a verb is at work."""
+"""Whether a verb is running."""
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 
 def checked(verb: Callable[Given, Result]) -> Callable[Given, Result]:
-    """Let a verb check the models that it is given, unless another verb calls it.
+    """Let a verb check its models, unless another verb calls it.
 
-    Inputs and outputs may be without shapes, which verbs infer, or ask for.
+    Inputs and outputs may be without shapes, which verbs infer or ask for.
 
     Raises:
         GraphError: when called, a model is not valid.

@@ -1,6 +1,6 @@
-"""What each tensor of the main graph is computed from, and pieces cut out along such lines.
+"""Which tensors of the main graph each tensor is computed from, and how to cut out a part.
 
-Weights are no tensors here: only what is fed, and what a node makes.
+Weights do not count as tensors here: only inputs, and outputs of nodes.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -18,10 +18,10 @@ from onnxgraph.model.tensor_sizes import sized_tensors
 
 @dataclass(frozen=True)
 class Dataflow:
-    """The tensors of a main graph in the order of computation, and who is made from whom.
+    """The tensors of a main graph in the order of computation, and what each is computed from.
 
-    `sources` maps each tensor to those that its node reads, captured ones of subgraphs included;
-    `readers` is the way back; `makers` maps a tensor to its node (inputs have none).
+    `sources` maps each tensor to those that its node reads, including those captured by subgraphs.
+    `readers` is the reverse. `makers` maps a tensor to its node (inputs have none).
     """
 
     order: tuple[str, ...]
@@ -41,11 +41,11 @@ class Dataflow:
         return node_name(self.makers[name])
 
     def before(self, name: str, stop: Collection[str] = ()) -> tuple[set[str], set[str]]:
-        """Return what a tensor is computed from: (tensors on the way, the `stop`s it ends at)."""
+        """Return what a tensor is computed from: (all tensors in between, the `stop`s reached)."""
         return _walk(self.sources, name, stop)
 
     def after(self, name: str, stop: Collection[str] = ()) -> tuple[set[str], set[str]]:
-        """Return what is computed from a tensor: (tensors on the way, the `stop`s it ends at)."""
+        """Return what is computed from a tensor: (all tensors in between, the `stop`s reached)."""
         return _walk(self.readers, name, stop)
 
     def sorted(self, names: Iterable[str]) -> list[str]:
@@ -76,7 +76,8 @@ def dataflow(model: onnx.ModelProto) -> Dataflow:
 
 
 def reads(node: onnx.NodeProto) -> list[str]:
-    """Return every tensor that a node reads, from outside its subgraphs too (each name once)."""
+    """Return every tensor that a node reads, also by its subgraphs from outside (each name
+    once)."""
     found = dict.fromkeys(filter(None, node.input))
     for graph in subgraphs(node):
         found |= dict.fromkeys(name for one in graph.node for name in one.input if name)
@@ -91,13 +92,13 @@ def needed_for(
     given: Collection[str] = (),
     keep: Collection[str] = (),
 ) -> tuple[list[int], set[str]]:
-    """Return which nodes compute tensors, by their places, and all tensors that this takes.
+    """Return the positions of the nodes that compute tensors, and all tensors involved.
 
     Args:
-        graph: its nodes are in an order of computation.
-        ends: the tensors to compute; they are among those that it takes.
-        given: tensors behind which nothing is needed.
-        keep: names of nodes that are needed, whatever reads them.
+        graph: a graph whose nodes are in an order of computation.
+        ends: the tensors to compute. They are among the tensors involved.
+        given: tensors before which nothing is needed.
+        keep: names of nodes that are needed in any case.
     """
     places, needed, given = [], set(ends), set(given)
     for place in reversed(range(len(graph.node))):
@@ -114,12 +115,12 @@ def piece(
     """Return the smallest model that computes `outputs` when `feeds` are fed.
 
     Args:
-        model: the whole; it is not changed.
-        feeds: tensors that are given, inner ones too; those that are not needed are left out.
-        outputs: tensors to compute; one that is fed is passed through.
+        model: the whole model. It is not changed.
+        feeds: tensors that are given, also inner ones. Those that are not needed are left out.
+        outputs: tensors to compute. One that is fed is passed through.
 
-    The result has no shapes but those of the inputs that it keeps; what is neither fed nor made
-    remains an input.
+        The result has no shapes except those of the inputs that it keeps. A tensor that is neither
+        fed nor computed remains an input.
     """
     outputs = list(outputs)
     places, needed = needed_for(model.graph, outputs, given=feeds)
@@ -146,8 +147,8 @@ def tensor_bytes(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> dic
     """Return the size in bytes of each tensor for these inputs, where ONNX's inference knows it.
 
     Args:
-        model: its large weights may be left out.
-        feeds: the arrays that will be fed; their shapes take the place of symbolic dims.
+        model: a model, whose large weights may be left out.
+        feeds: the arrays to feed. Their shapes replace symbolic dims.
     """
     copy = copy_of(model)
     del copy.graph.value_info[:]

@@ -1,7 +1,7 @@
-"""A picture of a part of a graph: some nodes and their neighbours, in SVG, without other packages.
+"""A picture of a part of a graph, some nodes and their neighbours, as SVG without other packages.
 
-It belongs to this room because `Edited` shows itself; `nbhelpers.ui` draws whole graphs. Names come
-from files that anybody may have made: everything is escaped.
+It is here because `Edited` displays itself. `nbhelpers.ui` draws whole graphs. Names come from
+files that anybody may have made, so everything is escaped.
 """
 
 import base64
@@ -16,7 +16,7 @@ from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import node_name, op_name
 
 _SHOWN = 24
-"""Most boxes in a picture; what is left out is said below it."""
+"""The most boxes in a picture. A line below it counts the others."""
 
 _WIDE, _HIGH, _GAP, _DOWN = 190, 40, 16, 34
 """Pixels of a box, and between boxes of a row and between rows."""
@@ -30,17 +30,17 @@ Point = tuple[float, float]
 _FIGURE = "display:inline-block;vertical-align:top;margin:8px"
 
 _PLAIN, _MARKED, _LETTERS = "#f4f4f4", "#ffe3a3", "#1f1f1f"
-"""Colours of a box, of one that was changed, and of what stands in them."""
+"""Colours of a box, of a changed box, and of the text in them."""
 
 _LONG = 26
-"""Signs of a name that fit into a box."""
+"""Characters of a name that fit into a box."""
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Boxes in rows, and arrows from box to box; `marked` boxes have a thick border.
+    """Boxes in rows, and arrows between them. `marked` boxes have a thick border.
 
-    A box is an operator and a name; inputs and outputs of the graph are boxes too.
+    A box is an operator and a name. Inputs and outputs of the graph are boxes too.
     """
 
     rows: tuple[tuple[Box, ...], ...]
@@ -50,7 +50,7 @@ class Excerpt:
 
     @property
     def svg(self) -> str:
-        """The picture; dark letters in light boxes and grey lines are seen in any theme."""
+        """The picture. Dark letters in light boxes, and grey lines, are visible in any theme."""
         across = max((len(row) for row in self.rows), default=0)
         lanes = self._lanes()
         beside = max((_LANE * len(each) for each in lanes), default=0)
@@ -72,12 +72,12 @@ class Excerpt:
         return (
             f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' "
             f"viewBox='0 0 {width} {height}' color='#777' fill='currentColor' stroke='none' "
-            "font-family='sans-serif' font-size='12'>"
-            f"{''.join(lines)}{''.join(boxes)}{note}</svg>"
+            f"font-family='sans-serif' font-size='12'>{''.join(lines)}{''.join(boxes)}{note}</svg>"
         )
 
     def _lanes(self) -> list[list[Box]]:
-        """Return for each row the boxes whose arrows go past it, each in a lane beside the row."""
+        """Return for each row the boxes whose arrows pass it, each in its own lane beside the
+        row."""
         level = {box: n for n, row in enumerate(self.rows) for box in row}
         spans = [(start, range(level[start] + 1, level[end])) for start, end in self.arrows]
         return [
@@ -88,7 +88,7 @@ class Excerpt:
     def _bends(
         self, places: Mapping[Box, Point], lanes: list[list[Box]], start: Box, end: Box
     ) -> list[Point]:
-        """Return the points through which an arrow goes past the rows between its ends."""
+        """Return the points through which an arrow passes the rows between its ends."""
         found = []
         for row, passing in zip(self.rows, lanes, strict=True):
             x, y = places[row[-1]]
@@ -107,7 +107,7 @@ class Excerpt:
 
     @property
     def image(self) -> str:
-        """The picture as HTML, which JupyterLab shows in a notebook of somebody else's too."""
+        """The picture as HTML, which JupyterLab displays even in an untrusted notebook."""
         data = base64.b64encode(self.svg.encode()).decode()
         text = html.escape(repr(self), quote=True)
         return f"<img src='data:image/svg+xml;base64,{data}' alt='{text}' style='max-width:100%'>"
@@ -121,8 +121,8 @@ def excerpt(model: onnx.ModelProto, nodes: Iterable[str], *, steps: int = 1) -> 
 
     Args:
         model: the model.
-        nodes: names of nodes, or of tensors that they write; unknown ones are left out.
-        steps: how far the neighbours are away at most.
+        nodes: names of nodes, or of tensors that they write. Unknown ones are left out.
+        steps: the largest distance of a neighbour.
     """
     wanted = set(nodes)
     graph = _home(model, wanted)
@@ -141,7 +141,8 @@ def excerpt(model: onnx.ModelProto, nodes: Iterable[str], *, steps: int = 1) -> 
 
 
 def side_by_side(before: onnx.ModelProto, after: onnx.ModelProto, nodes: Iterable[str] = ()) -> str:
-    """Return HTML with the same part of two models, what differs marked; "" if nothing does."""
+    """Return HTML with the same part of two models and marked differences, or "" if there are
+    none."""
     parts = []
     nodes = list(nodes)
     for title, model, other in (("before", before, after), ("after", after, before)):
@@ -184,7 +185,7 @@ def _home(model: onnx.ModelProto, wanted: Collection[str]) -> onnx.GraphProto:
 def _drawn(
     graph: onnx.GraphProto, shown: list[int], marked: set[int], maker: dict[str, int]
 ) -> Excerpt:
-    """Return the excerpt with each box one row below the lowest of those that it reads."""
+    """Return the excerpt with each box one row below the lowest box that it reads."""
     weights = {weight.name for weight in graph.initializer}
     inputs = {value.name for value in graph.input} - weights
     box: dict[int, tuple[str, str]] = {}
@@ -201,7 +202,7 @@ def _drawn(
         level |= {each: 0 for each in before if each not in level}
         level[box[n]] = 1 + max((level[each] for each in before), default=-1)
         arrows += [(each, box[n]) for each in before]
-    for each in [each for each in level if each[0] == "input"]:  # as near as can be to a reader
+    for each in [each for each in level if each[0] == "input"]:  # as near as possible to a reader
         readers = [level[end] for start, end in arrows if start == each]
         level[each] = min(readers, default=level[each] + 1) - 1
     for value in graph.output:
@@ -239,7 +240,6 @@ def _box(box: Box, place: Point, *, thick: bool) -> str:
     return (
         f"<g><title>{title}</title>"
         f"<rect x='{x:g}' y='{y:g}' width='{_WIDE}' height='{_HIGH}' rx='{round_:g}' {look} "
-        f"stroke='currentColor'/><g fill='{_LETTERS}'>"
-        f"<text {middle} y='{y + 16:g}' font-weight='bold'>{op}</text>"
-        f"<text {middle} y='{y + 31:g}'>{name}</text></g></g>"
+        f"stroke='currentColor'/><g fill='{_LETTERS}'><text {middle} y='{y + 16:g}' "
+        f"font-weight='bold'>{op}</text><text {middle} y='{y + 31:g}'>{name}</text></g></g>"
     )

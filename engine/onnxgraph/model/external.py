@@ -1,7 +1,7 @@
-"""Weights that stay in files beside the model: the model holds where they lie, not what they are.
+"""Weights that stay in files beside the model: the model holds their location, not their values.
 
-So a model of any size is edited in the memory of its nodes. In memory such a weight also says where
-its file lies, under the key `basepath` that ONNX has for this; a file on disk does not.
+So editing a model of any size needs only the memory for its nodes. In memory such a weight also
+holds the folder of its file, under ONNX's own key `basepath`. A file on disk does not.
 """
 
 import math
@@ -19,25 +19,25 @@ from graphcore.errors import GraphError
 _FOLDER = "basepath"
 
 _STATE = "state"
-"""The key under which a weight that was not read yet keeps what its file was like."""
+"""The key under which a weight that is not read yet keeps the state of its file."""
 
 _MESSAGE = 2**31 - (64 << 20)
-"""Protobuf cannot write 2 GB in one message; the rest is for the nodes."""
+"""The most bytes of weights in one message. Protobuf's limit is 2 GB, and nodes need some."""
 
 _SMALL = 1024
 """Weights of fewer bytes are always written into the message."""
 
 _ALIGNED = 64
-"""Each weight begins at a multiple of this in a file that is written here."""
+"""In a file written here, each weight begins at a multiple of this."""
 
 
 def keep(model: onnx.ModelProto, folder: Path, *, above: int) -> None:
-    """Let large initializers of the main graph stay in their files; others are left as they are.
+    """Leave large initializers of the main graph in their files. Others are not changed.
 
     Args:
-        model: a model that was just read; it is changed in place.
-        folder: where it was read from.
-        above: weights of more values than this are large.
+        model: a model that was just read. It is changed in place.
+        folder: the folder it was read from.
+        above: weights with more values than this are large.
 
     Raises:
         GraphError: a file is missing, too short, or outside the folder.
@@ -52,14 +52,14 @@ def keep(model: onnx.ModelProto, folder: Path, *, above: int) -> None:
         path, offset, length = place(tensor)
         if not path.resolve().is_relative_to(folder) or not path.is_file():
             raise GraphError(
-                f"The weight {tensor.name!r} lies in {path.name!r}, which is no file in the "
-                "model's folder; copy the files of the model together into one folder."
+                f"The weight {tensor.name!r} is in {path.name!r}, which is not a file in the "
+                "model's folder. Copy the files of the model together into one folder."
             )
         wanted = nbytes(tensor)
         if length != wanted or not 0 <= offset <= path.stat().st_size - length:
             raise GraphError(
                 f"The weight {tensor.name!r} takes {wanted} bytes, but {path.name!r} holds "
-                f"{max(0, min(length, path.stat().st_size - offset))} at {offset}; copy it again."
+                f"{max(0, min(length, path.stat().st_size - offset))} at {offset}. Copy it again."
             )
 
 
@@ -69,14 +69,14 @@ def kept_fault(tensor: onnx.TensorProto) -> str:
         path, offset, length = place(tensor)
         there = path.stat().st_size if path.is_file() else -1
     except (GraphError, OSError, ValueError, LookupError):
-        return "does not say where its values lie"
+        return "does not say where its values are"
     if not fits(tensor, length) or not 0 <= offset <= there - length:
         return f"is not in {path.name!r}, where it should be"
     return ""
 
 
 def leave(tensor: onnx.TensorProto, path: Path, offset: int, length: int) -> None:
-    """Let a weight say where it lies in the model's own file, which is read when it is asked for.
+    """Let a weight point to its place in the model's own file, which is read on demand.
 
     Unlike a kept weight it is never mapped into memory, and a file that was changed is refused.
     """
@@ -86,14 +86,14 @@ def leave(tensor: onnx.TensorProto, path: Path, offset: int, length: int) -> Non
 
 
 def is_lazy(tensor: onnx.TensorProto) -> bool:
-    """Whether a weight is still to be read from the model's own file."""
+    """Whether a weight has not been read yet from the model's own file."""
     return tensor.data_location == TensorProto.EXTERNAL and any(
         entry.key == _STATE for entry in tensor.external_data
     )
 
 
 def forget_folder(tensor: onnx.TensorProto) -> None:
-    """Remove the folder that a file itself gives for a weight: it may be any on this machine."""
+    """Remove the folder that a file itself states for a weight, because it may be any folder."""
     private = (_FOLDER, _STATE)
     entries = [entry for entry in tensor.external_data if entry.key not in private]
     del tensor.external_data[:]
@@ -101,24 +101,24 @@ def forget_folder(tensor: onnx.TensorProto) -> None:
 
 
 def is_kept(tensor: onnx.TensorProto) -> bool:
-    """Whether a weight lies in a file, and it is known in which folder."""
+    """Whether a weight is in a file whose folder is known."""
     return tensor.data_location == TensorProto.EXTERNAL and any(
         entry.key == _FOLDER for entry in tensor.external_data
     )
 
 
 def place(tensor: onnx.TensorProto) -> tuple[Path, int, int]:
-    """Return the file of a kept weight, where in it the weight begins, and its bytes."""
+    """Return the file of a kept weight, its first byte there, and its size in bytes."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     length = int(entries.get("length") or nbytes(tensor))
     return Path(entries[_FOLDER], entries["location"]), int(entries.get("offset") or 0), length
 
 
 def values(tensor: onnx.TensorProto) -> np.ndarray:
-    """Return the values of a weight; those of a kept one are mapped into memory, not read.
+    """Return the values of a weight. Those of a kept one are mapped into memory, not read.
 
     Raises:
-        GraphError: they were left in the model's own file, and it has changed since.
+        GraphError: they are in the model's own file, which has changed meanwhile.
     """
     if not is_kept(tensor):
         return numpy_helper.to_array(tensor)
@@ -132,10 +132,10 @@ def values(tensor: onnx.TensorProto) -> np.ndarray:
 
 
 def check_unchanged(model: onnx.ModelProto) -> None:
-    """Check that the model's own file, where weights were left in it, is the one that was read.
+    """Check that the model's own file, if weights were left in it, has not changed.
 
     Raises:
-        GraphError: it is not.
+        GraphError: it has changed.
     """
     lazy = filter(is_lazy, model.graph.initializer)
     for path, state in {(place(each)[0], _known_state(each)) for each in lazy}:
@@ -150,7 +150,7 @@ def folder_of(model: onnx.ModelProto) -> str:
 
 
 def located(tensor: onnx.TensorProto, folder: str) -> onnx.TensorProto:
-    """Return a kept weight as a file in `folder` would name it."""
+    """Return a kept weight in the form that a file in `folder` would have."""
     path, offset, length = place(tensor)
     copy = onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
     _point(copy, os.path.relpath(path, folder), offset, length)
@@ -158,7 +158,7 @@ def located(tensor: onnx.TensorProto, folder: str) -> onnx.TensorProto:
 
 
 def inline(tensor: onnx.TensorProto) -> onnx.TensorProto:
-    """Return a weight with its values in it."""
+    """Return a weight with its values inside."""
     if not is_kept(tensor):
         return tensor
     copy = onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
@@ -167,7 +167,7 @@ def inline(tensor: onnx.TensorProto) -> onnx.TensorProto:
 
 
 def with_values(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with the values of all its weights in it: itself, if no weight is kept."""
+    """Return the model with the values of all its weights inside, or itself if none is kept."""
     if not any(is_kept(tensor) for tensor in model.graph.initializer):
         return model
     copy = copy_of(model)
@@ -177,7 +177,7 @@ def with_values(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def fits(tensor: onnx.TensorProto, length: int) -> bool:
-    """Whether so many bytes are what a weight of its type and shape takes."""
+    """Whether a weight of this type and shape takes `length` bytes."""
     known = tensor.data_type in TensorProto.DataType.values()
     unfit = (TensorProto.STRING, TensorProto.UNDEFINED)
     if not known or tensor.data_type in unfit or min(tensor.dims, default=0) < 0:
@@ -186,7 +186,7 @@ def fits(tensor: onnx.TensorProto, length: int) -> bool:
 
 
 def nbytes(tensor: onnx.TensorProto) -> int:
-    """Return the bytes of a weight's values as a file holds them.
+    """Return the bytes of a weight's values in a file.
 
     Raises:
         GraphError: it has no type.
@@ -202,11 +202,11 @@ def nbytes(tensor: onnx.TensorProto) -> int:
 
 
 def placed_for(model: onnx.ModelProto, path: Path, temporary: Path) -> bool:
-    """Make the weights of a private copy ready to be written to `path`.
+    """Prepare the weights of a private copy to be written to `path`.
 
-    Kept weights whose file lies in the folder of `path` stay there. All others, and large ones in
-    memory if one message cannot hold them, are written to `temporary`, which is to become
-    `path` with `.data` behind it.
+    Kept weights whose file is in the folder of `path` stay there. All others, and large ones in
+    memory if one message cannot hold them, are written to `temporary`, which will become `path`
+    with the suffix `.data`.
 
     Returns:
         Whether `temporary` was written.
@@ -227,8 +227,8 @@ def placed_for(model: onnx.ModelProto, path: Path, temporary: Path) -> bool:
         moved += in_memory
     if moved and any(files[tensor.name] == folder / data for tensor in here):
         raise GraphError(
-            f"{data} would have to be written anew, and weights of this model lie in it; save the "
-            "model under another name."
+            f"{data} must be written again, but weights of this model are in it. Save the model "
+            "under another name."
         )
     for tensor in here:
         _, offset, length = place(tensor)
@@ -242,12 +242,12 @@ def placed_for(model: onnx.ModelProto, path: Path, temporary: Path) -> bool:
 def write_weights(
     tensors: Iterable[onnx.TensorProto], path: Path, *, name: str
 ) -> list[onnx.TensorProto]:
-    """Write the values of weights to a new file; return the weights, whose values lie there.
+    """Write the values of weights to a new file. Return the weights, which then point to it.
 
     Args:
         tensors: weights with raw data, or kept ones.
         path: the file.
-        name: what a model beside the file calls it.
+        name: the file's name for a model beside it.
     """
     stubs = []
     with path.open("wb") as file:
@@ -262,7 +262,7 @@ def write_weights(
 
 
 def move(model: onnx.ModelProto, was: str, now: str) -> None:
-    """Let the weights of a model that is about to be written lie in a file of another name."""
+    """Let the weights of a model that will be written point to a file of another name."""
     for tensor in model.graph.initializer:
         for entry in tensor.external_data:
             if entry.key == "location" and entry.value == was:
@@ -270,7 +270,7 @@ def move(model: onnx.ModelProto, was: str, now: str) -> None:
 
 
 def files_beside(model: onnx.ModelProto, folder: Path) -> set[Path]:
-    """Return the files in which the weights of a model lie that is written to `folder`."""
+    """Return the files that hold the weights of a model written to `folder`."""
     return {
         (folder / entry.value).resolve()
         for tensor in model.graph.initializer
@@ -293,8 +293,8 @@ def _read(tensor: onnx.TensorProto) -> np.ndarray:
 
 def _changed(path: Path) -> GraphError:
     return GraphError(
-        f"{path} was changed or removed while the model was being read; begin again, and let "
-        "nothing write to the file meanwhile."
+        f"{path} was changed or removed while the model was being read. Begin again, and do not "
+        "write to the file meanwhile."
     )
 
 
@@ -303,7 +303,7 @@ def _known_state(tensor: onnx.TensorProto) -> str:
 
 
 def _state(path: Path) -> str:
-    """Return what tells a file from one that was written in its place."""
+    """Return what distinguishes a file from another one written in its place."""
     state = path.stat()
     return f"{state.st_ino} {state.st_size} {state.st_mtime_ns}"
 
@@ -314,7 +314,7 @@ def _mapped(tensor: onnx.TensorProto) -> memoryview:
 
 
 def _point(tensor: onnx.TensorProto, location: str, offset: int, length: int) -> None:
-    """Let a weight say where in a file it lies, and nothing else."""
+    """Let a weight hold its place in a file, and nothing else."""
     tensor.ClearField("raw_data")
     del tensor.external_data[:]
     tensor.data_location = TensorProto.EXTERNAL

@@ -1,7 +1,8 @@
 """Read and write ONNX files.
 
-What is read is valid; what is written has the same bytes for the same model, the lowest IR version
-that its opset allows (so that old readers take it), and is never seen half-written.
+Every model that is read is checked. The same model is always written as the same bytes, with the
+lowest IR version that its opset allows, so that old readers accept it. Nobody sees a half-written
+file.
 """
 
 import filecmp
@@ -33,34 +34,34 @@ _UNREADABLE = (
     TypeError,
     ValueError,
 )
-"""What reading weights from other files may raise."""
+"""Errors of reading weights from other files."""
 
 
 def load(
     path: str | Path, *, keep_external: bool = False, leave_weights: bool = False
 ) -> onnx.ModelProto:
-    """Return the model in an ONNX file, checked, and with the weights that lie in other files.
+    """Return the model in an ONNX file, checked, together with its weights in other files.
 
     Those must be regular files in the model's folder or below it.
 
     Args:
         path: the file.
-        keep_external: leave large weights in their files; models of any size can then be edited
-            and run without holding them (the files must stay where they are).
-        leave_weights: leave large weights in the model's own file, too, and read each when it is
-            asked for. For work that is done at once: a file that changes meanwhile is refused.
+        keep_external: leave large weights in their files. Models of any size can then be edited and
+            run without holding the weights. The files must stay where they are.
+        leave_weights: leave large weights in the model's own file, too, and read each on demand.
+            This is for work that is done at once, because a file that changes meanwhile is refused.
 
     Raises:
-        GraphError: there is no such file, it is cut short, it is not ONNX, its weights are not
-            where it says, or its graph is not valid.
+        GraphError: the file does not exist, is cut short or is not ONNX, its weights are not where
+            it says, or its graph is not valid.
     """
     path = Path(path)
     found = lazy_load.read(path) if leave_weights else None
     model, left = found or (_parsed(path), {})
     if not model.HasField("graph") or not model.opset_import:
         raise GraphError(
-            f"{path} was expected to hold an ONNX model, but holds no graph with an opset; check "
-            "that the file is the right one and that it was copied whole."
+            f"{path} was expected to hold an ONNX model, but holds no graph with an opset. Check "
+            "that the file is the right one and that the copy is complete."
         )
     _read_external_weights(model, path, keep=keep_external)
     for index, (offset, length) in left.items():
@@ -74,26 +75,26 @@ def _parsed(path: Path) -> onnx.ModelProto:
         return onnx.ModelProto.FromString(content)
     except DecodeError as error:
         raise GraphError(
-            f"{path} is not an ONNX file, or it was cut short ({len(content)} bytes); "
-            "write it again with the program that made it."
+            f"{path} is not an ONNX file, or it was cut short ({len(content)} bytes). "
+            "Write it again with the program that made it."
         ) from error
 
 
 def _content(path: Path) -> bytes:
     try:
         kind = path.stat().st_mode
-        if stat.S_ISREG(kind):  # to open something else may wait for ever
+        if stat.S_ISREG(kind):  # opening anything else may block forever
             return path.read_bytes()
     except FileNotFoundError as error:
         raise GraphError(f"{path} cannot be read: there is no file {path.name}.") from error
-    except (OSError, ValueError) as error:  # ValueError: a name that no system can have
+    except (OSError, ValueError) as error:  # ValueError means an impossible name
         raise GraphError(f"{path} cannot be read: {_reason(error)}.") from error
     what = "a folder" if stat.S_ISDIR(kind) else "not a regular file"
-    raise GraphError(f"{path} is {what}; give the path of the .onnx file itself.")
+    raise GraphError(f"{path} is {what}. Give the path of the .onnx file itself.")
 
 
 def _read_external_weights(model: onnx.ModelProto, path: Path, *, keep: bool) -> None:
-    """Put the weights that lie in other files into the model, large ones unless they are kept."""
+    """Read the weights from other files into the model, except large ones that are kept there."""
     tensors = [each for each in messages(model) if isinstance(each, onnx.TensorProto)]
     outside = [each for each in tensors if each.data_location == onnx.TensorProto.EXTERNAL]
     try:
@@ -120,19 +121,19 @@ def _reason(error: Exception) -> str:
 
 
 def save(model: onnx.ModelProto, path: str | Path) -> Path:
-    """Write the model, checked, and return the path; the same model gives the same bytes.
+    """Write the model after checking it, and return the path. The same model gives the same bytes.
 
-    Weights that lie in files of the path's folder stay there. Others that do, and large weights of
-    a model above 2 GB, are written to a file beside it, whose name ends in `.data`. A process that
-    is killed meanwhile leaves the old model or the new one, each with its own weights.
+    Weights in files of the path's folder stay there. All others that are in files, and large
+    weights of a model above 2 GB, are written to a file beside it, whose name ends in `.data`. A
+    process that is killed meanwhile leaves the old model or the new one, each with its own weights.
 
     Raises:
-        GraphError: the model is not valid, the path is that of a folder, or the file cannot be
-            written; a file that was there before is left as it was.
+        GraphError: the model is not valid, the path is a folder, or the file cannot be written. A
+            file that existed before is not changed.
     """
     path = Path(path)
     if path.is_dir():
-        raise GraphError(f"{path} is a folder; give the path of the .onnx file to write.")
+        raise GraphError(f"{path} is a folder. Give the path of the .onnx file to write.")
     written = copy_of(model)
     written.ir_version = lowest_ir_version(model)
     check(written, subject=f"What was to be written to {path}")
@@ -157,8 +158,8 @@ def _replace(model: onnx.ModelProto, path: Path) -> None:
 def _replace_both(model: onnx.ModelProto, path: Path, data: Path) -> None:
     """Put the model and its weights, which were written to `data`, in the place of older ones.
 
-    No file that the model on disk reads is replaced, so that this may be cut off at any point: the
-    new model first reads its weights under a name of their own, then under the usual one.
+    No file that the model on disk reads is replaced, so this may be interrupted at any point. The
+    new model first reads its weights under a temporary name, then under the usual one.
     """
     usual = path.with_name(f"{path.name}.data")
     if path.exists() and not (usual.exists() and filecmp.cmp(data, usual, shallow=False)):
@@ -179,7 +180,7 @@ def _replace_both(model: onnx.ModelProto, path: Path, data: Path) -> None:
 
 
 def _put(data: Path, place: Path) -> None:
-    """Give a whole file of weights its name."""
+    """Give a complete file of weights its name."""
     flush(data)
     os.replace(data, place)
     flush(place.parent)
@@ -188,8 +189,8 @@ def _put(data: Path, place: Path) -> None:
 def lowest_ir_version(model: onnx.ModelProto) -> int:
     """Return the lowest IR version that can hold the model.
 
-    Up to IR version 3 every initializer had to be listed as an input as well; functions came with
-    8.
+    Up to IR version 3 every initializer had to be listed as an input as well. Functions came with
+    IR version 8.
     """
     lowest = onnx.helper.find_min_ir_version_for(model.opset_import, ignore_unknown=True)
     listed = {value.name for value in model.graph.input}

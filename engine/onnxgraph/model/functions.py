@@ -1,4 +1,4 @@
-"""Replace function calls, a model's own and those that ONNX defines itself, by their bodies."""
+"""Replace function calls by their bodies, for a model's own functions and those of ONNX itself."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
@@ -18,26 +18,26 @@ from onnxgraph.model.inference import NATIVE, infer_shapes
 from onnxgraph.model.nodes import nodes
 
 ROUNDS = 10
-"""How deep ONNX's own functions may stand in each other."""
+"""The deepest nesting of ONNX's own functions."""
 
 Schema: TypeAlias = Any
 """An `onnx.defs.OpSchema`, whose functions its stubs leave out."""
 
 _DOMAIN = "nbhelpers.functions"
-"""Where a body stands, as a function of the model, until it is inlined."""
+"""The domain under which a body is a function of the model, until it is inlined."""
 
 
 def inline_functions(
     model: onnx.ModelProto, *, keep: Callable[[onnx.NodeProto], bool]
 ) -> onnx.ModelProto:
-    """Return the model without function calls, but for the nodes that `keep` says yes to.
+    """Return the model without function calls, except those of nodes for which `keep` is true.
 
-    ONNX defines many ops as functions of simpler ones (LayerNormalization, Gelu, Attention): a
-    converter that does not know one of them can convert its body. A body may depend on the types
-    of the node's inputs, so these are inferred before.
+    ONNX defines many ops as functions of simpler ones (LayerNormalization, Gelu, Attention). A
+    converter that does not know one of them can convert its body. A body may depend on the types of
+    the node's inputs, so these are inferred first.
 
     Raises:
-        GraphError: a model's function calls itself, what is called is not there, or the bodies
+        GraphError: a model's function calls itself, a called function does not exist, or the bodies
             would make too large a model.
     """
     if fault := call_fault(model):
@@ -60,7 +60,7 @@ def inline_functions(
 
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Replace the calls of the model's own functions; a body may be of another opset."""
+    """Replace the calls of the model's own functions. A body may have another opset."""
     versions = opsets(model)
     imported = {(domain(o), o.version) for f in model.functions for o in f.opset_import}
     if any(versions.get(name, version) != version for name, version in imported):
@@ -71,7 +71,7 @@ def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
 def _inlined_once(
     model: onnx.ModelProto, versions: dict[str, int], keep: Callable[[onnx.NodeProto], bool]
 ) -> onnx.ModelProto:
-    """Replace each call by its body, in which other calls may stand."""
+    """Replace each call by its body, which may contain other calls."""
     # Types are all that is asked for: a node whose shapes are inconsistent does not matter here.
     result = infer_shapes(model)
     types = {value.name: value.type for value in _values(result.graph)}
@@ -94,7 +94,7 @@ def _inlined_once(
 
 
 def _converted_and_inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Replace calls by their bodies, brought to the model's opset."""
+    """Replace calls by their bodies, converted to the model's opset."""
     _state_types(model)
     result = inliner.inline_local_functions(model, convert_version=True)
     assign_once(result.graph, set())
@@ -102,7 +102,8 @@ def _converted_and_inlined(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _state_types(model: onnx.ModelProto) -> None:
-    """Write down the types of all tensors: the inliner looks for them in the outer graph only."""
+    """State the types of all tensors, because the inliner looks for them only in the outer
+    graph."""
     noted = {value.name for value in (*model.graph.value_info, *model.graph.input)}
     for value in [*_values(model.graph)]:
         if value.name not in noted:
@@ -132,7 +133,7 @@ def _body(
 
 
 def _pass_attributes(node: onnx.NodeProto, body: onnx.FunctionProto, schema: Schema) -> None:
-    """Let the body take every attribute of the op, and write the defaults out for the call."""
+    """Let the body take every attribute of the op, and write the defaults into the call."""
     given = {attribute.name for attribute in node.attribute}
     for name, attribute in schema.attributes.items():
         if name not in body.attribute:
@@ -142,7 +143,7 @@ def _pass_attributes(node: onnx.NodeProto, body: onnx.FunctionProto, schema: Sch
 
 
 def _schema(node: onnx.NodeProto, versions: dict[str, int]) -> Schema | None:
-    """Return the definition of a node that is a function."""
+    """Return the schema of a node that is a function."""
     try:
         version = versions.get(domain(node), 1)
         schema: Schema = defs.get_schema(node.op_type, version, domain(node))

@@ -1,4 +1,4 @@
-"""ONNX's inference of types and shapes, whatever its native code raises on a damaged model."""
+"""ONNX's inference of types and shapes, with errors for damaged models in one form."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -21,17 +21,17 @@ NATIVE = (
     TypeError,
     ValueError,
 )
-"""What ONNX's native code raises: its own errors, and what pybind makes of those of C++."""
+"""Errors of ONNX's native code: its own, and those that pybind makes from C++ errors."""
 
 LONGEST = 1000
-"""Characters that are quoted of it."""
+"""The most characters that are quoted from an error."""
 
 
 class InferenceFailed(GraphError):
     """The shapes of a graph contradict each other, or the graph cannot be read."""
 
     def __init__(self, error: Exception) -> None:
-        """Take what was raised."""
+        """Take the error."""
         self.reason = said(error).replace("[ShapeInferenceError] ", "")
         super().__init__(f"The shapes of the graph do not fit together: {said(error)}")
 
@@ -39,10 +39,10 @@ class InferenceFailed(GraphError):
 def infer_shapes(
     model: onnx.ModelProto, *, strict_mode: bool = False, data_prop: bool = False
 ) -> onnx.ModelProto:
-    """Return the model with what `onnx.shape_inference.infer_shapes` says.
+    """Return the model with the result of `onnx.shape_inference.infer_shapes`.
 
     Raises:
-        InferenceFailed: it says no.
+        InferenceFailed: it refuses the model.
     """
     try:
         return shape_inference.infer_shapes(model, strict_mode=strict_mode, data_prop=data_prop)
@@ -60,7 +60,7 @@ def infer_node(
     """Return the types of a node's outputs, from those of its inputs and from known values.
 
     Raises:
-        InferenceFailed: it says no.
+        InferenceFailed: it refuses the node.
     """
     infer = shape_inference.infer_node_outputs
     try:
@@ -70,5 +70,5 @@ def infer_node(
 
 
 def said(error: object) -> str:
-    """Return what an error says, in one line that is not too long."""
+    """Return an error's text on one line of limited length."""
     return textwrap.shorten(str(error), LONGEST, placeholder=" …")

@@ -1,6 +1,6 @@
-"""What a model takes and gives: its inputs, its outputs and its opset.
+"""The interface of a model: its inputs, its outputs and its opset.
 
-Dims keep their symbols ("batch"); a dim without a size or a symbol gets a readable one.
+Dims keep their symbols ("batch"). A dim without a size or a symbol gets a readable symbol.
 """
 
 import re
@@ -13,7 +13,7 @@ from onnxgraph.model.domains import is_default
 
 
 def inputs(model: onnx.ModelProto) -> tuple[TensorSpec, ...]:
-    """Return the inputs that a caller must feed, in ONNX order (initializers are not among them).
+    """Return the inputs that a caller must feed, in ONNX order, without initializers.
 
     Raises:
         GraphError: an input is not a tensor, or its rank is not known.
@@ -51,9 +51,8 @@ def fed(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
 
 
 def dims(value: onnx.ValueInfoProto) -> tuple[Dim | None, ...] | None:
-    """Return the dims of a value: sizes, symbols, or None where unknown; None if even the rank
-    is.
-    """
+    """Return the dims of a value: sizes, symbols, or None where unknown. None means an unknown
+    rank."""
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
         return None
@@ -87,7 +86,7 @@ def dtype(elem_type: int) -> str:
 
 
 def _spec(value: onnx.ValueInfoProto, kind: str) -> TensorSpec:
-    if isinstance(value.name, bytes):  # as protobuf gives it
+    if isinstance(value.name, bytes):  # as protobuf returns it
         raise GraphError(f"An {kind} has a name that is not UTF-8 ({value.name[:40]!r}).")
     what = value.type.WhichOneof("value")
     if what != "tensor_type":
@@ -96,7 +95,7 @@ def _spec(value: onnx.ValueInfoProto, kind: str) -> TensorSpec:
     shape = dims(value)
     if shape is None:
         raise GraphError(
-            f"The rank of the {kind} {value.name!r} is not known; infer the shapes of the model "
+            f"The rank of the {kind} {value.name!r} is not known. Infer the shapes of the model "
             "first."
         )
     stem = re.sub(r"\W+", "_", value.name).strip("_") or kind

@@ -1,7 +1,6 @@
-"""Read a model file but for its large weights, which stay in it until one is asked for.
+"""Read a model file without its large weights, each of which is read from the file on demand.
 
-A file is one protobuf message, whose fields can be stepped over. Whatever is unusual is left to
-protobuf itself.
+A file is one protobuf message, whose fields can be skipped. Protobuf itself reads unusual files.
 """
 
 import mmap
@@ -16,23 +15,23 @@ from onnxgraph.model import external
 from onnxgraph.model.weightless import LARGE
 
 LEAST = 16 * LARGE
-"""A weight of more bytes is left in the file: whatever its type, its values are too many for a
-shape."""
+"""A weight of more bytes is left in the file, because so many values are never a shape, whatever
+their type."""
 
 _GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9
 """Numbers of fields of ModelProto, GraphProto and TensorProto."""
 
 Places: TypeAlias = dict[int, tuple[int, int]]
-"""Number of an initializer to where in the file its values begin, and their bytes."""
+"""Number of an initializer to the first byte of its values in the file, and their size."""
 
 
 def read(path: Path) -> tuple[onnx.ModelProto, Places] | None:
-    """Return the model without the values of its large weights, and where in the file those lie.
+    """Return the model without the values of its large weights, and their places in the file.
 
     None if the file is unusual.
     """
     try:
-        if not path.is_file():  # to open something else may wait for ever
+        if not path.is_file():  # opening anything else may block forever
             return None
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             content, places = _model(data)
@@ -48,7 +47,7 @@ def read(path: Path) -> tuple[onnx.ModelProto, Places] | None:
 
 
 def _model(data: mmap.mmap) -> tuple[bytes, Places]:
-    """Return the file without large weights, and where those lie."""
+    """Return the file without large weights, and their places."""
     pieces: list[bytes] = []
     found: Places | None = None
     for part in fields(data, 0, len(data)):
@@ -56,7 +55,7 @@ def _model(data: mmap.mmap) -> tuple[bytes, Places]:
             pieces.append(data[part.begin : part.end])
             continue
         if found is not None:
-            raise ValueError("two graphs, which protobuf makes one of")
+            raise ValueError("two graphs, which protobuf would merge")
         graph, found = _graph(data, part)
         pieces += [head(_GRAPH, len(graph)), graph]
     return b"".join(pieces), found or {}

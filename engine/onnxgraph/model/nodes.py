@@ -1,6 +1,6 @@
 """Find one node, or one tensor, by name: in the main graph or in a branch or body of any depth.
 
-Many files leave their nodes without names, so a node is also called by any tensor that it writes.
+Many files leave their nodes without names, so any tensor that a node writes also names the node.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,17 +14,17 @@ from onnxgraph.model.graphs import graphs
 
 
 def node_name(node: onnx.NodeProto) -> str:
-    """Return how a node is called here: its name, or that of its first output."""
+    """Return the name of a node, or of its first output if it has none."""
     return node.name or next((name for name in node.output if name), "")
 
 
 def op_name(node: onnx.NodeProto) -> str:
-    """Return a node's operator, the domain before it if it is not ONNX's own."""
+    """Return a node's operator, after its domain if that is not ONNX's own."""
     return ".".join(filter(None, [domain(node), node.op_type]))
 
 
 def titled(node: onnx.NodeProto) -> str:
-    """Return a node in the words of a message, such as `Conv 'conv1'`."""
+    """Return a node's title for a message, such as `Conv 'conv1'`."""
     return f"{op_name(node)} {node_name(node)!r}"
 
 
@@ -47,12 +47,12 @@ def locate(model: onnx.ModelProto, name: str) -> tuple[onnx.GraphProto, onnx.Nod
     """Return a node and the graph that holds it.
 
     Args:
-        model: where to look; its functions are not looked at.
+        model: the model. Its functions are not searched.
         name: the node's name, or that of a tensor that it writes.
 
     Raises:
-        UnknownName: there is no such node; the closest names are given.
-        GraphError: several nodes are meant.
+        UnknownName: there is no such node. The message gives the closest names.
+        GraphError: the name fits several nodes.
     """
     every = [(graph, node) for graph in graphs(model.graph) for node in graph.node]
     found = [pair for pair in every if name and name in (pair[1].name, *pair[1].output)]
@@ -61,8 +61,8 @@ def locate(model: onnx.ModelProto, name: str) -> tuple[onnx.GraphProto, onnx.Nod
     if len(found) > 1:
         meant = ", ".join(f"{op_name(node)} that writes {_writes(node)}" for _, node in found[:4])
         raise GraphError(
-            f"{name!r} may mean {len(found)} nodes ({meant}); name the tensor that the node "
-            "writes, or give the nodes names of their own with rename_nodes."
+            f"{name!r} may mean {len(found)} nodes ({meant}). Name the tensor that the node "
+            "writes, or give the nodes their own names with rename_nodes."
         )
     return found[0]
 
@@ -86,8 +86,8 @@ def home(model: onnx.ModelProto, tensor: str) -> tuple[onnx.GraphProto, onnx.Nod
     if len(found) > 1:
         where = ", ".join(repr(graph.name) for graph, _ in found)
         raise GraphError(
-            f"{tensor!r} may mean {len(found)} tensors, in the graphs {where}; name the "
-            "node that writes the one that is meant, if it has a name of its own."
+            f"{tensor!r} may mean {len(found)} tensors, in the graphs {where}. Name the node that "
+            "writes the one you mean, if it has a name of its own."
         )
     return found[0]
 
@@ -102,7 +102,7 @@ def tensors(model: onnx.ModelProto) -> dict[str, None]:
 
 
 def given(graph: onnx.GraphProto) -> Iterable[str]:
-    """Return the names of what a graph does not compute: its inputs and initializers."""
+    """Return the names that a graph does not compute: its inputs and initializers."""
     names = [value.name for value in graph.input] + [weight.name for weight in graph.initializer]
     return dict.fromkeys(names + [weight.values.name for weight in graph.sparse_initializer])
 

@@ -1,4 +1,4 @@
-"""Half floats inside a model: outputs are no more exact than the coarsest tensor before them."""
+"""Half floats inside a model. An output is no more exact than the coarsest tensor before it."""
 
 import contextlib
 
@@ -16,17 +16,17 @@ _FROM_FINE = ("float16", "bfloat16")
 
 
 def precisions(model: onnx.ModelProto) -> dict[str, str]:
-    """Return the outputs that half floats lead to, and the coarsest kind of those."""
+    """Return the outputs computed from half floats, each with the coarsest kind of these."""
     kinds = tensor_precisions(model)
     names = [value.name for value in model.graph.output]
     return {name: kinds[name] for name in names if name in kinds}
 
 
 def tensor_precisions(model: onnx.ModelProto) -> dict[str, str]:
-    """Return the tensors that are half floats, or that these lead to; see `precisions`."""
+    """Return the tensors that are half floats, or computed from them (see `precisions`)."""
     whole = inline_functions(model, keep=lambda node: True) if model.functions else model
     copy = without_weights(whole)
-    with contextlib.suppress(InferenceFailed):  # what is stated is known
+    with contextlib.suppress(InferenceFailed):  # stated types are still known
         copy = infer_shapes(copy)
     kinds = _kinds(copy.graph)
     for node in copy.graph.node if kinds else ():
@@ -38,7 +38,7 @@ def tensor_precisions(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def _kinds(graph: onnx.GraphProto) -> dict[str, str]:
-    """Return the half floats of a graph and of those inside of it."""
+    """Return the half floats of a graph and of the graphs inside it."""
     kinds = {}
     for part in graphs(graph):
         for value in (*part.input, *part.value_info, *part.output):

@@ -1,4 +1,4 @@
-"""Sparse weights written out with their zeros: ONNX's inference, and most tools, know no others."""
+"""Make sparse weights dense, because ONNX's inference and most tools know only dense ones."""
 
 import math
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from onnxgraph.model.graphs import graphs
 
 
 def dense_model(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with dense weights only: itself, if none is sparse."""
+    """Return the model with dense weights only, or itself if none is sparse."""
     if not any(_has_sparse(graph) for graph in graphs(model.graph)):
         return model
     copy = copy_of(model)
@@ -36,13 +36,13 @@ def sparse_faults(sparse: onnx.SparseTensorProto) -> Iterator[str]:
         yield f"{called} has no values, or no indices."
         return
     if min(dims, default=0) < 0:
-        yield f"{called} has the sizes {dims}; none may be negative."
+        yield f"{called} has the sizes {dims}, but none may be negative."
         return
     width = onnx.helper.tensor_dtype_to_np_dtype(sparse.values.data_type).itemsize
     needed, most = math.prod(dims) * width, largest_tensor()
     if needed > most:
         yield (
-            f"{called} would take {needed / 2**30:.4g} GiB with its zeros, and one tensor may take "
+            f"{called} would take {needed / 2**30:.4g} GiB with its zeros, but one tensor may take "
             f"{most / 2**30:.1f} (a quarter of this machine's memory)."
         )
         return

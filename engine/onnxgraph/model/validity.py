@@ -1,7 +1,7 @@
-"""What makes an ONNX model valid: ONNX's own checker, and what that lets through.
+"""The validity of an ONNX model: ONNX's own checker, and checks of what it lets through.
 
-It does not mind codes of types that do not exist, negative sizes, weights longer than their shape,
-text that is not UTF-8, opsets of the future and outputs that are listed twice.
+It accepts codes of unknown types, negative sizes, weights longer than their shape, text that is not
+UTF-8, opsets of the future, and outputs that are listed twice.
 """
 
 import functools
@@ -31,12 +31,12 @@ _UNMADE = re.compile(
     r"\s*name: (.*) OpType: (\w*)\s*is not output of any previous nodes\.",
     re.DOTALL,
 )
-"""What ONNX's checker says of cycles and of tensors that are not there."""
+"""The words of ONNX's checker about cycles and missing tensors."""
 
 _UNKNOWN = re.compile(r"No Op registered for (.*) with domain_version of (-?\d+)")
 
 _MOST = 2**63 - 1
-"""Values of a tensor that any program can count."""
+"""The most values of a tensor that any program can count."""
 
 _COMPLEX = (TensorProto.COMPLEX64, TensorProto.COMPLEX128)
 
@@ -47,7 +47,7 @@ _PACKED: dict[int, int] = {
     TensorProto.INT2: 2,
     TensorProto.UINT2: 2,
 }
-"""Bits of a value of the types of which a byte holds several."""
+"""Bits per value, for types of which a byte holds several values."""
 
 
 def check(
@@ -57,23 +57,23 @@ def check(
 
     Args:
         model: the model.
-        subject: what the sentence calls it.
+        subject: the name of the model in the message.
         shapes: whether inputs and outputs must have shapes.
 
     Raises:
-        GraphError: it is not; the sentence says what is wrong, and where.
+        GraphError: it is not valid. The message says what is wrong, and where.
     """
     try:
         fault = next(_faults(model, shapes), "")
     except RecursionError:
-        fault = "its graphs lie in each other too deeply."
+        fault = "its graphs are nested too deeply."
     if fault:
         raise GraphError(f"{subject} is not a valid ONNX model: {said(fault)}")
     return model
 
 
 def _faults(model: onnx.ModelProto, shapes: bool) -> Iterator[str]:
-    """Yield what is wrong with a model, beginning with what would confuse ONNX's checker."""
+    """Yield the faults of a model, those first that would confuse ONNX's checker."""
     yield from _opset_faults(model)
     sparse, kept = [], 0
     for message in messages(model):
@@ -104,7 +104,8 @@ def _faults(model: onnx.ModelProto, shapes: bool) -> Iterator[str]:
 
 
 def _pass_deprecated(model: onnx.ModelProto) -> None:
-    """Hide deprecated operators from the checker, which refuses them; runtimes still know them."""
+    """Hide deprecated operators from the checker, which refuses them although runtimes know
+    them."""
     version = opsets(model).get("", 1)
     hidden = [
         node
@@ -136,7 +137,7 @@ def _is_deprecated(op: str, version: int) -> bool:
 
 
 def _in_one_line(said: str) -> str:
-    """Return what the checker said, with the node that it names below."""
+    """Return the checker's message on one line, with the node that it names at its end."""
     said, _, place = said.partition("\n\n==> Context: Bad node spec for node. Name:")
     said = _UNKNOWN.sub(r"opset \2 has no operator \1.", said)
     said = _UNMADE.sub(r"the node '\2' (\3) reads '\1', which nothing before it makes.", said)
@@ -146,7 +147,7 @@ def _in_one_line(said: str) -> str:
 
 
 def messages(message: Any) -> Iterator[Any]:
-    """Yield a protobuf message of ONNX and all those inside it, tensors as a whole."""
+    """Yield a protobuf message of ONNX and all messages inside it, with tensors as a whole."""
     yield message
     if isinstance(message, TensorProto):
         return  # its fields are long
@@ -165,13 +166,13 @@ def _opset_faults(model: onnx.ModelProto) -> Iterator[str]:
             yield f"it asks for the opsets {known} and {entry.version} at once."
         if is_default(entry) and not 1 <= entry.version <= newest:
             yield (
-                f"its opset is {entry.version}, and onnx {onnx.__version__} knows 1 to {newest}; "
-                "export it with one of those."
+                f"its opset is {entry.version}, but onnx {onnx.__version__} knows 1 to {newest}. "
+                "Export it with one of those."
             )
 
 
 def _text_faults(message: Any) -> Iterator[str]:
-    """Protobuf gives text that is not UTF-8 as bytes."""
+    """Yield names that are not UTF-8, which protobuf returns as bytes."""
     if isinstance(message, TensorProto):
         texts = [message.name]
     else:
@@ -188,7 +189,7 @@ def _constant_faults(node: onnx.NodeProto) -> Iterator[str]:
     is_whole = len(node.attribute) == len(node.output) == 1
     if node.op_type == "Constant" and is_default(node) and not is_whole:
         names = ", ".join(map(repr, node.output)) or "no tensor"
-        yield f"a Constant gives {names} and has {len(node.attribute)} values; it has one."
+        yield f"a Constant gives {names} and has {len(node.attribute)} values, but must have one."
 
 
 def _value_faults(value: onnx.ValueInfoProto) -> Iterator[str]:
@@ -200,8 +201,8 @@ def _value_faults(value: onnx.ValueInfoProto) -> Iterator[str]:
         sizes = [dim.dim_value for dim in kind.shape.dim]
         if min(sizes, default=0) < 0:
             yield (
-                f"{value.name!r} has the sizes {sizes}; give those that are not known a name, such "
-                'as "batch", instead of a negative size.'
+                f"{value.name!r} has the sizes {sizes}. Give unknown sizes a name, such as "
+                '"batch", instead of a negative size.'
             )
         if math.prod(size or 1 for size in sizes) > _MOST:
             yield f"{value.name!r} has the sizes {sizes}, which are too many values."
@@ -210,7 +211,7 @@ def _value_faults(value: onnx.ValueInfoProto) -> Iterator[str]:
 def _interface_faults(graph: onnx.GraphProto, shapes: bool) -> Iterator[str]:
     for value in (*graph.input, *graph.output) if shapes else ():
         if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
-            yield f"{value.name!r} has no shape; give it one, with names for unknown sizes."
+            yield f"{value.name!r} has no shape. Give it one, with names for unknown sizes."
     for name, count in Counter(value.name for value in graph.output).items():
         if count > 1:
             yield f"it lists the output {name!r} {count} times."
@@ -223,36 +224,36 @@ def _tensor_faults(tensor: TensorProto) -> Iterator[str]:
     if is_kept(tensor):
         return
     if tensor.data_location == TensorProto.EXTERNAL:
-        yield f"{called} lies in another file; read the model with nbhelpers.onnxgraph.load."
+        yield f"{called} is in another file. Read the model with nbhelpers.onnxgraph.load."
     elif tensor.data_type not in _DTYPES:
         yield f"{called} has the type {tensor.data_type}, which ONNX does not have."
     elif tensor.HasField("segment"):
         yield f"{called} is one part of several, which onnx does not put together."
     elif min(tensor.dims, default=0) < 0:
-        yield f"{called} has the sizes {list(tensor.dims)}; none may be negative."
+        yield f"{called} has the sizes {list(tensor.dims)}, but none may be negative."
     else:
         unit, expected, seen = _lengths(tensor)
         if expected != seen:
             sizes = "×".join(map(str, tensor.dims)) or "scalar"
-            yield f"{called} ({sizes}) takes {expected} {unit}, and has {seen}."
+            yield f"{called} ({sizes}) takes {expected} {unit}, but has {seen}."
         for text in tensor.string_data:
             if not _is_utf8(text):
                 yield f"{called} holds text that is not UTF-8 ({text[:40]!r})."
 
 
 def _kept_faults(model: onnx.ModelProto, seen: int) -> Iterator[str]:
-    """Only weights of the main graph may stay in a file, each where it says; `seen` are all."""
+    """Yield faults of kept weights: only the main graph may keep any. `seen` counts all of them."""
     kept = [tensor for tensor in model.graph.initializer if is_kept(tensor)]
-    load = "read the model with nbhelpers.onnxgraph.load."
+    load = "Read the model with nbhelpers.onnxgraph.load."
     for tensor in kept:
         if fault := kept_fault(tensor):
-            yield f"the tensor {tensor.name!r} {fault}; {load}"
+            yield f"the tensor {tensor.name!r} {fault}. {load}"
     if len(kept) < seen:
-        yield f"a tensor lies in another file; {load}"
+        yield f"a tensor is in another file. {load}"
 
 
 def _lengths(tensor: TensorProto) -> tuple[str, int, int]:
-    """Return what a tensor is stored in, how many of it its shape takes, and how many it has."""
+    """Return a tensor's unit of storage, how many its shape takes, and how many it has."""
     code, count = tensor.data_type, math.prod(tensor.dims)
     packed = math.ceil(count * _PACKED.get(code, 0) / 8)
     if tensor.HasField("raw_data"):

@@ -1,7 +1,7 @@
-"""Notes on the shapes of inner tensors and outputs, which a script may have left out of date.
+"""Value infos of inner tensors and outputs, which a script may have left out of date.
 
-Runtimes pay no heed to them; ONNX's inference believes them, or stops at them. What inference says
-without any note tells which are wrong.
+Runtimes ignore them. ONNX's inference believes them, or stops at them. Inference without any value
+info shows which are wrong.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from onnxgraph.model.weightless import without_weights
 
 
 def infer(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a weightless model with all that strict inference can say; wrong notes are left out.
+    """Return a weightless model after strict inference, without wrong value infos.
 
     Raises:
         InferenceFailed: the shapes of the nodes contradict each other.
@@ -28,21 +28,23 @@ def infer(model: onnx.ModelProto) -> onnx.ModelProto:
         if fresh is model:
             raise
         return _strict(fresh)
-    if model.graph.value_info and _symbols(model):  # a size beside a symbol raises no error
+    if model.graph.value_info and _symbols(
+        model
+    ):  # a size in the place of a symbol raises no error
         fresh = without_wrong_value_info(model)
         known = known if fresh is model else _strict(fresh)
     return known
 
 
 def inferred_graph(model: onnx.ModelProto) -> onnx.GraphProto:
-    """Return the graph of a weightless copy with all that inference can say, and no wrong note."""
+    """Return the inferred graph of a weightless copy, without wrong value infos."""
     return infer_shapes(without_wrong_value_info(without_weights(model))).graph
 
 
 def without_wrong_value_info(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model without notes that the graph contradicts: itself, if there are none.
+    """Return the model without value infos that the graph contradicts, or itself if there are none.
 
-    A size contradicts another one, and the symbol of an input.
+    A size contradicts another size, and the symbol of an input.
     """
     bare = copy_of(model)
     forget(graphs(bare.graph))
@@ -72,7 +74,7 @@ def _strict(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _contradicts(note: onnx.ValueInfoProto, seen: onnx.ValueInfoProto, symbols: set[str]) -> bool:
-    """Whether a note gives another rank, or a size where the graph has another or a symbol."""
+    """Whether a value info has another rank, or a size where the graph has another or a symbol."""
     said, found = interface.dims(note), interface.dims(seen)
     if said is None or found is None:
         return False
@@ -89,7 +91,7 @@ def _symbols(model: onnx.ModelProto) -> set[str]:
 
 
 def forget(of: Iterable[onnx.GraphProto]) -> None:
-    """Drop the notes of graphs, in place; their outputs keep their dtypes."""
+    """Remove the value infos of graphs, in place. Their outputs keep their dtypes."""
     for graph in of:
         del graph.value_info[:]
         for value in graph.output:

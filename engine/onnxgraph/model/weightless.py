@@ -9,12 +9,13 @@ from onnxgraph.model.graphs import graphs
 from onnxgraph.model.sparse import dense_model
 
 LARGE = 4096
-"""Constants with more values than this are never shapes; a weightless copy leaves them out."""
+"""Constants with more values than this are never shapes, so a weightless copy leaves them out."""
 
 
 def without_weights(model: onnx.ModelProto, *, limit: int = LARGE) -> onnx.ModelProto:
-    """Return a copy without weights of more values than the limit (they become inputs), for work
-    that only needs shapes. Sparse weights are dense in it.
+    """Return a copy in which weights with more values than the limit become inputs.
+
+    It is for work that only needs shapes. Its sparse weights are dense.
     """
     model = dense_model(model)
     copy = skeleton(model)
@@ -33,9 +34,9 @@ def without_weights(model: onnx.ModelProto, *, limit: int = LARGE) -> onnx.Model
 def with_weights_elsewhere(
     model: onnx.ModelProto,
 ) -> tuple[onnx.ModelProto, list[onnx.TensorProto]]:
-    """Return a copy whose large weights are said to lie in another file, and those weights.
+    """Return a copy whose large weights point to another file, and these weights.
 
-    Weights that are kept in a file already are said to lie there, seen from `external.folder_of`.
+    Weights that are already kept in a file point to it, relative to `external.folder_of`.
     """
     copy, large = skeleton(model), []
     read = {name for graph in graphs(model.graph) for node in graph.node for name in node.input}
@@ -60,7 +61,7 @@ def with_weights_elsewhere(
 
 
 def skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy that can be run and has no dense weights, which its nodes still read."""
+    """Return a copy that can be run and has no dense weights, although its nodes read them."""
     copy = onnx.ModelProto(ir_version=max(model.ir_version, 4))
     copy.opset_import.MergeFrom(model.opset_import)
     copy.functions.MergeFrom(model.functions)
@@ -72,7 +73,7 @@ def skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def weights_size(model: onnx.ModelProto) -> int:
-    """Return the bytes of the weights of the main graph; texts count as nothing."""
+    """Return the bytes of the weights of the main graph. Texts count as zero."""
     sizes = (
         size(tensor) * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
         for tensor in model.graph.initializer

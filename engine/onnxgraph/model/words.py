@@ -5,18 +5,18 @@ import onnx
 from onnxgraph.model import interface
 
 _SHOWN = 8
-"""Longest attribute list that is written out."""
+"""The longest attribute list that is shown in full."""
 
 
 def shape_text(shape: tuple | None) -> str:
-    """Return a shape as tables show it: `batch × 3 × ?`, "scalar" or "unknown"."""
+    """Return a shape as in tables: `batch × 3 × ?`, "scalar" or "unknown"."""
     if shape is None:
         return "unknown"
     return " × ".join("?" if dim is None else str(dim) for dim in shape) or "scalar"
 
 
 def dtype_text(value: onnx.ValueInfoProto) -> str:
-    """Return the dtype of a value by numpy's name, or what it is if it is no tensor."""
+    """Return numpy's name for the dtype of a value, or its kind if it is not a tensor."""
     if not value.type.HasField("tensor_type"):
         return (value.type.WhichOneof("value") or "unknown").removesuffix("_type")
     elem_type = value.type.tensor_type.elem_type
@@ -24,7 +24,7 @@ def dtype_text(value: onnx.ValueInfoProto) -> str:
 
 
 def attribute_text(attribute: onnx.AttributeProto | None) -> str:
-    """Return the value of an attribute; "default" if there is none."""
+    """Return the value of an attribute, or "default" if there is none."""
     if attribute is None:
         return "default"
     try:
