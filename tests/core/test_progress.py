@@ -1,4 +1,4 @@
-"""What takes long says so where somebody looks, and leaves nothing behind."""
+"""Any long step shows its progress where somebody looks, and leaves nothing behind."""
 
 import io
 import sys
@@ -9,6 +9,7 @@ import pytest
 
 from graphcore import progress
 from graphcore.progress import stage
+from nbhelpers.progress import show_in_cells
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +64,8 @@ def test_a_cell_of_jupyterlab_shows_a_bar(monkeypatch):
     }.items():
         monkeypatch.setitem(sys.modules, name, each)
     monkeypatch.setenv("JPY_SESSION_NAME", "a.ipynb")
+    monkeypatch.setattr(progress, "_makers", [])
+    show_in_cells()
     with stage("loading <b>", 4) as loading:
         loading.reached(1)
         time.sleep(0.2)

@@ -133,7 +133,7 @@ def archive(path):
         (lambda path: path.write_text("hello, world\n" * 9), "is not an ONNX file, or it was cut"),
         (archive, "is not an ONNX file, or it was cut"),
         (lambda path: path.write_bytes(b"\0" * 1000), "is not an ONNX file, or it was cut"),
-        (lambda path: path.mkdir(), r"m\.onnx is a folder; give the path of the \.onnx file"),
+        (lambda path: path.mkdir(), r"m\.onnx is a folder\. Give the path of the \.onnx file"),
         (os.mkfifo, "is not a regular file"),
         (lambda path: path.symlink_to(path), "cannot be read: .*(levels of symbolic links|loop)"),
         (lambda path: None, r"there is no file m\.onnx"),

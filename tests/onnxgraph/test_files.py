@@ -18,7 +18,7 @@ def test_what_is_saved_reads_back_and_has_the_same_bytes_twice(chain, tmp_path):
 def test_a_folder_is_no_file_to_write(chain, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in (".", tmp_path, ""):
-        with pytest.raises(GraphError, match=r"is a folder; give the path of the \.onnx file to"):
+        with pytest.raises(GraphError, match=r"is a folder\. Give the path of the \.onnx file to"):
             onnxgraph.save(chain, path)
     assert not list(tmp_path.iterdir())
 
