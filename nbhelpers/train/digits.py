@@ -29,7 +29,7 @@ class Recipe:
     """Everything that decides the trained weights, apart from the version of torch."""
 
     size: int = 32
-    epochs: int = 10
+    epochs: int = 5
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
