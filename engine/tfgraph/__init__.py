@@ -9,8 +9,8 @@ from tfgraph.comparing.layers import compare_layers, first_difference
 from tfgraph.comparing.on_target import compare_on_target
 from tfgraph.comparing.tracing import traced
 from tfgraph.comparing.twins import Twin, names_json, twins
-from tfgraph.compat import tensorflow
 from tfgraph.conversion import Conversion
+from tfgraph.framework import tensorflow
 from tfgraph.graphs.foreign_ops import allow_ops
 from tfgraph.graphs.graphdef import GraphView, load_graph_def, op_histogram, save_graph_def
 from tfgraph.graphs.run import run_tf

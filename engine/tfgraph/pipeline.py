@@ -26,7 +26,7 @@ from onnxgraph.model.checked import checked
 from onnxgraph.model.precision import precisions
 from onnxgraph.model.weightless import weights_size
 from onnxgraph.running import session_process
-from tfgraph import compat, memory, optables
+from tfgraph import framework, memory, optables
 from tfgraph.building.build import Built, attempt, prepare
 from tfgraph.comparing import processors
 from tfgraph.comparing.judge import Judge
@@ -175,7 +175,7 @@ def run_conversion(
 
 
 def _pipeline(model: onnx.ModelProto, target: str, *, verify: bool) -> Conversion:
-    compat.tensorflow()
+    framework.tensorflow()
     steps: list[Step] = []
     grappler.start()
     if verify:

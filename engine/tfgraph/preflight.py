@@ -20,7 +20,7 @@ from onnxgraph.model.graphs import graphs
 from onnxgraph.model.interface import fed as fed_inputs
 from onnxgraph.model.nodes import node_name
 from onnxgraph.model.random_ops import RANDOM_OPS
-from tfgraph import compat, optables
+from tfgraph import framework, optables
 from tfgraph.building.build import Built, attempt, label, prepare
 from tfgraph.graphs.order import maker
 from tfgraph.obstacles import Obstacle, Unconvertible
@@ -97,7 +97,7 @@ def preflight(model: onnx.ModelProto | str | Path, target: str = "tf2") -> Prefl
     optables.table(target)
     if not isinstance(model, onnx.ModelProto):
         model = onnxgraph.load(model, keep_external=True, leave_weights=True)
-    compat.tensorflow()
+    framework.tensorflow()
     begin = time.perf_counter()
     ready = prepare(model)
     built = attempt(ready)

@@ -9,7 +9,7 @@ from graphcore.errors import ConversionError, GraphError
 from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
 from tests.convert.models import parse, seeded
-from tfgraph import compat, pipeline
+from tfgraph import framework, pipeline
 from tfgraph.graphs import frozen
 from tfgraph.savedmodels import variables
 
@@ -101,7 +101,7 @@ def asked(batch):
 
 
 def stored(folder):
-    found = compat.tensorflow().train.list_variables(str(folder / "variables" / "variables"))
+    found = framework.tensorflow().train.list_variables(str(folder / "variables" / "variables"))
     return {name: tuple(shape) for name, shape in found}
 
 

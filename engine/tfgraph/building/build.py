@@ -18,7 +18,7 @@ from onnxgraph.model.domains import domain, is_default, opsets
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.nodes import op_name
 from onnxgraph.model.sparse import dense_values
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.frozen import LARGE, FrozenGraph
 from tfgraph.names.naming import Names, legal
 from tfgraph.names.onnx_names import names_after_onnx, rename, renamed
@@ -83,17 +83,17 @@ def build(model: onnx.ModelProto) -> Built:
 
 def attempt(model: onnx.ModelProto) -> Built:
     """Build as much of a model as can be; the result has the obstacles, if there are any."""
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     from tfgraph import handlers
 
     builder = _Builder(model)
     graph = tf.Graph()
     weights: dict[str, np.ndarray] = {}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(compat.no_garbage_collection())
+        stack.enter_context(framework.no_garbage_collection())
         stack.enter_context(graph.as_default())
-        stack.enter_context(compat.old_control_flow())
-        stack.enter_context(compat.weights_apart(weights, least=LARGE))
+        stack.enter_context(framework.old_control_flow())
+        stack.enter_context(framework.weights_apart(weights, least=LARGE))
         tensors = handlers.Tensors(_weights(model.graph), builder.named, subgraph=builder.subgraph)
         inputs = {}
         for value in model.graph.input:
@@ -149,7 +149,7 @@ class _Builder:
 
         A node that is refused makes nothing, and so nothing is said of those that need it.
         """
-        tf = compat.tensorflow()
+        tf = framework.tensorflow()
         from tfgraph.handlers import Lost
 
         for node in graph.node:

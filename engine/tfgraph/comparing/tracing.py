@@ -15,7 +15,7 @@ from graphcore.errors import GraphError, unknown_name
 from graphcore.targets import NEWEST
 from graphcore.texts import as_bytes, is_text
 from onnxgraph.comparing.sources import Feeds, OnnxSource
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.comparing.twins import read_names
 from tfgraph.graphs.foreign_ops import check_ops
 from tfgraph.graphs.frozen import FrozenGraph, split_weights
@@ -81,7 +81,7 @@ class GraphSource:
         return graph_def, {n: inputs[self.called(n)] for n in feeds if self.called(n) in inputs}
 
     def _guarded(self, work: Any, names: list[str], feeds: Feeds) -> Any:
-        tf = compat.tensorflow()
+        tf = framework.tensorflow()
         fed = {
             self.called(name): as_bytes(value) if is_text(value) else np.asarray(value)
             for name, value in feeds.items()
@@ -134,7 +134,7 @@ def traced(
 
 def _here(graph: "Graph") -> Runtime:
     frozen = split_weights(_held(graph))
-    return fetch.Graph(compat.tensorflow(), frozen.skeleton, frozen.weights)
+    return fetch.Graph(framework.tensorflow(), frozen.skeleton, frozen.weights)
 
 
 def _there(graph: "Graph", runtime: str) -> Runtime:

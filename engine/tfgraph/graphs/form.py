@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from graphcore.errors import GraphError
 from graphcore.memory import largest_tensor
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.order import every_node, ordered
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _input_fault(node: "NodeDef", definition: "OpDef") -> str:
 
 def _value_fault(constant: "NodeDef") -> str:
     """Return what is wrong with the values of a constant, or ""."""
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     tensor = constant.attr["value"].tensor
     if tensor.dtype != constant.attr["dtype"].type:
         return "has another type than its value"

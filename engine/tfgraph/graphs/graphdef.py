@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from graphcore.copies import copy_of
 from graphcore.errors import GraphError, first_line, unknown_name
 from graphcore.spec import UNKNOWN_RANK, TensorSpec
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.foreign_ops import check_import
 from tfgraph.graphs.form import check_form, check_nodes
 from tfgraph.graphs.order import full, maker
@@ -34,7 +34,7 @@ def load_graph_def(path: str | Path) -> "GraphDef":
         GraphError: there is no such file, it is not a GraphDef (a SavedModel, or cut short), or a
             node is not of the form that its op has.
     """
-    compat.tensorflow()
+    framework.tensorflow()
     from google.protobuf import text_format
     from google.protobuf.message import DecodeError
     from tensorflow.core.framework import graph_pb2
@@ -87,7 +87,7 @@ def import_graph(graph_def: "GraphDef") -> "tf.Graph":
         GraphError: this TensorFlow refuses the graph (an unknown op, a missing input), or its
             import would touch files (see `allow_ops`).
     """
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
 
     check_nodes(graph_def)
     check_import(graph_def)

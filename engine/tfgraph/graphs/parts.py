@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from graphcore.errors import ConversionError, GraphError, Refusal, unknown_name
 from graphcore.listing import listed
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.frozen import LIMIT
 from tfgraph.graphs.graphdef import import_graph
 from tfgraph.graphs.order import every_node, full, maker
@@ -74,7 +74,7 @@ def check_known(graph_def: "GraphDef") -> None:
     Raises:
         ConversionError: it does not; every such node is named.
     """
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     from tensorflow.python.framework import op_def_registry
 
     functions = {function.signature.name for function in graph_def.library.function}
@@ -169,7 +169,7 @@ def _add_placeholder(part: "GraphDef", place: str, tensor: str, whole: "GraphDef
 
 def _shape(tensor: str, graph_def: "GraphDef") -> "TensorShapeProto":
     """Return the shape of an inner tensor, unknown where the ops before it are."""
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     try:
         graph = import_graph(cut(graph_def, [], [tensor])[0])
         return graph.get_tensor_by_name(tensor).shape.as_proto()

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphcore.errors import GraphError, first_line
 from graphcore.texts import as_bytes, is_text
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.apart import run_apart
 from tfgraph.graphs.foreign_ops import check_ops
 from tfgraph.graphs.graphdef import GraphView, TensorInfo, load_graph_def
@@ -54,7 +54,7 @@ def run_tf(
         fetches = zip(names, kinds, strict=True)
         return run_apart(graph_def, fetches, fed, optimised=optimised, timeout=TIMEOUT)
 
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     return _run(GraphView(graph_def), feeds, fetch, compute)
 
 
@@ -106,7 +106,7 @@ def _computed_here(view: GraphView, names: Names, fed: Fed, optimised: bool) -> 
     Raises:
         GraphError: the graph failed to run, or took too long.
     """
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     with view.graph.as_default():
         # One more consumer each: TensorFlow's own fusions may remove a tensor that is fetched.
         fetches = [tf.identity(view.graph.get_tensor_by_name(name)) for name in names]

@@ -13,7 +13,7 @@ import numpy as np
 
 from graphcore.copies import copy_of
 from graphcore.errors import GraphError, unknown_name
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.order import full, maker
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def with_values(graph_def: "GraphDef", values: Mapping[str, Any]) -> "GraphDef":
 
 def _fix(node: "NodeDef", value: Any) -> None:
     """Make a constant of a placeholder, in place."""
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     array = np.asarray(value).astype(tf.as_dtype(node.attr["dtype"].type).as_numpy_dtype)
     shape = tf.TensorShape(node.attr["shape"].shape if "shape" in node.attr else None)
     if not shape.is_compatible_with(array.shape):

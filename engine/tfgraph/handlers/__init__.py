@@ -4,9 +4,9 @@ outputs.
 Importing this package fills the table (`registry.HANDLERS`): each module registers its own ops.
 """
 
-from tfgraph import compat
+from tfgraph import framework
 
-compat.tensorflow()  # before any module imports it by itself
+framework.tensorflow()  # before any module imports it by itself
 
 from tfgraph.handlers import (  # noqa: E402
     activations,

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from graphcore.worker_process import WorkerProcess
-from tfgraph import compat
+from tfgraph import framework
 
 SWITCHES = (False, True) if sys.platform != "darwin" else (False,)
 """The states of oneDNN that TensorFlow's builds for this system have: those for macOS have none."""
@@ -12,7 +12,7 @@ SWITCHES = (False, True) if sys.platform != "darwin" else (False,)
 
 def onednn() -> bool:
     """Whether this process's TensorFlow uses oneDNN."""
-    compat.tensorflow()
+    framework.tensorflow()
     from tensorflow.python.util import _pywrap_util_port
 
     return bool(_pywrap_util_port.IsMklEnabled())

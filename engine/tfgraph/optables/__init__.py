@@ -14,7 +14,7 @@ from typing import Any
 
 from graphcore.targets import NAMES as TARGETS
 from graphcore.targets import NEWEST, Target, chosen
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.optables.dump import attributes
 
 __all__ = ["TARGETS", "OpTable", "chosen", "first_with", "table"]
@@ -62,7 +62,7 @@ def first_with(op: str) -> str | None:
 
 
 def _current() -> OpTable:
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     producer = tf.compat.v1.GRAPH_DEF_VERSION
     return OpTable(NEWEST, tf.__version__, producer, _Registered(), {}, _forms(NEWEST))
 

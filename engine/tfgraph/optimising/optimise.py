@@ -7,7 +7,7 @@ left out: its fused ops exist at run time only and cannot be saved.
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.frozen import FrozenGraph, consumers, filled, needed, split_weights
 from tfgraph.graphs.layouts import lift_anchors
 from tfgraph.graphs.order import in_order, maker
@@ -52,7 +52,7 @@ def optimise(graph: "FrozenGraph | GraphDef", outputs: Iterable[str]) -> FrozenG
         ConversionError: Grappler crashed, failed or hung.
     """
     outputs = list(outputs)
-    with compat.no_garbage_collection():
+    with framework.no_garbage_collection():
         graph = with_barriers(needed(split_weights(graph), outputs))
     readers = consumers(graph.skeleton, graph.weights)
     apart = {n: v for n, v in graph.weights.items() if readers[n] <= _AS_THEY_ARE}

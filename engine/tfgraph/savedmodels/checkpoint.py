@@ -14,7 +14,7 @@ import numpy as np
 
 from graphcore.errors import GraphError, first_line
 from graphcore.listing import listed
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.constants import variables, with_constants
 from tfgraph.graphs.form import check_form
 from tfgraph.graphs.order import maker
@@ -73,7 +73,7 @@ def _latest(folder: Path) -> str:
 
     TensorFlow writes it beside them, with the path that the folder had then.
     """
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     try:
         state = tf.train.get_checkpoint_state(str(folder))
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
@@ -91,7 +91,7 @@ def meta_graph(checkpoint: Path) -> "MetaGraphDef":
     Raises:
         GraphError: there is none, or it was cut short.
     """
-    compat.tensorflow()
+    framework.tensorflow()
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import meta_graph_pb2
 
@@ -211,7 +211,7 @@ def _slices(text: str) -> tuple[slice, ...]:
 
 
 def _reader(checkpoint: Path) -> Any:
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     try:
         return tf.train.load_checkpoint(str(checkpoint))
     except (tf.errors.OpError, LookupError, ValueError, RuntimeError) as error:
@@ -225,7 +225,7 @@ def _values(
     nodes: list["NodeDef"], reader: Any, checkpoint: Path, known: Mapping[str, Place]
 ) -> dict[str, np.ndarray]:
     """Return each variable's value, by its node."""
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     shapes = reader.get_variable_to_shape_map()
     if _OBJECTS in shapes:
         raise GraphError(
@@ -263,7 +263,7 @@ def _values(
 
 
 def _bytes(node: "NodeDef") -> int:
-    return int(compat.tensorflow().as_dtype(node.attr["dtype"].type).size)
+    return int(framework.tensorflow().as_dtype(node.attr["dtype"].type).size)
 
 
 def _plain_name(node: "NodeDef") -> str:

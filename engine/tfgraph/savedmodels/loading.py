@@ -8,7 +8,7 @@ import numpy as np
 
 from graphcore.errors import GraphError, unknown_name
 from graphcore.texts import as_bytes, is_text
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.form import check_nodes
 from tfgraph.savedmodels.checking import check_loading
 from tfgraph.savedmodels.reading import (
@@ -31,7 +31,7 @@ def load_saved_model(
             variables are missing. Or, when called, an input has no value.
         UnknownName: when called, there is no such signature or input.
     """
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
 
     read = read_saved_model(export_dir, tags=tags)  # reports errors in our words
     check_nodes(read.graph_def)
@@ -73,7 +73,7 @@ def signature_function(loaded: Any, name: str) -> Any:
     if name not in loaded.signatures:
         raise unknown_name("signature", name, loaded.signatures)
     function = loaded.signatures[name]
-    if not isinstance(function, compat.tensorflow().types.experimental.ConcreteFunction):
+    if not isinstance(function, framework.tensorflow().types.experimental.ConcreteFunction):
         raise GraphError(
             f"The signature {name!r} is not a function in this SavedModel, so its file was "
             "changed or damaged. Copy the whole folder again."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from graphcore.errors import GraphError, first_line
 from graphcore.spec import UNKNOWN_RANK, TensorSpec
-from tfgraph import compat
+from tfgraph import framework
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -93,7 +93,7 @@ def meta_graphs(path: Path) -> "list[meta_graph_pb2.MetaGraphDef]":
     Raises:
         GraphError: there is no SavedModel, or it is cut short.
     """
-    compat.tensorflow()
+    framework.tensorflow()
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -132,7 +132,7 @@ def from_meta_graph(path: Path, meta_graph: "meta_graph_pb2.MetaGraphDef") -> Sa
 
 
 def _spec(info: "meta_graph_pb2.TensorInfo") -> TensorSpec:
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
 
     shape = info.tensor_shape
     dims = [

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphcore.copies import copy_of
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.frozen import FrozenGraph, consumers, filled
 from tfgraph.optables import table
 
@@ -92,7 +92,7 @@ def meta_graph(
 ) -> "meta_graph_pb2.MetaGraphDef":
     """Return the graph with variables for the weights in `stored`, and the ops that restore
     them."""
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     body = type(graph.skeleton)(versions=graph.skeleton.versions, library=graph.skeleton.library)
     body.node.extend(node for node in graph.skeleton.node if node.name not in stored)
     with tf.Graph().as_default():
@@ -115,7 +115,7 @@ def meta_graph(
 
 def write_checkpoint(weights: Mapping[str, np.ndarray], prefix: Path) -> None:
     """Write the weights as `prefix.index` and `prefix.data-…`, some at a time."""
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     parts = []
     for number, names in enumerate(_shards(weights)):
         parts.append(f"{prefix}.part{number}")

@@ -18,7 +18,7 @@ from graphcore.durable import new_folder
 from graphcore.errors import GraphError
 from graphcore.targets import Target
 from graphcore.writing import writing
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.foreign_ops import check_ops
 from tfgraph.graphs.frozen import FrozenGraph, split_weights
 from tfgraph.graphs.graphdef import GraphView, TensorInfo, load_graph_def
@@ -165,7 +165,7 @@ def signature_def(view: GraphView, signature: Signature) -> "meta_graph_pb2.Sign
 
 
 def _fill(info: "meta_graph_pb2.TensorInfo", tensor: TensorInfo) -> None:
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
 
     info.name = tensor.name
     info.dtype = tf.as_dtype(tensor.dtype).as_datatype_enum

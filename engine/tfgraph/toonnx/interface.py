@@ -12,7 +12,7 @@ import numpy as np
 
 from graphcore.errors import GraphError, first_line, unknown_name
 from graphcore.spec import Dim, TensorSpec
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.graphdef import TensorInfo
 from tfgraph.toonnx.names import PREFIX
 from tfgraph.toonnx.sources import Source
@@ -68,7 +68,7 @@ def with_interface(
         GraphError: a shape is not known, does not fit, or the graph does not work with it.
         UnknownName: there is no input or output of a name.
     """
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     view = source.view
     known = {name: view.tensor(tensor) for name, tensor in source.inputs.items()}
     for name in shapes or {}:
@@ -170,7 +170,7 @@ def _turned(
 
 
 def _imported(source: Source, places: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Any]:
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     outputs = [*source.outputs.values()]
     try:
         return tf.import_graph_def(
@@ -184,7 +184,7 @@ def _imported(source: Source, places: Mapping[str, Any], asked: Mapping[str, Any
 
 
 def _constant(name: str, info: TensorInfo, value: Any) -> Any:
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     array = np.asarray(value).astype(info.dtype)
     shape = tf.TensorShape(info.shape)
     if not shape.is_compatible_with(array.shape):

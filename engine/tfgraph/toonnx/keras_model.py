@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphcore.errors import GraphError, first_line
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.order import maker
 from tfgraph.toonnx import concrete
 
@@ -26,7 +26,7 @@ def load(path: Path) -> Any:
     Raises:
         GraphError: there is none, it holds weights alone, or code of its own.
     """
-    compat.tensorflow()
+    framework.tensorflow()
     import keras
 
     if not path.is_file():
@@ -53,7 +53,7 @@ def frozen(model: Any) -> Frozen:
     Raises:
         GraphError: it is no Keras model, does not state its inputs, or cannot be traced.
     """
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     if not callable(model) or not hasattr(model, "get_config"):
         raise GraphError(
             "The source must be a frozen graph (.pb), a SavedModel folder, a checkpoint, a Keras "
@@ -83,7 +83,7 @@ def frozen(model: Any) -> Frozen:
 
 def _inference(model: Any) -> Callable[..., list[Any]]:
     """Return a function of the model's inputs, one by one, that gives its outputs."""
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     structure = getattr(model, "_inputs_struct", None)
 
     def call(*values: Any) -> list[Any]:

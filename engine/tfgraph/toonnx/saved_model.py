@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from graphcore.errors import GraphError, first_line, unknown_name
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.form import check_nodes
 from tfgraph.graphs.order import every_node, maker
 from tfgraph.graphs.parts import SHAPES, check_known
@@ -61,7 +61,7 @@ def _all_signatures(saved: SavedModel, nodes: set[str]) -> "GraphDef":
 
 def _signature(saved: SavedModel, signature: str) -> "GraphDef":
     """Return the graph of a signature as TensorFlow 2 loads it."""
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     try:
         loaded = tf.saved_model.load(str(saved.path), tags=list(saved.tags))
     except Exception as error:
@@ -144,7 +144,7 @@ def ends(
 
 
 def _frozen(saved: SavedModel, nodes: list[str]) -> "GraphDef":
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     try:
         with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
             tf.compat.v1.saved_model.load(session, list(saved.tags), str(saved.path))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphcore.errors import GraphError
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.conversion import Conversion
 from tfgraph.graphs.constants import variables
 from tfgraph.graphs.foreign_ops import check_ops
@@ -74,7 +74,7 @@ def read(source: Any, asked: Asked) -> Source:
         UnknownName: it has no such tensor or signature.
         ConversionError: it needs ops that this TensorFlow does not know.
     """
-    compat.tensorflow()
+    framework.tensorflow()
     if isinstance(source, Conversion):
         named = source.inputs, source.outputs
         return _source(f"the graph for {source.target}", source.graph_def, asked, *named)

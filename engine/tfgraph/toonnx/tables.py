@@ -11,7 +11,7 @@ import numpy as np
 
 from graphcore.copies import copy_of
 from graphcore.errors import GraphError
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.order import full, maker
 from tfgraph.toonnx.names import plain
 
@@ -76,7 +76,7 @@ def _state_shape(graph_def: "GraphDef", find: "NodeDef", shape: Any) -> None:
 
 def _exported(handle: Any, find: "NodeDef") -> Table:
     """Return what a table of this process holds."""
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     kinds = {"Tkeys": find.attr["Tin"].type, "Tvalues": find.attr["Tout"].type}
     exported = tf.raw_ops.LookupTableExportV2(table_handle=handle, **kinds)
     return Table(exported.keys.numpy(), exported.values.numpy())

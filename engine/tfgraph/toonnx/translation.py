@@ -13,7 +13,7 @@ from graphcore.errors import ConversionError, first_line
 from graphcore.listing import listed
 from onnxgraph.model.domains import domain, opsets
 from onnxgraph.model.graphs import graphs
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.order import maker
 from tfgraph.optimising import grappler
 from tfgraph.retargeting.rules import RULES
@@ -107,12 +107,12 @@ def _newer(
 def _converted(
     graph_def: "GraphDef", held: Mapping[str, Table], interface: Interface, opset: int
 ) -> onnx.ModelProto:
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     from tf2onnx import optimizer, tfonnx, utils
 
     utils.INTERNAL_NAME = 1  # it numbers the names that it makes up, on and on
     here = {node.name for node in graph_def.node}
-    with compat.no_garbage_collection(), tf.Graph().as_default() as graph:
+    with framework.no_garbage_collection(), tf.Graph().as_default() as graph:
         tf.import_graph_def(graph_def, name="")
         made = tfonnx.process_tf_graph(
             graph,

@@ -18,7 +18,7 @@ from graphcore.parity import TOLERANCE, Report
 from graphcore.progress import stage
 from graphcore.spec import Feeds, TensorSpec
 from onnxgraph.examples.given import Examples, Symbols, use_examples
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.savedmodels.reading import several
 from tfgraph.toonnx import proof
 from tfgraph.toonnx.interface import with_interface
@@ -136,7 +136,7 @@ def tf2onnx(
         )
     if isinstance(batch, int) and batch < 1:
         raise ConversionError(f"A batch is a number above 0 or a symbol, but {batch} was given.")
-    compat.tensorflow()
+    framework.tensorflow()
     fixed = fixed or {}
     asked = Asked(
         inputs=inputs,

@@ -20,7 +20,7 @@ from graphcore.texts import as_bytes, is_text
 from nbhelpers.convert.proving.artefacts import Artefact
 from nbhelpers.convert.savedmodels.triton import graph_config as graph_config
 from nbhelpers.convert.savedmodels.triton import triton_config as triton_config
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.savedmodels.reading import SERVING_DEFAULT, SavedModel, read_saved_model
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
@@ -41,7 +41,7 @@ def write_warmup(
         requests: signature input → array, one mapping for each request.
         signature: the signature to call.
     """
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     from tensorflow_serving.apis import prediction_log_pb2
 
     path = Path(path)
@@ -181,7 +181,7 @@ def snippets(folder: str | Path, artefacts: Iterable[Artefact]) -> dict[str, str
 
 def read_warmup(path: str | Path) -> list[dict[str, np.ndarray]]:
     """Return the feeds in a warm-up file."""
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     from tensorflow_serving.apis import prediction_log_pb2
 
     feeds = []

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tfgraph import compat
+from tfgraph import framework
 from tfgraph.graphs.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def composed(
 
     `dtypes` are the inputs' types. The function must keep to ops that the oldest target knows.
     """
-    tf = compat.tensorflow()
+    tf = framework.tensorflow()
     graph = tf.Graph()
     with graph.as_default():
         sources = [
