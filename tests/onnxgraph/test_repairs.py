@@ -246,3 +246,17 @@ def test_inputs_that_are_no_pictures_are_refused(chain):
     with pytest.raises(UnknownName, match="There is no example named 'gamma'"):
         example("gamma")
     assert set(VERBS) < set(EXAMPLES)
+
+
+def test_a_gather_beyond_a_shape_is_left_as_it_is(graph):
+    model = graph(
+        """
+        g (float[N, 4] x) => (float[A, B] y) <int64[1] far = {5}, int64[1] rest = {-1}> {
+            s = Shape(x)
+            n = Gather(s, far)
+            t = Concat<axis = 0>(n, rest)
+            y = Reshape(x, t)
+        }
+        """
+    )
+    assert fold_reshapes(model).model == model

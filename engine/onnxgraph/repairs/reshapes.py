@@ -113,7 +113,8 @@ def _gather(known: _Known, node: onnx.NodeProto) -> Parts | None:
     parts, places = known.parts(node.input[0]), known.parts(node.input[1])
     if parts is None or places is None:
         return None
-    return [parts[place] for place in places if isinstance(place, int)]
+    inside = [each for each in places if isinstance(each, int) and -len(parts) <= each < len(parts)]
+    return [parts[place] for place in inside] if len(inside) == len(places) else None
 
 
 def _slice(known: _Known, node: onnx.NodeProto) -> Parts | None:
