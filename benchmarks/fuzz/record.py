@@ -94,6 +94,10 @@ class Record:
             lines.append(f"| {entry} | " + " | ".join(map(str, cells)) + " |")
         if self.mended:
             lines += ["", f"Of these cases, {len(self.mended)} failed until the code was mended."]
+        left = sorted(self.failed - self.mended - {each.number for each in self.found.values()})
+        if left:
+            numbers = ", ".join(map(str, left))
+            lines += ["", f"Not counted are cases that failed and did not pass since: {numbers}."]
         if self.found:
             lines += ["", "| failure | cases | the first |", "| --- | --- | --- |"]
         for key, times in self.times.most_common():
