@@ -105,7 +105,7 @@ def test_a_worker_that_is_killed_says_why(tmp_path):
     with pytest.raises(Ended, match=r"SIGKILL: the system .* it had used 0\.2 GB of") as caught:
         WorkerProcess(script).ask("go", timeout=60)
     assert caught.value.advice("Look") == "Free memory, or feed smaller inputs"
-    assert Ended(crash="SIGSEGV").advice("Look") == "Look"
+    assert Ended("crashed", crash="SIGSEGV").advice("Look") == "Look"
 
 
 ECHO = "def answering():\n    return lambda request: request"
