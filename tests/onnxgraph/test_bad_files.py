@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from graphcore.errors import GraphError
+from graphcore.errors import GraphError, Refusal
 from nbhelpers import onnxgraph
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.running import sessions
@@ -249,27 +249,32 @@ def test_functions_that_would_make_millions_of_nodes_are_refused():
         inline_functions(bomb, keep=lambda node: True)
 
 
+ENDLESS = """
+    g (float[{rows}] x) => (float[{rows}] y) <int64 many = {{4000000000000}}, bool yes = {{1}}> {{
+        y = Loop(many, yes, x) <body = b (int64 i, bool c, float[{rows}] v)
+            => (bool d, float[{rows}] w) {{
+            d = Identity(c)
+            w = Relu(v)
+        }}>
+    }}
+"""
+
+
 def test_a_run_without_end_is_stopped(graph, monkeypatch):
     monkeypatch.setattr(sessions, "TIMEOUT", 0.5)
-    endless = graph(
-        """
-        g (float[N] x) => (float[N] y) <int64 many = {4000000000000}, bool yes = {1}> {
-            y = Loop(many, yes, x) <body = b (int64 i, bool c, float[N] v) => (bool d, float[N] w) {
-                d = Identity(c)
-                w = Relu(v)
-            }>
-        }
-        """
-    )
-    with pytest.raises(GraphError, match=r"stopped after 0\.5 s without a result"):
+    endless = graph(ENDLESS.format(rows="N"))
+    stopped = r"stopped after 0\.5 s without a result"
+    with pytest.raises(Refusal, match=stopped):
         onnxgraph.run_onnx(endless, {"x": np.ones(1, np.float32)})
     runs, run = [], sessions.Session.run
     monkeypatch.setattr(
         sessions.Session, "run", lambda *given: (runs.append(given), run(*given))[1]
     )
-    with pytest.raises(GraphError, match=r"stopped after 0\.5 s without a result"):
+    with pytest.raises(Refusal, match=stopped):
         onnxgraph.same(endless, endless)
-    assert len(runs) == 1  # no other input would end sooner
+    with pytest.raises(Refusal, match=stopped):
+        onnxgraph.make_batch_dynamic(graph(ENDLESS.format(rows=2)))
+    assert len(runs) == 2  # no other input would end sooner
 
 
 @pytest.mark.parametrize("shape", [[2**40, 4], ["N", 2**31]])

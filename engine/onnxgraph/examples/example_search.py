@@ -13,7 +13,6 @@ from onnxgraph.examples.drawing import Style, is_integer
 from onnxgraph.examples.examples import NONE, Run, drawn, other_symbols, symbol_sizes
 from onnxgraph.examples.roles import Role
 from onnxgraph.examples.variations import with_wide_integers
-from onnxgraph.running.sessions import Stopped
 
 EVEN_SIZES = (32, 64, 16, 8, 224)
 ODD_SIZES = (33, 65, 17, 9, 225, 7)
@@ -117,8 +116,6 @@ class Search:
         rows = _first_axes(batch, apart)
         try:
             return self._among(batch, [(row, *other) for row in rows for other in others])
-        except Stopped:
-            raise
         except GraphError as refusal:
             found = (
                 self._without_roles(batch, others)
@@ -170,8 +167,6 @@ class Search:
             try:
                 given = drawn(self.specs, sizes, seed=self._seed, style=style, roles=self.roles)
                 self._run(given)
-            except Stopped:
-                raise
             except GraphError as error:
                 said = said or str(error)
             else:
@@ -182,8 +177,6 @@ class Search:
         """Return a run at one of more sizes, or None if none is accepted."""
         try:
             return self._among(batch, [(None, *other) for other in others])
-        except Stopped:
-            raise
         except GraphError:
             return None
 
@@ -250,8 +243,6 @@ def first_run(
                 style = Style(floats=floats, integers=integers)
                 given = drawn(specs, chosen, seed=seed, style=style, roles=roles)
                 found = batch, given, run(given)
-            except Stopped:
-                raise
             except GraphError as error:
                 refusal = refusal or error
                 break

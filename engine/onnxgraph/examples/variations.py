@@ -9,6 +9,7 @@ from graphcore.spec import Feeds, TensorSpec
 from onnxgraph.examples.drawing import BEYOND, LARGE, SPECIAL, Style, is_float, is_integer
 from onnxgraph.examples.examples import NONE, Run, drawn
 from onnxgraph.examples.roles import Role
+from onnxgraph.running.sessions import Stopped
 
 SPECIALS = (
     ("zeros and ties", (SPECIAL,)),
@@ -37,7 +38,7 @@ def with_wide_integers(
             wider = given | {spec.name: value}
             try:
                 seen = run(wider)
-            except GraphError:
+            except (GraphError, Stopped):
                 continue
             if finite(seen) or not finite(outputs):
                 given, outputs = wider, seen
@@ -64,7 +65,7 @@ def special(
             more = given | _redrawn(floats, specs, given, Style(mixed=mixed), roles=roles, seed=1)
             try:
                 seen = run(more)
-            except GraphError:
+            except (GraphError, Stopped):
                 continue
             if finite(seen):
                 made.append((name, more, seen))

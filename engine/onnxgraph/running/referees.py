@@ -14,7 +14,7 @@ from onnxgraph.model import interface
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.inference import InferenceFailed
 from onnxgraph.model.value_info import inferred_graph
-from onnxgraph.running.sessions import NoKernel, ReferenceSession, Session
+from onnxgraph.running.sessions import NoKernel, ReferenceSession, Session, Stopped
 
 PATIENCE = 120.0
 """Seconds that a run of the reference evaluator may take. It is used only in doubt."""
@@ -78,5 +78,5 @@ def others(model: onnx.ModelProto, feeds: Feeds) -> Iterator[tuple[str, Feeds]]:
                 else ReferenceSession(model, timeout=PATIENCE)
             )
             yield title, dict(zip(names, session.run(names, given), strict=True))
-        except GraphError:
+        except (GraphError, Stopped):
             continue

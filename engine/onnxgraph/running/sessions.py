@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from graphcore.errors import GraphError, first_line
+from graphcore.errors import GraphError, Refusal, first_line
 from graphcore.worker_process import Ended, Failed
 from onnxgraph.model import external
 from onnxgraph.model.files import lowest_ir_version
@@ -49,8 +49,10 @@ class NoKernel(GraphError):
     """The runtime has no kernel for a node and its dtypes. The model may still be right."""
 
 
-class Stopped(GraphError):
-    """A run took too long and was stopped; other inputs of the model would take as long."""
+class Stopped(Refusal):
+    """A run took too long and was stopped. Other inputs of the model would take as long, so it is
+    not one of the refusals after which they are tried.
+    """
 
 
 class _NotOpen(Exception):
@@ -143,7 +145,8 @@ class Session:
 
         Raises:
             NoKernel: the runtime does not have what the model needs.
-            GraphError: it refused the model, crashed or hung.
+            GraphError: it refused the model, or crashed.
+            Stopped: it took too long.
         """
         request["number"] = self._number
         timeout = TIMEOUT if self._timeout is None else self._timeout
