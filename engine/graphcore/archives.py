@@ -27,8 +27,7 @@ def check_directory(archive: zipfile.ZipFile, size: int) -> None:
 
     Raises:
         ValueError: it would take too much memory, or a member is encrypted, uses a rare
-            compression, has
-            the name of another member, or overlaps another member.
+            compression, has the name of another member, or overlaps another member.
     """
     members = sorted(archive.infolist(), key=lambda info: info.header_offset)
     unpacked = sum(info.file_size for info in members)

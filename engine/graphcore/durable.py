@@ -85,9 +85,13 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to. The file replaces `path` if no error occurs.
 
     The content is flushed to the disk before the renaming, and the new name after it. So even a
-    power
-    cut leaves the old file or the new one, never a part of one.
+    power cut leaves the old file or the new one, never a part of one.
+
+    Raises:
+        OSError: the file cannot be written, or a device or a pipe has its name.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO), str(path))
     temporary = path.with_name(f".{path.name[:50]}.{os.getpid()}.part")
     try:
         yield temporary
@@ -120,8 +124,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder to fill. It replaces `folder` as a whole if no error occurs.
 
     The old folder stays until then. If the process is killed, either the old folder or the new one
-    is
-    there. Temporary files that a killed process leaves are removed when the folder is written
+    is there. Temporary files that a killed process leaves are removed when the folder is written
     again.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -150,8 +150,7 @@ def compare(
         expected: the reference, name to array.
         actual: the arrays to judge, name to array.
         tolerance: the largest |difference| allowed, as a share of the largest |reference| value.
-            For
-            float16 and bfloat16 it is at least the value in `COARSE`.
+            For float16 and bfloat16 it is at least the value in `COARSE`.
         title: what is compared, for the message and the table.
         precisions: name to the coarsest dtype that its values went through, such as "float16". The
             tolerance is then that of this dtype.

@@ -106,8 +106,7 @@ def read_json(
     """Return the content of a JSON file.
 
     The file is refused if a key occurs twice, a number is NaN, infinite or longer than 64 bits, or
-    a
-    text contains half of a character.
+    a text contains half of a character.
 
     Args:
         path: the file.

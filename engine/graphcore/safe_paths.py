@@ -28,8 +28,7 @@ def check_name(file: str) -> str:
 
     Raises:
         HandoffError: it is empty, absolute, hidden, leads out of the folder, is too long for a file
-            system,
-            or contains invisible characters (NUL, newlines, direction marks).
+            system, or contains invisible characters (NUL, newlines, direction marks).
     """
     parts = PurePosixPath(file).parts
     plain = bool(parts) and "/".join(parts) == file and "\\" not in file and ":" not in parts[0]

@@ -18,6 +18,7 @@ _REASONS = {
     errno.ENOTDIR: f"a part of the path is a file. {_ELSEWHERE}",
     errno.EISDIR: _IN_THE_WAY,
     errno.ENOTEMPTY: _IN_THE_WAY,
+    errno.ENXIO: "a device or a pipe is where a file must go. Choose another path",
     errno.EEXIST: "a file of that name already exists. Choose another NAME",
     errno.ENAMETOOLONG: "its name is too long. Choose another NAME",
     errno.EINVAL: f"its file system cannot hold such a name or file. {_ELSEWHERE}",

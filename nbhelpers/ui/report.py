@@ -28,9 +28,8 @@ class ReportData:
         parity: stage to its reports, each in the form of `parity.Report.to_json`.
         proofs: one mapping for each artefact × runtime × golden case, with `artefact`, `runtime`,
             `case` and `ok`, and where they are known `largest_difference` (absolute), `relative`
-            (of the largest
-            value), `tolerance` (the relative difference allowed), `labels_agree`, `accuracy`
-            (output to the share of right labels, 0 to 1), `latency_ms` and `note`.
+            (of the largest value), `tolerance` (the relative difference allowed), `labels_agree`,
+            `accuracy` (output to the share of right labels, 0 to 1), `latency_ms` and `note`.
         clients: one mapping for each artefact × third-party client, with `artefact`, `client` and
             `state` ("agrees", "DIFFERS", "failed", "not installed"), and where they are known
             `relative`, `labels_agree`, `latency_ms` and `reason`.

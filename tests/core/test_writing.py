@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 
+from graphcore.durable import replacing
 from graphcore.errors import GraphError, HandoffError
 from graphcore.golden import Case, load_golden, save_golden
 from graphcore.writing import writing
@@ -36,6 +37,16 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
     path = tmp_path / "nowhere" / "net.onnx"
     missing = FileNotFoundError(errno.ENOENT, "none", str(path))
     assert f"there is no folder {path.parent}. Make it first" in refused(missing, path)
+
+
+def test_a_pipe_is_never_replaced_by_a_file(tmp_path):
+    path = tmp_path / "net.onnx"
+    os.mkfifo(path)
+    said = r"cannot be written: a device or a pipe is where a file must go\. Choose another path"
+    refusal = pytest.raises(GraphError, match=said)
+    with refusal, writing(path, error=GraphError), replacing(path) as temporary:
+        temporary.write_bytes(b"model")
+    assert path.is_fifo() and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), FileNotFoundError(2, "none", "/other/w.bin")])

@@ -26,8 +26,7 @@ TIMEOUT = 300.0
 
 HEAVY = 2**22
 """The simplifier does not get weights with more values than this, because they are never folded,
-and
-copying them costs memory and time."""
+and copying them costs memory and time."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -21,8 +21,7 @@ def decomposed(module: nn.Module, opset: int) -> Iterator[None]:
     """Replace the operations that an opset cannot express.
 
     - `unflatten`: the exporter treats the other sizes as constants from there on, which freezes
-    every
-      `nn.MultiheadAttention`. Below opset 13 it has no form for it at all.
+      every `nn.MultiheadAttention`. Below opset 13 it has no form for it at all.
     - `scaled_dot_product_attention` below opset 14, and with grouped queries.
     - `mT` and `vdot` (spectral norm), which the exporter does not know.
     - `stft` with complex results, and the functions that read them. ONNX's STFT gives pairs of
