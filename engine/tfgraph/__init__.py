@@ -1,6 +1,6 @@
-"""ONNX ⇄ TensorFlow: convert, look inside, give names, sign, run on this TensorFlow and old ones.
+"""ONNX ⇄ TensorFlow: convert, look inside, rename, sign, and run on this TensorFlow and old ones.
 
-TensorFlow is imported when it is first needed, not by importing this package.
+Importing this package does not import TensorFlow, which is loaded when it is first needed.
 """
 
 from graphcore.targets import NAMES as TARGETS

@@ -1,4 +1,4 @@
-"""`python -m tfgraph` is the command line `tfgraph`."""
+"""`python -m tfgraph` runs the command line `tfgraph`."""
 
 from tfgraph.commandline import main
 

@@ -1,4 +1,4 @@
-"""What a conversion gives: the graph, what was done to it, and how well it agrees."""
+"""What a conversion returns: the graph, the rewrites, and how well it agrees with the model."""
 
 import functools
 import html
@@ -24,7 +24,7 @@ NOTHING_SHOWN = (
 
 @dataclass(frozen=True)
 class Step:
-    """The graph after one step of the pipeline, counted."""
+    """The number of nodes of each op after one step of the pipeline."""
 
     name: str
     histogram: dict[str, int]
@@ -32,7 +32,7 @@ class Step:
 
     @property
     def nodes(self) -> int:
-        """The number of nodes, constants left out."""
+        """The number of nodes, without constants."""
         return sum(count for op, count in self.histogram.items() if op != "Const")
 
     @property
@@ -43,12 +43,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Conversion:
-    """A converted graph: what goes in and out, what was done to it, and how well it agrees.
+    """A converted graph: its inputs and outputs, what was done to it, and how well it agrees.
 
-    `inputs` and `outputs` map ONNX names to TensorFlow tensors ("digit:0"), in ONNX order, and
-    `tensors` does so for all that are left in the graph; `specs` has the dtypes and shapes of the
-    inputs and outputs by ONNX name; `precisions` has the coarsest dtype that an output went
-    through, where there are half floats; `parity` is empty if the comparison was left out.
+    `inputs` and `outputs` map ONNX names to TensorFlow tensors ("digit:0"), in ONNX order.
+    `tensors` does the same for every tensor that is left in the graph. `specs` maps the ONNX names
+    of the inputs and outputs to their dtypes and shapes. `precisions` maps an output to the
+    coarsest dtype on its way, where there are half floats. `parity` is empty if the comparison was
+    skipped.
     """
 
     target: str
@@ -75,14 +76,14 @@ class Conversion:
 
     @property
     def proven(self) -> bool:
-        """True if the graph was compared with onnxruntime, or another referee, and agreed.
+        """Whether the graph was compared with onnxruntime, or another referee, and agreed.
 
-        Outputs that are empty, NaN or infinite in every run show nothing.
+        Outputs that are empty, NaN or infinite in every run prove nothing.
         """
         return all(report.ok for report in self.parity) and any(r.shows for r in self.parity)
 
     def __repr__(self) -> str:
-        """Return tensors, steps, rewrites and parity, a line each."""
+        """Return tensors, steps, rewrites and parity, one per line."""
         where = f" → {self.pb_path}" if self.pb_path else ""
         lines = [f"Conversion for {self.target}{where}: {'proven' if self.proven else 'UNPROVEN'}"]
         for kind, tensors in (("input", self.inputs), ("output", self.outputs)):

@@ -1,4 +1,4 @@
-"""TensorFlow, loaded quietly, and the switches under which graphs for old releases are made."""
+"""TensorFlow, loaded without its messages, and the settings that graphs for old releases need."""
 
 import contextlib
 import functools
@@ -18,16 +18,17 @@ from graphcore.progress import stage
 
 @functools.cache
 def tensorflow() -> types.ModuleType:
-    """Import and return TensorFlow, without its start-up messages, which would bury a cell, and
-    without Keras, which comes when it is asked for.
+    """Import and return TensorFlow, without its start-up messages and without Keras.
+
+    The messages would fill a notebook cell. Keras is loaded when it is first used.
 
     Raises:
         graphcore.errors.WrongKernel: TensorFlow is not installed here.
     """
     packages.require("tensorflow", kernel="convert")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read while it is imported
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it at import
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-    # The first lines come before any setting is read.
+    # TensorFlow writes its first lines before it reads any setting.
     with stage("loading TensorFlow"), _without_standard_error(), _without_keras():
         import tensorflow as tf
     tf.get_logger().setLevel(logging.ERROR)
@@ -36,7 +37,7 @@ def tensorflow() -> types.ModuleType:
 
 @contextlib.contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Let Python not look for garbage, in a graph whose thousands of objects are all in use."""
+    """Switch garbage collection off while a graph is built, because all its objects are in use."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -50,7 +51,7 @@ def no_garbage_collection() -> Iterator[None]:
 def weights_apart(weights: dict[str, np.ndarray], *, least: int) -> Iterator[None]:
     """Make placeholders of constants of `least` bytes or more, and keep the arrays in `weights`.
 
-    So they are neither copied into the graph nor out of it again.
+    So these arrays are never copied into the graph and out of it again.
     """
     from tensorflow.python.framework import ops
 
@@ -59,7 +60,7 @@ def weights_apart(weights: dict[str, np.ndarray], *, least: int) -> Iterator[Non
 
     def apart(value: Any, dtype: Any, shape: Any, name: str, *rest: Any) -> Any:
         small = not isinstance(value, np.ndarray) or value.nbytes < least or value.dtype.hasobject
-        # What stands in a loop or a branch must run there, and only a constant does.
+        # A weight inside a loop or a branch must be computed there, and only a constant is.
         if small or tf.compat.v1.get_default_graph()._get_control_flow_context():
             return create(value, dtype, shape, name, *rest)
         wanted = tf.as_dtype(value.dtype if dtype is None else dtype)
@@ -79,9 +80,9 @@ def weights_apart(weights: dict[str, np.ndarray], *, least: int) -> Iterator[Non
 
 @contextlib.contextmanager
 def old_control_flow() -> Iterator[None]:
-    """Make conditions and loops of Switch, Merge, Enter and Exit, which TensorFlow 1.4 knows too.
+    """Build conditions and loops from Switch, Merge, Enter and Exit, as TensorFlow 1.4 does.
 
-    Newer ones call functions (If, While), and a frozen graph would have to carry those.
+    The newer ops (If, While) call functions, and then a frozen graph would have to contain these.
     """
     from tensorflow.python.ops import control_flow_util
 
@@ -95,7 +96,7 @@ def old_control_flow() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_standard_error() -> Iterator[None]:
-    """Silence what native code writes to standard error; exceptions still come."""
+    """Silence what native code writes to standard error. Exceptions are still raised."""
     sys.stderr.flush()
     saved = os.dup(2)
     with open(os.devnull, "wb") as nowhere:
@@ -109,18 +110,17 @@ def _without_standard_error() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_keras() -> Iterator[None]:
-    """Keep TensorFlow from loading Keras, and with it pandas, matplotlib and IPython, while it is
-    imported.
+    """Keep TensorFlow's import from loading Keras, with its pandas, matplotlib and IPython.
 
-    That is a third of its time and a quarter of its memory. TensorFlow is ready to be without the
-    module that it asks for, and loads Keras like any other package when somebody uses it.
+    Keras takes a third of the import's time and a quarter of its memory. TensorFlow
+    imports without Keras, and loads it like any other package when it is first used.
     """
     name = "keras.src.optimizers"
     if name in sys.modules:
         yield
         return
     modules: dict[str, Any] = sys.modules
-    modules[name] = None  # which is how Python is told that a module is not there
+    modules[name] = None  # Python then takes the module for missing
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Memory that is no longer needed, but that Python or the C library keeps for later."""
+"""Free memory that is no longer needed but that Python or the C library keeps for later."""
 
 import contextlib
 import ctypes
@@ -6,10 +6,10 @@ import gc
 
 
 def give_back() -> None:
-    """Return freed memory to the system; elsewhere than in glibc, that happens by itself.
+    """Return freed memory to the system. C libraries other than glibc do that by themselves.
 
-    Graphs of TensorFlow are cycles of objects. Only young ones are looked for, which is quick: the
-    oldest generation holds all modules.
+    TensorFlow's graphs are cycles of objects. Only the young generations are collected, because
+    that is quick: the oldest one holds all modules.
     """
     gc.collect(1)
     with contextlib.suppress(AttributeError, OSError, TypeError):

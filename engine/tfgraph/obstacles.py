@@ -1,4 +1,4 @@
-"""What stands in the way of a conversion: nodes that cannot be converted, and why."""
+"""The error for nodes that cannot be converted, which names each one and the reason."""
 
 import re
 from collections.abc import Iterable
@@ -8,14 +8,14 @@ from graphcore.listing import listed
 from onnxgraph.model.obstacles import Obstacle
 
 NAMED = 10
-"""How many nodes an error names; a table has them all."""
+"""How many nodes an error names. The table of a preflight lists them all."""
 
 
 class Unconvertible(ConversionError):
-    """Some nodes cannot be converted; `obstacles` has them all."""
+    """Some nodes cannot be converted. `obstacles` lists them all."""
 
     def __init__(self, obstacles: Iterable[Obstacle]) -> None:
-        """Name the first ten."""
+        """Name the first ten of them."""
         self.obstacles = tuple(obstacles)
         count = len(self.obstacles)
         sentences = (str(each).rstrip(".") for each in self.obstacles)
@@ -24,7 +24,7 @@ class Unconvertible(ConversionError):
 
 
 def split_reason(reason: str) -> tuple[str, str]:
-    """Return the two halves of a handler's reason: why it refuses, and what would help."""
+    """Return the two parts of a handler's reason: why it refuses, and what would help."""
     why, help_ = [*re.split(r"[;.]\s+", reason, maxsplit=1), ""][:2]
     return why.rstrip("."), help_ or (
         "correct the node with onnxgraph.set_attributes, or the program that wrote it."

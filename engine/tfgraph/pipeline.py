@@ -1,7 +1,7 @@
 """onnx2tf: ONNX file → frozen TensorFlow graph, in pure steps, compared before it is written.
 
-`prepare` → `build` → `optimise` → `retarget` → compare with onnxruntime → write. Each step is a
-function of its own and can be called by itself; notebook 03 shows them one by one.
+The steps are `prepare` → `build` → `optimise` → `retarget` → compare with onnxruntime → write. You
+can call each one by itself, and notebook 03 shows them one by one.
 """
 
 import contextlib
@@ -66,33 +66,34 @@ def onnx2tf(
 ) -> Conversion:
     """Convert an ONNX model to a frozen graph for `target`, and compare before anything is written.
 
-    Not promised, as the kernels of the runtimes differ there: where NaN is in the order of ArgMax,
-    TopK, Hardmax and max pools; which other elements a NaN or +inf in a row of Softmax, or among
-    the channels of LRN, makes NaN too.
+    Two things are not promised, because the runtimes' kernels differ in them. The first is where
+    ArgMax, TopK, Hardmax and max pools place NaN in the order. The second is which other elements
+    become NaN because of a NaN or +inf in a row of Softmax, or among the channels of LRN.
 
     Args:
         onnx_path: an `.onnx` file, or a model.
-        pb_path: where to write the graph; None to keep it in memory.
+        pb_path: where to write the graph, or None to keep it in memory.
         target: the oldest TensorFlow that must load it: "tf1.4", "tf1.13", "tf1.15" or "tf2".
-        verify: compare with onnxruntime on seeded inputs; without it the result says UNPROVEN.
-        tolerance: largest difference allowed, as a share of the largest reference value.
-        examples: inputs to compare on: arrays by name, a list of such, or the path of an .npz;
-            seeded ones are drawn if left out (see `onnxgraph.use_examples`).
+        verify: compare with onnxruntime on seeded inputs. Without it the result says UNPROVEN.
+        tolerance: largest difference allowed, relative to the largest reference value.
+        examples: inputs to compare on: arrays by name, a list of such, or the path of an .npz. If
+            they are left out, seeded ones are drawn (see `onnxgraph.use_examples`).
         symbols: sizes of symbolic dims in drawn inputs, such as {"total": "past + length"}.
 
     Raises:
-        ConversionError: a node cannot be converted, or not for this target; it is named.
-        ParityError: the graph computes something else; the first ONNX tensor that differs is named.
+        ConversionError: a node cannot be converted at all or for this target. The error names it.
+        ParityError: the graph computes something else. The error names the first ONNX tensor that
+            differs.
         GraphError: the file is not an ONNX model.
     """
-    optables.table(target)  # a wrong target is refused before any work
+    optables.table(target)  # refuse a wrong target before any work
     if isinstance(onnx_path, onnx.ModelProto):
         model = onnxgraph.check(onnx_path)
     else:
         model = onnxgraph.load(onnx_path, keep_external=True, leave_weights=True)
     with use_examples(examples, symbols=symbols):
         check_examples_fit(model)
-        if pb_path is not None:  # before the work, too
+        if pb_path is not None:  # also before the work
             _check_size(weights_size(model))
         conversion = _pipeline(model, target, verify=verify)
         if verify:
@@ -103,7 +104,7 @@ def onnx2tf(
 
 
 def _check_size(size: int) -> None:
-    """Refuse weights of so many bytes for a file."""
+    """Refuse to write weights of `size` bytes if one file cannot hold them."""
     if size >= LIMIT:
         raise ConversionError(
             f"The weights take {size / 2**30:.1f} GiB; a frozen graph is one protobuf message, "
@@ -130,12 +131,13 @@ def verified(
     batches: tuple[int, ...] = BATCHES,
     tolerance: float = TOLERANCE,
 ) -> Conversion:
-    """Compare the graph with onnxruntime on seeded inputs and return it with the reports.
+    """Compare the graph with onnxruntime on seeded inputs, and return it with the reports.
 
-    TensorFlow computes it with oneDNN and without, as it does on newer and on older processors.
+    TensorFlow computes the graph with oneDNN and without, because newer processors use it and older
+    ones do not.
 
     Raises:
-        ParityError: they differ; the message names the first ONNX tensor that does.
+        ParityError: they differ. The message names the first ONNX tensor that does.
         GraphError: TensorFlow cannot compute the graph, with oneDNN or without.
     """
     judge = Judge(model, tolerance=tolerance, precisions=conversion.precisions)
@@ -145,7 +147,7 @@ def verified(
         others = processors.others(conversion.graph, conversion.outputs.values())
         for other in others:
             stack.callback(other.close)
-        # One after the other, the referee first: each takes memory for the weights.
+        # One after the other, the referee first, because each needs memory for the weights.
         rounds = judge.rounds(batches)
         for where, each in itertools.product((None, *others), rounds):
             memory.give_back()  # of the run before
@@ -164,10 +166,10 @@ def run_conversion(
     *,
     where: processors.OtherProcessor | None = None,
 ) -> dict[str, np.ndarray]:
-    """Run the graph in this kernel, or `where` it is held, fed and read by ONNX names."""
+    """Run the graph here or in the process `where`, with inputs and outputs by ONNX name."""
     fed = {conversion.inputs[name]: value for name, value in feeds.items()}
     if where is None:
-        fed |= conversion.graph.weights  # as they are: putting them into the graph would copy them
+        fed |= conversion.graph.weights  # not put into the graph, which would copy them
         results = run_view(conversion.view, fed, fetch=conversion.outputs.values())
     else:
         results = where.run(fed)
@@ -204,7 +206,7 @@ def _pipeline(model: onnx.ModelProto, target: str, *, verify: bool) -> Conversio
 
 
 def _build(model: onnx.ModelProto, target: str) -> Built:
-    """Build the graph, or refuse with everything that stands in the way for this target."""
+    """Build the graph, or refuse with all nodes that cannot be converted for this target."""
     built = attempt(model)
     if found := obstacles(built, model, target):
         raise Unconvertible(found)
@@ -212,7 +214,7 @@ def _build(model: onnx.ModelProto, target: str) -> Built:
 
 
 def _timed(steps: list[Step], name: str, work: Callable[[], Result]) -> Result:
-    """Do the work and add its step: the time it took and the nodes of the graph it returned."""
+    """Run a step and record it: its time and the number of nodes of each op in its graph."""
     begin = time.perf_counter()
     with stage(name):
         result = work()

@@ -1,7 +1,7 @@
-"""What stands in the way of a conversion: every node at once, before any of the work.
+"""Find all nodes that cannot be converted for a target, before any of the work.
 
-The handlers are run on shapes alone, and what they made is held against the target's op table; the
-weights are not touched, and nothing is optimised or compared.
+The handlers run on shapes alone. What they build is then compared with the target's op table. The
+weights are not read, and nothing is optimised or compared with onnxruntime.
 """
 
 import html
@@ -31,7 +31,7 @@ COLUMNS = ("node", "op", "opset", "why", "help")
 
 @dataclass(frozen=True)
 class Preflight:
-    """What a model's conversion for a target would stumble over."""
+    """The obstacles to converting a model for a target."""
 
     target: str
     nodes: int
@@ -44,21 +44,21 @@ class Preflight:
         return not self.obstacles
 
     def rows(self) -> list[dict[str, object]]:
-        """Return the table: node, op, opset, why, and what would help."""
+        """Return a table with the columns node, op, opset, why, and what would help."""
         return [{name: getattr(each, name) for name in COLUMNS} for each in self.obstacles]
 
     def check(self) -> "Preflight":
         """Return self if every node can be converted.
 
         Raises:
-            Unconvertible: some cannot; each is named.
+            Unconvertible: some nodes cannot be converted. The error names them.
         """
         if self.obstacles:
             raise Unconvertible(self.obstacles)
         return self
 
     def __repr__(self) -> str:
-        """Return one line, and the table if there is anything to say."""
+        """Return one line, and the table if there are obstacles."""
         bad = len(self.obstacles)
         found = (
             f"{bad} of {self.nodes} ONNX nodes cannot be converted"
@@ -84,7 +84,7 @@ class Preflight:
 
 @checked
 def preflight(model: onnx.ModelProto | str | Path, target: str = "tf2") -> Preflight:
-    """Return what the conversion of a model for a target would stumble over.
+    """Return all obstacles to converting a model for a target.
 
     Args:
         model: a model, or the path of one.
@@ -92,7 +92,7 @@ def preflight(model: onnx.ModelProto | str | Path, target: str = "tf2") -> Prefl
 
     Raises:
         GraphError: the file is not an ONNX model.
-        UnknownName: there is no such target.
+        UnknownName: the target does not exist.
     """
     optables.table(target)
     if not isinstance(model, onnx.ModelProto):
@@ -106,16 +106,14 @@ def preflight(model: onnx.ModelProto | str | Path, target: str = "tf2") -> Prefl
 
 
 def obstacles(built: Built, model: onnx.ModelProto, target: str) -> tuple[Obstacle, ...]:
-    """Return what stands in the way of a model of which `built` was made: on ONNX's side, and on
-    the target's.
-    """
+    """Return a model's obstacles: those found while it was built, and those of the target."""
     return (*_with_cuts(built.obstacles, model), *_unwritable(built, model, target))
 
 
 def _with_cuts(found: Iterable[Obstacle], model: onnx.ModelProto) -> list[Obstacle]:
-    """Return obstacles in which random ops come with the call that makes inputs of their numbers.
+    """Return the obstacles, with the call that turns the numbers of random ops into inputs.
 
-    Those that no output needs are left out.
+    Random ops that no output needs are left out.
     """
     nodes = [node for node in model.graph.node if node.op_type in RANDOM_OPS]
     drawn = {node_name(node): node for node in nodes}
@@ -142,7 +140,7 @@ def _unwritable(built: Built, model: onnx.ModelProto, target: str) -> list[Obsta
     found: dict[str, Obstacle] = {}
     for tensorflow_node, problem in problems.items():
         if tensorflow_node in outputs:
-            continue  # the node that makes it is there as well
+            continue  # the node that makes the output is listed too
         name = origin(tensorflow_node, built.provenance)
         op = nodes[name].op_type if name in nodes else "input"
         since = next((each for each in newer if tensorflow_node not in left[each]), "")

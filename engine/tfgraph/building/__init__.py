@@ -1,1 +1,1 @@
-"""ONNX nodes into TensorFlow ops, named after ONNX."""
+"""Build TensorFlow ops, named after ONNX, from ONNX nodes."""

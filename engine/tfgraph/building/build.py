@@ -1,7 +1,7 @@
-"""ONNX → GraphDef: handlers, called node by node inside a plain graph, names kept.
+"""ONNX → GraphDef: each node's handler adds its ops to a plain graph, and the names are kept.
 
-A table has the handler of each op (`tfgraph.handlers`). What a handler makes is in a name scope of
-its ONNX node, so that TensorFlow's names tell where each op comes from.
+A table maps each op to its handler (`tfgraph.handlers`). The ops that a handler makes are in a name
+scope of its ONNX node, so TensorFlow's names show where each op comes from.
 """
 
 import contextlib
@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Built:
-    """A GraphDef in NCHW and how ONNX tensors are called in it.
+    """A GraphDef in NCHW, and its tensors and nodes by ONNX name.
 
-    `inputs` and `outputs` map ONNX names to TensorFlow tensors ("name:0") in ONNX order, `tensors`
-    does so for every tensor that a node makes. `provenance` maps TensorFlow nodes and name scopes
-    to the ONNX nodes that they come from. `obstacles` are the nodes that could not be converted.
+    `inputs` and `outputs` map ONNX names to TensorFlow tensors ("name:0") in ONNX order. `tensors`
+    does the same for every tensor that a node makes. `provenance` maps TensorFlow nodes and name
+    scopes to the ONNX nodes that they come from. `obstacles` lists the nodes that could not be
+    converted.
     """
 
     graph: FrozenGraph
@@ -53,7 +54,7 @@ class Built:
 
 
 def is_known(model: onnx.ModelProto) -> Callable[[onnx.NodeProto], bool]:
-    """Return a function that says whether a node has a handler, at the model's opset."""
+    """Return a function that tells whether a node has a handler, at the model's opset."""
     from tfgraph import handlers
 
     versions = opsets(model)
@@ -61,10 +62,10 @@ def is_known(model: onnx.ModelProto) -> Callable[[onnx.NodeProto], bool]:
 
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model as `build` takes it: calls of functions that no handler knows written out.
+    """Return the model in the form that `build` takes: functions without a handler are inlined.
 
     Raises:
-        GraphError: a function calls itself, or is not there.
+        GraphError: a function calls itself, or is missing.
     """
     return inline_functions(model, keep=is_known(model))
 
@@ -73,7 +74,7 @@ def build(model: onnx.ModelProto) -> Built:
     """Turn a prepared ONNX model into a graph.
 
     Raises:
-        Unconvertible: ops have no handler, or handlers refused; every such node is named.
+        Unconvertible: ops have no handler, or handlers refused. The error names every such node.
     """
     built = attempt(model)
     if built.obstacles:
@@ -82,7 +83,7 @@ def build(model: onnx.ModelProto) -> Built:
 
 
 def attempt(model: onnx.ModelProto) -> Built:
-    """Build as much of a model as can be; the result has the obstacles, if there are any."""
+    """Build as much of a model as possible. The result lists the nodes that failed as obstacles."""
     tf = framework.tensorflow()
     from tfgraph import handlers
 
@@ -110,7 +111,8 @@ def attempt(model: onnx.ModelProto) -> Built:
             if not isinstance(tensors[value.name], tf.Tensor):
                 builder.obstacles.append(builder.no_tensor("output", value))
                 continue
-            # An Identity of its own gives the output ONNX's name, whatever the optimiser folds.
+            # An Identity of its own keeps the output's ONNX name, even if the optimiser folds the
+            # rest.
             outputs[value.name] = tf.identity(tensors[value.name], name=legal(value.name))
     ends = [(tensor.op.name, name) for each in (inputs, outputs) for name, tensor in each.items()]
     graph_def = graph.as_graph_def()
@@ -133,7 +135,7 @@ def attempt(model: onnx.ModelProto) -> Built:
 
 
 class _Builder:
-    """Runs the handlers; collects what they make and what they refuse."""
+    """Runs the handlers, and collects what they make and what they refuse."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.opsets = opsets(model)
@@ -145,9 +147,9 @@ class _Builder:
         self.obstacles: list[Obstacle] = []
 
     def run(self, graph: onnx.GraphProto, tensors: "Tensors", *, outside: bool = True) -> None:
-        """Run every node's handler; the tensors of the graph itself (`outside`) are noted by name.
-
-        A node that is refused makes nothing, and so nothing is said of those that need it.
+        """Run every node's handler. In the main graph (`outside`) record the tensors by name.
+        A refused node makes no tensors, so the nodes that need them are skipped without an
+        obstacle.
         """
         tf = framework.tensorflow()
         from tfgraph.handlers import Lost
@@ -156,7 +158,8 @@ class _Builder:
             called = label(node)
             scope = self.scope_names.legal(called)
             try:
-                # A trailing slash takes the scope as it is: TensorFlow would add a number.
+                # With a trailing slash TensorFlow takes the scope as it is, instead of adding a
+                # number.
                 with tf.name_scope(scope + "/"):
                     results = self._results(node, tensors)
             except (Unconvertible, Lost) as error:
@@ -187,7 +190,7 @@ class _Builder:
         return [tensors[value.name] for value in graph.output]
 
     def no_tensor(self, role: str, value: onnx.ValueInfoProto) -> Obstacle:
-        """Return what is said of an input or output that TensorFlow cannot have."""
+        """Return the obstacle for an input or output that is not a tensor."""
         why = "is not a tensor but a sequence or an optional value, which no graph here can take"
         return Obstacle(
             value.name, role, self.opsets.get("", 1), why, "pass its elements as tensors"
@@ -210,7 +213,7 @@ class _Builder:
             return handler.handle(node, version, tensors)
         except (Unconvertible, handlers.Lost):
             raise
-        except Exception as error:  # whatever a handler raises, the node is to blame
+        except Exception as error:  # any error of a handler is reported at its node
             raise Unconvertible([_failed(node, version, tensors, error)]) from error
 
     def _unknown(self, node: onnx.NodeProto) -> Obstacle:
@@ -223,7 +226,7 @@ class _Builder:
 
 
 def _op(node: onnx.NodeProto, versions: dict[str, int]) -> tuple[str, str, int]:
-    """Return domain, op and the version of the op that is meant."""
+    """Return the domain, the op and the op's version that apply to a node."""
     from tfgraph.handlers import version_of
 
     name = domain(node)
@@ -231,7 +234,7 @@ def _op(node: onnx.NodeProto, versions: dict[str, int]) -> tuple[str, str, int]:
 
 
 def label(node: onnx.NodeProto) -> str:
-    """Return what a node is called: by its name or, if it has none, by its op and first output."""
+    """Return a node's name or, if it has none, its op and first output."""
     return node.name or "_".join([node.op_type, *node.output[:1]])
 
 
@@ -241,8 +244,8 @@ def _weights(graph: onnx.GraphProto) -> dict[str, np.ndarray | onnx.TensorProto]
 
 
 def _failed(node: onnx.NodeProto, version: int, tensors: "Tensors", error: Exception) -> Obstacle:
-    """Return what is said of a node whose handler raised an error that is no refusal."""
-    said = first_line(error).partition(" for '{{node")[0]  # what follows is TensorFlow's node
+    """Return the obstacle for a node whose handler raised an error that is not a refusal."""
+    said = first_line(error).partition(" for '{{node")[0]  # TensorFlow's own node follows
     why = f"cannot be converted: {type(error).__name__}: {said}"
     help_ = "run the model with onnxgraph.run_onnx to see whether the node fits its inputs"
     if strange := [name for name in node.input if _has_no_rank(tensors, name)]:

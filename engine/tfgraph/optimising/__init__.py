@@ -1,1 +1,1 @@
-"""TensorFlow's Grappler, offline and in a process of its own."""
+"""Optimise with TensorFlow's Grappler, before the graph is saved and in a separate process."""

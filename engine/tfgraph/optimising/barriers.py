@@ -1,12 +1,14 @@
-"""Barriers where TensorFlow's own optimiser would make something else of the graph.
+"""Barriers where TensorFlow's own optimiser would change what the graph computes.
 
-It runs when a graph is converted, and again in every TensorFlow from 1.13 on that loads it. Some of
-what it takes for equal is not: the largest of sigmoids need not lie where the largest argument does
-(several are 1), a constant that is added and taken away again rounds, and what is not less than a
-number may be no number. A barrier is the larger of a tensor and itself (of booleans: both), which
-TensorFlow 1.13, 1.15 and today's leave alone. The rules are for the rewrites that were seen to
-change a result in random graphs; those that change no more than rounding does (sums of tensors
-taken in another order, more exact functions such as LogSoftmax) are not kept away.
+The optimiser runs when a graph is converted, and again in every TensorFlow from 1.13 on that loads
+the graph. It takes some things for equal that are not. For example, the largest of several sigmoids
+need not be where the largest argument is, because several may be 1. A constant that is added and
+subtracted again rounds the sum. A number that is not less than another one may be NaN.
+
+A barrier is the maximum of a tensor and itself, and for booleans the logical and. TensorFlow 1.13,
+1.15 and today's leave it alone. Each rule is for a rewrite that was seen to change a result in
+random graphs. Rewrites that change no more than rounding does are allowed, such as sums in another
+order, or more exact functions like LogSoftmax.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 _PARTIAL = {"Acos", "Acosh", "Asin", "Atanh", "Inv", "Log", "Log1p", "Reciprocal", "Rsqrt", "Sqrt"}
-"""Ops that are monotonic where they are defined only: elsewhere they give NaN, or, as reciprocals
-do across zero, another order.
+"""Ops that are monotonic only where they are defined.
+
+Elsewhere they give NaN, or another order, as reciprocals do across zero.
 """
 
 _MONOTONIC = _PARTIAL | {
@@ -35,17 +38,17 @@ _MONOTONIC = _PARTIAL | {
 """Ops that the optimiser moves after Max and Min, and drops before ArgMax and ArgMin."""
 
 _MOVED = {"ConcatV2", "ExpandDims", "Reshape", "Squeeze", "Transpose"}
-"""Ops that such an op may be moved across, or that are dropped where they change nothing."""
+"""Ops across which it moves such an op, or which it drops where they change nothing."""
 
 _SUMS = {"Add", "AddV2", "Sub"}
 _QUOTIENTS = {"Div", "RealDiv"}
 _PRODUCTS = _QUOTIENTS | {"Mul"}
 
 _SMALL = 64
-"""A constant up to this size rounds off less than 4e-6, in float32."""
+"""A constant up to this size causes a rounding error below 4e-6 in float32."""
 
 _LONGEST = 8
-"""Constants of a chain of sums that are held against each other."""
+"""How many constants of a chain of sums are compared with each other."""
 
 Rule = Callable[["NodeDef", Provenance], Iterator[int]]
 
@@ -54,8 +57,8 @@ def with_barriers(graph: FrozenGraph, *, exactly: bool = False) -> FrozenGraph:
     """Return the graph with a barrier wherever a rule knows that the optimiser changes a result.
 
     Args:
-        graph: a frozen graph; inputs stand before what reads them.
-        exactly: also keep the last digits that no step function looks at.
+        graph: a frozen graph, whose nodes come after their inputs.
+        exactly: also protect the last digits that no step function depends on.
     """
     sources = Provenance(graph, exactly=exactly)
     rules = [(node, _RULES[node.op]) for node in graph.skeleton.node if node.op in _RULES]
@@ -74,35 +77,36 @@ def with_barriers(graph: FrozenGraph, *, exactly: bool = False) -> FrozenGraph:
 
 
 def _barrier(reader: "NodeDef", index: int, sources: Provenance) -> "list[NodeDef]":
-    """Return the nodes that stand before an input; the last one makes it."""
+    """Return the nodes that make the barrier before an input. The last one is the new input."""
     name, source = sources.unused(f"{reader.name}/barrier_{index}"), reader.input[index]
     if reader.op == "LogicalNot":
         return [new(name, "LogicalAnd", [source, source])]
     dtype = reader.attr["T"].type
     if not sources.constant(source):
         return [new(name, "Maximum", [source, source], T=dtype)]
-    # Made of the constant alone it would be folded; max(c, min(x, c)) is c whatever x is.
+    # A barrier of the constant alone would be folded. max(c, min(x, c)) is c for every x.
     least = new(f"{name}/least", "Minimum", [reader.input[1 - index], source], T=dtype)
     return [least, new(name, "Maximum", [source, least.name], T=dtype)]
 
 
 def _places(node: "NodeDef", sources: Provenance) -> Iterator[int]:
-    """ArgMax(f(x)) becomes ArgMax(x), but f may make equal numbers of different ones."""
+    """ArgMax(f(x)) becomes ArgMax(x), but f may map different numbers to equal ones."""
     inner = node.input[0]
     if not sources.constant(inner) and sources.made_from(inner, _MONOTONIC, _MOVED):
         yield 0
 
 
 def _largest(node: "NodeDef", sources: Provenance) -> Iterator[int]:
-    """Max(f(x)) becomes f(Max(x)), but f may not be defined for the others."""
+    """Max(f(x)) becomes f(Max(x)), but f may not be defined for the other numbers."""
     inner, across = node.input[0], _MOVED | _MONOTONIC - _PARTIAL
     if not sources.constant(inner) and sources.made_from(inner, _PARTIAL, across):
         yield 0
 
 
 def _sums(node: "NodeDef", sources: Provenance) -> Iterator[int]:
-    """(x + a) - b becomes x + (a - b), and (x - y) + b becomes x + (b - y): what the sum rounded
-    comes back, or what was exact is rounded.
+    """(x + a) - b becomes x + (a - b), and (x - y) + b becomes x + (b - y).
+
+    So digits that the sum rounded away come back, or an exact result is rounded.
     """
     for index, constants in _chained(_SUMS, node, sources):
         values = [sources.value(each) for each in constants]
@@ -111,8 +115,9 @@ def _sums(node: "NodeDef", sources: Provenance) -> Iterator[int]:
 
 
 def _products(node: "NodeDef", sources: Provenance) -> Iterator[int]:
-    """(x * a) * b becomes x * (a * b): what was too large for the type on the way is not any more,
-    and the product is rounded once.
+    """(x * a) * b becomes x * (a * b), which is rounded once.
+
+    So an intermediate result that overflowed its type does not overflow any more.
     """
     for index, constants in _chained(_PRODUCTS, node, sources):
         if node.name in sources.exact or len(constants) > 1:
@@ -120,8 +125,9 @@ def _products(node: "NodeDef", sources: Provenance) -> Iterator[int]:
 
 
 def _quotients(node: "NodeDef", sources: Provenance) -> Iterator[int]:
-    """x / c becomes x * (1 / c), but 41 * (1 / 41) is less than 1 in float32; and x / sqrt(y)
-    becomes x * rsqrt(y).
+    """x / c becomes x * (1 / c), and x / sqrt(y) becomes x * rsqrt(y).
+
+    In float32, for example, 41 * (1 / 41) is less than 1.
     """
     yield from _products(node, sources)
     divisor, dtype = node.input[1], node.attr["T"].type
@@ -137,7 +143,7 @@ def _quotients(node: "NodeDef", sources: Provenance) -> Iterator[int]:
 
 
 def _reciprocal(value: np.ndarray, least: float) -> tuple[bool, bool]:
-    """Whether the reciprocals of some numbers are exact, and whether the type can hold them."""
+    """Whether the reciprocals of some numbers are exact, and the type can hold them."""
     sizes = np.abs(value[value != 0].astype(np.float64))  # any number divided by zero stays so
     powers_of_2 = bool((np.frexp(sizes)[0] == 0.5).all())
     return powers_of_2, bool(((sizes < 1 / least) & (sizes > least)).all())
@@ -146,8 +152,9 @@ def _reciprocal(value: np.ndarray, least: float) -> tuple[bool, bool]:
 def _chained(
     family: set[str], node: "NodeDef", sources: Provenance
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield (index, constants) if one input of a node is constant and an op of the same family
-    makes the other: the node's constant, and those of the ops right before that take one each.
+    """Yield (index, constants) if one input is constant and an op of the family makes the other.
+
+    The constants are the node's own, and those of the ops right before it that take one each.
     """
     if node.attr["T"].type not in FLOATS:
         return
@@ -169,7 +176,7 @@ def _chained(
 
 
 def _unsigned(reference: str, sources: Provenance) -> "NodeDef":
-    """Return the node that makes a tensor, before its sign was turned."""
+    """Return the node that makes a tensor, seen through changes of sign."""
     node = sources.node(reference)
     while node.op == "Neg":
         node = sources.node(node.input[0])
@@ -177,7 +184,7 @@ def _unsigned(reference: str, sources: Provenance) -> "NodeDef":
 
 
 def _cancel(values: list[np.ndarray | None]) -> bool:
-    """Whether two sizes that round off what is small nearly cancel each other, or may."""
+    """Whether two constants large enough to round small numbers off nearly cancel, or may."""
     known = [np.abs(value) for value in values if value is not None]
     return len(known) < len(values) or any(
         bool((np.abs(first - second) * 64 < np.maximum(first, second) - _SMALL).any())
@@ -187,7 +194,7 @@ def _cancel(values: list[np.ndarray | None]) -> bool:
 
 
 def _leaky(node: "NodeDef", sources: Provenance) -> Iterator[int]:
-    """Max(x, c * x) becomes LeakyRelu(x), which it is for c from 0 to 1 only."""
+    """Max(x, c * x) becomes LeakyRelu(x), which is equal only for c from 0 to 1."""
     for index in (0, 1):
         inner, other = sources.node(node.input[index]), sources.node(node.input[1 - index])
         makers = [sources.node(each).name for each in data_inputs(inner)]
@@ -203,12 +210,12 @@ def _leaky(node: "NodeDef", sources: Provenance) -> Iterator[int]:
 
 
 def _shrinks(value: np.ndarray, *, divides: bool) -> bool:
-    """Whether what a number is multiplied with, or divided by, is a factor from 0 to 1."""
+    """Whether multiplication by a value, or division by it, scales by a factor from 0 to 1."""
     return bool(((value >= 1) if divides else (value >= 0) & (value <= 1)).all())
 
 
 def _negated(node: "NodeDef", sources: Provenance) -> Iterator[int]:
-    """Not(x < y) becomes x >= y, but NaN is neither."""
+    """Not(x < y) becomes x >= y, but for NaN the first is true and the second false."""
     inner = sources.node(node.input[0])
     if inner.op in COMPARISONS and inner.attr["T"].type in FLOATS:
         yield 0

@@ -1,8 +1,8 @@
-"""Grappler, TensorFlow's graph optimiser, in a process of its own: a crash there ends nothing here.
+"""Grappler, TensorFlow's graph optimiser, in a separate process, so that a crash ends only that.
 
-oneDNN is off there, so that a graph's bytes do not depend on the processor. A comparison that needs
-TensorFlow without oneDNN beside this process's own is computed there, too. To another comparison
-the first of these processes gives way, because it needs the memory.
+oneDNN is off in that process, so a graph's bytes do not depend on the processor. It also computes
+the comparisons that need TensorFlow without oneDNN. Before any other comparison the first such
+process is shut down, because its memory is needed.
 """
 
 import subprocess
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
 TIMEOUT = 600.0
-"""Seconds after which Grappler is taken to hang."""
+"""Seconds after which Grappler counts as hanging."""
 
 _DEVICE = "/job:localhost/replica:0/task:0/device:CPU:0"
 
@@ -26,7 +26,7 @@ worker = native.Worker(onednn=False)
 
 
 def start() -> subprocess.Popen:
-    """Start the process, if it is not there; it comes up while other work is done."""
+    """Start the process if it is not running. It starts up while other work is done."""
     return worker.start()
 
 
@@ -46,10 +46,10 @@ def run(
     *,
     timeout: float | None = None,
 ) -> "GraphDef":
-    """Return the graph after some of Grappler's passes; `outputs` ("digit:0") survive.
+    """Return the graph after some of Grappler's passes, which keep `outputs` ("digit:0").
 
     Raises:
-        ConversionError: it crashed, failed or hung.
+        ConversionError: Grappler crashed, failed or hung.
     """
     from tensorflow.core.framework import graph_pb2
 
@@ -92,7 +92,7 @@ def _meta_graph(graph_def: "GraphDef", outputs: Iterable[str]) -> bytes:
     meta_graph = meta_graph_pb2.MetaGraphDef()
     meta_graph.graph_def.CopyFrom(graph_def)
     for node in meta_graph.graph_def.node:
-        node.device = _DEVICE  # the layout optimiser skips nodes that are placed nowhere
+        node.device = _DEVICE  # the layout optimiser skips nodes without a device
     kept = meta_graph.collection_def["train_op"].node_list.value
     kept.extend(maker(tensor) for tensor in outputs)
     return meta_graph.SerializeToString()

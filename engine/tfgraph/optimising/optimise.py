@@ -1,7 +1,8 @@
 """Make the graph fast before it is saved: Grappler folds its constants and moves it to NHWC.
 
-Run offline, once, so that every runtime gets the fast graph, old ones included. The remapper is
-left out: its fused ops exist at run time only and cannot be saved.
+This happens once, before the graph is saved, so every runtime gets the fast graph, old ones
+included. The remapper is left out, because its fused ops exist only at run time and cannot be
+saved.
 """
 
 from collections.abc import Collection, Iterable
@@ -23,15 +24,16 @@ LAYOUT = ("constfold", "layout", "constfold")
 ALGEBRA = ("arithmetic", "dependency")
 
 _REDUCTIONS = {"Max", "MaxPool", "MaxPool3D", "Min"}
-"""Ops with which Grappler's algebra changes the place of what stands before them, a Relu say, and
-leaves both their names: these would then name other tensors than ONNX's.
+"""Ops that Grappler's algebra swaps with the op before them, for example a Relu.
+
+Both ops keep their names, so these would then name other tensors than ONNX's.
 """
 
 _AS_THEY_ARE = {
     *((op, 1) for op in ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2")),
     ("GatherV2", 0),
 }
-"""Ops, and the input, that take weights as they are: nothing is left to fold in them."""
+"""Ops, and the input, that use weights unchanged, so that there is nothing to fold."""
 
 
 _STAND_IN = "FakeParam"
@@ -41,8 +43,8 @@ _STAND_IN = "FakeParam"
 def optimise(graph: "FrozenGraph | GraphDef", outputs: Iterable[str]) -> FrozenGraph:
     """Return an equal graph with constants folded and convolutions in NHWC.
 
-    Grappler never sees the weights that have nothing to fold, so that its work does not grow with
-    their megabytes.
+    Grappler never sees weights that have nothing to fold, so its work does not grow with their
+    size.
 
     Args:
         graph: a frozen graph in NCHW.
@@ -77,9 +79,9 @@ def optimise(graph: "FrozenGraph | GraphDef", outputs: Iterable[str]) -> FrozenG
 
 
 def _disguise(nodes: "Iterable[NodeDef]", weights: Collection[str]) -> None:
-    """Let weights be no placeholders, in place: Grappler makes a tensor for each of those.
+    """Replace the weights' placeholders in place, because Grappler makes a tensor for each of them.
 
-    Their numbers keep two of one shape from being taken for the same.
+    Each gets a number, so that two of one shape are not taken for equal.
     """
     for number, node in enumerate(node for node in nodes if node.name in weights):
         node.op = _STAND_IN

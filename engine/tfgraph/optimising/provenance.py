@@ -1,4 +1,4 @@
-"""What makes the tensors of a graph, and for which of them the last digit counts."""
+"""Where the tensors of a graph come from, and for which of them the last digit counts."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,28 +16,28 @@ FLOATS = {1: 2.0**-126, 2: 2.0**-1022, 14: 2.0**-126, 19: 2.0**-14}
 """TensorFlow's numbers for float32, float64, bfloat16 and float16, and their least normal value."""
 
 _WHOLE = {3, 4, 5, 6, 9, 10, 17, 22, 23}
-"""Those of integers and booleans."""
+"""TensorFlow's numbers for integers and booleans."""
 
 COMPARISONS = {"Less", "LessEqual", "Greater", "GreaterEqual"}
 _STEPS = COMPARISONS | {
     "ArgMax", "ArgMin", "Ceil", "Equal", "Floor", "FloorMod", "Mod", "NonMaxSuppressionV3",
     "NotEqual", "Rint", "Round", "Sign", "TopKV2", "TruncateMod",
 }  # fmt: skip
-"""Ops whose result may be another one for the last digit of their input."""
+"""Step functions: the last digit of their input may decide their result."""
 
 _MIXING = {
     "AvgPool", "AvgPool3D", "BatchMatMul", "BatchMatMulV2", "Conv2D", "Conv2DBackpropInput",
     "Conv3D", "Conv3DBackpropInputV2", "CropAndResize", "DepthwiseConv2dNative", "MatMul", "Mean",
     "ResizeBicubic", "ResizeBilinear", "Softmax", "Sum",
 }  # fmt: skip
-"""Ops that add up many numbers, whose last digits are worth nothing then."""
+"""Ops that add up many numbers, so that the last digits of the result mean nothing."""
 
 
 class Provenance:
-    """The nodes of a graph by the references of others, seen through what passes a tensor on."""
+    """The nodes of a graph by name, seen through the ops that pass a tensor on."""
 
     def __init__(self, graph: FrozenGraph, *, exactly: bool = False) -> None:
-        """Take a graph; `exactly` if the last digit counts everywhere."""
+        """Take a graph. With `exactly` the last digit counts everywhere."""
         self._exactly = exactly
         self._nodes = {node.name: node for node in graph.skeleton.node}
         self._constants = computed_from_constants(graph.skeleton, graph.weights)
@@ -51,7 +51,7 @@ class Provenance:
         return node
 
     def made_from(self, reference: str, wanted: set[str], across: set[str]) -> bool:
-        """Whether an op that is wanted makes a tensor, or makes one that `across` make it from."""
+        """Whether a wanted op makes a tensor, directly or through the ops `across`."""
         seen: set[str] = set()
         waiting = [reference]
         while waiting:
@@ -64,22 +64,22 @@ class Provenance:
         return False
 
     def constant(self, reference: str) -> bool:
-        """Whether a tensor hangs on constants alone."""
+        """Whether a tensor depends on constants alone."""
         return maker(reference) in self._constants
 
     def value(self, reference: str) -> np.ndarray | None:
-        """Return a tensor's value, if it is a constant and nothing that is computed of some."""
+        """Return a tensor's value if it is a constant itself, not computed from constants."""
         return self._shapes.constant(self.node(reference).name)
 
     def unused(self, name: str) -> str:
-        """Return a name that no node has, nor one below it."""
+        """Return a name that no node has, neither as it is nor with "/least" after it."""
         while name in self._nodes or f"{name}/least" in self._nodes:
             name += "_"
         return name
 
     @cached_property
     def exact(self) -> set[str]:
-        """The nodes whose rounding may decide what a step function further down makes of it."""
+        """The nodes whose rounding may decide the result of a step function further down."""
         if self._exactly:
             return set(self._nodes)
         steps = (n for n in self._nodes.values() if n.op in _STEPS or _to_integers(n))

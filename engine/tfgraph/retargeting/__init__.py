@@ -1,1 +1,1 @@
-"""Graphs for older TensorFlows."""
+"""Rewrite graphs for older TensorFlows."""

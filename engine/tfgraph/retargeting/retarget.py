@@ -1,9 +1,10 @@
-"""Write a graph in the words of an older TensorFlow, or refuse.
+"""Rewrite a graph for an older TensorFlow, or refuse.
 
-Driven by the op tables of the real runtimes: an attribute that the target does not know is dropped
-if it has its default (which is then the old behaviour); an op that it does not know is rewritten
-into older ones that compute the same (`rules`); what is left is refused, every node of it at once.
-So are ops that the target knows, and cannot compute together with their neighbours on every CPU.
+The op tables of the real runtimes decide. An attribute that the target does not know is dropped if
+it has its default, because this is the old behaviour. An op that the target does not know is
+rewritten into older ops that compute the same (`rules`). So is an op that the target knows but that
+not every CPU can compute together with its neighbours. All nodes that no rule rewrites are
+refused together.
 """
 
 import itertools
@@ -29,16 +30,16 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 _STRING = 7
-"""The number of strings among TensorFlow's types."""
+"""The number of the string type in TensorFlow's `DataType`."""
 
 
 _COMPOSED = "_UnaryOpsComposition"
-"""The optimiser's op for others in a row: what it stands for are nodes of the graph again."""
+"""The optimiser's op for a row of other ops, which become nodes of the graph again."""
 
 
 @dataclass(frozen=True)
 class Rewrite:
-    """What was done to how many nodes of one op, and why."""
+    """What was done to the nodes of one op, why, and to how many."""
 
     op: str
     change: str
@@ -72,12 +73,13 @@ def retarget(
     Args:
         graph: a frozen graph.
         target: "tf1.4", "tf1.13", "tf1.15" or "tf2".
-        onnx_names: TensorFlow node or scope → ONNX node, so that a refusal can name that one.
-        outputs: the graph's outputs ("y:0"); if they are given, what nothing reads is left out.
+        onnx_names: TensorFlow node or scope → ONNX node, so that a refusal can name the ONNX node.
+        outputs: the graph's outputs ("y:0"). If they are given, nodes that none of them needs are
+            removed.
 
     Raises:
-        ConversionError: some nodes cannot be expressed; each is named with the first version that
-            can.
+        ConversionError: the target cannot express some nodes. The error names each one and the
+            first version that can.
     """
     from tensorflow.core.framework import graph_pb2
 
@@ -106,13 +108,13 @@ def retarget(
 
 
 def unwritable(graph: FrozenGraph, target: str) -> dict[str, str]:
-    """Return TensorFlow node → what the target does not know about it; empty if all can be written.
+    """Return TensorFlow node → what the target does not know about it, for all such nodes.
 
-    Nodes that are computed from constants alone are left out: the optimiser replaces them.
+    Nodes that are computed from constants alone are left out, because the optimiser replaces them.
     """
     table, shapes = optables.table(target), Shapes(graph)
     if not table.target.is_legacy and not forms.found(graph, shapes, table.forms):
-        return {}  # the TensorFlow that made the graph knows what is in it
+        return {}  # the TensorFlow that built the graph knows all its ops
     foldable = computed_from_constants(graph.skeleton, graph.weights)
     return {
         node.name: problem
@@ -122,7 +124,7 @@ def unwritable(graph: FrozenGraph, target: str) -> dict[str, str]:
 
 
 Written: TypeAlias = "tuple[NodeDef, list[NodeDef], list[tuple[str, str]], str | None]"
-"""A node, the nodes that stand for it in the target, notes on what was done, and a problem."""
+"""A node, the nodes that replace it for the target, notes on what was done, and a problem."""
 
 
 def _each(graph: FrozenGraph, table: OpTable, shapes: Shapes) -> Iterator[Written]:
@@ -147,7 +149,7 @@ def _each(graph: FrozenGraph, table: OpTable, shapes: Shapes) -> Iterator[Writte
 
 
 def _beyond(graph: FrozenGraph, shapes: Shapes, table: OpTable) -> dict[str, str]:
-    """Return node → what a CPU cannot compute of it: of several, the one to be rewritten."""
+    """Return the node to rewrite → what not every CPU can compute there."""
     found = {}
     for place in forms.found(graph, shapes, table.forms):
         node = next((each for each in place.nodes[1:] if each.op in UNFUSED), place.nodes[0])
@@ -164,9 +166,9 @@ def _constant_like(placeholder: "NodeDef") -> "NodeDef":
 def _fit(
     node: "NodeDef", table: OpTable, shapes: Shapes, beyond: str | None
 ) -> tuple[list["NodeDef"], list[tuple[str, str]]]:
-    """Return the nodes that stand for `node` in the target, and (change, reason) for each step.
+    """Return the nodes that replace `node` for the target, and (change, reason) for each step.
 
-    `beyond` says what a CPU cannot compute of it, if there is such a thing.
+    `beyond` says what not every CPU can compute there, or is None.
     """
     notes = []
     nodes = [node]
@@ -202,9 +204,9 @@ def _limited(op: str, target: Target) -> bool:
 
 
 def _spell_out(node: "NodeDef") -> None:
-    """Write a constant so that TensorFlow 1.4 can read it: not with its last value left to repeat.
+    """Spell out a constant, because TensorFlow 1.4 does not repeat the last of several values.
 
-    The optimiser writes zeros as no value at all, and leaves out equal values at the end.
+    The optimiser writes no value at all for zeros, and leaves out equal values at the end.
     """
     from tensorflow.python.framework import tensor_util
 
@@ -223,7 +225,7 @@ def _spell_out(node: "NodeDef") -> None:
 
 
 def _keep_apart(nodes: list["NodeDef"], name: str, taken: set[str]) -> None:
-    """Number the nodes that a rule adds below `name` where the graph has such a name already."""
+    """Number the nodes that a rule adds below `name` where the graph already has such a name."""
     new_names = {}
     for node in nodes:
         if node.name == name:
@@ -243,21 +245,21 @@ def _numbered(name: str) -> Iterator[str]:
 
 
 def _bind(nodes: list["NodeDef"], replaced: "NodeDef") -> None:
-    """Make new constants inside a loop run in each of its rounds, with the node that they serve."""
+    """Run new constants inside a loop in each of its iterations, with the node that they serve."""
     for new in nodes:
         if new.op == "Const" and not new.input:
             new.input.append("^" + maker(replaced.input[0]))
 
 
 def _known(node: "NodeDef", table: OpTable) -> bool:
-    """Whether the target knows the op, with these values for its attributes (defaults aside)."""
+    """Whether the target knows the op with these attribute values. New defaults do not count."""
     copy = copy_of(node)
     _drop_new_defaults(copy, table)
     return _problem(copy, table) is None
 
 
 def _drop_new_defaults(node: "NodeDef", table: OpTable) -> list[str]:
-    """Remove attributes with their default that the target does not know (tf2: all defaults)."""
+    """Remove attributes at their default that the target does not know (tf2: all defaults)."""
     allowed = table.ops.get(node.op)
     usual = defaults(node.op)
     dropped = []
@@ -292,7 +294,7 @@ def _problem(node: "NodeDef", table: OpTable) -> str | None:
 
 
 def _drop_private(node: "NodeDef") -> None:
-    """Remove the attributes that are for this process alone."""
+    """Remove the attributes that only this process uses."""
     for name in [name for name in node.attr if name.startswith("_")]:
         del node.attr[name]
 

@@ -1,7 +1,7 @@
-"""Newer TensorFlow ops in older terms, one exact rule an op.
+"""Rules that rewrite newer TensorFlow ops into older ones, one exact rule per op.
 
-A rule takes a node (every attribute written out) and the graph's static shapes, and returns the
-nodes that replace it, the last one under the same name; or None where it is not exact for this one.
+A rule takes a node, with every attribute written out, and the graph's static shapes. It returns the
+nodes that replace the node, the last one under the same name, or None where the rule is not exact.
 """
 
 from tfgraph.graphs.shapes import Shapes

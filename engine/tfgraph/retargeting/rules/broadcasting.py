@@ -1,7 +1,8 @@
-"""Broadcast tensors before an op that does not do so itself, exactly and at any size.
+"""Broadcast tensors before an op that does not broadcast, exactly and at any size.
 
-Old TensorFlow has no BroadcastTo. A product with ones leaves every number as it is, NaN, infinities
-and the sign of zero too; so does "or false" for booleans. Texts are gathered by their places.
+Old TensorFlow has no BroadcastTo. A product with ones leaves every number as it is, even NaN,
+infinities and the sign of zero. "Or false" does the same for booleans. For strings the indices are
+broadcast, and the strings are gathered by them.
 """
 
 from collections.abc import Sequence
@@ -24,10 +25,10 @@ def broadcast(
     *,
     keep: Sequence[int] = (),
 ) -> tuple[list["NodeDef"], list[str]]:
-    """Return new nodes, and for each source what is its value in the shape of all of them.
+    """Return new nodes, and for each source the tensor with its value in the common shape.
 
-    `dtypes` are the sources' types; those at the positions `keep` stay as they are. The nodes are
-    named after `node`; every rank must be known.
+    `dtypes` are the sources' types. The sources at the positions `keep` are not broadcast. The
+    nodes are named after `node`. Every rank must be known.
     """
     from tensorflow.core.framework import types_pb2
 
@@ -67,7 +68,7 @@ def _target_shape(
     known: Sequence[tuple[int | None, ...]],
     target: tuple[int, ...] | None,
 ) -> list["NodeDef"]:
-    """Return nodes, the last of which makes the common shape."""
+    """Return the nodes that compute the common shape. The last one returns it."""
     from tensorflow.core.framework import types_pb2
 
     int32 = types_pb2.DT_INT32

@@ -1,4 +1,4 @@
-"""Writing a rule with TensorFlow's own functions: what they add to a graph replaces the node."""
+"""Write a rule with TensorFlow's own functions: the nodes that they add replace the node."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 _OLDER = {"AddV2": "Add"}
-"""What TensorFlow's operators add that old ones call otherwise; it is the same for numbers."""
+"""Ops that TensorFlow's operators add → their older names, which mean the same for numbers."""
 
 
 def composed(
@@ -18,7 +18,7 @@ def composed(
 ) -> list["NodeDef"]:
     """Return the nodes that `function` makes of the node's inputs, the last under the node's name.
 
-    `dtypes` are the inputs' types. The function must keep to ops that the oldest target knows.
+    `dtypes` are the inputs' types. The function must only use ops that the oldest target knows.
     """
     tf = framework.tensorflow()
     graph = tf.Graph()

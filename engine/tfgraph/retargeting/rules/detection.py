@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @rule("NonMaxSuppressionV2", until="tf1.15")
 def non_max_suppression_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """The same with the next larger threshold and with boxes that all have an area.
+    """Use the next larger threshold, and boxes that all have an area.
 
-    TensorFlow 1.15 also drops a box whose overlap equals the threshold, and returns one box again
-    and again if some box has no area or is not finite.
+    The reason is that TensorFlow 1.15 also drops a box whose overlap equals the threshold. It also
+    returns one box again and again if some box has no area or is not finite.
     """
     if node.attr["T"].type != FLOAT:
         return None
@@ -37,10 +37,10 @@ def non_max_suppression_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] |
 
 
 def _moved(boxes: Any, threshold: Any) -> Any:
-    """Return the boxes, each that never overlaps another one moved to a place of its own.
+    """Return the boxes, with each box that can never overlap another one moved to a free place.
 
-    Such a box has no finite area; if the threshold is 1 or more, every box is one. The places are
-    far above all pictures, side by side.
+    A box without a finite area never overlaps another, and if the threshold is 1 or more, no box
+    counts as overlapping. The places are far above all pictures, side by side.
     """
     import tensorflow as tf
 
@@ -56,7 +56,7 @@ def _moved(boxes: Any, threshold: Any) -> Any:
 
 
 def _above(threshold: Any) -> Any:
-    """Return the next larger float that no processor takes for zero, but at most 1."""
+    """Return the next larger float that no processor rounds to zero, but at most 1."""
     import tensorflow as tf
 
     next_one = tf.bitcast(tf.bitcast(threshold, tf.int32) + 1, tf.float32)

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @rule("AddV2")
 def add_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
-    """Add: the same but for strings and for how gradients are grouped."""
+    """Use Add, which differs only for strings and in how gradients are grouped."""
     return [like(node, "Add", "T")]
 
 
 @rule("SelectV2")
 def select_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """Select, which does not broadcast; a condition of one value may choose between tensors."""
+    """Broadcast first, then use Select, which does not. A scalar condition stays a scalar."""
     from tensorflow.core.framework import types_pb2
 
     dtype = node.attr["T"].type
@@ -37,7 +37,7 @@ def select_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
 
 @rule("LeakyRelu")
 def leaky_relu(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """max(x, αx), which is the same for 0 ≤ α ≤ 1."""
+    """Compute max(x, αx), which is the same for 0 ≤ α ≤ 1."""
     alpha, source = node.attr["alpha"].f, node.input[0]
     if not 0 <= alpha <= 1:
         return None
@@ -49,7 +49,7 @@ def leaky_relu(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
 
 @rule("_UnaryOpsComposition", until="tf2")
 def unary_ops_composition(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
-    """The ops one after another: the optimiser's own op is for one process, not for a file."""
+    """Write the ops one after another, because only one process knows the optimiser's own op."""
     names = [name.decode() for name in node.attr["op_names"].list.s]
     nodes: list[NodeDef] = []
     source = node.input[0]
@@ -62,14 +62,14 @@ def unary_ops_composition(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
 
 @rule("LeftShift")
 def left_shift(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
-    """x·2ⁿ in int64, cast back: what does not fit is lost in both."""
+    """Compute x·2ⁿ in int64 and cast back. Both ways the bits that overflow are lost."""
     nodes, value, amount = _shift_operands(node)
     return [*nodes, *_scaled(node, value, amount, "Mul")]
 
 
 @rule("RightShift")
 def right_shift(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
-    """x/2ⁿ rounded down, in int64; in two steps, since it does not hold 2⁶³."""
+    """Compute x/2ⁿ in int64, rounded down, in two steps because int64 does not hold 2⁶³."""
     from tensorflow.core.framework import types_pb2
 
     int64 = types_pb2.DT_INT64
@@ -84,7 +84,7 @@ def right_shift(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
 
 
 def _shift_operands(node: "NodeDef") -> tuple[list["NodeDef"], str, str]:
-    """Return both operands in int64, the amount between 0 and all bits but one as in the op."""
+    """Return both operands in int64, with the amount clipped to [0, bits - 1] as the op does."""
     from tensorflow.core.framework import types_pb2
     from tensorflow.python.framework import dtypes
 
@@ -102,7 +102,7 @@ def _shift_operands(node: "NodeDef") -> tuple[list["NodeDef"], str, str]:
 
 
 def _power(node: "NodeDef", role: str, amount: str) -> list["NodeDef"]:
-    """Return the nodes that make 2 to the power of `amount`."""
+    """Return the nodes that compute 2 to the power of `amount`."""
     from tensorflow.core.framework import types_pb2
 
     two = const(f"{node.name}/{role}/two", np.array(2), types_pb2.DT_INT64)
@@ -123,18 +123,18 @@ def _scaled(node: "NodeDef", value: str, amount: str, op: str) -> list["NodeDef"
 
 @rule("Softmax", until="tf1.4")
 def softmax(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """The same over two axes, which is all that TensorFlow 1.4 takes."""
+    """Compute it over two axes, because TensorFlow 1.4 takes no other rank."""
     return _over_two_axes(node, shapes)
 
 
 @rule("LogSoftmax", until="tf1.4")
 def log_softmax(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """The same over two axes, which is all that TensorFlow 1.4 takes."""
+    """Compute it over two axes, because TensorFlow 1.4 takes no other rank."""
     return _over_two_axes(node, shapes)
 
 
 def _over_two_axes(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """Return the op between a Reshape to two axes and one back, both of the shape as it is fed."""
+    """Return the op between a Reshape to two axes and one back, both with sizes from run time."""
     dtype, source = node.attr["T"].type, node.input[0]
     shape = shapes.of(source)
     if shape is None or len(shape) in (0, 2):
@@ -142,7 +142,7 @@ def _over_two_axes(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
     write = Writer(node)
     whole = write.shape("shape", source, dtype)
     size = write.part("size", whole, len(shape) - 1, 1)
-    # Not -1 for all that come before: it cannot be found where a size is zero.
+    # -1 cannot replace the leading sizes, because it is not defined where another size is zero.
     before = write.part("before", whole, 0, len(shape) - 1)
     rows = write.add("rows", "Prod", before, write.const("first", [0]), T=INT32)
     write.nodes[-1].attr["keep_dims"].b = True

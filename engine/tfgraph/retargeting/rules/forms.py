@@ -1,7 +1,7 @@
-"""Where a graph holds a form that some runtime cannot compute: an op with its features, such as
-groups, and the ops that follow it, with which the runtime fuses it.
+"""Find the forms in a graph that some runtime cannot compute.
 
-The tables of such forms are written by the runtimes themselves (`optables/dump_forms.py`).
+A form is an op with its features, such as groups, and the ops after it with which the runtime fuses
+it. `optables/dump_forms.py` writes the tables of such forms on the runtimes themselves.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -22,14 +22,14 @@ _LONGEST = 3
 
 @dataclass(frozen=True)
 class Found:
-    """Nodes that stand one behind the other in a form, and the form in words."""
+    """Consecutive nodes that have a form, and the form in words."""
 
     nodes: "tuple[NodeDef, ...]"
     form: str
 
 
 def found(graph: FrozenGraph, shapes: Shapes, forms: Mapping[str, Collection[str]]) -> list[Found]:
-    """Return every place of a graph in which a form of the table stands.
+    """Return every place of a graph that has a form of the table.
 
     Args:
         graph: a frozen graph.
@@ -51,7 +51,7 @@ def found(graph: FrozenGraph, shapes: Shapes, forms: Mapping[str, Collection[str
             form = words(path[0].op, features, followers)
             if dtype in forms.get(form, ()):
                 yield Found(path, form)
-                return  # it is rewritten, and nothing that follows is fused with it
+                return  # the op will be rewritten, so nothing after it is fused with it
         for reader in readers.get(path[-1].name, ()):
             if len(path) <= _LONGEST and reader.input[0] == path[-1].name:
                 yield from places((*path, reader), dtype)
@@ -63,8 +63,8 @@ def found(graph: FrozenGraph, shapes: Shapes, forms: Mapping[str, Collection[str
 def _possible(node: "NodeDef", shapes: Shapes, *, alone: bool) -> list[tuple[str, ...]]:
     """Return the sets of features of which a node has all.
 
-    Groups whose number cannot be inferred count as features of a fused op, where writing it in
-    another form costs nothing, but not of an op that stands `alone`.
+    The number of groups cannot always be inferred. Then a fused op counts as grouped, because
+    rewriting it costs nothing there, and an op `alone` does not.
     """
     has: set[str] = set()
     if node.op in CONVOLUTIONS:
@@ -81,7 +81,7 @@ def _possible(node: "NodeDef", shapes: Shapes, *, alone: bool) -> list[tuple[str
 
 
 def _grouped(node: "NodeDef", shapes: Shapes) -> bool | None:
-    """Whether a filter takes fewer channels than there are; None if that cannot be inferred."""
+    """Whether a filter takes only some of the channels, or None if that cannot be inferred."""
     if node.op == "DepthwiseConv2dNative":
         filters = shapes.of(node.input[1])
         return None if filters is None else filters[-1] != 1

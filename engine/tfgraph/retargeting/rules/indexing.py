@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @rule("DataFormatVecPermute")
 def data_format_vec_permute(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """A gather with constant indices, for a vector (or rows) of one entry an axis."""
+    """Gather with constant indices, for a vector (or rows) with one entry per axis."""
     source, target = node.attr["src_format"].s.decode(), node.attr["dst_format"].s.decode()
     known = shapes.of(node.input[0]) or ()
     if known[:1] != (len(source),) or sorted(source) != sorted(target):
@@ -27,7 +27,7 @@ def data_format_vec_permute(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] 
 
 @rule("BroadcastTo")
 def broadcast_to(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
-    """A product with ones of the shape wanted ("or false" for booleans), which changes nothing."""
+    """Multiply by ones of the wanted shape ("or false" for booleans), which changes no value."""
     dtype, write = node.attr["T"].type, Writer(node)
     shape = _as_int32(write, "dims", node.input[1], node.attr["Tidx"].type)
     unit = write.const("unit", dtype != BOOL, dtype)
@@ -39,7 +39,7 @@ def broadcast_to(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
 
 @rule("TensorScatterAdd")
 def tensor_scatter_add(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
-    """A sum with the updates scattered into zeros, where they are added up too."""
+    """Scatter the updates into zeros, which adds up repeated indices too, and add the sum."""
     data, indices, updates = node.input[:3]
     dtype, index = node.attr["T"].type, node.attr["Tindices"].type
     write = Writer(node)
@@ -52,7 +52,7 @@ def tensor_scatter_add(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
 
 @rule("TensorScatterUpdate")
 def tensor_scatter_update(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """DynamicStitch of all rows and the updates, of which the last one for a place wins."""
+    """Use DynamicStitch of all rows and the updates: the last update of a position wins."""
     data, indices, updates = node.input[:3]
     dtype = node.attr["T"].type
     known = shapes.of(indices)
@@ -86,7 +86,10 @@ def tensor_scatter_update(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | 
 
 
 def _if_inside(write: Writer, flat: str, places: str, sizes: str, count: str) -> str:
-    """Return flat places, but `count`, which is an error, for those that would hit a neighbour."""
+    """Return flat indices, with `count` for those out of range, so that they are an error.
+
+    Otherwise they would change another row.
+    """
     sides = [
         write.add("not_below", "GreaterEqual", places, write.const("lowest", 0), T=INT32),
         write.add("not_above", "Less", places, sizes, T=INT32),
@@ -100,7 +103,7 @@ def _if_inside(write: Writer, flat: str, places: str, sizes: str, count: str) ->
 
 @rule("UnsortedSegmentMin")
 def unsorted_segment_min(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
-    """The largest of the opposites: negative floats, and integers with every bit flipped."""
+    """Take the largest opposite: floats are negated, and integers have every bit flipped."""
     from tensorflow.python.framework import dtypes
 
     dtype, index = node.attr["T"].type, node.attr["Tindices"].type
@@ -119,7 +122,7 @@ def unsorted_segment_min(node: "NodeDef", shapes: Shapes) -> list["NodeDef"]:
 
 @rule("UnsortedSegmentProd")
 def unsorted_segment_prod(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """SegmentProd of what is sorted before, with ones for the segments behind the last."""
+    """Sort the rows for SegmentProd, and append ones for the segments after the last."""
     data, ids, count = node.input[:3]
     dtype, index = node.attr["T"].type, node.attr["Tindices"].type
     known = shapes.of(data)
@@ -147,7 +150,7 @@ def unsorted_segment_prod(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | 
 @rule("PadV2", until="tf1.15")
 @rule("MirrorPad", until="tf1.15")
 def padding(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """The same with amounts of 32 bits: with 64 the old kernels end the whole process."""
+    """Use 32-bit paddings, because with 64-bit ones the old kernels end the whole process."""
     if node.attr["Tpaddings"].type != INT64:
         return None
     write = Writer(node)

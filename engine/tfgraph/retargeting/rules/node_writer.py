@@ -1,4 +1,4 @@
-"""Writing several nodes in place of one: names are given under the replaced node's."""
+"""Write several nodes in place of one, with names below the replaced node's."""
 
 from typing import TYPE_CHECKING
 
@@ -26,11 +26,11 @@ _INDEX_TYPES = {
     "Tile": "Tmultiples",
     "Transpose": "Tperm",
 }
-"""Ops and the attribute with the type of their sizes, axes or positions: int32 here."""
+"""Ops and the attribute with the type of their sizes, axes or positions, here always int32."""
 
 
 class Writer:
-    """The nodes that replace one."""
+    """The nodes that replace one node."""
 
     def __init__(self, node: "NodeDef") -> None:
         self.node = node
@@ -53,19 +53,19 @@ class Writer:
         return name
 
     def last(self, op: str, *inputs: str, **types: int) -> "list[NodeDef]":
-        """Add the node that has the replaced one's name, and return all."""
+        """Add the node that has the replaced node's name, and return all nodes."""
         self.add("", op, *inputs, **types)
         return self.nodes
 
     def shape(self, role: str, source: str, dtype: int) -> str:
-        """Add the shape of a tensor of a type."""
+        """Add a node that returns the shape of a tensor of a type."""
         return self.add(role, "Shape", source, T=dtype, out_type=INT32)
 
     def part(self, role: str, vector: str, begin: int, size: int) -> str:
-        """Add `size` elements of an int32 vector, -1 for all that follow."""
+        """Add a slice of `size` elements of an int32 vector, or of all that follow for -1."""
         limits = [self.const(f"{role}_{k}", [v]) for k, v in (("begin", begin), ("size", size))]
         return self.add(role, "Slice", vector, *limits, T=INT32)
 
     def joined(self, role: str, *vectors: str) -> str:
-        """Add int32 vectors, one after the other."""
+        """Add the concatenation of int32 vectors."""
         return self.add(role, "ConcatV2", *vectors, self.const(f"{role}_axis", 0), T=INT32)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @rule("BatchMatMulV2")
 def batch_mat_mul_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """BatchMatMul, after both sides are repeated to the same leading axes.
+    """Use BatchMatMul, after both sides are repeated to the same leading axes.
 
-    Where both have the same numbers there is nothing to do; a size that is not known may be 1.
+    Nothing is repeated where both leading shapes are known and equal. An unknown size may be 1.
     """
     left, right = (shapes.of(source) for source in node.input)
     if left is None or right is None:
@@ -43,7 +43,7 @@ def batch_mat_mul_v2(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
 def _head(
     write: Writer, role: str, source: str, shape: tuple[int | None, ...], rank: int
 ) -> tuple[str, str]:
-    """Return a factor with `rank` axes before the last two, and the sizes of these."""
+    """Return a factor with `rank` leading axes before the matrix, and the sizes of these axes."""
     dtype, missing = write.node.attr["T"].type, rank + 2 - len(shape)
     whole = write.shape(f"{role}_shape", source, dtype)
     if missing:
@@ -54,7 +54,7 @@ def _head(
 
 
 def _repeated(write: Writer, role: str, source: str, head: str, shared: str) -> str:
-    """Return a factor repeated to the shared sizes; nothing is copied where it has them."""
+    """Return a factor repeated to the shared sizes. Axes that have their size are repeated once."""
     one = write.const(f"{role}_one", 1)
     sizes = write.add(f"{role}_sizes", "Maximum", head, one, T=INT32)
     times = write.add(f"{role}_times", "FloorDiv", shared, sizes, T=INT32)
@@ -64,14 +64,14 @@ def _repeated(write: Writer, role: str, source: str, head: str, shared: str) -> 
 
 @rule("MatMul")
 def mat_mul(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """A sum of products of the numbers one by one, for integers that have no kernel."""
+    """Sum elementwise products, because old TensorFlow has no kernel for these integers."""
     if node.attr["T"].type != INT64:
         return None
     return _as_sum(node, 2, 2, ("transpose_a", "transpose_b"))
 
 
 def _as_sum(node: "NodeDef", left: int, right: int, flags: tuple[str, str]) -> list["NodeDef"]:
-    """Multiply matrices by broadcasting rows against columns; the ranks are `left` and `right`."""
+    """Multiply matrices by broadcasting rows against columns. The ranks are `left` and `right`."""
     dtype, write, factors = node.attr["T"].type, Writer(node), []
     for role, source, rank, flag, axis in zip(
         "xy", node.input, (left, right), flags, (-1, -3), strict=True
@@ -88,7 +88,7 @@ def _as_sum(node: "NodeDef", left: int, right: int, flags: tuple[str, str]) -> l
 
 @rule("FusedBatchNormV3")
 def fused_batch_norm_v3(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """FusedBatchNorm: the third version adds an output and a type, both for training."""
+    """Use FusedBatchNorm: the third version adds only an output and a type, both for training."""
     if node.attr["is_training"].b or node.attr["data_format"].s not in (b"NHWC", b"NCHW"):
         return None
     return [like(node, "FusedBatchNorm", "T", "epsilon", "data_format", "is_training")]

@@ -1,4 +1,4 @@
-"""The rules of retargeting: op → what writes it for a target that lacks it."""
+"""The rules of retargeting: op → the function that rewrites it for a target without the op."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,14 +16,14 @@ RULES: dict[str, Rule] = {}
 """Op → rule."""
 
 UNTIL: dict[str, Target] = {}
-"""Op → the newest target that knows the op but not for every shape, and so asks its rule first."""
+"""Op → the newest target that knows the op but not in every case, and so tries its rule first."""
 
 UNFUSED: dict[str, Rule] = {}
-"""Op → the rule that writes it in a form which no graph optimiser fuses with what is before it."""
+"""Op → the rule that writes it in a form that no graph optimiser fuses with the op before."""
 
 
 def rule(op: str, *, until: str = "") -> Callable[[Rule], Rule]:
-    """Register the rule for an op; targets up to `until` ask it though they know the op."""
+    """Register the rule for an op. Targets up to `until` use it although they know the op."""
 
     def register(function: Rule) -> Rule:
         RULES[op] = function

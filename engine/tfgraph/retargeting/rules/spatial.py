@@ -1,4 +1,4 @@
-"""Rules for convolutions and resizing, at any size: what depends on it is computed at run time."""
+"""Rules for convolutions and resizing at any size: the sizes are computed at run time."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @rule("Conv2D", until="tf1.15")
 @rule("Conv3D", until="tf1.15")
 def convolution(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """Groups one by one, dilations by space-to-batch; plain ones stay as they are."""
+    """Convolve groups one by one and dilations by space-to-batch. Plain ones stay as they are."""
     data, filters = (shapes.of(source) for source in node.input[:2])
     layout, padding = node.attr["data_format"].s.decode(), node.attr["padding"].s.decode()
     if data is None or filters is None or None in filters or padding not in ("SAME", "VALID"):
@@ -66,7 +66,7 @@ def _convolved(images: Any, kernel: Any, strides: list, dilations: list, padding
 
 @rule("DepthwiseConv2dNative")
 def depthwise_convolution(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """The same in float32, for half floats."""
+    """Convolve half floats in float32."""
     if node.attr["T"].type != HALF or set(node.attr["dilations"].list.i) != {1}:
         return None
 
@@ -87,7 +87,7 @@ def depthwise_convolution(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | 
 
 @rule("ResizeBilinear")
 def resize_bilinear(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """Two gathers an axis and their weighted sum, for centres at half a pixel."""
+    """Take two gathers per axis and their weighted sum, for half-pixel centres."""
     if node.attr["T"].type != FLOAT or not node.attr["half_pixel_centers"].b:
         return None
     known = shapes.constant(node.input[1])

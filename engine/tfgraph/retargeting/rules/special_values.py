@@ -1,7 +1,7 @@
-"""Rules for functions whose kernels are wrong at some numbers: infinite ones, none, large ones.
+"""Rules for functions whose kernels are wrong for special values: infinities, NaN, large numbers.
 
-Each was seen on the real runtime. Numbers too small for a normal float are not meant: TensorFlow
-takes them for zero.
+Each error was seen on the real runtime. Subnormal numbers do not count, because TensorFlow flushes
+them to zero.
 """
 
 from typing import TYPE_CHECKING
@@ -24,10 +24,10 @@ FLOATS = (FLOAT, DOUBLE, HALF)
 @rule("Sin", until="tf1.13")
 @rule("Sqrt", until="tf1.15")
 def in_double(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """The same in float64, whose kernels are right.
+    """Compute it in float64, whose kernels are right.
 
-    In float32 the angle of a million is off by 0.03, the logarithm of infinity is 89, its root is
-    NaN, and that of 3e38 is 2.6e19.
+    In float32 the angle of a million is off by 0.03. The logarithm of infinity is 89, its root is
+    NaN, and the root of 3e38 is 2.6e19.
     """
     if node.attr["T"].type != FLOAT:
         return None
@@ -40,7 +40,7 @@ def in_double(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
 @rule("Sign", until="tf1.15")
 @rule("Tanh", until="tf1.13")
 def but_nan(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """The same, but NaN of NaN, of which the kernels make 0 and −1."""
+    """Return NaN for NaN, where the kernels return 0 or −1."""
     dtype, write = node.attr["T"].type, Writer(node)
     if dtype != FLOAT and (node.op == "Tanh" or dtype not in FLOATS):
         return None
@@ -51,7 +51,7 @@ def but_nan(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
 
 @rule("Neg", until="tf1.15")
 def times_minus_one(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """x·(−1): the kernels of 1.13 and 1.15 take 0 − x, so that 1/(−0) is +inf there."""
+    """Compute x·(−1): the kernels of 1.13 and 1.15 compute 0 − x, so that 1/(−0) is +inf there."""
     dtype, write = node.attr["T"].type, Writer(node)
     if dtype not in FLOATS:
         return None
@@ -61,7 +61,7 @@ def times_minus_one(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
 @rule("Maximum", until="tf1.15")
 @rule("Minimum", until="tf1.15")
 def larger_or_nan(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """The same, and NaN where either side is: the kernels drop that of one side, or of both."""
+    """Return NaN where either side is NaN. The kernels lose the NaN of one side or of both."""
     dtype, write = node.attr["T"].type, Writer(node)
     sides = [side for side in node.input[:2] if _may_be_nan(side, shapes)]
     if dtype not in FLOATS or not sides or node.input[0] == node.input[1]:
@@ -69,7 +69,7 @@ def larger_or_nan(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
     minus_zero = write.const("minus_zero", -0.0, dtype)
     result = write.add("result", node.op, *node.input[:2], T=dtype)
     for number, side in enumerate(sides, start=1):
-        # NaN, or minus zero, which changes no number.
+        # This is NaN, or minus zero, which changes no number.
         sizes = write.shape(f"sizes_{number}", side, dtype)
         zero = write.add(f"zero_{number}", "Fill", sizes, minus_zero, T=dtype, index_type=INT32)
         none = write.add(f"none_{number}", "IsNan", side, T=dtype)
@@ -87,7 +87,7 @@ def _may_be_nan(side: str, shapes: Shapes) -> bool:
 @rule("Max", until="tf1.15")
 @rule("Min", until="tf1.15")
 def largest_or_nan(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """The same, and NaN where any number is: the kernels drop it."""
+    """Return NaN where any number is NaN, because the kernels lose it."""
     dtype, write = node.attr["T"].type, Writer(node)
     if dtype not in FLOATS:
         return None
@@ -103,7 +103,7 @@ def largest_or_nan(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
 
 @rule("Erf", until="tf2")
 def erf(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """The same of at most 6, where it is 1: today's kernel for float64 makes NaN of infinity."""
+    """Clip the input to [−6, 6], because today's float64 kernel returns NaN for infinity."""
     if node.attr["T"].type != DOUBLE:
         return None
     write = Writer(node)

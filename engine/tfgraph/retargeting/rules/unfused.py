@@ -1,7 +1,7 @@
-"""Ops in a form that no graph optimiser fuses with a convolution before them.
+"""Rewrite ops so that no graph optimiser fuses them with a convolution before them.
 
-TensorFlow's kernels for fused ops know less than those for the ops: without oneDNN none has groups.
-With oneDNN a sum is fused like a bias, so that nothing is lost there.
+TensorFlow's kernels for fused ops support less than those for the single ops: without oneDNN none
+of them supports groups. With oneDNN a sum is fused like a bias, so nothing is lost there.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @unfused("BiasAdd")
 def bias_add(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """A sum, which is broadcast in the same way where channels are last."""
+    """Use a sum, which broadcasts in the same way where channels are last."""
     if node.attr["data_format"].s != b"NCHW":
         return [like(node, "Add", "T")]
     shape = shapes.of(node.input[0])
@@ -36,7 +36,7 @@ def bias_add(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
 @unfused("FusedBatchNormV2")
 @unfused("FusedBatchNormV3")
 def fused_batch_norm(node: "NodeDef", shapes: Shapes) -> list["NodeDef"] | None:
-    """A product and a sum, whose factor and offset are made of the stored statistics."""
+    """Multiply and add, with a factor and an offset computed from the stored statistics."""
     layout = node.attr["data_format"].s.decode()
     if node.attr["is_training"].b or layout not in ("NHWC", "NCHW"):
         return None
