@@ -1,7 +1,7 @@
 """Lower the opset of a model, one version at a time, by a table of small exact rules.
 
-A rule sees a node through `node_rewriter`, and what is known around it through `scope`. `widened`
-is the rule of ops that only grew, and `rules` holds the others. `steps` goes down, `restored` puts
+A rule reads a node through `node_rewriter`, and its surroundings through `scope`. `widened` is the
+rule for ops that only grew, and `rules` holds the others. `steps` lowers the graph, `restored` puts
 the model together, and `verb` proves it.
 """
 

@@ -1,4 +1,4 @@
-"""One node that is lowered by one opset: what it has, and what is put in its place.
+"""One node that is lowered by one opset, and the nodes that replace it.
 
 A rule reads the node through a `NodeRewriter` and emits nodes that are valid one opset lower:
 
@@ -22,18 +22,21 @@ Operand: TypeAlias = str | float | Sequence[int] | np.ndarray
 
 
 class NotLowered(Exception):
-    """Why a node cannot be lowered, and what would help."""
+    """A node cannot be lowered; the message gives the reason and what would help."""
 
 
 def note_for(name: str) -> str:
-    """Return how the type of a tensor is noted in a model."""
+    """Return the description of a tensor's type in a model."""
     note = f"onnx.helper.make_tensor_value_info({name!r}, dtype, shape)"
     return f"note it with model.graph.value_info.append({note})"
 
 
 @dataclass(frozen=True)
 class NodeRewriter:
-    """One node; `made` are the nodes that replace it, `notes` what is to be said about it."""
+    """One node.
+
+    `made` are the nodes that replace it, `notes` the remarks about it for the summary.
+    """
 
     proto: onnx.NodeProto
     scope: Scope
@@ -46,11 +49,11 @@ class NodeRewriter:
         return node_name(self.proto) or self.proto.op_type
 
     def input(self, position: int) -> str:
-        """Return the name of an input, "" if it is left out."""
+        """Return the name of an input, or "" if it is left out."""
         return self.proto.input[position] if position < len(self.proto.input) else ""
 
     def output(self, position: int) -> str:
-        """Return the name of an output, "" if it is left out."""
+        """Return the name of an output, or "" if it is left out."""
         return self.proto.output[position] if position < len(self.proto.output) else ""
 
     def attribute(self, name: str, default: Any = None) -> Any:
@@ -70,14 +73,14 @@ class NodeRewriter:
         }
 
     def constant(self, position: int) -> np.ndarray | None:
-        """Return what an input always holds, or None where it depends on the model's inputs."""
+        """Return the constant value of an input, or None where it depends on the model's inputs."""
         return self.scope.value(self.input(position)) if self.input(position) else None
 
     def known(self, position: int, what: str) -> np.ndarray:
-        """Return what an input always holds.
+        """Return the constant value of an input.
 
         Raises:
-            NotLowered: it is computed while the model runs.
+            NotLowered: the input is computed while the model runs.
         """
         value = self.constant(position)
         if value is None:
@@ -89,11 +92,11 @@ class NodeRewriter:
         return value
 
     def dtype(self, position: int = 0) -> int:
-        """Return the ONNX element type of an input, 0 where it is not known."""
+        """Return the ONNX element type of an input, or 0 where it is not known."""
         return self.scope.dtype(self.input(position))
 
     def shape(self, position: int = 0) -> list[int | None]:
-        """Return the dims of an input, None where symbolic.
+        """Return the dims of an input, with None for symbolic ones.
 
         Raises:
             NotLowered: the rank is not known.
@@ -105,14 +108,14 @@ class NodeRewriter:
         return shape
 
     def rank(self, position: int = 0) -> int:
-        """Return the rank of an input; see `shape`."""
+        """Return the rank of an input, as `shape` does."""
         return len(self.shape(position))
 
     def size(self, axis: int, position: int = 0) -> int:
         """Return the size of one axis of an input.
 
         Raises:
-            NotLowered: it is symbolic.
+            NotLowered: the axis is symbolic.
         """
         found = self.shape(position)[axis]
         if found is None:
@@ -123,7 +126,7 @@ class NodeRewriter:
         return found
 
     def op(self, op_type: str, *inputs: Operand, **attributes: Any) -> str:
-        """Emit a node with one new output, and return the name of that."""
+        """Emit a node with one new output, and return the name of that output."""
         return self.ops(op_type, *inputs, outputs=1, **attributes)[0]
 
     def ops(self, op_type: str, *inputs: Operand, outputs: int, **attributes: Any) -> list[str]:
@@ -135,9 +138,10 @@ class NodeRewriter:
     def give(
         self, op_type: str, *inputs: Operand, place: int | None = None, **attributes: Any
     ) -> None:
-        """Emit a node with all outputs of the replaced one, or with the one at a place.
+        """Emit a node with all outputs of the replaced one, or with the output at one position.
 
-        It takes the node's name; a later output alone, or one more node, gets a new name.
+        The node takes the old name. A node for a later output alone, and every further node, gets a
+        new name.
         """
         outputs = list(self.proto.output) if place is None else [self.output(place)]
         is_taken = any(each.name == self.proto.name for each in self.made)
@@ -150,7 +154,9 @@ class NodeRewriter:
         return self.op("Cast", data, to=dtype)
 
     def dims(self, parts: Sequence[int | tuple[str, int]]) -> str:
-        """Emit a shape, right at any batch: of each part a size, or (tensor, axis) to take it from.
+        """Emit a shape that is right at any batch.
+
+        Each part is a size, or (tensor, axis) to take the size from.
 
         Valid for opsets 9 to 27.
         """

@@ -1,4 +1,4 @@
-"""Prove a lowered model: by onnxruntime; where that is too old for the model, by ONNX itself."""
+"""Prove a lowered model by onnxruntime, or by ONNX itself where onnxruntime is too old for it."""
 
 from collections.abc import Iterable
 
@@ -22,10 +22,13 @@ def proven(
     batches: Iterable[int],
     tolerance: float,
 ) -> tuple[parity.Report, ...]:
-    """Return a report for each batch; see `same` for the arguments and the errors."""
+    """Return a report for each batch.
+
+    `same` describes the arguments and the errors.
+    """
     if _runtime_knows(interface.opset(before)):
         return same(before, after, batches=batches, tolerance=tolerance)
-    from onnx.reference import ReferenceEvaluator  # 6 MB, and seldom needed
+    from onnx.reference import ReferenceEvaluator  # the import takes 6 MB and is seldom needed
 
     specs, names = interface.inputs(before), [value.name for value in before.graph.output]
     reference, runner = ReferenceEvaluator(before), Runner(after)
@@ -46,7 +49,10 @@ def proven(
 
 
 def _runtime_knows(opset: int) -> bool:
-    """Whether onnxruntime loads models of an opset: the newest ones come with ONNX first."""
+    """Whether onnxruntime loads models of an opset.
+
+    ONNX supports the newest opsets first.
+    """
     value = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
     node = helper.make_node("Identity", ["x"], ["y"])
     result = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])

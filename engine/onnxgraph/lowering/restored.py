@@ -1,4 +1,4 @@
-"""Put a lowered graph, which had no large weights, back into its model; nothing newer stays."""
+"""Put a lowered graph without large weights back into its model, without any newer parts."""
 
 import onnx
 
@@ -10,11 +10,11 @@ from onnxgraph.model.nodes import nodes
 from onnxgraph.model.weightless import LARGE, size
 
 METADATA = 10
-"""The IR version from which nodes, values and weights may carry metadata."""
+"""The first IR version in which nodes, values and weights may carry metadata."""
 
 
 def restored(model: onnx.ModelProto, lowered: onnx.ModelProto) -> onnx.ModelProto:
-    """Return `model` with the lowered graph, its own large weights and the opset's IR version."""
+    """Return `model` with the lowered graph, its own large weights and the lowest IR version."""
     result = onnx.ModelProto(
         producer_name=model.producer_name,
         producer_version=model.producer_version,

@@ -1,6 +1,6 @@
-"""What is known around a node while the opset is lowered: types, constants, names that are free.
+"""The surroundings of a node whose opset is lowered: types, constants, names that are free.
 
-A subgraph (of If, Loop or Scan) has a scope of its own, which sees what its outer scopes hold.
+A subgraph (of If, Loop or Scan) has a scope of its own, which also sees its outer scopes.
 """
 
 import math
@@ -21,7 +21,7 @@ from onnxgraph.model.weightless import LARGE
 
 
 class Scope:
-    """One graph of a model, and what is known of its tensors."""
+    """One graph of a model, with the known properties of its tensors."""
 
     def __init__(
         self, graph: onnx.GraphProto, version: int, names: Names, outer: "Scope | None" = None
@@ -29,10 +29,10 @@ class Scope:
         """Read the graph's types, constants and nodes.
 
         Args:
-            graph: its types have been inferred.
-            version: the opset it is written in.
-            names: those of the whole model.
-            outer: the scope in which the graph stands.
+            graph: the graph, with inferred types.
+            version: the opset that the graph is written in.
+            names: the names of the whole model.
+            outer: the scope of the surrounding graph.
         """
         self.graph, self.version, self.names = graph, version, names
         self._types: ChainMap[str, onnx.TypeProto] = ChainMap()
@@ -60,11 +60,11 @@ class Scope:
         return found if found is not None and found.WhichOneof("value") else None
 
     def dtype(self, name: str) -> int:
-        """Return the element type of a tensor, 0 where it is not known."""
+        """Return the element type of a tensor, or 0 where it is not known."""
         return self._types[name].tensor_type.elem_type if name in self._types else 0
 
     def dims(self, name: str) -> tuple[int | str | None, ...] | None:
-        """Return the dims, sizes or symbols, or None where even the rank is not known."""
+        """Return the dims (sizes or symbols), or None where even the rank is not known."""
         return interface.dims(onnx.ValueInfoProto(name=name, type=self.type(name)))
 
     def shape(self, name: str) -> list[int | None] | None:
@@ -73,14 +73,14 @@ class Scope:
         return None if dims is None else [d if isinstance(d, int) else None for d in dims]
 
     def value(self, name: str) -> np.ndarray | None:
-        """Return what a tensor always holds, or None where it depends on the inputs."""
+        """Return the constant value of a tensor, or None where it depends on the inputs."""
         if name not in self._constants:
             self._constants[name] = None
             self._constants[name] = self._fold(name)
         return self._constants[name]
 
     def fresh_name(self, stem: str) -> str:
-        """Return a new name; the last part of the stem is not repeated in it."""
+        """Return a new name that does not repeat the last part of the stem."""
         return self.names.free(re.sub(r"(/\w+)\1+$", r"\1", stem))
 
     def add_constant(self, value: np.ndarray, *, stem: str) -> str:
@@ -102,7 +102,7 @@ class Scope:
             return sizes if maker.op_type == "Shape" else np.array(np.prod(sizes))
         if not self._is_folded(maker, name):
             return None
-        from onnx.reference import ReferenceEvaluator  # 6 MB, and seldom needed
+        from onnx.reference import ReferenceEvaluator  # the import takes 6 MB and is seldom needed
 
         weights = []
         for each in filter(None, maker.input):
@@ -118,7 +118,7 @@ class Scope:
         return np.asarray(result)
 
     def _is_folded(self, maker: onnx.NodeProto, name: str) -> bool:
-        """Whether what a node makes of constants is a constant, and not a large one."""
+        """Whether a node gives a constant of moderate size for constant inputs."""
         shape = self.shape(name)
         if shape is None or not is_default(maker):
             return False

@@ -1,4 +1,4 @@
-"""A graph goes down one opset at a time: ONNX's own functions inlined, each node by its rule."""
+"""Lower a graph one opset at a time: inline ONNX's own functions, and apply a rule to each node."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from onnxgraph.model.obstacles import Obstacle
 
 @dataclass
 class Log:
-    """What was done on the way down, and what stood in it."""
+    """The changes on the way down, and the nodes that could not be lowered."""
 
     rewritten: Counter[str] = field(default_factory=Counter)
     nodes: list[str] = field(default_factory=list)
@@ -29,9 +29,9 @@ class Log:
 
 
 def step(model: onnx.ModelProto, version: int, log: Log) -> onnx.ModelProto:
-    """Return the model written for opset `version` − 1; it may be the same object, changed.
+    """Return the model in opset `version` − 1; this may be the same object, changed.
 
-    A node that cannot go down stays as it is, is noted in `log`, and is not looked at again.
+    A node that cannot be lowered stays unchanged. It is noted in `log` and not tried again.
     """
     nodes = [node for graph in graphs(model.graph) for node in graph.node]
     changed = {op for op in {n.op_type for n in nodes if is_default(n)} if _is_new(op, version)}
@@ -47,7 +47,7 @@ def step(model: onnx.ModelProto, version: int, log: Log) -> onnx.ModelProto:
 
 
 def _lower(scope: Scope, log: Log) -> None:
-    """Rewrite the nodes of one graph, those of its subgraphs first."""
+    """Rewrite the nodes of one graph, after those of its subgraphs."""
     made: list[onnx.NodeProto] = []
     for node in scope.graph.node:
         for attribute in node.attribute:
@@ -79,9 +79,7 @@ def _lowered(rewriter: NodeRewriter, log: Log) -> list[onnx.NodeProto]:
 
 
 def _without_functions(model: onnx.ModelProto, version: int, log: Log) -> onnx.ModelProto:
-    """Replace calls of functions that are new in this opset by their bodies, if no rule does
-    better.
-    """
+    """Inline calls of functions that are new in this opset, unless a rule handles them."""
     wanted = Counter(
         node.op_type
         for graph in graphs(model.graph)
@@ -103,11 +101,11 @@ def _to_inline(node: onnx.NodeProto, version: int) -> bool:
         return False
     bodies = (schema.function_opset_versions, schema.context_dependent_function_opset_versions)
     if not any(known <= version for versions in bodies for known in versions):
-        return False  # no function, or one whose body is written in newer ops
+        return False  # the op is no function, or its body uses newer ops
     older = definition(node.op_type, version - 1)
     if older is None:
         return True
-    # A revised one is inlined only where it uses what is new; types are not looked at.
+    # A revised function is inlined only where it uses something new. Types are not compared.
     names = Scope(onnx.GraphProto(), version, Names())
     try:
         keep(NodeRewriter(node, names))
@@ -117,6 +115,6 @@ def _to_inline(node: onnx.NodeProto, version: int) -> bool:
 
 
 def _is_new(op_type: str, version: int) -> bool:
-    """Whether the op was defined again in this opset."""
+    """Whether this opset defines the op, new or again."""
     schema = definition(op_type, version)
     return schema is not None and schema.since_version == version

@@ -1,6 +1,6 @@
-"""Lower the opset of a model, prove the result, and say what was changed or what stands in the way.
+"""Lower the opset of a model, prove the result, and report the changes or the obstacles.
 
-The work is done on a weightless copy, so that it costs little for a large model.
+The rules work on a weightless copy, so a large model costs little.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,10 @@ from onnxgraph.model.value_info import without_wrong_value_info
 from onnxgraph.model.weightless import without_weights
 
 LOWEST = 9
-"""Below, too many ops of today have no counterpart."""
+"""The lowest opset.
+
+Below it, too many ops of today have no counterpart.
+"""
 
 
 @checked
@@ -39,19 +42,19 @@ def lower_opset(
 ) -> Edited:
     """Return the model written in an older opset, with the IR version of that time.
 
-    Both are run on seeded inputs, and must agree. Function calls are replaced by their bodies;
-    operator sets other than ONNX's own stay as they are.
+    Both models are run on seeded inputs, and must agree. Function calls are replaced by their
+    bodies. Operator sets other than ONNX's own stay as they are.
 
     Args:
-        model: any model whose opset is higher; it is not changed.
-        opset: the opset that is wanted, 9 or higher.
+        model: any model whose opset is higher. It is not changed.
+        opset: the opset of the result, 9 or higher.
         batches: batch sizes of the proof, where the batch is symbolic.
-        tolerance: largest difference allowed, as a share of the largest value of each output.
+        tolerance: the largest difference allowed, relative to the largest value of each output.
 
     Raises:
-        GraphError: nodes stand in the way (all of them are named, with the reasons), or the result
-            is not valid, or cannot be run.
-        ParityError: the result computes something else.
+        GraphError: nodes cannot be lowered (the error names all of them, with the reasons), or the
+            result is not valid or cannot be run.
+        ParityError: the outputs of the result differ.
     """
     current = interface.opset(model)
     if current == opset:
@@ -70,7 +73,10 @@ def lower_opset(
 
 
 def lowered(model: onnx.ModelProto, opset: int) -> tuple[onnx.ModelProto, Log]:
-    """Return the model in an older opset, unproven, and what was done; see `lower_opset`."""
+    """Return the unproven model in an older opset, and a log of the work.
+
+    `lower_opset` describes the arguments.
+    """
     current = interface.opset(model)
     if not LOWEST <= opset <= current:
         raise GraphError(

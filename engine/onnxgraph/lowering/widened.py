@@ -1,7 +1,8 @@
-"""Most new versions of an op only widened it: more types, one more attribute or optional input.
+"""The rule for ops whose new version only added types, an attribute or an optional input.
 
-A node that uses nothing of what was added is valid one opset lower as it is. What is checked here
-are the two definitions in ONNX's own schemas; a version that changed the meaning has a rule.
+Most new versions of an op are of this kind. A node that uses none of the additions is valid one
+opset lower as it is. This module compares the two definitions in ONNX's own schemas. A version that
+changed the meaning has a rule of its own.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ Schema: TypeAlias = Any
 
 
 def definition(op_type: str, version: int) -> Schema | None:
-    """Return ONNX's own definition of an op in an opset, None if it has none there."""
+    """Return ONNX's own definition of an op in an opset, or None if that opset has no such op."""
     try:
         schema = defs.get_schema(op_type, version, "")
     except defs.SchemaError:
@@ -26,14 +27,14 @@ def definition(op_type: str, version: int) -> Schema | None:
 
 
 def keep(rewriter: NodeRewriter, **changed: Any) -> None:
-    """Emit the node as it is, without the attributes that say what the older op always does.
+    """Emit the node without the attributes that state what the older op always does.
 
     Args:
         rewriter: the node.
         changed: attributes to set, or to remove if None.
 
     Raises:
-        NotLowered: it uses something that its op has only from this opset on.
+        NotLowered: the node uses something that its op has only from this opset on.
     """
     new = definition(rewriter.proto.op_type, rewriter.scope.version)
     older = _older(rewriter)
@@ -54,7 +55,7 @@ def check(node: onnx.NodeProto, schema: Schema, rewriter: NodeRewriter) -> None:
     """Check that a node fits a definition: attributes, number of inputs and outputs, types.
 
     Raises:
-        NotLowered: it does not.
+        NotLowered: the node does not fit.
     """
     since = f"only from opset {rewriter.scope.version} on"
     for attribute in node.attribute:
@@ -80,7 +81,7 @@ def check(node: onnx.NodeProto, schema: Schema, rewriter: NodeRewriter) -> None:
 
 
 def type_name(kind: onnx.TypeProto | None) -> str:
-    """Return a type as the schemas write it, such as `tensor(float)`; "" if it is not known."""
+    """Return a type as the schemas write it, such as `tensor(float)`, or "" if it is not known."""
     if kind is None:
         return ""
     which = kind.WhichOneof("value")
@@ -105,7 +106,7 @@ def _older(rewriter: NodeRewriter) -> Schema:
 
 
 def _neutral(attribute: onnx.AttributeProto, schema: Schema) -> bool:
-    """Whether an attribute has its default, or (dilations) says what no attribute would say."""
+    """Whether an attribute has its default value, or dilations that are all 1."""
     value = helper.get_attribute_value(attribute)
     if attribute.name == "dilations":
         return set(value) == {1}

@@ -75,7 +75,7 @@ def with_bound_attributes(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 class _Binder:
-    """Gives the calls of `model` their own bodies, which are added to `result`."""
+    """Gives the calls of `model` their own bodies, and adds these to `result`."""
 
     def __init__(self, model: onnx.ModelProto, result: onnx.ModelProto) -> None:
         self._functions = {key(function): function for function in model.functions}

@@ -41,11 +41,11 @@ class Dataflow:
         return node_name(self.makers[name])
 
     def before(self, name: str, stop: Collection[str] = ()) -> tuple[set[str], set[str]]:
-        """Return what a tensor is computed from: (all tensors in between, the `stop`s reached)."""
+        """Return (all tensors between, the `stop`s reached) on the way back from a tensor."""
         return _walk(self.sources, name, stop)
 
     def after(self, name: str, stop: Collection[str] = ()) -> tuple[set[str], set[str]]:
-        """Return what is computed from a tensor: (all tensors in between, the `stop`s reached)."""
+        """Return (all tensors between, the `stop`s reached) on the way forward from a tensor."""
         return _walk(self.readers, name, stop)
 
     def sorted(self, names: Iterable[str]) -> list[str]:
@@ -76,8 +76,10 @@ def dataflow(model: onnx.ModelProto) -> Dataflow:
 
 
 def reads(node: onnx.NodeProto) -> list[str]:
-    """Return every tensor that a node reads, also by its subgraphs from outside (each name
-    once)."""
+    """Return every tensor that a node reads, each once.
+
+    This includes outer tensors that its subgraphs read.
+    """
     found = dict.fromkeys(filter(None, node.input))
     for graph in subgraphs(node):
         found |= dict.fromkeys(name for one in graph.node for name in one.input if name)

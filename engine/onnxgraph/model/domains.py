@@ -1,15 +1,18 @@
-"""Operator sets by domain. Files call the set of ONNX itself "" or "ai.onnx"; here it is ""."""
+"""Operator sets by domain.
+
+Files call ONNX's own set "" or "ai.onnx". This package calls it "".
+"""
 
 import onnx
 
 
 def domain(of: onnx.NodeProto | onnx.OperatorSetIdProto) -> str:
-    """Return the domain of a node or of an operator set, "" for that of ONNX itself."""
+    """Return the domain of a node or of an operator set, which is "" for ONNX's own."""
     return "" if of.domain == "ai.onnx" else of.domain
 
 
 def is_default(of: onnx.NodeProto | onnx.OperatorSetIdProto) -> bool:
-    """Whether a node, or an operator set, is of ONNX's own domain."""
+    """Whether a node or an operator set belongs to ONNX's own domain."""
     return domain(of) == ""
 
 

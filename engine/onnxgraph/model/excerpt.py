@@ -76,8 +76,7 @@ class Excerpt:
         )
 
     def _lanes(self) -> list[list[Box]]:
-        """Return for each row the boxes whose arrows pass it, each in its own lane beside the
-        row."""
+        """Return for each row the boxes whose arrows pass it, each in a lane beside the row."""
         level = {box: n for n, row in enumerate(self.rows) for box in row}
         spans = [(start, range(level[start] + 1, level[end])) for start, end in self.arrows]
         return [
@@ -141,8 +140,10 @@ def excerpt(model: onnx.ModelProto, nodes: Iterable[str], *, steps: int = 1) -> 
 
 
 def side_by_side(before: onnx.ModelProto, after: onnx.ModelProto, nodes: Iterable[str] = ()) -> str:
-    """Return HTML with the same part of two models and marked differences, or "" if there are
-    none."""
+    """Return HTML with the same part of two models and marked differences.
+
+    Without differences it is "".
+    """
     parts = []
     nodes = list(nodes)
     for title, model, other in (("before", before, after), ("after", after, before)):

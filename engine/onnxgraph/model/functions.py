@@ -102,8 +102,7 @@ def _converted_and_inlined(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _state_types(model: onnx.ModelProto) -> None:
-    """State the types of all tensors, because the inliner looks for them only in the outer
-    graph."""
+    """State the types of all tensors, because the inliner reads them only in the outer graph."""
     noted = {value.name for value in (*model.graph.value_info, *model.graph.input)}
     for value in [*_values(model.graph)]:
         if value.name not in noted:

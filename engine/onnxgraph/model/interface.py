@@ -51,8 +51,10 @@ def fed(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
 
 
 def dims(value: onnx.ValueInfoProto) -> tuple[Dim | None, ...] | None:
-    """Return the dims of a value: sizes, symbols, or None where unknown. None means an unknown
-    rank."""
+    """Return the dims of a value: sizes, symbols, or None where unknown.
+
+    None for the whole means that the rank is unknown.
+    """
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
         return None

@@ -15,8 +15,10 @@ from onnxgraph.model import external
 from onnxgraph.model.weightless import LARGE
 
 LEAST = 16 * LARGE
-"""A weight of more bytes is left in the file, because so many values are never a shape, whatever
-their type."""
+"""A weight of more bytes stays in the file.
+
+No shape has so many values, whatever their type.
+"""
 
 _GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9
 """Numbers of fields of ModelProto, GraphProto and TensorProto."""
@@ -28,7 +30,7 @@ Places: TypeAlias = dict[int, tuple[int, int]]
 def read(path: Path) -> tuple[onnx.ModelProto, Places] | None:
     """Return the model without the values of its large weights, and their places in the file.
 
-    None if the file is unusual.
+    Return None if the file is unusual.
     """
     try:
         if not path.is_file():  # opening anything else may block forever

@@ -9,15 +9,18 @@ from onnxgraph.model.graphs import graphs
 
 
 class Names:
-    """Names that are taken; each new one that it gives is taken from then on."""
+    """A set of used names.
+
+    Each new name that it gives counts as used from then on.
+    """
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
-        """Start with the names that are taken."""
+        """Start with the names that are used."""
         self._taken = set(taken)
         self._counts: Counter[str] = Counter()
 
     def free(self, stem: str) -> str:
-        """Return `stem`, or `stem_1`, `stem_2` …: the first that nothing has; it is taken now."""
+        """Return the first free name of `stem`, `stem_1`, `stem_2` …, and mark it as used."""
         name = stem
         while name in self._taken:
             self._counts[stem] += 1
@@ -27,7 +30,7 @@ class Names:
 
 
 def used_names(graph: onnx.GraphProto) -> set[str]:
-    """Return the names of all tensors and nodes of a graph, subgraphs included."""
+    """Return the names of all tensors and nodes of a graph, including its subgraphs."""
     used: set[str] = set()
     for each in graphs(graph):
         values = (*each.input, *each.output, *each.initializer, *each.value_info)

@@ -38,7 +38,7 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 
 def nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Yield every node, those of branches and bodies after those of the main graph."""
+    """Yield every node: first those of the main graph, then those of branches and bodies."""
     for graph in graphs(model.graph):
         yield from graph.node
 

@@ -1,4 +1,4 @@
-"""What stands in the way of a piece of work: nodes, and why."""
+"""Obstacles: the nodes that prevent a piece of work, and the reasons."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from onnxgraph.model.nodes import node_name, op_name
 
 @dataclass(frozen=True)
 class Obstacle:
-    """One ONNX node that cannot be dealt with: `why`, and what would `help`.
+    """One ONNX node that cannot be handled: `why`, and what would `help`.
 
-    `op` has its domain if that is not ONNX's own, and is "input" or "output" for those of the
-    model; `opset` is the version in which it is used, 0 where that does not matter.
+    `op` includes the domain if that is not ONNX's own, and is "input" or "output" for those of the
+    model. `opset` is the version in which the op is used, or 0 where that does not matter.
     """
 
     node: str
@@ -23,7 +23,7 @@ class Obstacle:
 
     @classmethod
     def of(cls, node: onnx.NodeProto, why: str) -> "Obstacle":
-        """Return the obstacle that a node is, at any opset."""
+        """Return the obstacle for a node at any opset."""
         return cls(node_name(node), op_name(node), 0, why)
 
     @property
@@ -33,7 +33,7 @@ class Obstacle:
 
     @property
     def reason(self) -> str:
-        """Why, and what would help, in words that follow the node's name."""
+        """The reason and what would help, in words that follow the node's name."""
         joint = ". " if self.help[:1].isupper() else "; "
         return joint.join(filter(None, [self.why, self.help]))
 

@@ -1,6 +1,6 @@
-"""ONNX's operators that draw numbers at random, so that two runs differ."""
+"""ONNX's operators that draw random numbers, so two runs give different values."""
 
 RANDOM_OPS = frozenset({"Bernoulli", "Multinomial"}).union(
     f"Random{kind}{like}" for kind in ("Normal", "Uniform") for like in ("", "Like")
 )
-"""A Dropout that is training is not among them."""
+"""A Dropout in training mode draws random numbers too, but is not listed."""

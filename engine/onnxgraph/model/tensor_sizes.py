@@ -1,4 +1,4 @@
-"""How many bytes the tensors of a main graph take for inputs of given shapes, without a run."""
+"""The bytes that tensors of a main graph take for inputs of given shapes, without a run."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,19 +15,19 @@ def sized_tensors(
     """Yield each tensor whose size ONNX's inference knows, and its bytes.
 
     Args:
-        copy: a private copy of a model, which is changed; it needs no large weights.
+        copy: a private copy of a model, which is changed. It may be without large weights.
         shapes: input name to shape.
     """
     for value in copy.graph.input:
         if value.name in shapes:
             kind = value.type.tensor_type.elem_type
             value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind, shapes[value.name]))
-    for value in copy.graph.output:  # as they are for these inputs
+    for value in copy.graph.output:  # the shapes for these inputs
         value.type.tensor_type.ClearField("shape")
     try:
         inferred = infer_shapes(copy, data_prop=True).graph
     except InferenceFailed:
-        return  # whoever runs the model says what is wrong with it
+        return  # a run of the model reports what is wrong with it
     for value in (*inferred.input, *inferred.value_info, *inferred.output):
         sizes, kind = interface.dims(value), value.type.tensor_type.elem_type
         known = [size for size in sizes or () if isinstance(size, int)]

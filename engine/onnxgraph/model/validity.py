@@ -104,8 +104,10 @@ def _faults(model: onnx.ModelProto, shapes: bool) -> Iterator[str]:
 
 
 def _pass_deprecated(model: onnx.ModelProto) -> None:
-    """Hide deprecated operators from the checker, which refuses them although runtimes know
-    them."""
+    """Hide deprecated operators from the checker.
+
+    It refuses them although runtimes know them.
+    """
     version = opsets(model).get("", 1)
     hidden = [
         node

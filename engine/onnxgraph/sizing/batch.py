@@ -1,7 +1,8 @@
-"""Make a fixed batch dynamic: the label on inputs and outputs, and every node that held the size.
+"""Make a fixed batch dynamic: its size on inputs and outputs, and every node that holds the size.
 
-Proven, not assumed: the result is run at several batches, and every row must be what the original
-gives for that row alone. Otherwise it is refused, and all nodes that stand in the way are named.
+The result is proven: it is run at several batches, and every row must be what the original gives
+for that row alone. Otherwise the model is refused, and the error names all nodes that prevent a
+dynamic batch.
 """
 
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ from onnxgraph.sizing.batch_work import Work
 from onnxgraph.sizing.draft import copies
 
 _COMPARED = 4
-"""So many ways that failed are looked into for the one that says most."""
+"""At most this many failed ways are compared, to report the one with the fewest obstacles."""
 
 
 class _Failed(Exception):
@@ -48,12 +49,12 @@ class _Failed(Exception):
 
     @cached_property
     def obstacles(self) -> list[Obstacle]:
-        """The nodes that stand in the way."""
+        """The nodes that prevent this way."""
         return obstacles(self._model, self._result, self._work)
 
     @property
     def refusal(self) -> GraphError:
-        """The refusal that names them."""
+        """The refusal that names these nodes."""
         return refusal(self._model, self._work, self.obstacles, self._why)
 
 
@@ -64,21 +65,22 @@ def make_batch_dynamic(
 ) -> Edited:
     """Return a model that takes any batch.
 
-    If the batch is dynamic already its symbol stays, and only reshapes whose target is computed
-    from the shape are given constant targets.
+    If the batch is dynamic already, its symbol stays. Then only reshapes whose target is computed
+    from the shape get constant targets.
 
     Args:
         model: the model; it is not changed.
-        symbol: what the batch dim will be called.
-        axes: the inputs that carry the batch, and its axis in each, such as {"x": 0, "state": 1};
-            all rows share the other inputs. Left out, an input carries the batch where the model
-            can give each row its own: on its first axis, or a state on the axis that fits it.
+        symbol: the name of the batch dim in the result.
+        axes: the inputs that carry the batch, and its axis in each, such as {"x": 0, "state": 1}.
+            All rows share the other inputs. If `axes` is left out, an input carries the batch where
+            the model works with a separate value for each row. The axis is the first one, or for a
+            state the one that fits.
 
     Raises:
-        GraphError: rows would influence each other or nodes need the fixed size (all of them are
-            named, each with the reason), it is not certain which inputs carry the batch, or no
-            example input is known that the model takes.
-        UnknownName: `axes` names something that is no input.
+        GraphError: rows would influence each other, or nodes need the fixed size (the error names
+            all of them, each with the reason). Also if several ways to carry the batch are
+            possible, or if the model accepts no known example input.
+        UnknownName: `axes` names something that is not an input.
     """
     model = dense_model(model)
     if not any(spec.shape for spec in interface.inputs(model)):
@@ -98,7 +100,7 @@ def make_batch_dynamic(
 
 
 def _under_a_label(model: onnx.ModelProto, carriers: Axes, batch: int) -> Edited:
-    """Return the model made dynamic whose batch has a symbol, while its nodes hold a size."""
+    """Return a model made dynamic whose batch already has a symbol, while its nodes hold a size."""
     fixed = copy_of(model)
     del fixed.graph.value_info[:]
     set_batch_dim(fixed, carriers, batch)
@@ -110,11 +112,11 @@ def _under_a_label(model: onnx.ModelProto, carriers: Axes, batch: int) -> Edited
 
 
 def _searched(model: onnx.ModelProto, batches: list[int], symbol: str) -> Edited:
-    """Return the model opened in the only way that is proven.
+    """Return the model made dynamic in the only way that is proven.
 
     Raises:
-        GraphError: several ways are.
-        _Failed: none is.
+        GraphError: several ways are proven.
+        _Failed: no way is proven.
     """
     failures: list[_Failed] = []
     passed: list[tuple[Way, Edited]] = []
@@ -126,7 +128,7 @@ def _searched(model: onnx.ModelProto, batches: list[int], symbol: str) -> Edited
                 break
     if len(passed) > 1:
         raise question(model, [way for way, _ in passed])
-    if not passed:  # the way that went furthest says most
+    if not passed:  # report the way with the fewest obstacles
         raise min(failures[:_COMPARED], key=lambda failed: len(failed.obstacles) or _COMPARED)
     return passed[0][1]
 
@@ -134,7 +136,7 @@ def _searched(model: onnx.ModelProto, batches: list[int], symbol: str) -> Edited
 def _proven(
     model: onnx.ModelProto, tier: list[Way], symbol: str, failures: list[_Failed], *, leading: bool
 ) -> list[tuple[Way, Edited]]:
-    """Return the ways that are proven; the first axes alone, if they are."""
+    """Return the ways that are proven, or the way with only first axes if that one is proven."""
     found = []
     for way in tier:
         try:
@@ -147,16 +149,16 @@ def _proven(
 
 
 def _opened(model: onnx.ModelProto, way: Way, symbol: str, *, leading: bool = False) -> Edited:
-    """Return the model opened in one way.
+    """Return the model made dynamic in one way.
 
     Args:
         model: the original.
         way: which inputs carry the batch.
-        symbol: what the batch is called, where no input has a symbol for it.
-        leading: some output must begin with the batch.
+        symbol: the name of the batch, where no input has a symbol for it.
+        leading: require that the batch is the first axis of some output.
 
     Raises:
-        _Failed: it cannot be proven.
+        _Failed: the result cannot be proven.
     """
     symbol = _symbol_of(model, way.axes) or symbol
     work = Work(_private_copy(model, way.axes if way.batch else {}, symbol), way)
@@ -181,7 +183,7 @@ def _opened(model: onnx.ModelProto, way: Way, symbol: str, *, leading: bool = Fa
 
 
 def _symbol_of(model: onnx.ModelProto, axes: Axes) -> str:
-    """Return the symbol that an input has for the batch already; "" if none has."""
+    """Return the symbol that an input already has for the batch, or "" if no input has one."""
     specs = {spec.name: spec for spec in interface.inputs(model)}
     dims = (specs[name].shape[axis] for name, axis in axes.items())
     return next((dim for dim in dims if isinstance(dim, str)), "")
@@ -197,7 +199,7 @@ def _input_changes(model: onnx.ModelProto, way: Way, symbol: str) -> list[str]:
 
 
 def _private_copy(model: onnx.ModelProto, axes: Axes, symbol: str) -> onnx.ModelProto:
-    """Return a copy without calls of its own functions; with new labels if there are `axes`."""
+    """Return a copy without calls of the model's functions, with new labels if there are `axes`."""
     if model.functions:
         model = inline_functions(model, keep=lambda node: True)
     copy = copy_of(model)
@@ -208,7 +210,7 @@ def _private_copy(model: onnx.ModelProto, axes: Axes, symbol: str) -> onnx.Model
 
 
 def _rewrite(model: onnx.ModelProto, work: Work) -> None:
-    """Apply the rules in the order of computation, so that each sees what its inputs became."""
+    """Apply the rules in the order of computation, so each rule sees how its inputs changed."""
     for node in copies(work.model.graph.node):
         if node.op_type in RULES and is_default(node):
             RULES[node.op_type](work, node)

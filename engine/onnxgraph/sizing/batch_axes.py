@@ -1,8 +1,8 @@
-"""Which inputs carry the batch, and along which axis: as the caller says, or as the proof shows.
+"""Which inputs carry the batch, and along which axis: the caller states it, or the proof shows it.
 
-An input carries the batch where the model can give each row its own. So every way to carry it is
-a hypothesis for the proof, beginning with first axes and with the most inputs. What would need a
-choice between two ways is asked, never guessed.
+An input carries the batch where the model works with a separate value for each row. So every way to
+carry the batch is a hypothesis for the proof. Ways with first axes and with the most inputs come
+first. If two ways are proven, the code does not guess: it raises an error that names both.
 """
 
 import itertools
@@ -17,14 +17,15 @@ from onnxgraph.model import interface
 from onnxgraph.sizing.batch_shapes import Axes
 
 MOST = 24
-"""So many ways are tried at the most for one size of the batch."""
+"""At most this many ways are tried for one size of the batch."""
 
 
 @dataclass(frozen=True)
 class Way:
     """The inputs that carry the batch, with its axis in each, and its fixed size (0: symbolic).
 
-    `undecided` are the inputs that could carry it, and do not: each row would get the same.
+    `undecided` lists the inputs that could carry the batch but do not, so all rows would share
+    them.
     """
 
     axes: Axes
@@ -32,16 +33,16 @@ class Way:
     undecided: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return the form in which a caller states it."""
+        """Return the way in the form in which a caller states it."""
         return "axes=" + repr(dict(self.axes))
 
 
 def stated(model: onnx.ModelProto, axes: Mapping[str, int]) -> Way:
-    """Return the way that a caller states; inputs with a symbolic batch belong to it, too.
+    """Return the way that a caller states, with every input whose batch is symbolic added to it.
 
     Raises:
-        UnknownName: there is no such input.
-        GraphError: there is no such axis, or the sizes there are not one batch.
+        UnknownName: the model has no such input.
+        GraphError: an input has no such axis, or the sizes on these axes differ.
     """
     specs = {spec.name: spec for spec in interface.inputs(model)}
     for name, axis in axes.items():
@@ -66,15 +67,16 @@ def stated(model: onnx.ModelProto, axes: Mapping[str, int]) -> Way:
 
 
 def sizes(model: onnx.ModelProto) -> list[int]:
-    """Return the fixed sizes of first axes, any of which may be the batch, in order."""
+    """Return the fixed sizes of first axes, in order; any of them may be the batch."""
     firsts = (spec.shape[0] for spec in interface.inputs(model) if spec.shape)
     return list(dict.fromkeys(dim for dim in firsts if isinstance(dim, int)))
 
 
 def ways(model: onnx.ModelProto, batch: int) -> Iterator[list[Way]]:
-    """Yield the ways in which inputs can carry a batch of that size, the best ones first.
+    """Yield the ways in which inputs can carry a batch of that size, the most likely ones first.
 
-    Each list holds ways with as many inputs. Inputs of one shape and dtype go together.
+    All ways in one list have the same number of inputs. Inputs of one shape and dtype are treated
+    alike.
     """
     groups: dict[tuple, list[str]] = {}
     for spec in interface.inputs(model):
@@ -86,7 +88,7 @@ def ways(model: onnx.ModelProto, batch: int) -> Iterator[list[Way]]:
         pairs = list(zip(open_.values(), chosen, strict=True))
         axes = {name: axis for names, axis in pairs if axis is not None for name in names}
         rest = tuple(name for names, axis in pairs if axis is None for name in names)
-        if 0 in axes.values():  # somewhere the batch comes first
+        if 0 in axes.values():  # the batch is the first axis of at least one input
             found.append(Way(axes, batch, rest))
     found.sort(key=lambda way: (-len(way.axes), sum(way.axes.values())))
     for _, tier in itertools.groupby(found[:MOST], key=lambda way: len(way.axes)):
@@ -94,7 +96,7 @@ def ways(model: onnx.ModelProto, batch: int) -> Iterator[list[Way]]:
 
 
 def question(model: onnx.ModelProto, found: Sequence[Way]) -> GraphError:
-    """Return the refusal that asks which of several ways is meant."""
+    """Return the refusal that asks the caller to choose one of several ways."""
     listed = " or ".join(str(way) for way in found)
     shown = ", ".join(str(spec) for spec in interface.inputs(model))
     return GraphError(

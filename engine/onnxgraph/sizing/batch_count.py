@@ -1,4 +1,4 @@
-"""Numbers of rows, counted at run time."""
+"""Row numbers, counted at run time."""
 
 import numpy as np
 from onnx import helper
@@ -7,7 +7,7 @@ from onnxgraph.sizing.batch_work import Work
 
 
 def row_numbers(work: Work, stem: str, behind: int) -> str:
-    """Return the numbers of the rows of the run, with so many dims of one behind them."""
+    """Return the row numbers of the run, followed by that many dims of size one."""
     zero, step = (work.weight(np.array(each, np.int64), f"{stem}_{each}") for each in (0, 1))
     scalar = work.weight(np.array([], np.int64), f"{stem}_scalar")
     size = work.make("Reshape", [work.batch_size(), scalar], f"{stem}_batch")
@@ -17,9 +17,9 @@ def row_numbers(work: Work, stem: str, behind: int) -> str:
 
 
 def counted(work: Work, name: str, axis: int) -> str:
-    """Return a constant of whole numbers whose rows are equally far apart, for any batch.
+    """Return, for any batch, a constant of integers whose rows are equally spaced.
 
-    "" if it is not such a one.
+    Return "" if the constant is not of that kind.
     """
     value = work.value(name)
     if value is None or work.batch < 2 or not np.issubdtype(value.dtype, np.integer):

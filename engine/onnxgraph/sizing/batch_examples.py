@@ -1,4 +1,4 @@
-"""The original run on any number of rows: drawn ones, or those of examples that it takes."""
+"""Runs of the original on any number of rows, drawn at random or taken from examples it accepts."""
 
 from collections.abc import Iterable
 
@@ -16,14 +16,14 @@ from onnxgraph.running.run import Runner
 from onnxgraph.sizing.batch_shapes import Axes
 
 _SEEDS = range(4)
-"""So many examples are searched for where the rows that are drawn are not taken."""
+"""At most this many examples are searched for where the model does not accept drawn rows."""
 
 Apart = tuple[int, Feeds, list[Feeds]]
-"""A number of rows, the inputs, and what the original gives for them, a batch at a time."""
+"""A number of rows, the inputs, and the outputs of the original for them, one batch at a time."""
 
 
 class NoExample(GraphError):
-    """Nothing is known that the original takes, so that nothing can be compared with it."""
+    """No inputs are known that the original accepts, so nothing can be compared with it."""
 
 
 def run_apart(
@@ -31,8 +31,8 @@ def run_apart(
 ) -> list[Apart]:
     """Return a run for each number of rows.
 
-    The rows are those of the user's examples (`given.use_examples`), or they are drawn; where the
-    original does not take these, examples are searched for.
+    The rows come from the user's examples (`given.use_examples`), or else they are drawn. If the
+    original does not accept drawn rows, examples are searched for.
 
     Args:
         model: the original.
@@ -43,7 +43,7 @@ def run_apart(
 
     Raises:
         NoExample: no example is found, or all rows of the examples are the same.
-        GraphError: the original does not take the user's examples.
+        GraphError: the original does not accept the user's examples.
     """
     sizes = tuple(sizes)
     if own := given.feeds(interface.inputs(model)):
@@ -63,7 +63,7 @@ def _of_examples(
     sizes: Iterable[int],
     found: list[Feeds],
 ) -> list[Apart]:
-    """Return the runs with the rows of the examples, in turn."""
+    """Return the runs with the rows of the examples, used in turn."""
     rows = {name: np.concatenate([each[name] for each in found], ax) for name, ax in axes.items()}
     if all((value == value.take([0], axes[name])).all() for name, value in rows.items()):
         raise NoExample(
@@ -98,7 +98,9 @@ def _advice(model: onnx.ModelProto) -> str:
 def _drawn(
     model: onnx.ModelProto, runner: Runner, axes: Axes, batch: int, rows: int, number: int
 ) -> Apart:
-    """Return a run with drawn rows; each second one has odd sizes of symbols, if it takes them.
+    """Return a run with drawn rows.
+
+    Every second run has odd sizes for the symbols, if the original accepts them.
 
     Raises:
         GraphError: the original does not run.
@@ -108,14 +110,15 @@ def _drawn(
         try:
             return rows, made, _parts(runner, made, axes, batch)
         except GraphError:
-            pass  # it takes even sizes only, as one that halves them does
+            pass  # the model accepts even sizes only, for example because it halves them
     made = example(model, axes, rows)
     return rows, made, _parts(runner, made, axes, batch)
 
 
 def example(model: onnx.ModelProto, axes: Axes, rows: int, *, other: int = USUAL) -> Feeds:
-    """Return inputs with `rows` rows; inputs without a batch are as the model states them, other
-    symbols being `other`.
+    """Return inputs with `rows` rows.
+
+    Inputs without a batch have the shape that the model states. Other symbols get the size `other`.
     """
     made = feeds(interface.inputs(model), batch=1, other=other)
     for number, spec in enumerate(interface.inputs(model)):
@@ -128,7 +131,10 @@ def example(model: onnx.ModelProto, axes: Axes, rows: int, *, other: int = USUAL
 
 
 def _parts(runner: Runner, made: Feeds, axes: Axes, batch: int) -> list[Feeds]:
-    """Return what the original gives for the rows, `batch` at a time (the last row repeated)."""
+    """Return the original's outputs for the rows, `batch` at a time.
+
+    The last row is repeated to fill the last batch.
+    """
     rows = next(made[name].shape[axis] for name, axis in axes.items())
     order = np.arange(-(-rows // batch) * batch).clip(max=rows - 1).reshape(-1, batch)
     return [

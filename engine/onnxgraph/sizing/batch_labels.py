@@ -1,4 +1,4 @@
-"""The labels of a model that was given a dynamic batch: its symbol on every tensor that has it."""
+"""Label every tensor that has the batch with its symbol, in a model given a dynamic batch."""
 
 import onnx
 
@@ -35,9 +35,9 @@ def labelled(
 def _output_shape(
     original: onnx.ValueInfoProto, inferred: onnx.ValueInfoProto, work: Work, symbol: str
 ) -> list[int | str | None] | None:
-    """Return what is known of an output: how it follows the batch, or else what the file said.
+    """Return the type of an output: how it follows the batch, or else what the file stated.
 
-    Whether that is right is seen when the model runs.
+    A run of the model shows whether that is right.
     """
     said, guessed = interface.dims(original), interface.dims(inferred)
     if said is None:
@@ -47,7 +47,7 @@ def _output_shape(
         return followed
     if guessed is None or len(guessed) != len(said):
         guessed = (None,) * len(said)
-    # Written for a fixed batch, the file knows every size; its own symbols are worth less.
+    # The file was written for a fixed batch, so it knows every size and its own symbols tell less.
     hints: list[int | str | None] = list(said) if work.batch else [None] * len(said)
     if hints and work.batch and hints[0] == work.batch:
         hints[0] = symbol

@@ -1,6 +1,6 @@
-"""Numbers of rows that were written for one batch: in indices, in offsets, or left out at one row.
+"""Row numbers written for one batch: in indices, in offsets, or omitted because the batch was 1.
 
-What is changed here is judged by the proof, as everything else.
+The proof judges these changes, as all others.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def scatter(work: Work, node: onnx.NodeProto) -> None:
 
 
 def picked(work: Work, node: onnx.NodeProto) -> None:
-    """Let a GatherND that picks something from each row number the rows of any batch."""
+    """Let a GatherND that picks values from each row number the rows of any batch."""
     batch_dims = next((each.i for each in node.attribute if each.name == "batch_dims"), 0)
     if not work.batch or rows_axis(work.shape(node.input[0])) != 0:
         return
@@ -38,7 +38,7 @@ def picked(work: Work, node: onnx.NodeProto) -> None:
 
 
 def number(work: Work, node: onnx.NodeProto) -> None:
-    """Replace indices whose first number is that of the row by the same ones for any batch."""
+    """Replace indices whose first number is the row number by the same indices for any batch."""
     name = node.input[1]
     fixed = work.static(name) or (None,)
     if None in fixed or len(fixed) < 2 or rows_axis(work.shape(name)) is not None:
@@ -71,9 +71,9 @@ def number(work: Work, node: onnx.NodeProto) -> None:
 
 
 def own_rows(work: Work, node: onnx.NodeProto) -> None:
-    """Let a Gather that picks from the only row, laid flat, pick from each row.
+    """Let a Gather that picks from a single flattened row pick from each row.
 
-    Its indices come from the data, so that each row has its own.
+    Its indices come from the data, so each row has its own.
     """
     data, indices = (work.shape(name) for name in node.input)
     if work.batch != 1 or not data or not indices or None in (*data, *indices):
@@ -95,7 +95,7 @@ def own_rows(work: Work, node: onnx.NodeProto) -> None:
 
 
 def _not_negative(work: Work, name: str, size: int) -> str:
-    """Return indices of which those that count from the end count from the front."""
+    """Return the indices, with those that count from the end changed to count from the front."""
     name = _as_long(work, name)
     zero, all_ = (work.weight(np.array(each, np.int64), f"{name}_{each}") for each in (0, size))
     low = work.make("Less", [name, zero], f"{name}_low")
@@ -110,11 +110,11 @@ def _as_long(work: Work, name: str) -> str:
 
 
 def _number_joined(work: Work, node: onnx.NodeProto) -> None:
-    """Number the rows in indices that a Concat makes of row numbers and of what the data says."""
+    """Number the rows in indices that a Concat joins from row numbers and computed indices."""
     join = work.producers.get(node.input[1])
     if join is None or join.op_type != "Concat":
         return
-    maker = work.producers.get(join.input[0])  # a Tile, if it was repeated for the Concat already
+    maker = work.producers.get(join.input[0])  # through a Tile, if repeated
     source = maker.input[0] if maker is not None and maker.op_type == "Tile" else join.input[0]
     value, shape = work.constant(source), work.shape(node.input[1]) or ()
     axis = helper.get_node_attr_value(join, "axis")
@@ -130,14 +130,14 @@ def _number_joined(work: Work, node: onnx.NodeProto) -> None:
 
 
 def _spread(work: Work, name: str, sizes: list[int]) -> str:
-    """Return a tensor expanded to the batch of the run and to `sizes` behind it."""
+    """Return a tensor expanded to the batch of the run, followed by `sizes`."""
     rest = work.weight(np.array(sizes, np.int64), f"{name}_rest")
     target = work.make("Concat", [work.batch_size(), rest], f"{name}_sizes", axis=0)
     return work.make("Expand", [name, target], f"{name}_batched")
 
 
 def _counts_rows(work: Work, name: str) -> bool:
-    """Whether something that follows the batch, and none of the data, goes into a tensor."""
+    """Whether a tensor is computed from something that follows the batch and from no data."""
     found, open_ = set(), [name]
     while open_:
         each = open_.pop()

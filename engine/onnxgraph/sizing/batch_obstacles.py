@@ -1,8 +1,8 @@
 """Every node that keeps a batch from becoming dynamic, with the reason.
 
-The rewritten graph is run at more rows than the batch had, with every tensor fetched. A node whose
-inputs are right, and whose output is not, is an obstacle. Its output is then replaced by the right
-one, and the run is repeated, so that what stands behind it is judged too.
+The rewritten graph is run at more rows than the batch had, and every tensor is fetched. A node is
+an obstacle if its inputs are right and its output is wrong. Its output is then replaced by the
+right one and the run is repeated, so that the nodes after it are judged too.
 """
 
 import re
@@ -27,16 +27,16 @@ from onnxgraph.sizing.batch_shapes import rows_axis
 from onnxgraph.sizing.batch_work import Work
 
 MOST = 20
-"""So many obstacles are named at the most."""
+"""At most this many obstacles are named."""
 
 Found = list[tuple[onnx.NodeProto, str]]
-"""Nodes that are in the way, and why."""
+"""The obstacles found so far, each with its reason."""
 
 
 def refusal(
     model: onnx.ModelProto, work: Work, found: list[Obstacle], difference: GraphError
 ) -> GraphError:
-    """Return the refusal that names every node whose rows are not those of the original.
+    """Return the refusal that names every node whose rows differ from those of the original.
 
     Args:
         model: the original.
@@ -58,7 +58,7 @@ def refusal(
 
 
 def _elsewhere(model: onnx.ModelProto, work: Work) -> str:
-    """Return what to do where the batch may be somewhere else than it was taken to be."""
+    """Return advice for a model whose batch may be on another axis than assumed."""
     several = len(interface.inputs(model)) > 1
     if not several and not any(node.op_type in ("LSTM", "GRU", "RNN") for node in model.graph.node):
         return ""
@@ -66,9 +66,9 @@ def _elsewhere(model: onnx.ModelProto, work: Work) -> str:
 
 
 def obstacles(model: onnx.ModelProto, result: onnx.ModelProto, work: Work) -> list[Obstacle]:
-    """Return the nodes that are in the way, in the order of computation, each with the reason.
+    """Return the nodes that prevent a dynamic batch, in the order of computation, with reasons.
 
-    None are found if the original does not run either, or if its batch is dynamic.
+    The list is empty if the original does not run either, or if its batch is dynamic.
 
     Args:
         model: the original.
@@ -76,7 +76,7 @@ def obstacles(model: onnx.ModelProto, result: onnx.ModelProto, work: Work) -> li
         work: what is known of its tensors.
     """
     found: list[Obstacle] = []
-    # No run of the original may hold all of the rows: it would mix them as the result does.
+    # A run of the original must not hold all rows, because it would mix them as the result does.
     for rows in (max(3, work.batch + 1), 1):
         if work.batch and not found:
             found = _obstacles_at(model, result, work, rows)
@@ -95,8 +95,8 @@ def _obstacles_at(
     except GraphError:
         return []
     found: Found = []
-    right: Feeds = {}  # of the obstacles found so far
-    lost: set[str] = set()  # what hangs on an obstacle that has no right output
+    right: Feeds = {}  # the right outputs of the obstacles found so far
+    lost: set[str] = set()  # tensors that depend on an obstacle without a known right output
     while len(found) < MOST:
         new = _round(result, work, feeds, right, judged - lost, parts, rows)
         if not new:
@@ -123,7 +123,7 @@ def _round(
     parts: list[Feeds],
     rows: int,
 ) -> Found:
-    """Return the obstacles that show themselves once the outputs in `right` are given."""
+    """Return the obstacles that appear when the outputs in `right` are given as inputs."""
     graph = _given(result, right, judged)
     wanted = [n for n in judged if n not in right and n in set(tensor_names(graph))]
     try:
@@ -149,7 +149,7 @@ def _round(
 
 
 def _difference(name: str, *, seen: Feeds, parts: list[Feeds], work: Work, count: int) -> str:
-    """Return how a tensor differs from that of the original, row by row; "" if it does not."""
+    """Return how a tensor differs from that of the original, row by row, or "" if it does not."""
     try:
         rows = join([part[name] for part in parts], seen[name], count, work.batch)
     except Differs as difference:
@@ -162,7 +162,7 @@ def _difference(name: str, *, seen: Feeds, parts: list[Feeds], work: Work, count
 
 
 def _right_value(name: str, work: Work, parts: list[Feeds], rows: int) -> np.ndarray | None:
-    """Return what a tensor should be, or None if nothing in it is the batch."""
+    """Return the right value of a tensor, or None if no axis of it is the batch."""
     axis = rows_axis(work.shape(name))
     one = parts[0][name]
     if axis is None:
@@ -174,7 +174,7 @@ def _right_value(name: str, work: Work, parts: list[Feeds], rows: int) -> np.nda
 
 
 def _given(result: onnx.ModelProto, right: Feeds, judged: Iterable[str]) -> onnx.ModelProto:
-    """Return the model with tensors as inputs instead of computed, and no outputs of its own."""
+    """Return the model with these tensors as inputs instead of computed, and without outputs."""
     copy = copy_of(result)
     graph = copy.graph
     del graph.value_info[:]
@@ -192,7 +192,7 @@ def _given(result: onnx.ModelProto, right: Feeds, judged: Iterable[str]) -> onnx
 
 
 def _behind(result: onnx.ModelProto, name: str) -> set[str]:
-    """Return the tensor and everything computed from it."""
+    """Return the tensor and all tensors computed from it."""
     found = {name}
     for node in result.graph.node:
         if found.intersection(node.input):

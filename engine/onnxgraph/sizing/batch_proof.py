@@ -14,11 +14,12 @@ from onnxgraph.sizing.batch_examples import NoExample, example, run_apart
 from onnxgraph.sizing.batch_shapes import Axes
 
 BATCHES = (1, 2, 3, 5)
-"""The batches at which the result is run."""
+"""The batch sizes at which the result is run."""
 
 TOLERANCE = 1e-5
-"""Other batch sizes take other kernels, which add in another order; more than this share is a
-change.
+"""Largest relative difference that counts as equal.
+
+Other batch sizes use other kernels, which add in another order.
 """
 
 
@@ -39,7 +40,7 @@ def prove(
 
     Raises:
         Differs: a row is not what the original gives for it, or the model does not run.
-        NoExample: nothing is known that the original takes.
+        NoExample: no inputs are known that the original accepts.
     """
     reports = []
     try:
@@ -48,7 +49,7 @@ def prove(
             known = reference_runs(model, batches=BATCHES)
             runs = [(rows, expected, after.run(feeds)) for rows, feeds, expected in known]
         else:
-            # One more than the batch, so that no run of the original holds all of the rows.
+            # One more than the batch, so that no run of the original holds all rows.
             sizes = sorted({*BATCHES, batch, batch + 1})
             runs = []
             for rows, feeds, parts in run_apart(model, Runner(model), axes, batch, sizes):
@@ -73,7 +74,7 @@ def prove(
 
 
 def _check_labels(result: onnx.ModelProto, axes: Axes, rows: int, seen: Feeds) -> None:
-    """Check that the outputs have the shapes that the file states, the batch being `rows`."""
+    """Check that the outputs have the shapes that the file states, for a batch of `rows`."""
     specs = {spec.name: spec for spec in interface.inputs(result)}
     symbol = next(specs[name].shape[axis] for name, axis in axes.items())
     for spec in interface.outputs(result):
@@ -90,7 +91,7 @@ def _check_labels(result: onnx.ModelProto, axes: Axes, rows: int, seen: Feeds) -
 
 
 def held_batch(model: onnx.ModelProto, axes: Axes) -> int:
-    """Return the only batch that a model takes whose batch has a symbol; 0 if there are several."""
+    """Return the only batch size that a model with a symbolic batch accepts, or 0 for several."""
     runner, taken = Runner(model), []
     for rows in (*range(1, 9), 16, 32):
         try:
@@ -104,7 +105,7 @@ def held_batch(model: onnx.ModelProto, axes: Axes) -> int:
 def join(parts: list[np.ndarray], seen: np.ndarray, rows: int, batch: int) -> np.ndarray:
     """Return the parts as one array of `rows` rows, joined along the axis on which `seen` grew.
 
-    Where a batch of one was squeezed out of them, they are stacked in front.
+    If a batch of one was squeezed out of the parts, they are stacked along a new first axis.
 
     Raises:
         Differs: no axis grew as the batch did.
@@ -116,7 +117,7 @@ def join(parts: list[np.ndarray], seen: np.ndarray, rows: int, batch: int) -> np
         raise Differs(f"its shape is {seen.shape} at batch {rows} and was {one.shape}")
     differing = [axis for axis in range(one.ndim) if one.shape[axis] != seen.shape[axis]]
     if not differing:
-        nan = one.dtype != object  # which is text
+        nan = one.dtype != object  # the array holds text
         if rows != batch and any(not np.array_equal(part, one, equal_nan=nan) for part in parts):
             raise Differs(f"it keeps the shape {one.shape} at batch {rows}")
         return one
@@ -130,7 +131,7 @@ def _expected(parts: list[Feeds], seen: Feeds, rows: int, batch: int) -> Feeds:
     """Return the outputs of the original for all rows.
 
     Raises:
-        Differs: an output cannot be made of rows, or had a row for each of the batch and lost it.
+        Differs: an output cannot be put together from rows, or it had the batch axis and lost it.
     """
     whole = {}
     for name, value in seen.items():

@@ -1,4 +1,4 @@
-"""Constants that were written for one batch and must follow it: repeated, padded or left out."""
+"""Constants written for one batch, which must follow it: they are repeated, padded or left out."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,10 @@ from onnxgraph.sizing.batch_work import Work
 
 
 def concat(work: Work, node: onnx.NodeProto) -> None:
-    """Let constants of the fixed batch join any: zeros by a Pad, others repeated for each row."""
+    """Let constants of the fixed batch join any batch.
+
+    A Pad adds zeros, and other constants are repeated for each row.
+    """
     shapes = [work.shape(name) for name in node.input]
     axes = {rows_axis(shape) for shape in shapes} - {None}
     if len(axes) != 1 or any(shape is None for shape in shapes):
@@ -38,7 +41,7 @@ def concat(work: Work, node: onnx.NodeProto) -> None:
 def _pad_instead(
     work: Work, node: onnx.NodeProto, axis: int, rank: int, zeros: list[bool], sizes: list
 ) -> bool:
-    """Replace a Concat with zeros at its ends by a Pad of the rest, where that is exact."""
+    """Replace a Concat with zeros at its ends by a Pad of the other inputs, where that is exact."""
     kept = [number for number, zero in enumerate(zeros) if not zero]
     if not kept or len(kept) == len(zeros) or any(zeros[kept[0] : kept[-1]]):
         return False
@@ -75,7 +78,7 @@ def matching(axis: int) -> Callable[[Work, onnx.NodeProto], None]:
 
 
 def alongside(work: Work, node: onnx.NodeProto) -> None:
-    """Let a constant written for several values a row repeat beside data that has the batch."""
+    """Let a constant written for several values per row repeat beside data that has the batch."""
     shapes = {name: work.shape(name) for name in node.input}
     leading = [(name, shape) for name, shape in shapes.items() if rows_axis(shape) is not None]
     if not work.batch or not leading or work.outer.get(leading[0][0], 1) > 1:
@@ -87,7 +90,7 @@ def alongside(work: Work, node: onnx.NodeProto) -> None:
         place = rows - len(shape) + len(other or ())
         if other and place >= 0 and other[place] == times * work.batch != 1:
             one = one_row(work, name, place) if times == 1 else ""
-            if one:  # which goes with every row
+            if one:  # the constant applies to every row
                 work.share(name)
                 _feed(work, node, name, one, "one row of it")
             else:
@@ -95,7 +98,7 @@ def alongside(work: Work, node: onnx.NodeProto) -> None:
 
 
 def bias(work: Work, node: onnx.NodeProto) -> None:
-    """Let the bias of a Gemm go with every row, where it was written for the fixed batch."""
+    """Let the bias of a Gemm written for the fixed batch apply to every row."""
     name = node.input[2] if len(node.input) > 2 else ""
     one = one_row(work, name, 0) if name and work.batch > 1 and work.stuck(name, 0) else ""
     if one and rows_axis(work.shape(node.input[0])) == 0:
@@ -103,7 +106,7 @@ def bias(work: Work, node: onnx.NodeProto) -> None:
 
 
 def products(work: Work, node: onnx.NodeProto) -> None:
-    """Let a constant of the fixed batch be multiplied with the matrices of every row."""
+    """Let a constant of the fixed batch be multiplied by the matrices of every row."""
     axes = [rows_axis(work.shape(name)) for name in node.input]
     shapes = [work.shape(name) or () for name in node.input]
     batched = [a is not None and a < len(s) - 2 for a, s in zip(axes, shapes, strict=True)]
@@ -126,8 +129,9 @@ def summed(work: Work, node: onnx.NodeProto) -> None:
 
 
 def recurrent(work: Work, node: onnx.NodeProto) -> None:
-    """Let lengths and initial states of an LSTM, GRU or RNN follow the batch; zeros, and lengths
-    that take everything, are what it starts with anyway.
+    """Let lengths and initial states of an LSTM, GRU or RNN follow the batch.
+
+    Zero states and full lengths are left out, because they are the defaults.
     """
     for place, axis in ((4, 0), (5, 1), (6, 1)):
         name = node.input[place] if len(node.input) > place else ""
@@ -174,15 +178,15 @@ def _tiled(work: Work, one: str, axis: int, rank: int) -> str:
 
 
 def _feed(work: Work, node: onnx.NodeProto, name: str, wide: str, what: str) -> None:
-    """Let the node read another tensor than the one of the fixed batch."""
+    """Let the node read another tensor in place of the one with the fixed batch."""
     node.input[:] = [wide if each == name else each for each in node.input]
     work.note(node, f"{name!r} of batch {work.batch} → {what}")
 
 
 def one_row(work: Work, name: str, axis: int) -> str:
-    """Return the name of what a tensor holds for one row; "" if its rows are known to differ.
+    """Return the name of a tensor's values for one row, or "" if its rows are known to differ.
 
-    Rows that are not known are taken for equal; if they are not, the proof finds it.
+    Unknown rows are assumed to be equal. If they differ, the proof finds it.
     """
     value, shape = work.value(name), work.static(name)
     size = shape[axis] if shape else None
@@ -198,7 +202,7 @@ def one_row(work: Work, name: str, axis: int) -> str:
 
 def _first(work: Work, name: str, axis: int, count: int) -> str:
     """Return the first values of a tensor along an axis."""
-    if work.version < 10:  # where the places are attributes
+    if work.version < 10:  # the starts and ends are attributes
         return ""
     places = (("starts", 0), ("ends", count), ("axes", axis))
     bounds = [work.weight(np.array([place]), f"{name}_{word}") for word, place in places]
@@ -206,7 +210,7 @@ def _first(work: Work, name: str, axis: int, count: int) -> str:
 
 
 def repeat_outputs(work: Work, names: list[str]) -> None:
-    """Repeat outputs that are made of constants only, so that each row of the batch has its own."""
+    """Repeat outputs computed from constants only, so that each row of the batch has its own."""
     for name in names:
         node = work.producers.get(name)
         if node is None or work.source_inputs(name) or not work.stuck(name, 0) or work.batch > 1:

@@ -1,7 +1,7 @@
-"""What lets a batch of any size through: sizes, targets and ranges that were written for one batch.
+"""Rules that let any batch through: for sizes, targets and ranges written for one batch.
 
-Each rule takes the work and a private copy of a node, before it is written, and changes it where
-that is needed. What they leave alone is judged by the proof. `batch_rows` has the rules for
+Each rule takes the work and a private copy of a node before the node is written, and changes the
+copy where needed. The proof judges what the rules leave unchanged. `batch_rows` has the rules for
 constants that must follow the batch.
 """
 
@@ -30,7 +30,7 @@ from onnxgraph.sizing.batch_work import Work
 Rule = Callable[[Work, onnx.NodeProto], None]
 
 END = np.iinfo(np.int64).max
-"""The end of a Slice that takes everything."""
+"""The end of a Slice that takes everything up to the last value."""
 
 
 def reshape(work: Work, node: onnx.NodeProto) -> None:
@@ -47,7 +47,7 @@ def reshape(work: Work, node: onnx.NodeProto) -> None:
 
 
 def _any_target(work: Work, node: onnx.NodeProto) -> list[int] | None:
-    """Return the sizes after a Reshape, one of them -1, if only one is not known."""
+    """Return the sizes after a Reshape, one of them -1, if at most one is unknown."""
     work.preview(node)
     shape = work.shape(node.output[0])
     if shape is None or 0 in shape:  # 0 would mean "copy" in a target
@@ -57,7 +57,7 @@ def _any_target(work: Work, node: onnx.NodeProto) -> list[int] | None:
 
 
 def _fixed_target(work: Work, node: onnx.NodeProto) -> list[int] | None:
-    """Return the target with -1 where the batch belongs, for sizes written for a fixed batch."""
+    """Return the target with -1 in the place of the batch, for sizes written for a fixed batch."""
     shape = work.shape(node.input[0])
     if shape is None or rows_axis(shape) is None:
         return None
@@ -78,7 +78,7 @@ def _fixed_target(work: Work, node: onnx.NodeProto) -> list[int] | None:
 
 
 def _copied_target(work: Work, node: onnx.NodeProto, shape: Shape) -> list[int] | None:
-    """Return the target with 0, which copies the first size, where other symbols hide the sizes."""
+    """Return the target with 0, which copies the first size, where symbols hide the other sizes."""
     was = work.constant(node.input[1])
     if was is None or any(each.i for each in node.attribute):
         return None
@@ -87,7 +87,7 @@ def _copied_target(work: Work, node: onnx.NodeProto, shape: Shape) -> list[int] 
 
 
 def expand(work: Work, node: onnx.NodeProto) -> None:
-    """Let an Expand to a fixed batch above 1 keep the batch that its input or its target brings."""
+    """Let an Expand to a fixed batch above 1 keep the batch of its input or of its target."""
     data, target = node.input
     was, rows = work.constant(target), rows_axis(work.sizes(target))
     shape, fixed = work.shape(data), work.static(data)
@@ -108,7 +108,7 @@ def expand(work: Work, node: onnx.NodeProto) -> None:
 
 
 def resize(work: Work, node: onnx.NodeProto) -> None:
-    """Replace the sizes of a Resize by exact scales, or take the batch of the run for the first."""
+    """Replace the sizes of a Resize by exact scales, or take the first size from the run."""
     given = attributes(node)
     shape = work.shape(node.input[0])
     if len(node.input) < 4 or not node.input[3] or shape is None or rows_axis(shape) != 0:
@@ -132,12 +132,12 @@ def resize(work: Work, node: onnx.NodeProto) -> None:
 
 
 def _exact(ratio: float) -> bool:
-    """Whether a scale is a whole number, or one over a power of two."""
+    """Whether a scale is a whole number or the inverse of a power of two."""
     return ratio.is_integer() or ((1 / ratio).is_integer() and math.log2(1 / ratio).is_integer())
 
 
 def batch_first(place: int) -> Rule:
-    """Return the rule for an op whose input number `place` holds sizes, the batch in front."""
+    """Return the rule for an op whose input number `place` holds sizes, the batch first."""
 
     def rule(work: Work, node: onnx.NodeProto) -> None:
         name = node.input[place] if len(node.input) > place else ""
@@ -177,7 +177,7 @@ def slices(work: Work, node: onnx.NodeProto) -> None:
 
 
 def gather(work: Work, node: onnx.NodeProto) -> None:
-    """Let a Gather of every row go, and one from rows laid flat look into each row."""
+    """Let a Gather of every row pass, and let a Gather from flattened rows read each row."""
     axis = next((each.i for each in node.attribute if each.name == "axis"), 0)
     shape, indices = work.shape(node.input[0]), work.constant(node.input[1])
     rows, fixed = rows_axis(shape), work.static(node.input[0])
@@ -206,7 +206,7 @@ def gather(work: Work, node: onnx.NodeProto) -> None:
 
 
 def split(work: Work, node: onnx.NodeProto) -> None:
-    """Let a Split of the batch into one part go."""
+    """Let a Split of the batch into a single part pass."""
     axis = next((each.i for each in node.attribute if each.name == "axis"), 0)
     shape = work.shape(node.input[0])
     if shape and len(node.output) == 1 and axis % len(shape) == rows_axis(shape) and work.batch:
@@ -219,7 +219,7 @@ def _pass(work: Work, node: onnx.NodeProto, what: str) -> None:
 
 
 def squeeze(work: Work, node: onnx.NodeProto) -> None:
-    """Let a Squeeze of every dim of size one keep the batch, which may be one, too."""
+    """Let a Squeeze of every dim of size one keep the batch, which may also be one."""
     given = len(node.input) > 1 and node.input[1]
     shape, fixed = work.shape(node.input[0]), work.static(node.input[0])
     rows = rows_axis(shape)
@@ -238,7 +238,7 @@ def squeeze(work: Work, node: onnx.NodeProto) -> None:
 
 
 def flatten(work: Work, node: onnx.NodeProto) -> None:
-    """Let a Flatten of a batch of one into one row keep the batch in front."""
+    """Let a Flatten of a batch of one into one row keep the batch as the first dim."""
     axis = next((each.i for each in node.attribute if each.name == "axis"), 1)
     if axis == 0 and work.batch == 1 and rows_axis(work.shape(node.input[0])) == 0:
         del node.attribute[:]
@@ -276,4 +276,7 @@ RULES: dict[str, Rule] = {
     "ReverseSequence": matching(0),
     **dict.fromkeys(_ELEMENTWISE, alongside),
 }
-"""Operator to the rule for it; other operators take any batch, or are found out by the proof."""
+"""Operator to its rule.
+
+Other operators take any batch, or the proof finds that they do not.
+"""

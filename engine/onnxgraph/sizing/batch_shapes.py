@@ -1,6 +1,6 @@
 """Which dims follow the batch: those that grow in step with it between two sizes.
 
-A dim that is the same at both is static; one that grows in step is a multiple of the batch.
+A dim that is the same at both sizes is static. A dim that grows in step is a multiple of the batch.
 """
 
 import math
@@ -13,10 +13,10 @@ from onnxgraph.model import interface
 from onnxgraph.model.graphs import graphs
 
 PROBES = (5, 7)
-"""Two batch sizes that no other dim is likely to share a factor with."""
+"""Two batch sizes that hardly any other dim shares a factor with."""
 
 OTHERS = (96, 160)
-"""The sizes that other symbolic dims get meanwhile: they differ, and not as the batch does."""
+"""Sizes of the other symbolic dims at these batches; they differ, but not as the batch does."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ Shape = tuple[int | Rows | None, ...]
 
 
 def merged(few: tuple | None, many: tuple | None) -> Shape | None:
-    """Return how dims follow the batch, from what they are at both `PROBES`."""
+    """Return how dims follow the batch, computed from their sizes at both `PROBES`."""
     if few is None or many is None or len(few) != len(many):
         return None
     return tuple(_merge(one, two) for one, two in zip(few, many, strict=True))
@@ -50,24 +50,24 @@ def _merge(one: int | str | None, two: int | str | None) -> int | Rows | None:
 
 
 def rows_axis(shape: Shape | None) -> int | None:
-    """Return the axis that follows the batch, or None if there is none or more than one."""
+    """Return the only axis that follows the batch, or None if no axis or more than one does."""
     axes = [axis for axis, dim in enumerate(shape or ()) if isinstance(dim, Rows)]
     return axes[0] if len(axes) == 1 else None
 
 
 def counts(shape: Shape) -> list[int]:
-    """Return the dims for a batch of one; an unknown one counts as none."""
+    """Return the dims for a batch of one, with 0 for unknown ones."""
     return [dim.times if isinstance(dim, Rows) else dim or 0 for dim in shape]
 
 
 def reshape_axis(shape: Shape, outer: int, target: Sequence[int], batch: int) -> int | None:
-    """Return the axis of `target` that the batch must take, or None if it has no place there.
+    """Return the axis of `target` that the batch must take, or None if no axis fits.
 
     A reshape keeps the flat order, so the batch stays at its place between `before` and `after`
     values.
 
     Args:
-        shape: the dims of what is reshaped, one of them following the batch.
+        shape: the dims of the reshaped tensor, one of which follows the batch.
         outer: how many of the `times` of that dim vary slower than the batch (1: it is batch-
             major).
         target: the sizes after the reshape, at the fixed `batch`.
@@ -91,8 +91,8 @@ def reshape_axis(shape: Shape, outer: int, target: Sequence[int], batch: int) ->
     ]
     if exact:
         return exact[0]
-    # Where several axes could take it: not the last, which holds the features, and rather a later
-    # one (the heads of an attention split off the features of one row, not rows).
+    # If several axes fit, the last one is excluded because it holds the features. A later one is
+    # preferred: the heads of an attention are split off the features of one row, not off rows.
     inner = [place for place in fits if place < len(target) - 1]
     return max(inner or fits, default=None)
 
@@ -102,7 +102,7 @@ def _divides(part: int, whole: int) -> bool:
 
 
 def set_batch_dim(model: onnx.ModelProto, axes: Axes, dim: int | str) -> None:
-    """Set the dim of the batch of the inputs, in place, on a private copy."""
+    """Set the batch dim of the inputs, in place, on a private copy."""
     for value in model.graph.input:
         if value.name in axes:
             interface.set_dim(value, axes[value.name], dim)
@@ -119,7 +119,7 @@ def forget_shapes(model: onnx.ModelProto) -> None:
 
 
 def given(model: onnx.ModelProto, axes: Axes, batch: int, other: int) -> dict:
-    """Return the shape of every input, the batch being `batch` and other symbols `other`."""
+    """Return the shape of every input, with `batch` for the batch and `other` for other symbols."""
     return {
         spec.name: [
             batch if axes.get(spec.name) == axis else (other if isinstance(dim, str) else dim)
@@ -130,7 +130,7 @@ def given(model: onnx.ModelProto, axes: Axes, batch: int, other: int) -> dict:
 
 
 def readable(shape: Shape, symbol: str) -> list[int | str | None]:
-    """Return the dims in the form that ONNX writes: the batch as its symbol."""
+    """Return the dims in the form that ONNX writes, with the symbol for the batch."""
     return [_label(dim, symbol) if isinstance(dim, Rows) else dim for dim in shape]
 
 

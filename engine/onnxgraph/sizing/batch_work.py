@@ -1,6 +1,4 @@
-"""A model that is being given a dynamic batch: how each tensor follows the batch, and what the
-rules share.
-"""
+"""The state of the work on a dynamic batch, which the rules share: how tensors follow the batch."""
 
 import numpy as np
 import onnx
@@ -13,10 +11,10 @@ from onnxgraph.sizing.draft import Draft
 
 
 class Work(Draft):
-    """A draft followed at two other batches, and at the fixed one if there is one.
+    """A draft followed at two other batch sizes, and at the fixed one if the model has one.
 
-    `batch` is the one that the file was written for (0 if it is dynamic already), `axes` are the
-    inputs that have it, and where.
+    `batch` is the size that the file was written for (0 if it is dynamic already). `axes` names the
+    inputs that carry the batch, with the axis of each.
     """
 
     def __init__(self, model: onnx.ModelProto, way: Way) -> None:
@@ -26,14 +24,14 @@ class Work(Draft):
         super().__init__(model, [given(model, way.axes, *each) for each in sizes])
         self.axes, self.batch = way.axes, batch
         self.shared: list[str] = []
-        """Inputs that could hold something of each row, and would be repeated for all of them."""
+        """Inputs that could hold a value for each row, but that all rows would share."""
         self._undecided = set(way.undecided)
         self.outer: dict[str, int] = {}
         """Tensor → how many of the values in its batch dim vary slower than the batch."""
         self._rows = ""
 
     def add(self, node: onnx.NodeProto) -> list[str]:
-        """Write a node, and find out about its outputs."""
+        """Write a node, and follow its outputs."""
         if node.op_type != "Reshape":
             seen = [self.outer[name] for name in node.input if name in self.outer]
             self.outer.update((name, seen[0]) for name in node.output if seen)
@@ -43,7 +41,7 @@ class Work(Draft):
         return wrong
 
     def _assume(self, node: onnx.NodeProto) -> None:
-        """Go on behind a node that takes the fixed batch only, as if its first dim followed."""
+        """Continue after a node that takes the fixed batch only, as if its first dim followed."""
         fixed = self.at[-1]
         for name in node.output:
             shape = fixed.shape(name) if name else None
@@ -52,25 +50,25 @@ class Work(Draft):
                     sizes.assume(name, fixed.elem_type(name), (batch, *shape[1:]))
 
     def shape(self, name: str) -> Shape | None:
-        """Return how a tensor's dims follow the batch; None if its rank is not known."""
+        """Return how a tensor's dims follow the batch, or None if its rank is not known."""
         return merged(self.at[0].shape(name), self.at[1].shape(name))
 
     def static(self, name: str) -> tuple[int | None, ...] | None:
-        """Return a tensor's dims at the fixed batch; None for those that other symbols decide."""
+        """Return a tensor's dims at the fixed batch, or None where other symbols decide."""
         shape, fixed = self.shape(name), self.at[-1].shape(name) if self.batch else None
         if shape is None or fixed is None or len(shape) != len(fixed):
             return fixed
         return tuple(None if dim is None else size for dim, size in zip(shape, fixed, strict=True))
 
     def sizes(self, name: str) -> Shape | None:
-        """Return how the sizes that a tensor holds follow the batch; None if they are unknown."""
+        """Return how the sizes in a tensor follow the batch, or None if they are unknown."""
         few, many = (sizes.values.get(name) for sizes in self.at[:2])
         if few is None or many is None or few.ndim != 1 or many.ndim != 1:
             return None
         return merged(tuple(few.tolist()), tuple(many.tolist()))
 
     def knows(self, name: str) -> bool:
-        """Whether a tensor holds sizes or constants only, nothing of the data."""
+        """Whether a tensor is computed from sizes and constants only, and from no data."""
         return all(name in sizes.values for sizes in self.at)
 
     def stuck(self, name: str, axis: int) -> bool:
@@ -81,7 +79,7 @@ class Work(Draft):
         return not any(isinstance(dim, Rows) for dim in shape) and fixed[axis] == self.batch
 
     def share(self, name: str) -> None:
-        """Note that all rows get the same tensor."""
+        """Note that all rows share the same tensor."""
         self.shared += sorted(self.source_inputs(name) & self._undecided)
 
     def is_float(self, name: str) -> bool:
@@ -107,7 +105,7 @@ class Work(Draft):
         return value is not None and not value.any()
 
     def batch_size(self) -> str:
-        """Return the name of a tensor of one int64: the batch of the run."""
+        """Return the name of a tensor of one int64, which holds the batch size of the run."""
         if not self._rows:
             source, axis = next(iter(self.axes.items()))
             place = self.weight(np.array([axis]), f"{source}_batch_axis")

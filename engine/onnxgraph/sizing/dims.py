@@ -1,7 +1,7 @@
 """Fixed dims of the inputs, made symbolic.
 
-That is possible where the graph holds no size that was worked out from them; every node that does,
-or may do so, is named.
+That is possible where the graph holds no size that was computed from these dims. The error names
+every node that does or may hold such a size.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ from onnxgraph.sizing.dims_followed import Followed
 from onnxgraph.sizing.dims_rules import rewrite
 
 TIMES = (2, 3)
-"""A freed dim is tried at so many times its size: what divides the size divides these too."""
+"""The result is tried at these multiples of a freed dim, which keep every divisor of its size."""
 
 
 @checked
@@ -37,25 +37,26 @@ def free_dims(
     *,
     references: Iterable[onnx.ModelProto] = (),
 ) -> Edited:
-    """Return the model with fixed dims of its inputs made symbolic, batches excepted.
+    """Return the model with fixed dims of its inputs made symbolic, except for batches.
 
-    At its own size the result is compared with the model; at two more it is run. What is right
-    there nothing but another export can tell: the result is compared with each of the `references`.
+    At its own size the result is compared with the model, and it is run at two more sizes. Only
+    another export can tell which values are right there, so the result is compared with each of the
+    `references`.
 
     Args:
         model: the model; it is not changed.
         axes: input name → axis → symbol, such as {"images": {2: "height", 3: "width"}}.
-        references: the same network, exported at other sizes of each of the axes. With them, a
-            Resize to a fixed size is taken for a scale, a window or a start that is a large share
-            of the size, or a constant that may be a size, for a number of its own, and the
-            comparison decides.
+        references: the same network, exported at other sizes of each of the axes. With references,
+            a Resize to a fixed size counts as a scale. A constant that may be a size, and a window
+            or a start that is a large share of a size, count as independent numbers. The comparison
+            then decides.
 
     Raises:
-        UnknownName: there is no such input.
-        GraphError: an axis is not there, is the batch, or is symbolic already; all references
-            have the file's own size; or nodes hold a size, or may do so: all of them are named,
-            each with the reason.
-        ParityError: it computes something else than a reference.
+        UnknownName: the model has no such input.
+        GraphError: an axis does not exist, is the batch, or is symbolic already. Also if all
+            references have the file's own size, or if nodes do or may hold a size. The error names
+            all these nodes, each with the reason.
+        ParityError: the result differs from a reference.
     """
     model, references = dense_model(model), tuple(references)
     _check_axes(model, axes)
@@ -136,7 +137,7 @@ def _check_references(
 
 
 def _with_doubts(error: ParityError, doubts: Iterable[Obstacle]) -> ParityError:
-    """Return the error with the constants that may be why."""
+    """Return the error, with the constants that may be the cause added to it."""
     listed = "; ".join(f"{each.title} {each.why}" for each in doubts)
     return ParityError(f"{error} Perhaps a constant is a size: {listed}.") if listed else error
 
@@ -144,9 +145,7 @@ def _with_doubts(error: ParityError, doubts: Iterable[Obstacle]) -> ParityError:
 def _sizes(
     model: onnx.ModelProto, axes: Mapping[str, Mapping[int, str]], times: int
 ) -> dict[str, list[int]]:
-    """Return the input shapes with the chosen axes, and those that are symbolic already, `times`
-    as long.
-    """
+    """Return the input shapes, with the chosen axes and those already symbolic `times` as long."""
     specs = interface.inputs(model)
     sizes = symbol_sizes(specs, batch=1)
     return {
@@ -159,7 +158,7 @@ def _sizes(
 
 
 def _relabelled(model: onnx.ModelProto, followed: Followed) -> onnx.ModelProto:
-    """Return the finished model; an output keeps the dims that follow nothing."""
+    """Return the finished model; an output keeps the dims that do not follow the freed ones."""
     result = followed.finish()
     for original, output in zip(model.graph.output, result.graph.output, strict=True):
         output.CopyFrom(original)
@@ -172,7 +171,7 @@ def _relabelled(model: onnx.ModelProto, followed: Followed) -> onnx.ModelProto:
 def _check_runs(
     model: onnx.ModelProto, result: onnx.ModelProto, axes: Mapping[str, Mapping[int, str]]
 ) -> None:
-    """Run the result on what the model takes, repeated along the axes that became symbolic."""
+    """Run the result on inputs that the model accepts, repeated along the axes made symbolic."""
     runner, known = Runner(result), reference_runs(model)[0][1]
     for times in TIMES:
         feeds = dict(known)

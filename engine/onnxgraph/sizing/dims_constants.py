@@ -1,9 +1,10 @@
-"""Constants in arithmetic that may have been worked out from a size that is being freed.
+"""Constants in arithmetic that may have been computed from a size that is being freed.
 
-Nobody can tell 256 from 16 × 16. So a number is suspected where it could be one: the more, the
-closer what it goes with is to a size. Places along an axis (from an ArgMax) are divided by widths
-of any size; sums and means over an axis by the count of what was summed; on plain features only
-sizes above those that ordinary constants have are taken for one.
+The number 256 may be a plain constant or 16 × 16, and the graph does not tell which. So a number is
+suspected where it could be a size, and the other operand decides how easily. Beside places along an
+axis (from an ArgMax), sizes of any magnitude are suspected. Beside sums and means over an axis, so
+is the number of values in the sum. Beside plain features, only sizes above those of ordinary
+constants are suspected.
 """
 
 import itertools
@@ -24,22 +25,22 @@ OPS = (
 )
 
 _FEW = 4
-"""Constants of more values are weights, not sizes."""
+"""A constant with more values than this holds weights, not sizes."""
 
 _LARGE = 8
-"""Sizes below this are too common among other constants to be suspected on plain features."""
+"""Beside plain features, smaller sizes are too common as ordinary constants to be suspected."""
 
 _PIXELS = (255, 127.5, 127, 128, 256)
-"""What pictures of 8 bits are scaled by."""
+"""The numbers by which the pixels of 8-bit pictures are scaled."""
 
 _PLACES = {"ArgMax": 0, "ArgMin": 0, "NonZero": 0, "TopK": 1, "MaxPool": 1}
-"""Ops that give places, and the number of that output."""
+"""Ops that return places along an axis, with the number of that output."""
 
 _SCALING = (*OPS, "Cast", "Transpose", "Identity")
-"""What a picture goes through before the network itself."""
+"""Ops that a picture passes through before the network itself."""
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "LSTM", "GRU", "RNN")
-"""What comes out of them is no count or place any more."""
+"""Ops whose outputs are no longer counts or places."""
 
 _ROUNDING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
 
@@ -58,13 +59,13 @@ _COUNT: list[Form] = [
 
 
 class Constants:
-    """What is known of the graph so far: sizes that follow, and tensors that are made of them."""
+    """The state of the search: sizes that follow, and tensors that are computed from them."""
 
     def __init__(self, followed: Followed) -> None:
         """Start with the inputs."""
         self.followed = followed
         self.sizes: dict[int, str] = {}
-        """Sizes of axes that follow, and products of them in a tensor, as one writes them."""
+        """Sizes of axes that follow, and products of them in a tensor, with their text form."""
         self._sums: dict[str, dict[int, str]] = {}
         self._means: dict[str, dict[int, str]] = {}
         self._places: set[str] = set()
@@ -74,7 +75,7 @@ class Constants:
             self._learn_sizes(name)
 
     def suspected(self, node: onnx.NodeProto) -> str:
-        """Return which constant of a node may be a size; "" if none is."""
+        """Return which constant of a node may be a size, or "" if no constant may be one."""
         if node.op_type == "OneHot" and node.input[0] in self._places:
             depth = self.followed.constant(node.input[1])
             size = 0 if depth is None else int(depth.ravel()[0])
@@ -94,7 +95,7 @@ class Constants:
         return ""
 
     def learn(self, node: onnx.NodeProto) -> None:
-        """Note what a node, just written, makes of sizes."""
+        """Note what a node that was just written computes from sizes."""
         for name in filter(None, node.output):
             self._learn_sizes(name)
         if counted := counts(self.followed, node):
@@ -114,7 +115,7 @@ class Constants:
                 self._raw.add(name)
 
     def _explained(self, node: onnx.NodeProto, number: "_Number", data: list[str]) -> str:
-        """Return how a number could be a size, in words; "" if it could not."""
+        """Return in words how a number could be a size, or "" if it could not."""
         small = number.value in (2, 0.5)
         if node.op_type == "Pow" and (small or number.value < 1):  # squares and roots
             return ""
@@ -138,14 +139,14 @@ class Constants:
         return _made_of_size(number, large, _SIZE, twice=False)
 
     def _is_scale(self, number: "_Number", data: list[str]) -> bool:
-        """Whether a number is the range of pixels, or the root of a fixed dim beside it."""
+        """Whether a number is the range of pixels, or the root of a fixed dim of the data."""
         scales: list[float] = [*_PIXELS] if self._raw.intersection(data) else []
         dims = {dim for name in data for dim in self._fixed_dims(name)}
         scales += [math.sqrt(dim) for dim in dims if dim > 1]
         return any(number.equals(each) or number.equals(1 / each) for each in scales)
 
     def _fixed_dims(self, name: str, depth: int = 4) -> Iterator[int]:
-        """Yield the dims of a tensor, and of those that it is made of, that do not follow."""
+        """Yield the dims that do not follow, of a tensor and of those that it is computed from."""
         follows = self.followed.follows(name) or ()
         for dim, moves in zip(self.followed.static(name), follows, strict=False):
             if dim and moves is False:
@@ -201,7 +202,7 @@ def _numbers(values: Iterable[np.ndarray]) -> Iterator[_Number]:
 def _made_of_size(
     number: _Number, sizes: dict[int, str], forms: list[Form], *, twice: bool = True
 ) -> str:
-    """Return a number as it is made of a size, or one or two over it; "" if it is not."""
+    """Return how a number derives from a size, or from one or two over it; "" if it does not."""
     for (size, shown), (words, form) in itertools.product(sizes.items(), forms):
         made = form(size)
         if made <= 1:

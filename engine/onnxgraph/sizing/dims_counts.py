@@ -1,4 +1,4 @@
-"""How many values go into a sum or a mean over axes that follow."""
+"""The number of values in a sum or a mean over axes that follow."""
 
 import itertools
 import math
@@ -13,13 +13,13 @@ MEANS = ("ReduceMean", "GlobalAveragePool")
 _SUMS = ("ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceProd")
 
 Summed = list[tuple[str, list[int]]]
-"""Tensors that a node sums over, each with the axes."""
+"""Tensors that a node sums over, each with the axes of the sum."""
 
 
 def counts(followed: Followed, node: onnx.NodeProto) -> dict[int, str]:
-    """Return what the count could be, as a number and as a person writes it.
+    """Return the possible counts, as a number and in the form that a person writes.
 
-    It is a product of sizes of the tensor, at least one of which follows and is summed over.
+    A count is a product of sizes of the tensor. At least one of these follows and is summed over.
     """
     found: dict[int, str] = {}
     for name, axes in _summed(followed, node):

@@ -1,4 +1,4 @@
-"""Symbolic dims of the inputs, fixed: always possible, and always proven."""
+"""Make symbolic dims of the inputs fixed, with a proof."""
 
 from collections.abc import Mapping
 
@@ -19,16 +19,16 @@ from onnxgraph.running.sizes import Sizes
 
 @checked
 def fix_dims(model: onnx.ModelProto, sizes: Mapping[str, int]) -> Edited:
-    """Return the model with symbolic dims of its inputs fixed; nothing else changes.
+    """Return the model with symbolic dims of its inputs fixed, and nothing else changed.
 
     Args:
         model: the model; it is not changed.
-        sizes: symbol ("batch", "height") to size; symbols that are left out stay.
+        sizes: symbol ("batch", "height") to size. Symbols that are left out stay symbolic.
 
     Raises:
         UnknownName: no input has a dim of that symbol.
         GraphError: a size is below 1, or the model does not run at these sizes.
-        ParityError: it computes something else (which would be a mistake of this package).
+        ParityError: the result differs from the model, which would be a bug of this package.
     """
     model = dense_model(model)
     symbols = {
@@ -71,7 +71,10 @@ def _check_ranks(model: onnx.ModelProto) -> None:
 
 
 def _label_outputs(model: onnx.ModelProto, sizes: Mapping[str, int]) -> None:
-    """Set the dims of the outputs, in place: all of them where no input has a symbol any more."""
+    """Set the dims of the outputs, in place.
+
+    If no input has a symbol any more, all dims are set.
+    """
     found = {}
     inputs = {spec.name: spec.shape for spec in interface.inputs(model)}
     if all(isinstance(dim, int) for shape in inputs.values() for dim in shape):
@@ -82,7 +85,7 @@ def _label_outputs(model: onnx.ModelProto, sizes: Mapping[str, int]) -> None:
     for output in model.graph.output:
         said = interface.dims(output) or ()
         for axis, dim in enumerate(said):
-            if isinstance(dim, str):  # inference says it again, if it still holds
+            if isinstance(dim, str):  # shape inference adds it again, if it still holds
                 better = found.get(output.name) or ()
                 fixed = better[axis] if len(better) == len(said) else None
                 interface.set_dim(output, axis, fixed or sizes.get(dim))

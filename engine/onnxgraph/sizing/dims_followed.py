@@ -1,4 +1,4 @@
-"""A graph written anew while its tensors are watched at the size of the file and at two others."""
+"""A graph written again while its tensors are followed at the file's size and at two others."""
 
 import onnx
 
@@ -9,11 +9,11 @@ class Followed(Draft):
     """A draft followed at the size of the file and at two others."""
 
     def static(self, name: str) -> tuple[int | None, ...]:
-        """Return a tensor's dims at the size of the file; none if they are not known."""
+        """Return a tensor's dims at the size of the file, or no dims if they are not known."""
         return self.at[0].shape(name) or ()
 
     def follows(self, name: str) -> list[bool | None] | None:
-        """Return for each axis whether it depends on the sizes; None where that is not known."""
+        """Return for each axis whether it depends on the sizes, or None where that is not known."""
         shapes = [sizes.shape(name) for sizes in self.at]
         known = [shape for shape in shapes if shape is not None]
         if len(known) < len(shapes) or len({len(shape) for shape in known}) > 1:

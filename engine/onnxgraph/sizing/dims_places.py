@@ -1,4 +1,4 @@
-"""Places and sizes that a node holds, and that may have been worked out from a dim that follows."""
+"""Places and sizes in a node that may have been computed from a dim that follows."""
 
 import onnx
 
@@ -10,7 +10,7 @@ _INDEXED = ("GatherND", "GatherElements", "ScatterND", "ScatterElements")
 
 
 def holds(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
-    """Return which size a node holds that may have been worked out from a dim that follows."""
+    """Return which size of a node may have been computed from a dim that follows."""
     moving = followed.moving(node)
     axis = attributes(node).get("axis", 0)
     if node.op_type in ("AveragePool", "MaxPool", "LpPool"):
@@ -43,7 +43,7 @@ def holds(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
 
 
 def _sampled(followed: Followed, node: onnx.NodeProto) -> str:
-    """Name a grid that does not follow, and is as large as the picture."""
+    """Name a grid that does not follow although it is as large as the picture."""
     grid, picture = followed.static(node.input[1])[1:-1], followed.static(node.input[0])[2:]
     if any(followed.follows(node.input[1]) or ()):
         return ""
@@ -54,7 +54,7 @@ def _sampled(followed: Followed, node: onnx.NodeProto) -> str:
 
 
 def _indexed_axes(followed: Followed, node: onnx.NodeProto) -> list[int]:
-    """Return which axes of its first input a node reads or writes at places that are given."""
+    """Return the axes of a node's first input that it reads or writes at given places."""
     given = attributes(node)
     if node.op_type.endswith("Elements"):
         return [given.get("axis", 0) % len(followed.static(node.input[0]))]
@@ -63,7 +63,7 @@ def _indexed_axes(followed: Followed, node: onnx.NodeProto) -> list[int]:
 
 
 def _padded(followed: Followed, node: onnx.NodeProto) -> str:
-    """Name pads that make a size a multiple of 16, as a network's wrapper does, or are none."""
+    """Name pads that make a size a multiple of 16, as wrappers of networks do, or that are zero."""
     pads = attributes(node).get("pads")
     if pads is None and len(node.input) > 1:
         value = followed.constant(node.input[1])

@@ -1,4 +1,4 @@
-"""Which nodes hold a size that was worked out from a dim of an input, and which can give it up."""
+"""Find the nodes that hold a size computed from an input dim, and rewrite those that can be."""
 
 import math
 
@@ -14,12 +14,13 @@ from onnxgraph.sizing.draft import copies
 
 
 def rewrite(followed: Followed, *, guess: bool) -> tuple[list[Obstacle], list[Obstacle]]:
-    """Write every node anew; return those that hold a size, and those that may, with the reasons.
+    """Write every node again, and return those that do or may hold a size, with the reasons.
 
     Args:
         followed: the draft of the model.
-        guess: take a Resize to a fixed size for a scale, and a share of a size, or a constant that
-            is like one, for a number. Otherwise nodes that may hold a size hold one.
+        guess: treat a Resize to a fixed size as a scale, and treat a share of a size, or a constant
+            like one, as a plain number. Otherwise a node that may hold a size is assumed to hold
+            one.
     """
     obstacles: list[Obstacle] = []
     doubts: list[Obstacle] = []
@@ -44,7 +45,7 @@ def rewrite(followed: Followed, *, guess: bool) -> tuple[list[Obstacle], list[Ob
             why = why or next(reasons, "")
         if why:
             obstacles.append(Obstacle.of(node, why))
-            for sizes in followed.at:  # what comes behind is not to blame
+            for sizes in followed.at:  # the nodes after this one are not to blame
                 for name in node.output:
                     sizes.forget(name)
         else:
@@ -54,9 +55,10 @@ def rewrite(followed: Followed, *, guess: bool) -> tuple[list[Obstacle], list[Ob
 
 
 def _outputs_that_stay(followed: Followed, constants: Constants) -> list[Obstacle]:
-    """Return what makes outputs that follow nothing, and are as large as something that does.
+    """Return what computes outputs that do not follow, but are as large as something that does.
 
-    Constants are, if they have one such size; others if they have all sizes of an input.
+    Constants are named if they have one such size, other tensors if they have all sizes of an
+    input.
     """
     found = []
     pictures = [followed.moving_sizes(value.name) for value in followed.model.graph.input]
@@ -75,9 +77,9 @@ def _outputs_that_stay(followed: Followed, constants: Constants) -> list[Obstacl
 
 
 def _reshape(followed: Followed, node: onnx.NodeProto) -> str:
-    """Let the target follow: one -1, or sizes computed from the dims of what is reshaped."""
+    """Let the target follow, with one -1 or with sizes computed from the dims of the input."""
     was = followed.constant(node.input[1])
-    if was is None:  # computed from the size
+    if was is None:  # the target is computed from the size
         return ""
     followed.preview(node)
     before, after = followed.static(node.input[0]), followed.static(node.output[0])
@@ -111,9 +113,9 @@ def _place(
     after: tuple[int | None, ...],
     moving: list[bool],
 ) -> int | None:
-    """Return which of the places takes the dims that follow; None unless it is exactly one.
+    """Return which of the places takes the dims that follow, or None unless it is exactly one.
 
-    A reshape keeps the flat order: what stands before and after must come from fixed dims alone.
+    A reshape keeps the flat order, so the sizes before and after must come from fixed dims alone.
     """
     first, last = (next(axis for axis in order if moving[axis]) for order in (axes, axes[::-1]))
     ahead = math.prod(before[axis] or 1 for axis in axes if axis < first)
@@ -124,7 +126,7 @@ def _place(
         if ahead % math.prod(after[each] or 1 for each in places if each < place) == 0
         and behind % math.prod(after[each] or 1 for each in places if each > place) == 0
     ]
-    # A dim of one beside it is one at every size.
+    # A dim of one beside it stays one at every size.
     fits = [place for place in fits if after[place] != 1] or fits
     return fits[0] if len(fits) == 1 else None
 
@@ -132,8 +134,9 @@ def _place(
 def _groups(
     before: tuple[int | None, ...], after: tuple[int | None, ...]
 ) -> list[tuple[list[int], list[int]]]:
-    """Return which axes of a Reshape's input become which of its output: the finest groups of
-    equal product. None if a size is not known.
+    """Return which axes of a Reshape's input become which axes of its output.
+
+    These are the finest groups of equal product. Return None if a size is not known.
     """
     sizes, targets = ([dim for dim in dims if dim] for dims in (before, after))
     if len(sizes) < len(before) or len(targets) < len(after):
@@ -158,7 +161,7 @@ def _target(
     target: list[int | None],
     computed: dict[int, tuple[list[int], int]],
 ) -> str:
-    """Return the name of a Reshape's target; a size is the product of axes, divided by a number."""
+    """Return the name of a Reshape's target; a size is a product of axes divided by a number."""
     stem = node.output[0]
     shape = followed.make("Shape", [node.input[0]], f"{stem}_shape")
     parts = []
@@ -179,7 +182,7 @@ def _target(
 
 
 def _resize(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
-    """Take sizes that are whole multiples for scales, if the result will be compared."""
+    """Treat sizes that are whole multiples as scales, if the result will be compared."""
     sizes = followed.constant(node.input[3]) if len(node.input) > 3 and node.input[3] else None
     if sizes is None:
         return ""

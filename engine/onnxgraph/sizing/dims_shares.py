@@ -1,4 +1,4 @@
-"""Windows of pools and places in slices that may be a share of a size, and so belong to it."""
+"""Windows of pools and places in slices that may be a share of a size, and so depend on it."""
 
 import onnx
 
@@ -6,14 +6,14 @@ from onnxgraph.model.nodes import attributes
 from onnxgraph.sizing.dims_followed import Followed
 
 _FAR = 2**31 - 1
-"""A Slice that ends there or beyond takes everything."""
+"""A Slice that ends there or later takes everything."""
 
 _PARTS = 4
-"""One part in so many of a size may have been worked out from it; smaller numbers are ordinary."""
+"""A number may have been computed from a size if it is at least 1/n of the size."""
 
 
 def pool(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
-    """Name windows that may be those of an adaptive pool, which are as large as the size asks."""
+    """Name windows that may come from an adaptive pool, whose windows depend on the size."""
     given = attributes(node)
     window = given["kernel_shape"]
     strides = given.get("strides", [1] * len(window))
@@ -23,7 +23,7 @@ def pool(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
     for size, stride, dim, follows in zip(window, strides, fixed, moving, strict=True):
         if follows and size == dim and size > 1:
             return f"has a window of {shown}, all that there is"
-        # Windows of an adaptive pool lie side by side, if the size allows it.
+        # Windows of an adaptive pool do not overlap, if the size allows it.
         parts = 2 * _PARTS if size == stride else _PARTS
         step = max(size, stride)
         if follows and dim and step > 3 and parts * step >= dim and not padded and not guess:
@@ -32,7 +32,7 @@ def pool(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
 
 
 def slice_(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
-    """Name an end, and a place that lies so far inside that it may be a share of the size."""
+    """Name an end, and a place so far from the start that it may be a share of the size."""
     moving, fixed = followed.moving(node), followed.static(node.input[0])
     starts, ends, axes = (_bounds(followed, node, place) for place in (1, 2, 3))
     if ends is None or (axes is None and len(node.input) > 3 and node.input[3]):
@@ -51,7 +51,7 @@ def slice_(followed: Followed, node: onnx.NodeProto, guess: bool) -> str:
 
 
 def _bounds(followed: Followed, node: onnx.NodeProto, place: int) -> list[int] | None:
-    """Return what a Slice holds: inputs, or attributes up to opset 9; None if it is not known."""
+    """Return the starts, ends or axes of a Slice, or None if they are not known."""
     if len(node.input) == 1:
         return attributes(node).get(("starts", "ends", "axes")[place - 1])
     value = followed.constant(node.input[place]) if len(node.input) > place else None

@@ -1,7 +1,7 @@
-"""A graph being written anew, node by node, while the sizes of its tensors are watched.
+"""A graph that is written again, node by node, while the sizes of its tensors are followed.
 
-The same graph is followed at several sizes of its inputs at once: what differs between them depends
-on those sizes, what is equal does not.
+The same graph is followed at several sizes of its inputs at once. A value that differs between them
+depends on those sizes, and a value that is equal does not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,10 @@ class Draft:
     def __init__(
         self, model: onnx.ModelProto, given: Sequence[Mapping[str, Sequence[int]]]
     ) -> None:
-        """Start with no nodes; `model` is a private copy, `given` the input shapes to follow."""
+        """Start with no nodes.
+
+        `model` is a private copy, and `given` the input shapes to follow.
+        """
         self.model = model
         self.nodes: list[onnx.NodeProto] = []
         self.changes: list[str] = []
@@ -40,7 +43,7 @@ class Draft:
         self.names = Names([*tensor_names(model), *(node.name for node in model.graph.node)])
 
     def add(self, node: onnx.NodeProto) -> list[str]:
-        """Write a node, and return at each of the sizes what contradicts itself in it, or ""."""
+        """Write a node, and return for each size the contradiction in the node, or ""."""
         self.nodes.append(node)
         self.producers.update((name, node) for name in node.output if name)
         if node.op_type == "Constant" and node.attribute[0].name == "value":
@@ -51,7 +54,7 @@ class Draft:
         return [sizes.follow(node) for sizes in self.at]
 
     def preview(self, node: onnx.NodeProto) -> None:
-        """Find out about a node's outputs as it is, before a rule decides how to write it."""
+        """Follow a node's outputs in its present form, before a rule decides how to write it."""
         self.add(node)
         self.nodes.pop()
 
@@ -72,12 +75,12 @@ class Draft:
         return name
 
     def note(self, node: onnx.NodeProto, what: str) -> None:
-        """Write down what was changed about a node."""
+        """Record a change that was made to a node."""
         self.changes.append(f"{titled(node)}: {what}")
         self.changed.append(node_name(node))
 
     def source_inputs(self, name: str) -> set[str]:
-        """Return the inputs whose values a tensor is computed from; none of a constant."""
+        """Return the inputs that a tensor's values are computed from (no inputs for a constant)."""
         return self._source_inputs.get(name, set())
 
     def constant(self, name: str) -> np.ndarray | None:
@@ -88,7 +91,7 @@ class Draft:
         return values[0]
 
     def finish(self) -> onnx.ModelProto:
-        """Return the model with the nodes written so far, without those that nothing needs."""
+        """Return the model with the nodes written so far, without unused ones."""
         del self.model.graph.node[:]
         self.model.graph.node.extend(self.nodes)
         return without_dead_parts(self.model)

@@ -1,4 +1,4 @@
-"""Set the dtype and the shape of inputs: a Cast for the one, a trial run for the other."""
+"""Set the dtype of inputs by a Cast, and their shape by a trial run."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -24,25 +24,26 @@ from onnxgraph.sizing.batch_shapes import Axes, set_batch_dim
 def set_inputs(
     model: onnx.ModelProto, specs: str | Iterable[TensorSpec], *, try_run: bool = True
 ) -> Edited:
-    """Return the model with other dtypes and shapes of inputs; those not named stay.
+    """Return the model with other dtypes and shapes of inputs; inputs that are not named stay.
 
-    Another dtype is turned by a Cast into the one that the graph works in. Another shape is only a
-    note, which nodes may contradict: so the result is run at two batch sizes, and refused if it
-    does not run. A first dim that becomes a symbol is taken for a batch: every row must be what the
-    model gives for it alone. What a fixed batch is written into is rewritten by
-    `make_batch_dynamic`.
+    A Cast converts another dtype into the one that the graph works in. Another shape is only a
+    label, which nodes may contradict. So the result is run at two batch sizes, and refused if it
+    does not run. A first dim that becomes a symbol counts as a batch: every row must be what the
+    model gives for it alone. `make_batch_dynamic` rewrites the nodes that hold a fixed batch.
 
     Args:
         model: the model; it is not changed.
-        specs: such as "images:uint8:batch,3,224,224", several separated by spaces, or TensorSpecs.
-        try_run: False for a model that cannot be run here, or whose first dim is no batch (the
-            points of one cloud); what it then gives at other sizes nobody has seen.
+        specs: a text such as "images:uint8:batch,3,224,224", several separated by spaces, or
+            TensorSpecs.
+        try_run: False for a model that cannot be run here, or whose first dim is not a batch (the
+            points of one cloud). Its outputs at other sizes are then not checked.
 
     Raises:
-        UnknownName: there is no such input.
-        GraphError: the rank is another and not only a Reshape reads the input, the graph does not
-            fit the new shape (the node is named), or its rows would influence each other.
-        Refusal: a text has not that form.
+        UnknownName: the model has no such input.
+        GraphError: the rank changes and another op than a Reshape reads the input, the graph does
+            not fit the new shape (the error names the node), or its rows would influence each
+            other.
+        Refusal: a text does not have that form.
     """
     copy, changes, touched, shaped = copied(model), [], [], []
     inputs = {value.name: value for value in interface.fed(copy.graph)}
@@ -116,7 +117,7 @@ def _fixed(model: onnx.ModelProto, axes: Axes, size: int) -> onnx.ModelProto:
 
 
 def _cast(copy: onnx.ModelProto, name: str, kind: int) -> str:
-    """Put a Cast to the old dtype behind an input; return the node's name."""
+    """Insert a Cast to the old dtype after an input, and return the node's name."""
     if any(value.name == name for value in copy.graph.output):
         raise GraphError(f"{name!r} is an output too; its dtype cannot be changed at the input.")
     label = free_name(copy.graph, f"{name}_Cast")
@@ -126,7 +127,7 @@ def _cast(copy: onnx.ModelProto, name: str, kind: int) -> str:
 
 
 def _check_rank(copy: onnx.ModelProto, spec: TensorSpec, dims: tuple | None) -> None:
-    """Check that the rank stays, unless nothing but a Reshape reads the input."""
+    """Check that the rank stays, unless only a Reshape reads the input."""
     readers = {node.op_type for node in copy.graph.node if spec.name in reads(node)}
     if dims is not None and len(dims) != len(spec.shape) and readers != {"Reshape"}:
         target = [dim if isinstance(dim, int) else -1 for dim in dims]

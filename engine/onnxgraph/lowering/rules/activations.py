@@ -1,4 +1,4 @@
-"""Activations and normalisations of the softmax kind, by simpler ops."""
+"""Activations and softmax-like normalisations, by simpler ops."""
 
 import math
 
@@ -32,7 +32,7 @@ def along_axis(node: NodeRewriter) -> None:
 
 
 def gelu(node: NodeRewriter) -> None:
-    """x · Φ(x), Φ by Erf or, if approximate, by Tanh."""
+    """Gelu (20): x · Φ(x), with Φ by Erf or, if approximate, by Tanh."""
     x = node.input(0)
     if node.attribute("approximate", "none") == "tanh":
         cube = node.op("Mul", node.op("Mul", x, x), x)
@@ -63,7 +63,10 @@ def celu(node: NodeRewriter) -> None:
 
 
 def celu_of_other_floats(node: NodeRewriter) -> None:
-    """Up to 27 Celu took float32 alone: halves are computed in it, and rounded once."""
+    """Celu (28): up to 27 it took only float32, so halves are computed in float32.
+
+    They are rounded once.
+    """
     if node.dtype() in HALVES:
         wide = node.cast(node.input(0), onnx.TensorProto.FLOAT)
         curve = node.op("Celu", wide, **node.attributes())
@@ -78,7 +81,7 @@ def thresholded(node: NodeRewriter) -> None:
 
 
 def relu_of_integers(node: NodeRewriter) -> None:
-    """Up to 13 Relu took floats alone."""
+    """Relu (14): up to 13 it took only floats."""
     if node.dtype() not in WHOLE:
         return keep(node)
     zero = np.zeros((), helper.tensor_dtype_to_np_dtype(node.dtype()))
@@ -86,7 +89,10 @@ def relu_of_integers(node: NodeRewriter) -> None:
 
 
 def clip_to_attributes(node: NodeRewriter) -> None:
-    """Clip (11): the bounds were attributes; without one it is infinite, not the largest number."""
+    """Clip (11): the bounds were attributes.
+
+    A missing bound is infinite, not the largest number.
+    """
     bounds = {"min": -math.inf, "max": math.inf}
     for position, name in ((1, "min"), (2, "max")):
         if node.input(position):
@@ -108,7 +114,10 @@ def _clip_by_extremes(node: NodeRewriter) -> None:
 
 
 def dropout_to_attribute(node: NodeRewriter) -> None:
-    """Up to 11 the ratio was an attribute, and a Dropout in a file never dropped anything."""
+    """Dropout (12): up to 11 the ratio was an attribute.
+
+    A Dropout in a file never dropped anything.
+    """
     training = node.constant(2) if node.input(2) else np.array(False)
     if training is None or training.any():
         raise NotLowered(
@@ -124,7 +133,7 @@ def dropout_to_attribute(node: NodeRewriter) -> None:
 
 
 def dropout_without_mask(node: NodeRewriter) -> None:
-    """Up to 9 the mask had the type of the data; one that nobody reads is left out."""
+    """Dropout (10): up to 9 the mask had the type of the data. An unused mask is left out."""
     graph, mask = node.scope.graph, node.output(1)
     read = {name for each in graphs(graph) for node in each.node for name in node.input}
     if mask and mask in read | {value.name for value in graph.output}:

@@ -1,4 +1,4 @@
-"""Axes: an input since opset 13 or 18, an attribute before; negative ones only since opset 11."""
+"""Axes: an input since opset 13 or 18, an attribute before, and negative only since opset 11."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
 from onnxgraph.lowering.widened import keep
 
 ELEMENTWISE = {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"}
-"""Reductions over no axis at all that give back what they got."""
+"""Reductions that return their input unchanged if they reduce no axis."""
 
 
 def reduction(node: NodeRewriter) -> None:
@@ -47,7 +47,7 @@ def split(node: NodeRewriter) -> None:
 
 
 def split_into(node: NodeRewriter) -> None:
-    """Write `num_outputs` of a Split as sizes, the last of which may be smaller."""
+    """Write `num_outputs` of a Split as sizes; the last of them may be smaller."""
     count = node.attribute("num_outputs")
     if count is None:
         return keep(node)
@@ -59,11 +59,11 @@ def split_into(node: NodeRewriter) -> None:
 
 
 def not_negative(*names: str, added: int = 0) -> Callable[[NodeRewriter], None]:
-    """Return the rule that counts these attributes from the front.
+    """Return the rule that makes the axes in these attributes count from the front.
 
     Args:
-        names: axes, a number or several.
-        added: how many dims more than the first input they count.
+        names: the attributes, each of which holds one axis or several.
+        added: how many more dims the axes count than the first input has.
     """
 
     def rule(node: NodeRewriter) -> None:

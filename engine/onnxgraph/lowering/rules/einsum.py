@@ -1,4 +1,4 @@
-"""Einsum (12) as Transposes and MatMuls, pair by pair; sizes are never written down."""
+"""Einsum (12) as Transposes and MatMuls, pair by pair, without fixed sizes."""
 
 from collections import Counter
 
@@ -6,9 +6,9 @@ from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
 
 
 def einsum(node: NodeRewriter) -> None:
-    """Contract the first two operands, the result with the third, and so on.
+    """Contract the first two operands, then the result with the third, and so on.
 
-    Valid for opset 11: axes are attributes.
+    The nodes are valid for opset 11, where axes are attributes.
     """
     inputs, output = _parse(node)
     data, dims = node.input(0), inputs[0]
@@ -46,7 +46,7 @@ def _parse(node: NodeRewriter) -> tuple[list[str], str]:
 def _contracted(
     node: NodeRewriter, left: tuple[str, str], right: tuple[str, str], later: set[str]
 ) -> tuple[str, str]:
-    """Return the product of two operands, and its dims: those that are needed later."""
+    """Return the product of two operands, and those of its dims that are needed later."""
     a, a_dims = _summed(node, *left, later | set(right[1]))
     b, b_dims = _summed(node, *right, later | set(a_dims))
     summed = [x for x in a_dims if x in b_dims and x not in later]
@@ -58,7 +58,7 @@ def _contracted(
         return node.op(
             "Mul", _spread(node, a, a_dims, dims), _spread(node, b, b_dims, dims)
         ), "".join(dims)
-    # All but the last own dim of each side are batch dims of the MatMul, 1 on the other side.
+    # A side's own dims except the last are batch dims of the MatMul, with size 1 on the other side.
     batch = shared + only_a[:-1] + only_b[:-1]
     row, column = only_a[-1:] or ["<"], only_b[-1:] or [">"]
     a = _spread(node, a, a_dims, batch + row + summed)
@@ -76,7 +76,7 @@ def _contracted(
 
 
 def _spread(node: NodeRewriter, data: str, dims: str, wanted: list[str]) -> str:
-    """Return the operand in the order `wanted`, with a dim of 1 for each that it lacks."""
+    """Return the operand in the order `wanted`, with a dim of 1 for each dim that it lacks."""
     own = [letter for letter in wanted if letter in dims]
     order = [dims.index(letter) for letter in own]
     if order != sorted(order):
@@ -86,7 +86,7 @@ def _spread(node: NodeRewriter, data: str, dims: str, wanted: list[str]) -> str:
 
 
 def _summed(node: NodeRewriter, data: str, dims: str, needed: set[str]) -> tuple[str, str]:
-    """Return the operand without the dims that nothing else needs."""
+    """Return the operand summed over the dims that nothing else needs."""
     axes = [axis for axis, letter in enumerate(dims) if letter not in needed]
     if axes:
         data = node.op("ReduceSum", data, axes=axes, keepdims=0)

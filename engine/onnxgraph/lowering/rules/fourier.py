@@ -1,4 +1,4 @@
-"""DFT: its axis was an attribute; before opset 17 it is a product with a constant matrix."""
+"""DFT: its axis was an attribute; before opset 17 a product with a constant matrix replaces it."""
 
 import numpy as np
 from onnx import helper
@@ -7,7 +7,7 @@ from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
 
 
 def axis_to_attribute(node: NodeRewriter) -> None:
-    """DFT (20): write the axis as an attribute; the default was another."""
+    """DFT (20): write the axis as an attribute, because the older default was another axis."""
     axis = int(node.known(2, "axis").ravel()[0]) if node.input(2) else -2
     _check(node)
     axis = axis + node.rank() if axis < 0 else axis
@@ -16,7 +16,10 @@ def axis_to_attribute(node: NodeRewriter) -> None:
 
 
 def as_matrix(node: NodeRewriter) -> None:
-    """DFT (17): what it makes of the identity is its matrix; the length must be fixed."""
+    """DFT (17): apply it to the identity to get its matrix.
+
+    The length must be fixed.
+    """
     _check(node)
     rank = node.rank()
     axis = node.attribute("axis", 1) % rank
@@ -38,7 +41,7 @@ def _check(node: NodeRewriter) -> None:
 
 
 def _matrix(node: NodeRewriter, size: int, parts: int, length: int) -> np.ndarray:
-    """Return (size · parts) × (frequencies · 2), where a part is real or imaginary."""
+    """Return the matrix (size · parts) × (frequencies · 2); the parts are real and imaginary."""
     identity = np.eye(size * parts).reshape(-1, size, parts)
     signal = identity[..., 0] + (1j * identity[..., 1] if parts == 2 else 0)
     transform = np.fft.ifft if node.attribute("inverse", 0) else np.fft.fft

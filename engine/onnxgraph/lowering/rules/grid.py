@@ -1,4 +1,4 @@
-"""GridSample (16) as GatherElements and weights; valid for opsets 13 to 15, at any size."""
+"""GridSample (16) as GatherElements and weights, valid for opsets 13 to 15 and for any size."""
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -10,7 +10,7 @@ OLD_NAMES = {"linear": "bilinear", "cubic": "bicubic"}
 
 
 def old_names(node: NodeRewriter) -> None:
-    """GridSample (20): modes were named for two dims, and there were no others."""
+    """GridSample (20): older versions took only two dims, and named the modes after them."""
     if node.rank() != 4:
         raise NotLowered("it samples volumes, which GridSample does only from opset 20 on")
     mode = node.attribute("mode", "linear")
@@ -18,7 +18,7 @@ def old_names(node: NodeRewriter) -> None:
 
 
 def sampled(node: NodeRewriter) -> None:
-    """GridSample (16): each place is a weighted sum of its four neighbours (or the nearest)."""
+    """GridSample (16): each place is the weighted sum of four neighbours, or the nearest one."""
     mode, padding = node.attribute("mode", "bilinear"), node.attribute("padding_mode", "zeros")
     if mode == "bicubic" or padding == "reflection":
         raise NotLowered(
@@ -30,7 +30,7 @@ def sampled(node: NodeRewriter) -> None:
     if padding == "border":
         x, y = _within(node, x, width), _within(node, y, height)
     if mode == "nearest":
-        # Round is new in 11; ties go to the even side, as in GridSample.
+        # Round exists since opset 11. Ties go to the even side, as in GridSample.
         corners = [(node.op("Round", x), node.op("Round", y), "")]
     else:
         corners = _neighbours(node, x, y)
@@ -45,14 +45,14 @@ def sampled(node: NodeRewriter) -> None:
 
 
 def _sizes(node: NodeRewriter) -> list[str]:
-    """Return height and width of the picture, as floats."""
+    """Return the height and width of the picture, as floats."""
     shape = node.op("Shape", node.input(0))
     wide = [node.op("Squeeze", node.op("Gather", shape, [n]), [0]) for n in (2, 3)]
     return [node.cast(each, node.dtype() or TensorProto.FLOAT) for each in wide]
 
 
 def _place(node: NodeRewriter, which: int, size: str) -> str:
-    """Return a coordinate in pixels: the grid goes from -1 to 1."""
+    """Return a coordinate in pixels, from the grid's range of -1 to 1."""
     part = node.op("Gather", node.input(1), np.array(which), axis=3)
     shifted = node.op("Add", part, 1.0)
     if node.attribute("align_corners", 0):
@@ -92,7 +92,7 @@ def _picked(
 
 
 def _within(node: NodeRewriter, place: str, size: str) -> str:
-    """Return the coordinate, at the border if it lies beyond."""
+    """Return the coordinate, moved to the border if it is outside."""
     dtype = helper.tensor_dtype_to_np_dtype(node.dtype() or TensorProto.FLOAT)
     return node.op("Clip", place, np.zeros((), dtype), node.op("Sub", size, 1.0))
 

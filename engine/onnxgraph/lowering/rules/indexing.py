@@ -1,4 +1,4 @@
-"""Picking and placing: negative indices only since opset 11, TopK, ArgMax, Scatter, RoiAlign."""
+"""Picking and placing: negative indices (only since opset 11), TopK, ArgMax, Scatter, RoiAlign."""
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -8,14 +8,14 @@ from onnxgraph.lowering.widened import keep
 
 
 def gather(node: NodeRewriter) -> None:
-    """Gather (11): negative indices count from the front, also those computed at run time."""
+    """Gather (11): make negative indices count from the front, also those computed at run time."""
     axis = node.attribute("axis", 0)
     indices = _from_the_front(node, axis)
     node.give("Gather", node.input(0), indices, axis=axis)
 
 
 def scatter(node: NodeRewriter) -> None:
-    """ScatterElements (11) was called Scatter, with indices from the front."""
+    """ScatterElements (11): it was called Scatter, and its indices counted from the front."""
     axis = node.attribute("axis", 0)
     axis = axis + node.rank() if axis < 0 else axis
     indices = _from_the_front(node, axis)
@@ -23,7 +23,7 @@ def scatter(node: NodeRewriter) -> None:
 
 
 def _from_the_front(node: NodeRewriter, axis: int) -> str:
-    """Return the second input, its negative values plus the size of the axis."""
+    """Return the second input, with the size of the axis added to negative values."""
     indices, known = node.input(1), node.constant(1)
     if known is not None and known.min(initial=0) >= 0:
         return indices
@@ -38,20 +38,20 @@ def _from_the_front(node: NodeRewriter, axis: int) -> str:
 
 
 def one_hot(node: NodeRewriter) -> None:
-    """OneHot (11): as Gather; its last axis was always allowed as -1."""
+    """OneHot (11): as Gather, but -1 was always allowed for its last axis."""
     axis = node.attribute("axis", -1)
     axis = axis + node.rank() + 1 if axis < -1 else axis
     depth = node.op("Reshape", node.cast(node.input(1), TensorProto.INT64), [])
     indices = node.cast(node.input(0), TensorProto.INT64)
     zero = np.array(0, np.int64)
-    # What is still negative then lies outside: it must not be taken for one more turn.
+    # An index that is still negative is out of range. It must not count from the end once more.
     for other in (node.op("Add", indices, depth), depth):
         indices = node.op("Where", node.op("Less", indices, zero), other, indices)
     node.give("OneHot", indices, depth, node.input(2), axis=axis)
 
 
 def last_of_equals(node: NodeRewriter) -> None:
-    """ArgMax, ArgMin (12) with select_last_index: the first one from behind."""
+    """ArgMax, ArgMin (12) with select_last_index: find the first one in the reversed axis."""
     if not node.attribute("select_last_index", 0):
         return keep(node)
     axis = node.attribute("axis", 0)
@@ -62,7 +62,7 @@ def last_of_equals(node: NodeRewriter) -> None:
 
 
 def top_k(node: NodeRewriter) -> None:
-    """TopK (11): the smallest are the largest of the negated; order is always sorted."""
+    """TopK (11): the smallest values are the largest of the negated ones, always sorted."""
     axis = node.attribute("axis", -1)
     axis = axis if axis >= -1 else axis + node.rank()
     floats = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
@@ -88,7 +88,7 @@ def top_k_to_attribute(node: NodeRewriter) -> None:
 
 
 def roi_align(node: NodeRewriter) -> None:
-    """RoiAlign (16): before, pixels were not shifted by a half."""
+    """RoiAlign (16): older versions did not shift pixels by a half."""
     if node.attribute("coordinate_transformation_mode", "half_pixel") != "output_half_pixel":
         raise NotLowered(
             "it shifts by half a pixel, as it can only from opset 16 on; export it with "
@@ -98,7 +98,7 @@ def roi_align(node: NodeRewriter) -> None:
 
 
 def no_new_reduction(node: NodeRewriter) -> None:
-    """ScatterElements, ScatterND (18): max and min are new."""
+    """ScatterElements, ScatterND (18): the reductions max and min are new."""
     reduction = node.attribute("reduction", "none")
     if reduction in ("max", "min"):
         raise NotLowered(f"it has reduction={reduction}, which the op takes only from opset 18 on")

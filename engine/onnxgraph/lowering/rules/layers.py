@@ -9,7 +9,7 @@ from onnxgraph.lowering.widened import keep
 
 
 def recurrent(node: NodeRewriter) -> None:
-    """LSTM, GRU, RNN (14) with the batch first: transposed before and after."""
+    """LSTM, GRU, RNN (14) with the batch first: transpose before and after."""
     if not node.attribute("layout", 0):
         return keep(node)
     inputs = list(node.proto.input)
@@ -50,7 +50,7 @@ def _merged(node: NodeRewriter, turned: str, sizes: list[int], x: str) -> None:
 
 
 def space_to_depth(node: NodeRewriter) -> None:
-    """SpaceToDepth (28) in the order CRD: the usual one, its channels in another order."""
+    """SpaceToDepth (28) in the order CRD: the usual op, with its channels in another order."""
     if node.attribute("mode", "DCR") != "CRD":
         return keep(node, mode=None)
     block, channels = node.attribute("blocksize"), node.size(1)
@@ -60,7 +60,7 @@ def space_to_depth(node: NodeRewriter) -> None:
 
 
 def transposed_convolution(node: NodeRewriter) -> None:
-    """ConvTranspose (11): what SAME_UPPER means was turned around."""
+    """ConvTranspose (11): older versions had the opposite meaning of SAME_UPPER."""
     if node.attribute("auto_pad", "NOTSET").startswith("SAME"):
         raise NotLowered("it has auto_pad=SAME, which was the other way round; write its pads out")
     keep(node)
@@ -69,8 +69,8 @@ def transposed_convolution(node: NodeRewriter) -> None:
 def last_window(node: NodeRewriter) -> None:
     """MaxPool, AveragePool (22): windows that begin in the padding at the end are dropped.
 
-    Older definitions say nothing of it. Where only such windows are at stake, rounding down gives
-    the same ones.
+    Older definitions do not mention such windows. If ceil_mode adds only such windows, rounding
+    down gives the same windows.
     """
     if not node.attribute("ceil_mode", 0) or None in node.shape()[2:]:
         return keep(node)
@@ -89,7 +89,7 @@ def last_window(node: NodeRewriter) -> None:
 
 
 def pool_rounded_up(node: NodeRewriter) -> None:
-    """MaxPool (10) with ceil_mode: more padding at the end, as far as the last window reaches."""
+    """MaxPool (10) with ceil_mode: pad the end as far as the last window reaches."""
     if not node.attribute("ceil_mode", 0):
         return keep(node)
     kernel = node.attribute("kernel_shape")
@@ -165,7 +165,7 @@ def dequantize(node: NodeRewriter) -> None:
 
 
 def product_of_integers(node: NodeRewriter) -> None:
-    """MatMulInteger (10): in float64, which holds every sum of int8 products."""
+    """MatMulInteger (10): compute in float64, which holds every sum of int8 products exactly."""
     wide = []
     for position in (0, 1):
         whole = node.cast(node.input(position), TensorProto.INT32)

@@ -1,4 +1,4 @@
-"""Layer and group normalisation by means and variances; BatchNormalization out of training."""
+"""Layer and group normalisation by means and variances, and BatchNormalization for inference."""
 
 import numpy as np
 import onnx
@@ -35,7 +35,10 @@ def root_mean_square(node: NodeRewriter) -> None:
 
 
 def _single(node: NodeRewriter) -> tuple[str, list[int], np.ndarray]:
-    """Return the data (halves as float32, as stash_type says), the axes from the back, and ε."""
+    """Return the data, the axes counted from the end, and ε.
+
+    Halves become float32, as stash_type states.
+    """
     axis = node.attribute("axis", -1)
     axes = list(range(axis if axis < 0 else axis - node.rank(), 0))
     x, dtype = node.input(0), node.dtype() or onnx.TensorProto.FLOAT
@@ -54,7 +57,7 @@ def _is_stashed(node: NodeRewriter) -> bool:
 
 
 def group_by_channel(node: NodeRewriter) -> None:
-    """GroupNormalization (21): groups as instances; scale and bias are of each channel."""
+    """GroupNormalization (21): treat groups as instances. Scale and bias belong to channels."""
     rank = node.rank()
     normal = _grouped(node, *_ones_and_zeros(node))
     axes = list(range(1, rank - 1))
@@ -63,7 +66,7 @@ def group_by_channel(node: NodeRewriter) -> None:
 
 
 def group_by_group(node: NodeRewriter) -> None:
-    """GroupNormalization (18 to 20): scale and bias are of each group."""
+    """GroupNormalization (18 to 20): scale and bias belong to groups."""
     normal = _grouped(node, node.input(1), node.input(2))
     node.give("Identity", normal)
 

@@ -1,7 +1,7 @@
-"""Resize: from the one of opset 18 down to the Upsample of opset 9.
+"""Resize: from opset 18 down to the Upsample of opset 9.
 
-Where an older Resize lacks a mode and the sizes are fixed, each axis is a matrix: resizing is
-linear, so that its matrix is what it makes of the identity.
+Where an older Resize lacks a mode and the sizes are fixed, each axis is resized by a matrix.
+Resizing is linear, so resizing the identity gives its matrix.
 """
 
 import math
@@ -46,7 +46,7 @@ def of_axes(node: NodeRewriter) -> None:
 
 
 def _of_all_axes(node: NodeRewriter, given: int) -> str:
-    """Return the scales (2) or sizes (3) of every axis, those that were left out added."""
+    """Return the scales (2) or sizes (3) of every axis, including those that were left out."""
     axes = [axis % node.rank() for axis in node.attribute("axes")]
     shape = node.op("Shape", node.input(0))
     pieces = []
@@ -62,7 +62,7 @@ def _of_all_axes(node: NodeRewriter, given: int) -> str:
 
 
 def with_all_inputs(node: NodeRewriter) -> None:
-    """Resize (13): roi and scales could not be left out, only be empty."""
+    """Resize (13): roi and scales had to be present, but could be empty."""
     nothing = np.zeros(0, np.float32)
     inputs = [node.input(n) or (nothing if n in (1, 2) else "") for n in range(4)]
     while isinstance(inputs[-1], str) and not inputs[-1]:
@@ -72,16 +72,16 @@ def with_all_inputs(node: NodeRewriter) -> None:
 
 
 def enlarging(node: NodeRewriter) -> None:
-    """Resize (11): before, it counted pixels from the corner and rounded down."""
+    """Resize (11): the older op counted pixels from the corner and rounded down."""
     mode = node.attribute("mode", "nearest")
     how = (node.attribute(COORDINATES, "half_pixel"), node.attribute("nearest_mode", "round"))
     scales, _ = _targets(node)
     whole = all(scale is not None and scale == round(scale) for scale in scales)
     larger = all(scale is not None and scale >= 1 for scale in scales)
     from_corner = how[0] == "asymmetric" and (mode == "linear" or how[1] == "floor")
-    # A pixel repeated n times is the same for both ways of counting.
+    # A pixel repeated n times is the same in both ways of counting.
     repeated = mode == "nearest" and whole and how[0].endswith("half_pixel") and "round" in how[1]
-    # A scale that was worked out from sizes may round to one pixel less.
+    # A scale that was computed from sizes may round to one pixel less.
     exact = whole or not node.input(3)
     if larger and exact and (from_corner or repeated):
         return node.give("Resize", node.input(0), np.array(scales, np.float32), mode=mode)
@@ -89,14 +89,14 @@ def enlarging(node: NodeRewriter) -> None:
 
 
 def upsample(node: NodeRewriter) -> None:
-    """Resize (10): it was called Upsample, and only enlarged."""
+    """Resize (10): it was called Upsample, and could only enlarge."""
     if node.known(1, "scales").min() < 1:
         raise NotLowered("it makes smaller, which Upsample cannot; stop at opset 10")
     node.give("Upsample", *node.proto.input, **node.attributes())
 
 
 def as_matrices(node: NodeRewriter) -> None:
-    """Resize by a product with a matrix, or a choice of rows, along each axis that changes."""
+    """Resize along each axis that changes, by a product with a matrix or a choice of rows."""
     nearest = node.attribute("mode", "nearest") == "nearest"
     if node.attribute(COORDINATES, "half_pixel") == "tf_crop_and_resize":
         raise NotLowered("it crops and resizes, which the older op cannot; slice before it")
@@ -128,11 +128,11 @@ def _along(node: NodeRewriter, data: str, axis: int, matrix: np.ndarray, nearest
 
 
 def _matrix(node: NodeRewriter, size: int, scale: float | None, target: int | None) -> np.ndarray:
-    """Return what the node makes of the identity along one axis, by onnxruntime; in × out."""
+    """Return the matrix (in × out) of one axis: onnxruntime runs the node on the identity."""
     by_size = bool(node.input(3))
     wanted = np.array([size, 1, 1, target], np.int64) if by_size else None
     scales = None if by_size else np.array([1, 1, 1, scale], np.float32)
-    # Where roi and scales are required they are empty.
+    # Where roi and scales are required, they are empty.
     given: dict[str, np.ndarray] = {"roi": np.zeros(0, np.float32)}
     given["scales"] = np.zeros(0, np.float32) if scales is None else scales
     optional = node.scope.version >= 13
@@ -158,12 +158,13 @@ def _matrix(node: NodeRewriter, size: int, scale: float | None, target: int | No
 
 
 def _targets(node: NodeRewriter) -> tuple[list[float | None], list[int | None]]:
-    """Return (scales, sizes) of each axis; None where a symbolic size would have to be known.
+    """Return (scales, sizes) of each axis, with None where a symbolic size would be needed.
 
-    Sizes that are computed may be known from the inferred shape of the output.
+    The inferred shape of the output may give computed sizes.
 
     Raises:
-        NotLowered: scales are computed while the model runs, or sizes other than that of the batch.
+        NotLowered: scales, or sizes other than that of the batch, are computed while the model
+            runs.
     """
     shape = node.shape()
     axes = [axis % len(shape) for axis in node.attribute("axes") or range(len(shape))]
@@ -185,7 +186,7 @@ def _targets(node: NodeRewriter) -> tuple[list[float | None], list[int | None]]:
 
 
 def _inferred(node: NodeRewriter) -> tuple[list[float | None], list[int | None]] | None:
-    """Return scales and sizes by the inferred shapes, if each axis is fixed or stays as it is."""
+    """Return scales and sizes from the inferred shapes, if each axis is fixed or keeps its size."""
     before, after = (node.scope.dims(name) for name in (node.input(0), node.output(0)))
     scales: list[float | None] = []
     sizes: list[int | None] = []
@@ -200,7 +201,7 @@ def _inferred(node: NodeRewriter) -> tuple[list[float | None], list[int | None]]
 
 
 def _wanted(node: NodeRewriter, axes: list[int], sizes: list[int]) -> list[int]:
-    """Return the sizes after the policy on the aspect ratio."""
+    """Return the sizes after applying the policy for the aspect ratio."""
     policy = node.attribute("keep_aspect_ratio_policy", "stretch")
     if policy == "stretch":
         return sizes

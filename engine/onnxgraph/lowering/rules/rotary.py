@@ -1,4 +1,4 @@
-"""RotaryEmbedding (23): pairs of features rotated by an angle for each place in the sequence."""
+"""RotaryEmbedding (23): rotate pairs of features by an angle for each place in the sequence."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ END = 2**63 - 1
 
 
 def rotary(node: NodeRewriter) -> None:
-    """Rotate, as ONNX defines it, in the order batch × sequence × heads × features."""
+    """Rotate the data as ONNX defines it, in the order batch × sequence × heads × features."""
     x, heads_first = node.input(0), node.rank() == 4
     if heads_first:
         x = node.op("Transpose", x, perm=[0, 2, 1, 3])

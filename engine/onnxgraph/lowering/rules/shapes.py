@@ -1,4 +1,4 @@
-"""Shapes, slices and padding: what was an attribute, what is now an input, what is new."""
+"""Shapes, slices and padding: attributes that became inputs, and new options."""
 
 import numpy as np
 import onnx
@@ -11,7 +11,7 @@ LAST = 2**63 - 1
 
 
 def shape_part(node: NodeRewriter) -> None:
-    """Shape (15) of some axes: a slice of the shape."""
+    """Shape (15) of some axes: take a slice of the shape."""
     start, end = node.attribute("start", 0), node.attribute("end", LAST)
     if (start, end) == (0, LAST):
         return node.give("Shape", node.input(0))
@@ -19,7 +19,7 @@ def shape_part(node: NodeRewriter) -> None:
 
 
 def reshape(node: NodeRewriter) -> None:
-    """Reshape (14) with allowzero: a 0 in a constant shape would now copy a dim."""
+    """Reshape (14) with allowzero: in older opsets a 0 in a constant shape copies a dim."""
     target = node.constant(1)
     if node.attribute("allowzero", 0) and target is not None and 0 in target:
         raise NotLowered("its shape holds a 0 that is meant (allowzero); remove the empty tensor")
@@ -31,7 +31,7 @@ def reshape(node: NodeRewriter) -> None:
 
 
 def trilu(node: NodeRewriter) -> None:
-    """Trilu (14): Where the row is above (or below) the column, by two ranges."""
+    """Trilu (14): Where the row is above (or below) the column, computed from two ranges."""
     x, shape = node.input(0), node.op("Shape", node.input(0))
     shift = node.input(1) or np.array(0, np.int64)
     rows, columns = (node.op("Squeeze", node.op("Gather", shape, [i]), [0]) for i in (-2, -1))
@@ -46,7 +46,7 @@ def trilu(node: NodeRewriter) -> None:
 
 
 def wrap(node: NodeRewriter) -> None:
-    """Pad (19) that wraps around: rows taken again, along each axis."""
+    """Pad (19) with wrap: take rows from the other end, along each axis."""
     if node.attribute("mode", "constant") != "wrap":
         return keep(node)
     data, last = node.input(0), node.input(0)
@@ -60,7 +60,7 @@ def wrap(node: NodeRewriter) -> None:
 
 
 def pad_of_axes(node: NodeRewriter) -> None:
-    """Pad (18) of some axes: the others get zeros."""
+    """Pad (18) of some axes: pad the other axes by zero."""
     if not node.input(3):
         return keep(node)
     pads = np.zeros((2, node.rank()), np.int64)
@@ -79,7 +79,7 @@ def _padding(node: NodeRewriter) -> dict[int, list[int]]:
 
 
 def pad_to_attributes(node: NodeRewriter) -> None:
-    """Pad (11): amounts and value were attributes, and the data floats."""
+    """Pad (11): amounts and value were attributes, and the data were floats."""
     pads = node.known(1, "pads").ravel().tolist()
     value = float(node.known(2, "value").ravel()[0]) if node.input(2) else 0.0
     attributes = {"pads": pads, "value": value, **node.attributes()}
@@ -105,7 +105,7 @@ def slice_axes(node: NodeRewriter) -> None:
 
 
 def slice_to_attributes(node: NodeRewriter) -> None:
-    """Slice (10): starts and ends were attributes; steps become a Gather of those rows."""
+    """Slice (10): starts and ends were attributes. Steps become a Gather of the rows."""
     starts, ends = (
         node.known(i, what).ravel().tolist() for i, what in ((1, "starts"), (2, "ends"))
     )
@@ -123,7 +123,7 @@ def slice_to_attributes(node: NodeRewriter) -> None:
 
 
 def range_by_counting(node: NodeRewriter) -> None:
-    """Range (11) of integers with a constant step: the places of as many ones."""
+    """Range (11) of integers with a constant step: the positions in a tensor of ones."""
     known = node.scope.value(node.output(0))
     if known is not None:
         return node.give("Constant", value=numpy_helper.from_array(known))
@@ -144,7 +144,7 @@ def range_by_counting(node: NodeRewriter) -> None:
 
 
 def range_of_halves(node: NodeRewriter) -> None:
-    """Range (27) of float16: added up in float32, as stash_type says."""
+    """Range (27) of float16: add up in float32, as stash_type states."""
     if node.dtype() != onnx.TensorProto.FLOAT16 or node.attribute("stash_type", 1) != 1:
         return keep(node)
     single = [node.cast(name, onnx.TensorProto.FLOAT) for name in node.proto.input]

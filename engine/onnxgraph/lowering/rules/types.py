@@ -1,4 +1,4 @@
-"""Ops that took fewer types: computed in a wider type that holds the same values, or otherwise."""
+"""Ops that took fewer types: computed in a wider type with the same values, or by other ops."""
 
 from collections.abc import Callable
 
@@ -18,8 +18,8 @@ def through(wider: int, *types: int, back: bool = True) -> Callable[[NodeRewrite
     """Return the rule that computes an op on `types` in a wider one.
 
     Args:
-        wider: type that holds every value of the types, and results modulo their range.
-        types: those that the older op does not take.
+        wider: a type that holds every value of the types, and results modulo their range.
+        types: the types that the older op does not take.
         back: whether the first output has the type of the data.
     """
 
@@ -42,7 +42,7 @@ def through(wider: int, *types: int, back: bool = True) -> Callable[[NodeRewrite
 
 
 def extreme(node: NodeRewriter) -> None:
-    """Max, Min (12) of whole numbers: Where one is Greater (Less) than the other."""
+    """Max, Min (12) of whole numbers: a Where on Greater (Less)."""
     if node.dtype() not in WHOLE:
         return keep(node)
     test = "Greater" if node.proto.op_type == "Max" else "Less"
@@ -55,7 +55,7 @@ def extreme(node: NodeRewriter) -> None:
 
 
 def clip_of_integers(node: NodeRewriter) -> None:
-    """Clip (12) of whole numbers: the same, with each bound."""
+    """Clip (12) of whole numbers: a Where for each bound."""
     if node.dtype() not in WHOLE:
         return keep(node)
     found = node.input(0)
@@ -80,14 +80,14 @@ def power(node: NodeRewriter) -> None:
 
 
 def or_equal(node: NodeRewriter) -> None:
-    """LessOrEqual, GreaterOrEqual (12): Less (Greater) or Equal, so that NaN is neither."""
+    """LessOrEqual, GreaterOrEqual (12): Less (Greater) or Equal, so NaN gives false."""
     test = node.proto.op_type.removesuffix("OrEqual")
     pair = node.proto.input
     node.give("Or", node.op(test, *pair), node.op("Equal", *pair))
 
 
 def equal(node: NodeRewriter) -> None:
-    """Equal (11) of floats: neither Less nor Greater, and no NaN."""
+    """Equal (11) of floats: neither Less nor Greater, and not NaN."""
     if node.dtype() in SMALL:
         return node.give(
             "Equal", *(node.cast(name, TensorProto.INT32) for name in node.proto.input)
@@ -102,7 +102,7 @@ def equal(node: NodeRewriter) -> None:
 
 
 def infinite(node: NodeRewriter) -> None:
-    """IsInf (10) of float32: larger than the largest number, or smaller than the smallest."""
+    """IsInf (10) of float32: above the largest number, or below the lowest."""
     if node.dtype() != TensorProto.FLOAT:
         raise NotLowered("it is no float32; cast it first")
     largest = float(np.finfo(np.float32).max)
@@ -143,7 +143,7 @@ def cast_like(node: NodeRewriter) -> None:
 
 
 def cast(node: NodeRewriter) -> None:
-    """Cast (19, 24): how to saturate and round concerns 8-bit floats alone."""
+    """Cast (19, 24): the options for saturating and rounding concern only 8-bit floats."""
     keep(node, saturate=None, round_mode=None)
 
 
