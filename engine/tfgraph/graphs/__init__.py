@@ -1,1 +1,1 @@
-"""Graphs of TensorFlow as values: read, written, ordered, run."""
+"""TensorFlow graphs as values: read, write, sort and run them."""

@@ -1,7 +1,7 @@
-"""A graph of somebody else's run in a process of its own: what ends that process ends nothing here.
+"""Run a graph from somebody else in a separate process, so that a crash ends only that process.
 
-TensorFlow's kernels trust what is in a graph: a convolution whose weights have no values divides by
-zero, and ends the process in which it runs.
+TensorFlow's kernels trust what is in a graph. For example, a convolution whose weights have no
+values divides by zero, which ends the process.
 """
 
 import functools
@@ -30,11 +30,11 @@ def run_apart(
     """Return the values of tensors, computed as this process would.
 
     Args:
-        graph_def: a graph that this TensorFlow imports; it stays as it is.
+        graph_def: a graph that this TensorFlow imports. It is not changed.
         fetches: tensors ("y:0"), each with TensorFlow's number of its type.
         fed: tensor → array.
         optimised: whether the session optimises the graph, as default sessions do.
-        timeout: seconds after which the run is taken to hang.
+        timeout: seconds after which the run counts as hanging.
 
     Raises:
         GraphError: the graph failed to run.
@@ -62,9 +62,9 @@ def _worker() -> native.Worker:
 
 
 def _add_ends(graph_def: "GraphDef", fetches: Iterable[tuple[str, int]]) -> list[str]:
-    """Add one more consumer of each tensor, in place, and return these.
+    """Add one more consumer of each tensor, in place, and return these consumers.
 
-    TensorFlow's own fusions may remove a tensor that is fetched.
+    Otherwise TensorFlow's own fusions may remove a fetched tensor.
     """
     taken = {node.name for node in graph_def.node}
     names: list[str] = []

@@ -1,4 +1,4 @@
-"""Variables of a TensorFlow 1 graph become constants, of both kinds: references and resources."""
+"""Replace both kinds of TensorFlow 1's variables, references and resources, by constants."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ _INT32 = 3
 """TensorFlow's number of the type."""
 
 _PASSING = ("Identity", "Switch", "Enter", "Merge", "NextIteration", "Exit")
-"""Ops that hand a variable on; those for references are called the same with "Ref" before."""
+"""Ops that pass a variable on. Those for references have the same name with "Ref" before it."""
 
 
 def variables(graph_def: "GraphDef") -> list["NodeDef"]:
@@ -30,11 +30,11 @@ def with_constants(graph_def: "GraphDef", values: Mapping[str, np.ndarray]) -> "
     """Return the graph with constants in place of its variables.
 
     Args:
-        graph_def: a graph in which nothing is assigned any more.
+        graph_def: a graph that no longer assigns to its variables.
         values: variable node → value.
 
     Raises:
-        GraphError: a variable goes where only its reference can go; that node is named.
+        GraphError: a node takes a variable's reference and not its value. The error names the node.
     """
     from tensorflow import make_tensor_proto
 
@@ -62,7 +62,7 @@ def with_constants(graph_def: "GraphDef", values: Mapping[str, np.ndarray]) -> "
 
 
 def _took(node: "NodeDef", handed: dict[str, int], graph_def: "GraphDef") -> bool:
-    """Let a node that is given a variable take its value; return whether it can."""
+    """Make a node that reads a variable take the value instead. Return whether it can."""
     first = maker(node.input[0])
     kind = handed.get(first, 0)
     if first not in handed:
@@ -89,7 +89,7 @@ def _took(node: "NodeDef", handed: dict[str, int], graph_def: "GraphDef") -> boo
 
 
 def _become(node: "NodeDef", op: str, **types: int) -> None:
-    """Make another op of a node, with these types for attributes."""
+    """Turn a node into another op, with these type attributes."""
     node.op = op
     node.attr.clear()
     for name, value in types.items():

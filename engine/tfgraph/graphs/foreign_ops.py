@@ -1,7 +1,8 @@
-"""Ops that do more than compute: they touch files, the network or this process.
+"""Refuse ops that do more than compute: they access files, the network or this process.
 
-A graph from somebody else is a program. Such ops are refused before TensorFlow sees the graph: its
-import alone computes what hangs on constants, and a loader runs what the graph tells it to.
+A graph from somebody else is a program. Such ops are refused before TensorFlow sees the graph,
+because its import already computes what depends on constants alone, and a loader runs the nodes
+that the graph names.
 """
 
 import contextlib
@@ -46,7 +47,7 @@ FAMILIES = {
     "runs code of its own": r"TRTEngineOp|FFmpeg\w*|DecodeVideo|DecodeAudio|EncodeAudio",
     "ends this process": "Abort|WorkerHeartbeat",
 }
-"""What ops do besides computing, in words that follow them → the ops, as a regular expression."""
+"""What ops do besides computing, as a verb phrase → the ops, as a regular expression."""
 
 _WITH_A_FILE = {
     "PrintV2": ("output_stream", rb"file:.*", "prints to a file"),
@@ -54,7 +55,7 @@ _WITH_A_FILE = {
     "DecodeProtoV2": ("descriptor_source", rb"(?!local://|bytes://).+", "reads a file"),
     "EncodeProto": ("descriptor_source", rb"(?!local://|bytes://).+", "reads a file"),
 }
-"""Op → the attribute with which it touches a file, and such values of it."""
+"""Op → the attribute with which it accesses a file, the values that do so, and what it does."""
 
 _READS_WHAT_IS_GIVEN = {
     "InitializeTableFromTextFile": (1, "reads a file of its own choice"),
@@ -63,25 +64,25 @@ _READS_WHAT_IS_GIVEN = {
     "Restore": (0, "reads a checkpoint of its own choice"),
     "RestoreSlice": (0, "reads a checkpoint of its own choice"),
 }
-"""Op → the input that names its file, which is a loader's in a SavedModel."""
+"""Op → the input with its file's name, which in a SavedModel comes from the loader."""
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-"""Ops that give a function its arguments in their order."""
+"""Ops that pass their inputs to a function in the same order."""
 
 _allowed: ContextVar[frozenset[str]] = ContextVar("_allowed", default=frozenset())
 
 
 @contextlib.contextmanager
 def allow_ops(*ops: str) -> Iterator[None]:
-    """Let graphs have ops that touch files, the network or this process, within the block.
+    """Allow ops that access files, the network or this process, within the block.
 
         with convert.allow_ops("ReadFile"):
             convert.run_tf("reads_pictures.pb", {"path:0": "picture.png"})
 
-    Only for a graph whose maker you trust as much as a program's.
+    Use it only if you trust the maker of the graph as much as the maker of a program.
 
     Raises:
-        UnknownName: an op is none that would be refused.
+        UnknownName: an op is not one that would be refused.
     """
     for op in ops:
         if not (_does(op) or op in _WITH_A_FILE or op in _READS_WHAT_IS_GIVEN):
@@ -110,16 +111,16 @@ def check_ops(
     """Check that a graph only computes.
 
     Args:
-        graph_def: a graph of anybody's.
-        title: what it is called, at the beginning of a sentence.
-        ends: the tensors that will be computed; without them every node counts.
+        graph_def: a graph from any source.
+        title: the graph's name at the beginning of a sentence.
+        ends: the tensors that will be computed. Without them every node counts.
         given: the tensors that are fed.
-        files: tensors that name a file which a loader gives (a vocabulary, a checkpoint's prefix);
-            tables and variables may be read from these.
+        files: tensors with the name of a file that a loader gives (a vocabulary, a checkpoint's
+            prefix). Tables and variables may be read from these files.
         functions: functions that a loader may call besides → the arguments that are such files.
 
     Raises:
-        GraphError: some nodes do more; they are named, and how to allow them.
+        GraphError: some nodes do more. The error names them and says how to allow them.
     """
     nodes = {node.name: node for node in graph_def.node}
     known = {each.signature.name: each for each in graph_def.library.function}
@@ -133,7 +134,7 @@ def check_ops(
 def _found(scopes: "list[Scope]", functions: "Mapping[str, FunctionDef]") -> "Found":
     """Yield the nodes of scopes, and of the functions that they call, with what they do.
 
-    An argument of a function names a file of a loader only if it does so wherever it is called.
+    An argument of a function counts as a loader's file only if it is one in every call.
     """
     arguments: dict[str, set[str]] = {}
     while scopes:
@@ -153,17 +154,17 @@ def _scope(function: "FunctionDef", files: Iterable[str]) -> "Scope":
 
 
 def _named(node: "NodeDef", function: "FunctionDef", nodes: "Nodes", files: set[str]) -> set[str]:
-    """Return the arguments of a function to which a node gives the name of a file."""
+    """Return the arguments of a function that get the name of a file from a node."""
     plain = node.op in (function.signature.name, *_CALLS)
     pairs = zip(function.signature.input_arg if plain else (), node.input, strict=False)
     return {argument.name for argument, source in pairs if _is_among(source, nodes, files)}
 
 
 def check_import(graph_def: "GraphDef") -> None:
-    """Check that importing the graph touches no file: TensorFlow then computes constant shapes.
+    """Check that the graph's import, which computes shapes from constants, accesses no file.
 
     Raises:
-        GraphError: it would; the nodes are named, and how to allow them.
+        GraphError: it would. The error names the nodes and says how to allow them.
     """
     for scope in (graph_def.node, *(each.node_def for each in graph_def.library.function)):
         if found := [(node, does) for node in scope if (does := _reason(node, {}, set()))]:
@@ -172,7 +173,7 @@ def check_import(graph_def: "GraphDef") -> None:
 
 
 def _is_constant(node: "NodeDef", nodes: "Nodes") -> bool:
-    """Whether a node hangs on constants alone, and no state keeps it from being computed early."""
+    """Whether a node depends on constants alone, without a stateful op that prevents folding."""
     from tensorflow.python.framework import op_def_registry
 
     waiting, seen = [node.name], set[str]()
@@ -190,12 +191,12 @@ def _is_constant(node: "NodeDef", nodes: "Nodes") -> bool:
 
 
 def _reason(node: "NodeDef", nodes: "Nodes", files: set[str]) -> str:
-    """Return what a node does besides computing, in words that follow it, or ""."""
+    """Return what a node does besides computing, as a verb phrase, or ""."""
     if node.op in _allowed.get():
         return ""
     if node.op in _WITH_A_FILE:
         attribute, pattern, does = _WITH_A_FILE[node.op]
-        # Asking for an attribute that is not there would add it.
+        # Reading a missing attribute would add it.
         value = node.attr[attribute].s if attribute in node.attr else b""
         return does if re.fullmatch(pattern, value, re.DOTALL) else ""
     if node.op in _READS_WHAT_IS_GIVEN:
@@ -206,7 +207,7 @@ def _reason(node: "NodeDef", nodes: "Nodes", files: set[str]) -> str:
 
 
 def _kept(nodes: "Nodes", files: set[str]) -> set[str]:
-    """Return the files and the variables that only they are assigned to, as TensorFlow 2 does."""
+    """Return the files, and the variables that are assigned only files, as in TensorFlow 2."""
     assigned: dict[str, list[bool]] = {}
     for node in nodes.values():
         if node.op == "AssignVariableOp" and len(node.input) > 1:
@@ -216,7 +217,7 @@ def _kept(nodes: "Nodes", files: set[str]) -> set[str]:
 
 
 def _is_among(tensor: str, nodes: "Nodes", files: Collection[str]) -> bool:
-    """Whether a tensor is one that names a loader's file, as it is."""
+    """Whether a tensor is the unchanged name of a loader's file."""
     name, seen = maker(tensor), set[str]()
     while name not in files and name not in seen and name in nodes and nodes[name].input:
         seen.add(name)

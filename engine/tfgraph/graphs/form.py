@@ -1,7 +1,7 @@
-"""The form of a GraphDef: what TensorFlow's code, and ours, take for granted about its nodes.
+"""Check the form of a GraphDef: what TensorFlow's code, and ours, assume about its nodes.
 
-TensorFlow looks at inputs and attributes when a graph is imported, and much is read before that. At
-the values of constants it looks when they are needed, or not at all.
+TensorFlow checks inputs and attributes only when it imports a graph, and our code reads much before
+that. It checks the values of constants only when they are needed, or never.
 """
 
 import math
@@ -23,28 +23,28 @@ _FIELDS = {"int": "i", "float": "f", "string": "s", "bool": "b"}
 
 
 _TEXT = 64
-"""Bytes that a text takes at the least, in an array of objects."""
+"""The least number of bytes that a string takes in an array of objects."""
 
 
 def check_nodes(graph_def: "GraphDef") -> None:
-    """Check what TensorFlow does not look at, or what ends the process when it does.
+    """Check what TensorFlow does not check, or what ends the process when TensorFlow checks it.
 
     Raises:
-        GraphError: as `check_form`; or two nodes have one name, an input is not there, or nodes
-            feed themselves.
+        GraphError: as in `check_form`, or two nodes have one name, an input is missing, or nodes
+            form a cycle.
     """
     ordered(graph_def)
     check_form(graph_def)
 
 
 def check_form(graph_def: "GraphDef") -> None:
-    """Check each node of a graph, and those inside its functions, by itself.
+    """Check each node of a graph by itself, and those inside its functions too.
 
-    Ops that this TensorFlow does not know are passed over.
+    Ops that this TensorFlow does not know are skipped.
 
     Raises:
-        GraphError: a node has other inputs or attributes than its op takes, or a constant other
-            values than its shape and type.
+        GraphError: a node has other inputs or attributes than its op takes, or a constant has other
+            values than its shape and type say.
     """
     from tensorflow.python.framework import op_def_registry
 
@@ -55,7 +55,7 @@ def check_form(graph_def: "GraphDef") -> None:
             continue
         faults = _attribute_faults(node, definition)
         fault = next(faults, "")
-        if not fault and place < len(graph_def.node):  # inside functions one may stand for several
+        if not fault and place < len(graph_def.node):  # inside functions one input may mean several
             fault = _input_fault(node, definition)
         if not fault and node.op == "Const":
             fault = _value_fault(node)

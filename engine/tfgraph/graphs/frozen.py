@@ -1,7 +1,7 @@
-"""A frozen graph whose weights stand beside it, so that no step has to carry them along.
+"""A frozen graph that keeps its weights separately, so that no step has to copy them.
 
-What a step costs, in time and in memory, then depends on the number of nodes only; the weights are
-put in when the graph is asked for as a whole.
+So the time and memory of a step depend only on the number of nodes. The weights are put back when
+the whole graph is needed.
 """
 
 from collections import Counter
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 LARGE = 4096
-"""Constants of so many bytes are weights; smaller ones may be sizes, on which shapes depend."""
+"""Constants of at least this many bytes are weights. Smaller ones may be sizes in a shape."""
 
 LIMIT = 2**31 - 2**20
-"""Bytes that one protobuf message may have, less what a weight needs besides its values."""
+"""The most bytes of one protobuf message, less a weight's overhead besides its values."""
 
 
 @dataclass(frozen=True)
 class FrozenGraph:
-    """`skeleton` is the graph with a placeholder for each of the `weights`, which are by node."""
+    """`skeleton` is the graph with a placeholder for each of the `weights` (node → array)."""
 
     skeleton: "GraphDef" = field(repr=False)
     weights: Mapping[str, np.ndarray] = field(repr=False)
@@ -42,16 +42,16 @@ class FrozenGraph:
 
     @property
     def size(self) -> int:
-        """The bytes of the weights."""
+        """The size of the weights in bytes."""
         return sum(value.nbytes for value in self.weights.values())
 
     @property
     def too_large(self) -> bool:
-        """Whether the whole graph would be more than one protobuf message can hold."""
+        """Whether the whole graph would be larger than one protobuf message can be."""
         return self.size + self.skeleton.ByteSize() >= LIMIT
 
     def histogram(self) -> dict[str, int]:
-        """Return op → number of nodes of the whole graph, the most frequent first."""
+        """Return op → number of nodes in the whole graph, the most frequent op first."""
         counts = Counter(op_histogram(self.skeleton))
         counts["Const"] += len(self.weights)
         counts["Placeholder"] -= len(self.weights)
@@ -59,7 +59,7 @@ class FrozenGraph:
 
 
 def split_weights(graph: "GraphDef | FrozenGraph") -> FrozenGraph:
-    """Return the graph with its large constants beside it."""
+    """Return the graph with its large constants kept separately."""
     if isinstance(graph, FrozenGraph):
         return graph
     from tensorflow.core.framework import graph_pb2
@@ -69,7 +69,7 @@ def split_weights(graph: "GraphDef | FrozenGraph") -> FrozenGraph:
     skeleton.library.CopyFrom(graph.library)
     weights = {}
     for node in graph.node:
-        constant = node.op == "Const" and not node.input  # with inputs it belongs into a loop
+        constant = node.op == "Const" and not node.input  # a constant with inputs belongs to a loop
         if not constant or len(node.attr["value"].tensor.tensor_content) < LARGE:
             skeleton.node.add().CopyFrom(node)
             continue
@@ -92,7 +92,7 @@ def filled(skeleton: "GraphDef", weights: Mapping[str, np.ndarray]) -> "GraphDef
 
 
 def save(graph: FrozenGraph, path: str | Path) -> Path:
-    """Write the whole graph (`.pb`) without having it in memory.
+    """Write the whole graph (`.pb`) without building it in memory.
 
     Raises:
         GraphError: it is larger than the 2 GB that protobuf allows.
@@ -101,7 +101,7 @@ def save(graph: FrozenGraph, path: str | Path) -> Path:
 
 
 def consumers(graph_def: "GraphDef", names: Collection[str]) -> dict[str, set[tuple[str, int]]]:
-    """Return for some nodes which ops read them, and as which input."""
+    """Return for each of some nodes which ops read it, and as which input."""
     found: dict[str, set[tuple[str, int]]] = {name: set() for name in names}
     for node in graph_def.node:
         for index, source in enumerate(node.input):
@@ -112,7 +112,7 @@ def consumers(graph_def: "GraphDef", names: Collection[str]) -> dict[str, set[tu
 
 
 def computed_from_constants(graph_def: "GraphDef", weights: Collection[str]) -> set[str]:
-    """Return the nodes that hang on constants and weights alone; inputs stand first."""
+    """Return the nodes that depend on constants and weights alone. Inputs must come first."""
     from tensorflow.python.framework import op_def_registry
 
     found: set[str] = set()
@@ -125,7 +125,7 @@ def computed_from_constants(graph_def: "GraphDef", weights: Collection[str]) -> 
 
 
 def needed(graph: FrozenGraph, outputs: Iterable[str]) -> FrozenGraph:
-    """Return the graph without the nodes that its outputs do not need; inputs stay.
+    """Return the graph without the nodes that its outputs do not need. Inputs stay.
 
     Args:
         graph: a graph.

@@ -1,4 +1,4 @@
-"""Read, write and look into a GraphDef: tensors by name, op and shape, without a session."""
+"""Read, write and inspect a GraphDef: find tensors by name, op and shape, without a session."""
 
 import re
 from collections import Counter
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
 _ASSERTION = re.compile(r"(^|/)(assert_[a-z_]+|Assert|AssertGuard)(_\d+)?/")
-"""The scope of an assertion, as TensorFlow calls it."""
+"""TensorFlow's name for the scope of an assertion."""
 
 _CONDITION = re.compile(r"/(switch_[tf]|pred_id)$")
-"""What TensorFlow 1 calls the condition inside a `tf.cond`."""
+"""TensorFlow 1's name for the condition inside a `tf.cond`."""
 
 
 def load_graph_def(path: str | Path) -> "GraphDef":
-    """Read a frozen graph (`.pb`), also one that was written as text (`.pbtxt`).
+    """Read a frozen graph from binary (`.pb`) or text (`.pbtxt`).
 
     Raises:
-        GraphError: there is no such file, it is not a GraphDef (a SavedModel, or cut short), or a
-            node is not of the form that its op has.
+        GraphError: the file does not exist, it is not a GraphDef (but for example a SavedModel, or
+            cut short), or a node does not have the form of its op.
     """
     framework.tensorflow()
     from google.protobuf import text_format
@@ -63,7 +63,7 @@ def load_graph_def(path: str | Path) -> "GraphDef":
 
 
 def save_graph_def(graph_def: "GraphDef", path: str | Path) -> Path:
-    """Write a GraphDef by renaming; the same graph gives the same bytes.
+    """Write a GraphDef by renaming. The same graph gives the same bytes.
 
     Raises:
         GraphError: it is larger than the 2 GB that protobuf allows.
@@ -78,14 +78,14 @@ def op_histogram(graph_def: "GraphDef") -> dict[str, int]:
 
 
 def import_graph(graph_def: "GraphDef") -> "tf.Graph":
-    """Return a `tf.Graph` made from a GraphDef, which stays as it is.
+    """Return a `tf.Graph` made from a GraphDef, which is not changed.
 
-    (`tf.import_graph_def` writes the defaults that an old target must not see into the GraphDef
-    that it is given.)
+    The reason is that `tf.import_graph_def` adds default attributes to the GraphDef that it takes,
+    and an old target must not see those.
 
     Raises:
         GraphError: this TensorFlow refuses the graph (an unknown op, a missing input), or its
-            import would touch files (see `allow_ops`).
+            import would access files (see `allow_ops`).
     """
     tf = framework.tensorflow()
 
@@ -105,7 +105,7 @@ def import_graph(graph_def: "GraphDef") -> "tf.Graph":
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One tensor of a GraphDef; unknown sizes and ranks are None."""
+    """One tensor of a GraphDef, with None for unknown sizes and ranks."""
 
     name: str
     op: str
@@ -114,7 +114,7 @@ class TensorInfo:
     consumers: tuple[str, ...]
 
     def spec(self) -> TensorSpec:
-        """Return name (without `:0`), dtype and shape; the first unknown size is called "batch"."""
+        """Return name (without `:0`), dtype and shape, where "batch" is the first unknown size."""
         if self.shape is None:
             return TensorSpec(self.name.removesuffix(":0"), self.dtype, UNKNOWN_RANK)
         dims: list[int | str] = []
@@ -124,7 +124,7 @@ class TensorInfo:
 
 
 class GraphView:
-    """The tensors of a GraphDef, found by name, op or shape."""
+    """The tensors of a GraphDef, to be found by name, op or shape."""
 
     def __init__(self, graph_def: "GraphDef") -> None:
         """Import the graph once, for its shapes.
@@ -144,7 +144,7 @@ class GraphView:
         """Return a tensor by its name, with or without `:0`.
 
         Raises:
-            UnknownName: there is none; the closest names are given.
+            UnknownName: no tensor has this name. The error suggests the closest names.
         """
         tensor = full(name)
         if tensor not in self.tensors:
@@ -158,7 +158,7 @@ class GraphView:
     def outputs(self) -> tuple[TensorInfo, ...]:
         """Return the tensors that nothing consumes and that are results.
 
-        Constants and placeholders are none, nor is what assertions, summaries, conditions and
+        These exclude constants and placeholders, and what assertions, summaries, conditions and
         tables leave behind.
         """
         consumed = {maker(t.name) for t in self.tensors.values() if t.consumers}
@@ -172,10 +172,10 @@ class GraphView:
     def find(
         self, name: str = "", *, op: str = "", shape: Iterable[int | None] | None = None
     ) -> tuple[TensorInfo, ...]:
-        """Return the tensors that match all that is given.
+        """Return the tensors that match all given criteria.
 
         Args:
-            name: a regular expression that some part of the name matches (case does not count).
+            name: a regular expression that matches some part of the name, in upper or lower case.
             op: the op that makes the tensor ("Conv2D").
             shape: sizes, where None matches any.
         """
@@ -189,15 +189,15 @@ class GraphView:
         )
 
     def neighbours(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the tensors that the node of a tensor reads, and those made by what reads it.
+        """Return the inputs of the node that makes a tensor, and the outputs of those that read it.
 
         Raises:
-            UnknownName: there is no such tensor; the closest names are given.
+            UnknownName: no tensor has this name. The error suggests the closest names.
         """
         tensor = self.graph.get_tensor_by_name(self.tensor(name).name)
         reads = tuple(each.name for each in tensor.op.inputs)
         made = (each.name for reader in tensor.consumers() for each in reader.outputs)
-        # What a run has added since, to fetch a tensor, is not of this graph.
+        # Nodes that a later run added, to fetch a tensor, are not part of this graph.
         return reads, tuple(each for each in made if each in self.tensors)
 
     def __repr__(self) -> str:
@@ -211,7 +211,7 @@ class GraphView:
 
 
 def _left_behind(tensor: TensorInfo, guards: Container[str]) -> bool:
-    """Whether a tensor that nothing reads is no result; `guards` are nodes that others wait for."""
+    """Whether an unread tensor is not a result. `guards` are nodes that other nodes wait for."""
     name, _, port = tensor.name.partition(":")
     return (
         tensor.op in ("Const", "LookupTableSize", "LookupTableSizeV2")

@@ -1,6 +1,7 @@
-"""What tells Grappler that a tensor is an image in NCHW, where it would not see it by itself.
+"""Tell Grappler that a tensor is an image in NCHW, where it would not detect that by itself.
 
-It moves ops that work on any layout (slices, say) to NHWC only between ops that have a layout.
+Grappler moves ops that work on any layout, for example slices, to NHWC only if they are between ops
+that have a layout.
 """
 
 from collections.abc import Iterable
@@ -13,9 +14,10 @@ TO_NCHW = [0, 3, 1, 2]
 
 
 def to_nchw(images: Any) -> Any:
-    """Return images [N, H, W, C] as [N, C, H, W], with an anchor (of float32) to say what they are.
+    """Return images [N, H, W, C] as [N, C, H, W], followed by an anchor if they are float32.
 
-    The anchor is a pool of one cell: an op that has a layout, and does nothing.
+    The anchor is a max pool with a 1×1 window. It does nothing, but has a layout that Grappler
+    sees.
     """
     import tensorflow as tf
 
@@ -26,7 +28,7 @@ def to_nchw(images: Any) -> Any:
 
 
 def lift_anchors(nodes: "Iterable[NodeDef]") -> None:
-    """Make every pool of one cell an Identity, in place; that is all it does."""
+    """Replace every pool with a 1×1 window by an Identity, in place, because it does nothing."""
     for node in nodes:
         if node.op == "MaxPool" and _is_one_cell(node):
             node.op = "Identity"

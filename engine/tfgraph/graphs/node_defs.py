@@ -1,4 +1,4 @@
-"""Nodes of a GraphDef: new ones, and attributes with their defaults."""
+"""Make nodes of a GraphDef, and write out their default attributes."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def defaults(op: str) -> dict[str, "AttrValue"]:
-    """Return the attributes of an op that have a default, and that value."""
+    """Return the attributes of an op that have a default, with their default values."""
     from tensorflow.python.framework import op_def_registry
 
     definition = op_def_registry.get(op)
@@ -22,7 +22,7 @@ def defaults(op: str) -> dict[str, "AttrValue"]:
 
 
 def with_defaults(node: "NodeDef") -> "NodeDef":
-    """Return a copy with every attribute written out."""
+    """Return a copy of a node with every attribute written out."""
     copy = copy_of(node)
     for name, value in defaults(node.op).items():
         if name not in copy.attr:
@@ -31,7 +31,7 @@ def with_defaults(node: "NodeDef") -> "NodeDef":
 
 
 def like(node: "NodeDef", op: str, *attributes: str) -> "NodeDef":
-    """Return a node with another op, the same name and inputs, and just these attributes."""
+    """Return a node with another op, the same name and inputs, and only these attributes."""
     result = type(node)(name=node.name, op=op, input=node.input)
     for name in attributes:
         result.attr[name].CopyFrom(node.attr[name])
@@ -39,7 +39,7 @@ def like(node: "NodeDef", op: str, *attributes: str) -> "NodeDef":
 
 
 def new(name: str, op: str, inputs: list[str], **types: int) -> "NodeDef":
-    """Return a node; `types` gives its type attributes by name."""
+    """Return a node. `types` maps its type attributes to their values."""
     from tensorflow.core.framework import node_def_pb2
 
     node = node_def_pb2.NodeDef(name=name, op=op, input=inputs)

@@ -1,4 +1,4 @@
-"""The nodes of a GraphDef: which there are, how they name each other, and an order of them."""
+"""The nodes of a GraphDef: list them, resolve the names of their inputs, and sort them."""
 
 import heapq
 from collections import Counter
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def in_order(graph_def: "GraphDef") -> "GraphDef":
-    """Return the graph with every node behind its inputs, and by name where that leaves a choice.
+    """Return the graph with every node after its inputs, and otherwise sorted by name.
 
-    TensorFlow does not care, but its optimiser returns another order every time.
+    TensorFlow works with any order, but its optimiser returns another one every time.
 
     Raises:
-        GraphError: two nodes have one name, an input is not there, or nodes feed themselves.
+        GraphError: two nodes have one name, an input is missing, or nodes form a cycle.
     """
     nodes = {node.name: node for node in graph_def.node}
     result = without_nodes(graph_def)
@@ -27,7 +27,7 @@ def in_order(graph_def: "GraphDef") -> "GraphDef":
 
 
 def without_nodes(graph_def: "GraphDef") -> "GraphDef":
-    """Return what else a graph holds, such as its functions and the version of its producer."""
+    """Return a graph's other contents, such as its functions and the version of its producer."""
     result = type(graph_def)()
     for field, value in graph_def.ListFields():
         if field.name != "node":
@@ -36,7 +36,7 @@ def without_nodes(graph_def: "GraphDef") -> "GraphDef":
 
 
 def in_loops(graph_def: "GraphDef") -> set[str]:
-    """Return the names of the nodes that run once for each round of some loop.
+    """Return the names of the nodes that run once for each iteration of some loop.
 
     Raises:
         GraphError: as `in_order`.
@@ -53,7 +53,7 @@ def in_loops(graph_def: "GraphDef") -> set[str]:
 
 
 def ordered(graph_def: "GraphDef") -> list[str]:
-    """Return the names of the nodes, each behind its inputs.
+    """Return the names of the nodes, each after its inputs.
 
     Raises:
         GraphError: as `in_order`.
@@ -81,7 +81,7 @@ def ordered(graph_def: "GraphDef") -> list[str]:
 
 
 def _sources(graph_def: "GraphDef") -> dict[str, set[str]]:
-    """Return node → the nodes that it reads, but for where a loop of TensorFlow 1 comes round."""
+    """Return node → the nodes that it reads, without the back edges of TensorFlow 1's loops."""
     nodes = {node.name: node for node in graph_def.node}
     if len(nodes) < len(graph_def.node):
         name = Counter(node.name for node in graph_def.node).most_common(1)[0][0]
@@ -112,5 +112,5 @@ def maker(reference: str) -> str:
 
 
 def full(reference: str) -> str:
-    """Return a tensor's name with its number ("x:0" for "x"); "^x", no tensor, stays."""
+    """Return a tensor's name with its number ("x:0" for "x"). "^x", not a tensor, is unchanged."""
     return reference if ":" in reference or reference.startswith("^") else f"{reference}:0"

@@ -1,7 +1,7 @@
 """The part of a GraphDef that some outputs need, cut off at the tensors that will be fed.
 
-Training ops, queues and image decoders before the cut are left behind, known to this TensorFlow or
-not.
+So training ops, queues and image decoders before the cut are removed, even those that this
+TensorFlow does not know.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.tensor_shape_pb2 import TensorShapeProto
 
 SHAPES = "_output_shapes"
-"""The attribute in which TensorFlow notes what it inferred when a graph was written."""
+"""The attribute in which TensorFlow stores the shapes that it inferred when it wrote a graph."""
 
 _NAMED = 10
 """How many nodes a message names."""
@@ -30,19 +30,20 @@ _NAMED = 10
 def cut(
     graph_def: "GraphDef", feeds: Iterable[str], outputs: Iterable[str]
 ) -> tuple["GraphDef", dict[str, str]]:
-    """Return what `outputs` need, with placeholders in place of the tensors that are fed.
+    """Return the part that `outputs` need, with placeholders in place of the tensors that are fed.
 
     Args:
-        graph_def: any graph, with variables or without; it stays as it is.
+        graph_def: any graph, with variables or without. It is not changed.
         feeds: tensors that will be fed ("x:0").
         outputs: tensors to keep ("y:0").
 
     Returns:
-        The part, and by the name of each feed the tensor that stands for it there.
+        The part, and a mapping from each feed to the tensor that replaces it there.
 
     Raises:
-        UnknownName: there is no such tensor; the closest names are given.
-        ConversionError: the part has ops that this TensorFlow does not know; all are named.
+        UnknownName: a tensor does not exist. The error suggests the closest names.
+        ConversionError: the part has ops that this TensorFlow does not know. The error names them
+            all.
         GraphError: a node that is needed is missing, or a feed has no known type.
     """
     nodes = {node.name: node for node in graph_def.node}
@@ -72,7 +73,7 @@ def check_known(graph_def: "GraphDef") -> None:
     """Check that this TensorFlow knows every op.
 
     Raises:
-        ConversionError: it does not; every such node is named.
+        ConversionError: it does not. The error names every such node.
     """
     tf = framework.tensorflow()
     from tensorflow.python.framework import op_def_registry
@@ -91,7 +92,7 @@ def check_known(graph_def: "GraphDef") -> None:
 
 
 def check_size(title: str, size: int, *, advice: str) -> None:
-    """Check that so many bytes of weights can be constants of a graph.
+    """Check that weights of `size` bytes can be constants of a graph.
 
     Raises:
         GraphError: they cannot.
@@ -104,12 +105,12 @@ def check_size(title: str, size: int, *, advice: str) -> None:
 
 
 def named(nodes: Collection["NodeDef"]) -> str:
-    """Return nodes with their ops, the first ten, as a message names them."""
+    """Return the names and ops of the first ten nodes, for a message."""
     return listed((f"{node.name!r} ({node.op})" for node in nodes), most=_NAMED)
 
 
 def _reached(nodes: dict[str, "NodeDef"], fed: set[str], wanted: list[str]) -> set[str]:
-    """Return the nodes on which the wanted tensors hang, not going past a fed tensor."""
+    """Return the nodes on which the wanted tensors depend, up to the fed tensors."""
     reached: set[str] = set()
     waiting = [name for name in wanted if name not in fed]
     while waiting:
@@ -124,12 +125,12 @@ def _reached(nodes: dict[str, "NodeDef"], fed: set[str], wanted: list[str]) -> s
 
 
 def _tensor(reference: str) -> str:
-    """Return the tensor of a node's input; of one that only orders ("^x") the node's first."""
+    """Return the tensor of a node's input, or for a control input ("^x") the node's first one."""
     return full(reference.removeprefix("^"))
 
 
 def _fed(reference: str, places: Mapping[str, str]) -> str:
-    """Return a node's input, or the placeholder in its place, of the same kind."""
+    """Return a node's input, or the placeholder that replaces it, as an input of the same kind."""
     place = places.get(_tensor(reference))
     if place is None:
         return reference
@@ -137,7 +138,7 @@ def _fed(reference: str, places: Mapping[str, str]) -> str:
 
 
 def _place(tensor: str, kept: set[str]) -> str:
-    """Return the name of a placeholder for a tensor: its own, if that is free."""
+    """Return the name of a placeholder for a tensor: the tensor's own name, if it is free."""
     name, _, number = tensor.rpartition(":")
     place = name if number == "0" else f"{name}_{number}"
     while place in kept:
@@ -146,7 +147,7 @@ def _place(tensor: str, kept: set[str]) -> str:
 
 
 def _add_placeholder(part: "GraphDef", place: str, tensor: str, whole: "GraphDef") -> None:
-    """Add a placeholder of the type and shape that a tensor has in the whole graph."""
+    """Add a placeholder with the type and shape that a tensor has in the whole graph."""
     from tensorflow.python.framework import op_def_registry
 
     source = next(node for node in whole.node if node.name == maker(tensor))
@@ -168,7 +169,7 @@ def _add_placeholder(part: "GraphDef", place: str, tensor: str, whole: "GraphDef
 
 
 def _shape(tensor: str, graph_def: "GraphDef") -> "TensorShapeProto":
-    """Return the shape of an inner tensor, unknown where the ops before it are."""
+    """Return the shape of an inner tensor, or an unknown one if the ops before it are unknown."""
     tf = framework.tensorflow()
     try:
         graph = import_graph(cut(graph_def, [], [tensor])[0])

@@ -1,6 +1,6 @@
-"""A GraphDef written node by node: protobuf would first make one piece of it all.
+"""Write a GraphDef node by node, because protobuf would first copy the whole graph into memory.
 
-The bytes are those that protobuf writes; the values of a weight go from its array to the file.
+The bytes are the same as protobuf's. A weight's values go directly from its array to the file.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ Piece: TypeAlias = bytes | memoryview
 """Bytes of a message, or of an array."""
 
 _GRAPH_NODE, _NODE_ATTR, _KEY, _VALUE, _TENSOR, _CONTENT = 1, 5, 1, 2, 8, 4
-"""Numbers of fields of GraphDef, NodeDef, its attributes, AttrValue and TensorProto."""
+"""Field numbers of GraphDef, NodeDef, its attributes, AttrValue and TensorProto."""
 
 
 def write_graph(graph_def: "GraphDef", weights: Mapping[str, np.ndarray], path: str | Path) -> Path:
@@ -63,10 +63,10 @@ def _write(
 
 
 def _constant(placeholder: "NodeDef", value: np.ndarray) -> list[Piece]:
-    """Return a constant of the placeholder's name, in pieces."""
+    """Return a constant with the placeholder's name, in pieces."""
     node = type(placeholder)(name=placeholder.name, op="Const", input=placeholder.input)
     node.attr["dtype"].CopyFrom(placeholder.attr["dtype"])
-    begin = node.SerializeToString(deterministic=True)  # "value", the last attribute, follows it
+    begin = node.SerializeToString(deterministic=True)  # the last attribute, "value", follows
     tensor = node.attr["value"].tensor
     tensor.dtype = placeholder.attr["dtype"].type
     for size in value.shape:
@@ -78,7 +78,7 @@ def _constant(placeholder: "NodeDef", value: np.ndarray) -> list[Piece]:
 
 
 def _part(number: int, pieces: Iterable[Piece]) -> list[Piece]:
-    """Return a field of a message: its head, and what it consists of."""
+    """Return a field of a message: its header and its contents."""
     pieces = list(pieces)
     length = sum(len(piece) for piece in pieces)
     return [head(number, length), *pieces]

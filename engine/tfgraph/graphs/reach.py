@@ -1,4 +1,4 @@
-"""Which nodes of a graph compute something, those of the functions that they call included."""
+"""Which nodes of a graph compute something, including those of the functions that they call."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ def reached(
 ) -> Iterator["NodeDef"]:
     """Yield the nodes that compute the ends, up to the tensors that are given."""
     waiting = [full(tensor) for tensor in ends]
-    # Whoever waits for a placeholder that is fed waits for the feed.
+    # A node that waits for a fed placeholder waits for the feed.
     makers = map(maker, given)
     seen = {*given, *(name for name in makers if name in nodes and nodes[name].op == "Placeholder")}
     while waiting:

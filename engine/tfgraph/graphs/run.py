@@ -1,6 +1,6 @@
-"""Run a frozen graph in this kernel's TensorFlow, as a receiver does or as it is written.
+"""Run a frozen graph in this kernel's TensorFlow, optimised as a receiver does, or as written.
 
-A file, which may be anybody's, is run in a process of its own; a graph made here is run here.
+A file may come from anybody, so it is run in a separate process. A graph made here is run here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +24,7 @@ Fed: TypeAlias = Mapping[str, np.ndarray]
 Values: TypeAlias = list[np.ndarray]
 
 TIMEOUT = 600.0
-"""Seconds after which a run is taken to hang."""
+"""Seconds after which a run counts as hanging."""
 
 
 def run_tf(
@@ -39,13 +39,14 @@ def run_tf(
     Args:
         pb_path: a `.pb` file, or a GraphDef.
         feeds: input tensor name, with or without `:0`, to array.
-        fetch: tensors to return, inner ones too; the graph's outputs if left out.
-        optimised: run it as a receiver does, whose session optimises it; False: as it is written.
+        fetch: tensors to return, inner ones too. If left out, the graph's outputs are returned.
+        optimised: whether the session optimises the graph, as a receiver's does, or runs it as it
+            is written.
 
     Raises:
         GraphError: the file or a fed array does not fit, or the graph does more than compute (see
             `allow_ops`).
-        UnknownName: a name is not in the graph; the closest names are given.
+        UnknownName: a name is not in the graph. The error suggests the closest names.
     """
     graph_def = load_graph_def(pb_path) if isinstance(pb_path, str | Path) else pb_path
 
@@ -65,7 +66,7 @@ def run_view(
     fetch: Iterable[str] | None = None,
     optimised: bool = True,
 ) -> dict[str, np.ndarray]:
-    """Do what `run_tf` does, in this process, for a graph that has been looked into already."""
+    """Do what `run_tf` does, in this process, for a graph that has already been inspected."""
 
     def compute(view: GraphView, names: Names, fed: Fed) -> Values:
         return _computed_here(view, names, fed, optimised)
@@ -79,7 +80,7 @@ def _run(
     fetch: Iterable[str] | None,
     compute: Callable[[GraphView, Names, Fed], Values],
 ) -> dict[str, np.ndarray]:
-    """Return the fetched tensors under the names by which they were asked for."""
+    """Return the fetched tensors under the names that the caller gave."""
     asked = None if fetch is None else list(fetch)
     found = view.outputs() if asked is None else [view.tensor(name) for name in asked]
     fed = {
@@ -95,7 +96,7 @@ def _run(
             raise GraphError(f"The graph's inputs {', '.join(missing)} were not fed.") from error
         raise
     names = [name.removesuffix(":0") for name in wanted] if asked is None else asked
-    # A session gives plain values for tensors of rank 0.
+    # A session returns plain values for tensors of rank 0.
     arrays = (as_bytes(each) if is_text(each) else np.asarray(each) for each in values)
     return dict(zip(names, arrays, strict=True))
 
@@ -108,7 +109,7 @@ def _computed_here(view: GraphView, names: Names, fed: Fed, optimised: bool) -> 
     """
     tf = framework.tensorflow()
     with view.graph.as_default():
-        # One more consumer each: TensorFlow's own fusions may remove a tensor that is fetched.
+        # One more consumer each, because TensorFlow's own fusions may remove a fetched tensor.
         fetches = [tf.identity(view.graph.get_tensor_by_name(name)) for name in names]
     options = tf.compat.v1.RunOptions(timeout_in_ms=int(1000 * TIMEOUT))
     config = tf.compat.v1.ConfigProto()

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 GROUPS = "_groups"
-"""The attribute of a convolution with the number of its groups; no artefact has it."""
+"""A convolution's attribute for the number of its groups, which no artefact contains."""
 
 
 class Shapes:
     """Static shapes and constant values of a graph, by input reference ("name", "name:1")."""
 
     def __init__(self, graph: FrozenGraph) -> None:
-        """Take the graph; it is looked into when a rule first asks."""
+        """Take a graph, which is only read when a rule first needs a shape."""
         self._graph = graph
 
     @cached_property
@@ -34,7 +34,7 @@ class Shapes:
     def of(self, reference: str) -> tuple[int | None, ...] | None:
         """Return the shape with None for an unknown size, or None if the rank is unknown.
 
-        It is unknown of what a rule has just written.
+        The shapes of nodes that a rule has just written are unknown.
         """
         name = reference.lstrip("^")
         tensor = self._view.tensors.get(name if ":" in name else f"{name}:0")
@@ -54,7 +54,7 @@ class Shapes:
 
 
 def groups(node: "NodeDef", shapes: Shapes) -> int | None:
-    """Return the number of a convolution's groups; None if it cannot be inferred.
+    """Return the number of a convolution's groups, or None if it cannot be inferred.
 
     `node` has every attribute written out.
     """

@@ -1,8 +1,8 @@
-"""Switches, such as is_training: which there are, and a graph in which they have their value.
+"""Find switches, such as is_training, and fix their values in a graph.
 
-Of branches of TensorFlow 1 only the one that is taken stays then. A graph that was frozen in
-training holds updates of its averages in the other one, which nothing but the TensorFlow that wrote
-it could import.
+In a graph of TensorFlow 1 only the branch that is taken then stays. This matters for a graph that
+was frozen in training: its other branch updates moving averages, and only the TensorFlow that wrote
+the graph could import those updates.
 """
 
 import re
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 _SWITCHES = ("Switch", "RefSwitch")
 _MERGES = ("Merge", "RefMerge")
 _INT32, _BOOL = 3, 10
-"""TensorFlow's numbers of the types."""
+"""TensorFlow's numbers for the types."""
 
 _TRAINING = re.compile(r"train|phase|infer|eval|is_?test|testing|dropout", re.IGNORECASE)
-"""Names of truth values that say what a graph is run for."""
+"""Names of booleans that say in which mode a graph runs."""
 
 
 def check_switches(
     graph_def: "GraphDef", inputs: Mapping[str, str], who: str, *, any_rank: bool = True
 ) -> None:
-    """Check that no input, of those that nobody named, is a switch for training.
+    """Check that no input that nobody named is a switch for training.
 
     Args:
         graph_def: a graph.
         inputs: name → placeholder ("is_training:0"), all that would be offered.
         who: who would have to feed it.
-        any_rank: whether one of unknown rank is taken for a switch, too.
+        any_rank: whether an input of unknown rank counts as a switch, too.
 
     Raises:
-        GraphError: one is; the call that gives it its value is in the message.
+        GraphError: an input is a switch. The message has the call that fixes its value.
     """
     nodes = {full(node.name): node for node in graph_def.node}
     for name, tensor in inputs.items():
@@ -61,11 +61,11 @@ def with_values(graph_def: "GraphDef", values: Mapping[str, Any]) -> "GraphDef":
     """Return the graph with constants in place of placeholders.
 
     Args:
-        graph_def: any graph; it stays as it is.
+        graph_def: any graph. It is not changed.
         values: placeholder ("keep_prob", or "keep_prob:0") → value.
 
     Raises:
-        UnknownName: there is no such placeholder; the closest names are given.
+        UnknownName: a placeholder does not exist. The error suggests the closest names.
         GraphError: a value does not fit the placeholder.
     """
     known = {full(name): value for name, value in values.items()}
@@ -82,7 +82,7 @@ def with_values(graph_def: "GraphDef", values: Mapping[str, Any]) -> "GraphDef":
 
 
 def _fix(node: "NodeDef", value: Any) -> None:
-    """Make a constant of a placeholder, in place."""
+    """Turn a placeholder into a constant, in place."""
     tf = framework.tensorflow()
     array = np.asarray(value).astype(tf.as_dtype(node.attr["dtype"].type).as_numpy_dtype)
     shape = tf.TensorShape(node.attr["shape"].shape if "shape" in node.attr else None)
@@ -98,7 +98,7 @@ def decided(graph_def: "GraphDef", known: Mapping[str, bool]) -> "GraphDef":
     """Return the graph without the branches that are not taken.
 
     Args:
-        graph_def: any graph; it stays as it is.
+        graph_def: any graph. It is not changed.
         known: tensor ("phase:0") → value of switches.
     """
     nodes = {node.name: node for node in graph_def.node}
@@ -127,7 +127,7 @@ def decided(graph_def: "GraphDef", known: Mapping[str, bool]) -> "GraphDef":
 def _value(
     reference: str, nodes: Mapping[str, "NodeDef"], known: Mapping[str, bool]
 ) -> bool | None:
-    """Return the value of a switch, looked up behind what passes it on."""
+    """Return the value of a switch, found through the ops that pass it on."""
     turned = False
     seen: set[str] = set()
     while reference not in seen:
@@ -149,7 +149,7 @@ def _value(
 
 
 def _dead(nodes: Mapping[str, "NodeDef"], tensors: set[str]) -> set[str]:
-    """Return the nodes that never get a value, and the tensors that they would make."""
+    """Return the nodes that never get a value, and the tensors that never do."""
     readers: dict[str, list[str]] = {}
     for node in nodes.values():
         for source in node.input:
@@ -187,7 +187,7 @@ def _index_name(merge: str) -> str:
 
 
 def _add_index(result: "GraphDef", merge: str, place: int) -> None:
-    """Add the number of the input that a Merge passes on, which is its second output."""
+    """Add the index of the input that a Merge passes on, which is the Merge's second output."""
     node = result.node.add(name=_index_name(merge), op="Const")
     node.attr["dtype"].type = _INT32
     tensor = node.attr["value"].tensor

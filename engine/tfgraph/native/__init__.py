@@ -1,1 +1,1 @@
-"""TensorFlow's native library in processes of its own."""
+"""TensorFlow's native library in separate processes."""

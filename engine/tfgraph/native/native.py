@@ -1,4 +1,4 @@
-"""TensorFlow's native library in processes of its own, with oneDNN switched on or off."""
+"""TensorFlow's native library in separate processes, with oneDNN switched on or off."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from graphcore.worker_process import WorkerProcess
 from tfgraph import framework
 
 SWITCHES = (False, True) if sys.platform != "darwin" else (False,)
-"""The states of oneDNN that TensorFlow's builds for this system have: those for macOS have none."""
+"""The states of oneDNN in TensorFlow's builds for this system. Builds for macOS have no oneDNN."""
 
 
 def onednn() -> bool:
@@ -22,8 +22,8 @@ SCRIPT = Path(__file__).with_name("native_worker.py")
 
 
 class Worker(WorkerProcess):
-    """A process that is started when it is first needed; see `native_worker` for its requests."""
+    """A process that starts when it is first needed. Its requests are in `native_worker`."""
 
     def __init__(self, *, onednn: bool, script: Path = SCRIPT) -> None:
-        """Take the switch; nothing is started yet."""
+        """Take the oneDNN switch, but start nothing yet."""
         super().__init__(script, variables={"TF_ENABLE_ONEDNN_OPTS": str(int(onednn))})

@@ -1,15 +1,15 @@
-"""TensorFlow's native library for another process: it may crash or hang, and has a oneDNN switch.
+"""TensorFlow's native library in a worker process, which may crash or hang, with a oneDNN switch.
 
-Run by `graphcore.messages`. A request is the name of one of these and its arguments:
+`graphcore.messages` runs it. A request is the name of one of these and its arguments:
 
     optimise   ConfigProto, MetaGraphDef           → the optimised GraphDef
     hold       number, `Graph`'s arguments         (keeps a graph under a number)
     run        number, {tensor: array}             → its outputs, a list
-    drop       number                              (lets the graph go)
+    drop       number                              (closes the graph)
     compute    {tensor: array}, `Graph`'s arguments → the outputs of a graph that is not kept
 
-Protobufs are serialised. Only the native library is loaded, without the Python package around it,
-which takes ten times as long.
+Protobufs are serialised. Only the native library is loaded, because the Python package around it
+takes ten times as long.
 """
 
 import functools
@@ -26,7 +26,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def answering() -> Callable[[tuple], Any]:
-    """Load the library; return what answers."""
+    """Load the library, and return the function that answers requests."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     _lean_packages()
@@ -46,15 +46,15 @@ def answering() -> Callable[[tuple], Any]:
 
 
 class NativeError(Exception):
-    """What TensorFlow says no with; without such a class the library ends the process."""
+    """An error that TensorFlow raises. Without such a class the library ends the process."""
 
     def __init__(self, _node: object, _op: object, message: str, *_: object) -> None:
-        """Take what the library gives."""
+        """Take the arguments that the library gives."""
         super().__init__(message)
 
 
 class NotHeld(Exception):
-    """No graph is held under the number: another process held it, which has ended."""
+    """No graph is kept under the number, because the process that kept it has ended."""
 
 
 def optimise(config: bytes, meta_graph: bytes) -> bytes:
@@ -83,7 +83,7 @@ def _cluster() -> Any:
 
 
 class Held:
-    """Graphs that are kept, by number."""
+    """The graphs that are kept, by number."""
 
     def __init__(self) -> None:
         """Keep nothing."""
@@ -100,7 +100,7 @@ class Held:
         return self._graphs[number].run(feeds)
 
     def drop(self, number: int) -> None:
-        """Let a graph go."""
+        """Close a graph and forget it."""
         if number in self._graphs:
             self._graphs.pop(number).close()
 
@@ -111,14 +111,14 @@ class Graph:
     def __init__(
         self, definition: bytes, outputs: Sequence[str], weights: Arrays, config: bytes
     ) -> None:
-        """Take a GraphDef, tensors to compute, weights by tensor, a ConfigProto or b""."""
+        """Take a GraphDef, tensors to compute, weights by tensor, and a ConfigProto or b""."""
         self._definition, self._outputs, self._config = definition, list(outputs), config
         self._weights = dict(weights)
         self._graph: Any = None
         self._session: Any = None
 
     def run(self, feeds: Arrays) -> list[np.ndarray]:
-        """Compute the outputs of what is fed."""
+        """Compute the outputs from the fed arrays."""
         from tensorflow.python.client import _pywrap_tf_session as c_api
 
         if self._session is None:
@@ -135,7 +135,7 @@ class Graph:
         self._session = self._graph = None
 
     def _open(self, fed: list[str]) -> None:
-        """Open a session of the graph, and look its tensors up."""
+        """Open a session for the graph, and look its tensors up."""
         from tensorflow.python.client import _pywrap_tf_session as c_api
 
         options = c_api.TF_NewImportGraphDefOptions()
@@ -154,7 +154,7 @@ class Graph:
 
 
 def _lean_packages() -> None:
-    """Let modules inside TensorFlow be imported without its packages' own start-up."""
+    """Let modules inside TensorFlow be imported without running its packages' start-up code."""
     spec = importlib.util.find_spec("tensorflow")
     assert spec is not None
     folder = os.path.dirname(str(spec.origin))

@@ -1,1 +1,1 @@
-"""The TensorFlows that are installed beside this one, and graphs that run in them."""
+"""The other TensorFlows that are installed on this machine, and graphs that run in them."""

@@ -1,4 +1,4 @@
-"""A frozen graph in a legacy TensorFlow, which computes tensors in a process of its own."""
+"""Compute tensors of a frozen graph in a legacy TensorFlow, in a separate process."""
 
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
 TIMEOUT = 900.0
-"""Seconds after which a request to a legacy TensorFlow is given up; see `patience`."""
+"""Seconds after which a request to a legacy TensorFlow times out (see `patience`)."""
 
 Feeds = Mapping[str, np.ndarray]
 
@@ -30,7 +30,7 @@ class Runtime(Protocol):
 
     @property
     def title(self) -> str:
-        """Who computes: "TensorFlow 1.4.1"."""
+        """The TensorFlow that computes, for example "TensorFlow 1.4.1"."""
 
     @property
     def nodes(self) -> Collection[str]:
@@ -38,24 +38,24 @@ class Runtime(Protocol):
 
     @property
     def placeholders(self) -> Sequence[str]:
-        """The tensors that have to be fed."""
+        """The tensors that must be fed."""
 
     def run(self, fetch: list[str], feeds: Feeds) -> list[np.ndarray]:
-        """Return tensors by TensorFlow name, `feeds` being given."""
+        """Return tensors by TensorFlow name, computed from `feeds`."""
 
     def piece(self, fetch: list[str], feeds: Feeds) -> tuple[Any, dict[str, list[str]]]:
-        """Return the graph between `feeds` and `fetch`, and placeholders by fed tensor."""
+        """Return the graph between `feeds` and `fetch`, and its placeholders by fed tensor."""
 
 
 class Child:
     """A graph in the process of a legacy runtime, which ends with this object."""
 
     def __init__(self, graph: "str | Path | GraphDef", runtime: str) -> None:
-        """Start the runtime and let it load the graph, a `.pb` file or a GraphDef.
+        """Start the runtime, and load the graph in it, a `.pb` file or a GraphDef.
 
         Raises:
-            UnknownName: there is no such runtime here.
-            GraphError: it does not load the graph.
+            UnknownName: the runtime is not installed here.
+            GraphError: the runtime does not load the graph.
         """
         known = {each.name: each for each in runtimes.runtimes()}
         if runtime not in known:
@@ -73,20 +73,20 @@ class Child:
         self.nodes, self.placeholders = set(told["nodes"]), told["placeholders"]
 
     def run(self, fetch: list[str], feeds: Feeds) -> list[np.ndarray]:
-        """Return tensors by TensorFlow name; see `Runtime`."""
+        """Return tensors by TensorFlow name (see `Runtime`)."""
         values = Path(self._folder.name) / "values.npz"
         self._ask(self._fed(feeds) | {"fetch": fetch, "values": str(values)})
         with np.load(values) as stored:
             return unpacked(stored)
 
     def piece(self, fetch: list[str], feeds: Feeds) -> tuple["GraphDef", dict[str, list[str]]]:
-        """Return the graph between `feeds` and `fetch`; see `Runtime`."""
+        """Return the graph between `feeds` and `fetch` (see `Runtime`)."""
         path = Path(self._folder.name) / "piece.pb"
         answer = self._ask(self._fed(feeds) | {"fetch": fetch, "piece": str(path)})
         return load_graph_def(path), answer["inputs"]
 
     def _fed(self, feeds: Feeds) -> dict[str, Any]:
-        """Return the part of a request that says what is fed."""
+        """Return the part of a request that describes the fed arrays."""
         path = Path(self._folder.name) / "feeds.npz"
         with path.open("wb") as file:
             np.savez(file, **packed(feeds.values()))

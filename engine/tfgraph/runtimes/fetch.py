@@ -1,11 +1,11 @@
 """Compute any tensors of a frozen graph, by any TensorFlow from 1.4 on and Python from 3.6 on.
 
-Imported by the kernel convert for its own TensorFlow; run as a script by the others:
+The kernel convert imports it for its own TensorFlow. The other kernels run it as a script:
 
     python fetch.py frozen.pb
 
 It then answers requests, one JSON text a line, until its input ends. Large weights are taken out of
-the graph and fed: however many runs there are, they exist once.
+the graph and fed, so they exist only once, even in many runs.
 """
 
 from __future__ import print_function
@@ -36,7 +36,7 @@ class Graph(object):
         ]
 
     def run(self, fetch, feeds):
-        """Return the tensors `fetch` as a list; `feeds` maps tensors, inner ones too, to arrays."""
+        """Return the tensors `fetch` as a list. `feeds` maps tensors, inner ones too, to arrays."""
         part, inputs = self._part(fetch, feeds)
         fed = {here: feeds[name] for name in inputs for here in inputs[name]}
         here = {node.name for node in part.node}
@@ -44,13 +44,13 @@ class Graph(object):
         graph = self.tf.Graph()
         with graph.as_default():
             self.v1.import_graph_def(part, name="")
-            # One more consumer each: TensorFlow's fusions may remove a tensor that is fetched.
+            # One more consumer each, because TensorFlow's fusions may remove a fetched tensor.
             wanted = [self.tf.identity(graph.get_tensor_by_name(name)) for name in fetch]
         with self.v1.Session(graph=graph) as session:
             return session.run(wanted, fed)
 
     def piece(self, fetch, feeds):
-        """Return (GraphDef, inputs): what lies between `feeds` and `fetch`, weights included.
+        """Return (GraphDef, inputs): the part between `feeds` and `fetch`, weights included.
 
         `inputs` maps each fed tensor that is needed to the placeholders that take its value.
         """
@@ -92,7 +92,7 @@ class Graph(object):
         return part, inputs
 
     def _aliases(self, name):
-        """Return a tensor and those that it is a mere copy of."""
+        """Return a tensor and the tensors of which it is only a copy."""
         found = [name]
         while self.nodes[_node(found[-1])].op == "Identity":
             found.append(_full(self.nodes[_node(found[-1])].input[0]))
@@ -115,14 +115,14 @@ class Graph(object):
 
 
 def split_weights(v1, graph_def):
-    """Return (the graph with placeholders for its large constants, those by node name)."""
+    """Return (the graph with placeholders for its large constants, the constants by node name)."""
     from tensorflow.python.framework import tensor_util
 
     small, weights = v1.GraphDef(), {}
     small.versions.CopyFrom(graph_def.versions)
     small.library.CopyFrom(graph_def.library)
     for node in graph_def.node:
-        constant = node.op == "Const" and not node.input  # with inputs it belongs into a loop
+        constant = node.op == "Const" and not node.input  # a constant with inputs belongs to a loop
         if not constant or len(node.attr["value"].tensor.tensor_content) <= HEAVY:
             small.node.extend([node])
             continue
@@ -134,10 +134,10 @@ def split_weights(v1, graph_def):
 
 
 def packed(arrays):
-    """Return key -> array for a list of arrays, without pickles: texts as bytes and lengths."""
+    """Return key -> array for a list of arrays, without pickles: strings as bytes and lengths."""
     found = {}
     for place, array in enumerate(arrays):
-        # TensorFlow gives a plain bytes for a text of rank 0, and NumPy would cut its zeros off.
+        # TensorFlow returns plain bytes for a string of rank 0, and NumPy would cut its zeros off.
         array = np.array(array, object) if isinstance(array, bytes) else np.asarray(array)
         if array.dtype == object:
             texts = list(array.ravel())
@@ -148,7 +148,7 @@ def packed(arrays):
 
 
 def unpacked(stored):
-    """Return the list of arrays that `packed` made a file of."""
+    """Return the list of arrays from a file that `packed` made."""
     arrays = []
     for place in range(sum("/" not in key for key in stored.files)):
         array, key = stored[str(place)], "%d/lengths" % place
@@ -171,7 +171,7 @@ def _full(name):
 
 
 def _standing(name):
-    """Return the name of the placeholder that takes the place of a tensor."""
+    """Return the name of the placeholder that replaces a tensor."""
     node, _, port = name.partition(":")
     return "%s__fed%s" % (node, "" if port == "0" else "_" + port)
 
@@ -205,7 +205,7 @@ def _answer(graph, request):
 
 
 def serve(path):
-    """Answer requests, a line each; what TensorFlow prints goes to standard error."""
+    """Answer requests, one per line. TensorFlow's own output goes to standard error."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     import tensorflow as tf

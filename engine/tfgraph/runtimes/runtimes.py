@@ -1,4 +1,4 @@
-"""The TensorFlow runtimes here that can prove an artefact: this kernel's, and the legacy ones."""
+"""The TensorFlow runtimes here that can test an artefact: this kernel's, and the legacy ones."""
 
 import functools
 import json
@@ -15,7 +15,7 @@ from tfgraph.native import native
 
 @dataclass(frozen=True)
 class Runtime:
-    """A TensorFlow in an environment of its own; `onednn` switches that, or leaves it (None)."""
+    """A TensorFlow in its own environment. `onednn` switches oneDNN, or None leaves it as it is."""
 
     name: str
     python: Path
@@ -45,8 +45,9 @@ def runtimes() -> tuple[Runtime, ...]:
 
 
 def provers() -> tuple[Runtime, ...]:
-    """Return the runtimes with TensorFlow 2 once without oneDNN and once with it: which of them a
-    receiver has depends on the processor there.
+    """Return the runtimes, with TensorFlow 2 once without oneDNN and once with it.
+
+    The receiver's processor decides which of the two TensorFlow uses there.
     """
     *legacy, newest = runtimes()
     return (*legacy, *(replace(newest, onednn=switch) for switch in native.SWITCHES))
@@ -60,7 +61,7 @@ def missing() -> tuple[str, ...]:
 
 @functools.cache
 def _version(python: Path) -> str:
-    # Asking the installed package is a hundred times quicker than importing it.
+    # Reading the installed package's version is a hundred times quicker than importing it.
     code = (
         "import json\n"
         "try:\n    from importlib.metadata import version\n"
@@ -79,7 +80,7 @@ def _version(python: Path) -> str:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment variables without those that would lead another Python astray."""
+    """Return the environment variables without those that would affect another Python."""
     drop = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "MPLBACKEND"}
-    drop.add("TF2_BEHAVIOR")  # which TensorFlow 2 sets here, and 1.15 obeys
+    drop.add("TF2_BEHAVIOR")  # TensorFlow 2 sets it here, and 1.15 would obey it
     return {name: value for name, value in os.environ.items() if name not in drop}
