@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Set up this checkout's environments: `python environments/setup.py th tf kernels`.
 
-Each verb says in a line what it does, and does nothing the second time. Any Python 3.8 or newer
-runs it, with the standard library alone; environments/README.md describes what it makes.
+Each verb prints a line about its work, and does nothing if the work is already done. Any Python 3.8
+or newer runs this script, because it needs only the standard library. environments/README.md
+describes the environments.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from envsetup.report import SetupError, say
 from envsetup.turns import only_one
 
 DEV = ["dev-th", "dev-tf"]
-# No release of the legacy runtimes is free of advisories; they run only what is made here.
+# Every release of the legacy runtimes has advisories. They run only artefacts made here.
 AUDITED = ["th", "tf", "clients", *DEV]
 SEVERAL = {"dev": DEV, "legacy": LEGACY, "bench": BENCH}
 PAGES = ["conda-files", "licences", "audit"]
@@ -40,7 +41,10 @@ HELP = """verbs:
 
 
 def main(arguments: list[str]) -> int:
-    """Carry out the verbs in order; 0 when all are done, else 1 and a sentence on stderr."""
+    """Carry out the verbs in order, and return the exit status.
+
+    It is 0 if all succeed, 130 after an interruption, or else 1 with the error on stderr.
+    """
     options = _parser().parse_args(arguments)
     try:
         with only_one():
@@ -130,7 +134,7 @@ def _audit() -> None:
 
 
 def _kernels(options: argparse.Namespace) -> None:
-    # `setup.py th tf kernels` means the environments just made, even when conda's Python runs it.
+    # `setup.py th tf kernels` means the environments just made, even if conda's Python runs it.
     conda = kernelspecs.in_conda_environment() and "th" not in options.verbs
     if options.tf_python or conda:
         kernelspecs.register_conda(options.tf_python)

@@ -1,4 +1,4 @@
-"""Kinds of options that the command lines share: files, and texts that the specs' parsers read."""
+"""Types of options that the command lines share: files, and texts that parsers of specs read."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,11 +13,14 @@ from graphcore.spec import parse_pairs
 Read = TypeVar("Read")
 
 FILE = click.Path(path_type=Path)
-"""A path that is read; the verb itself says what is wrong with it."""
+"""A path that is read.
+
+The verb itself reports what is wrong with it.
+"""
 
 
 class _NewFile(click.ParamType):
-    """The path of a file to write, in a folder that is there."""
+    """The path of a file to write, in a folder that exists."""
 
     name = "file"
 
@@ -25,7 +28,7 @@ class _NewFile(click.ParamType):
         path = Path(value)
         if path.is_dir():
             self.fail(f"{path} is a folder; give the path of the file to write.", param, ctx)
-        if path.exists() and not path.is_file():  # /dev/null, which root would replace by a file
+        if path.exists() and not path.is_file():  # root would replace /dev/null
             self.fail(f"{path} is no regular file; give another path.", param, ctx)
         if not path.parent.is_dir():
             self.fail(f"There is no folder {path.parent}; make it first.", param, ctx)
@@ -36,10 +39,12 @@ NEW_FILE = _NewFile()
 
 
 def parsed(parse: Callable[[str], Read]) -> Callable[..., Read | None]:
-    """Return a callback for an option that may be given several times, or once for several.
+    """Return a callback for an option.
+
+    The option may be given several times, each with one value or several.
 
     Args:
-        parse: reads the texts, joined by spaces; what it refuses is a wrong usage.
+        parse: reads the texts, joined by spaces. A refusal by it counts as wrong usage.
     """
 
     def callback(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> Read | None:
@@ -55,7 +60,7 @@ def whole_numbers(text: str) -> dict[str, int]:
     """Read pairs such as "height=64 width=96".
 
     Raises:
-        Refusal: one of them is not that.
+        Refusal: one of them does not have that form.
     """
     pairs = parse_pairs(text)
     for name, number in pairs.items():
@@ -67,9 +72,9 @@ def whole_numbers(text: str) -> dict[str, int]:
 def named_values(
     ctx: click.Context, param: click.Parameter, given: Sequence[str]
 ) -> dict[str, Any]:
-    """Return name → value of texts such as alpha=2.0, pads=[1,1] or mode=linear (a callback).
+    """Return a callback that reads name → value from texts such as alpha=2.0 or mode=linear.
 
-    A value that is no JSON is the text itself.
+    A value that is not valid JSON is used as text.
     """
     found = {}
     for text in given:

@@ -1,7 +1,7 @@
-"""What the three command lines share: exit codes, JSON, and refusals in a sentence.
+"""Shared parts of the three command lines: exit codes, JSON, and refusals in a sentence.
 
-The function of a command returns an `Answer`, and `Program` alone prints. Progress goes to standard
-error, and only to a terminal.
+The function of a command returns an `Answer`, and only `Program` prints. Progress goes to standard
+error, and only if that is a terminal.
 """
 
 import contextlib
@@ -33,9 +33,9 @@ PACKAGE = "nbhelpers-engine"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command found: `text` for a person, `data` for `--json`.
+    """The result of a command: `text` for a person, `data` for `--json`.
 
-    `ok` is False where the answer is no: nodes stand in the way, or two models differ.
+    `ok` is False where the answer is no, for example because two models differ.
     """
 
     text: str
@@ -44,12 +44,12 @@ class Answer:
 
 
 class Verb(click.Command):
-    """A command that ends in an `Answer`; every one of them takes `--json`."""
+    """A command that returns an `Answer`. Every such command takes `--json`."""
 
     def __init__(
         self, *, example: str, needs: Mapping[str, str] | None = None, **options: Any
     ) -> None:
-        """Take what click takes, and more.
+        """Take the options of click, and two more.
 
         Args:
             example: a command line that works, for the help.
@@ -62,7 +62,10 @@ class Verb(click.Command):
         self.params.append(click.Option(["--json"], is_flag=True, expose_value=False, help=about))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Return the answer; whatever a library prints meanwhile goes to standard error."""
+        """Return the answer.
+
+        Anything that a library prints meanwhile goes to standard error.
+        """
         for module, extra in self._needs.items():
             require(module, extra)
         with contextlib.redirect_stdout(sys.stderr):
@@ -70,12 +73,12 @@ class Verb(click.Command):
 
 
 class Program(click.Group):
-    """One command line: prints the answers of its verbs, and turns errors into exit codes."""
+    """One command line, which prints the answers of its verbs and turns errors into exit codes."""
 
     command_class = Verb
 
     def __init__(self, name: str, about: str) -> None:
-        """Take the program's name, and a sentence or two about it."""
+        """Take the program's name, and a description of one or two sentences."""
         settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
         text = f"{about}\n\n{EXIT_CODES}\n\nCOMMAND --help shows an example and every option."
         super().__init__(name, help=text, context_settings={**settings, "show_default": True})
@@ -94,11 +97,11 @@ class Program(click.Group):
 
 
 def _ended(run: Callable[[], Any], given: Sequence[str]) -> int:
-    """Run a command, print its answer or what went wrong, and return the exit code."""
+    """Run a command, print its answer or its error, and return the exit code."""
     as_json = "--json" in given
     try:
         answer = run()
-        if not isinstance(answer, Answer):  # --help and --version have printed already
+        if not isinstance(answer, Answer):  # --help and --version print their text themselves
             return int(answer or DONE)
         _print(_document(ok=answer.ok, result=answer.data) if as_json else answer.text)
         return DONE if answer.ok else REFUSED
@@ -121,7 +124,7 @@ def _ended(run: Callable[[], Any], given: Sequence[str]) -> int:
 
 
 def sentence(error: BaseException) -> str:
-    """Return what a refusal, or an error of the system, says to a person."""
+    """Return the message of a refusal or of a system error for a person."""
     if isinstance(error, MemoryError):
         return "There is not enough memory; close other programs, or use a machine with more."
     if not isinstance(error, OSError) or isinstance(error, Refusal):
@@ -131,14 +134,14 @@ def sentence(error: BaseException) -> str:
 
 
 def require(module: str, extra: str) -> None:
-    """Refuse to go on without a module.
+    """Refuse to continue without a module.
 
     Args:
-        module: what is needed ("tensorflow").
+        module: the name of the module ("tensorflow").
         extra: the extra of the engine that installs it ("tf").
 
     Raises:
-        Refusal: it is not installed.
+        Refusal: the module is not installed.
     """
     if not packages.has(module):
         raise Refusal(
@@ -152,19 +155,19 @@ def _document(**content: Any) -> str:
 
 
 def _error(error: BaseException, message: str) -> str:
-    """Return the document for an error; the nodes that stand in the way are in it one by one."""
+    """Return the JSON document for an error, with a list of the nodes that are obstacles."""
     about = {"kind": type(error).__name__, "message": message}
     found = [dataclasses.asdict(each) for each in getattr(error, "obstacles", ())]
     return _document(ok=False, error={**about, **({"obstacles": found} if found else {})})
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it: NaN and infinity become null, paths become texts."""
+    """Return a value in the form of JSON: NaN and infinity become null, paths become texts."""
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(each) for each in value]
-    if hasattr(value, "item"):  # a scalar of NumPy
+    if hasattr(value, "item"):  # a NumPy scalar
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None
@@ -175,14 +178,14 @@ def _print(text: str) -> None:
     """Write to standard output.
 
     Raises:
-        OSError: nobody reads it, or the disk is full.
+        OSError: no program reads the output, or the disk is full.
     """
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack a character
+        sys.stdout.reconfigure(errors="backslashreplace")  # some terminals lack characters
     try:
         click.echo(text)
     except OSError:
-        with contextlib.suppress(OSError, ValueError):  # or Python would try again at its end
+        with contextlib.suppress(OSError, ValueError):  # else Python tries again at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise
 
@@ -195,6 +198,6 @@ def _warn(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Show a warning that is for the user, without the place in the code."""
+    """Show a warning for the user, without the place in the code."""
     if category is UserWarning:
         click.echo(f"Warning: {message}", err=True)

@@ -1,6 +1,6 @@
-"""A program that answers one line of JSON with another, on any Python; arrays go through files.
+"""A program that answers one line of JSON with another, on any Python. Arrays go through files.
 
-`WorkerProcess` is quicker, but its messages need this Python and this numpy on the other side too.
+`WorkerProcess` is quicker, but its worker needs the same Python and numpy as this process.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ class LineProcess:
     """The program, which ends with this object. What it prints on standard error is kept."""
 
     def __init__(self, command: Sequence[str | Path], **options: Any) -> None:
-        """Start it. `options` are those of `subprocess.Popen`.
+        """Start the program. `options` are those of `subprocess.Popen`.
 
         Raises:
             OSError: it cannot be started.
@@ -43,7 +43,7 @@ class LineProcess:
         try:
             with self._program.watched(timeout):
                 line = self._line(json.dumps(request))
-        except BaseException:  # interrupted: a late answer would be taken for the next request's
+        except BaseException:  # after an interruption, the next request would read this late answer
             self._program.end()
             raise
         if not line:
@@ -54,7 +54,7 @@ class LineProcess:
         process = self._program.process
         assert process.stdin is not None
         assert process.stdout is not None
-        with contextlib.suppress(OSError):  # it has ended, and the missing answer says how
+        with contextlib.suppress(OSError):  # the program ended; the missing answer shows how
             process.stdin.write(request + "\n")
             process.stdin.flush()
         return process.stdout.readline()

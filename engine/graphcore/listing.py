@@ -7,9 +7,9 @@ def listed(items: Iterable[object], *, most: int, separator: str = ", ") -> str:
     """Return items in words, such as "a, b and 3 more" or "a; b; and 3 more".
 
     Args:
-        items: what is listed, as text or by its own `str`.
-        most: how many are named.
-        separator: what stands between two.
+        items: texts, or objects that are shown by their `str`.
+        most: the largest number of items to name.
+        separator: the text between two items.
     """
     words = [str(item) for item in items]
     joint = separator if separator == "; " else " "

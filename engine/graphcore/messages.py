@@ -1,11 +1,11 @@
 """Messages between a process and its worker, and the loop in which a worker answers them.
 
-A message is any value that pickle takes. Arrays are not copied into the pickle; the large ones go
-into a file in memory that both processes see, where the system has such files.
+A message is any value that pickle takes. Arrays are not copied into the pickle. Large arrays go
+into a file in memory that both processes can read, if the system has such files.
 
 A worker runs this file: `python -P messages.py SCRIPT`. The script has a function `answering`,
 which loads what it needs and returns the function that answers a request. An answer is ("", the
-value), or the name of the exception that was raised and its text. Needs numpy alone.
+value), or the name of the exception that was raised and its text. This module needs only numpy.
 """
 
 import contextlib
@@ -19,24 +19,24 @@ from typing import IO, Any
 import numpy as np
 
 LARGE = 2**18
-"""Arrays of more bytes than this do not go through the pipe, where there is another way."""
+"""Arrays of more bytes than this do not go through the pipe, if a file in memory is available."""
 
 ALIGNED = 64
 """Each array begins at a multiple of this, so that TensorFlow takes it without a copy."""
 
 
 def main(script: str) -> None:
-    """Answer what comes in, until nothing more comes."""
+    """Answer requests until no more come."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what native code prints is no answer
+    os.dup2(2, 1)  # the output of native code is not an answer
     answer = _loaded(script).answering()
     while (request := receive(sys.stdin.buffer)) is not None:
         send(answers, _answered(answer, request))
-        del request  # it may be large, and the next one may come late
+        del request  # the answer may be large, and the next one may come late
 
 
 def ask(to_worker: IO[bytes], from_worker: IO[bytes], request: object) -> tuple[str, Any] | None:
-    """Send a request; return the answer, or None if the worker has gone."""
+    """Send a request, and return the answer, or None if the worker has ended."""
     with _file_in_memory() as aside:
         send(to_worker, request, aside=aside)
         return receive(from_worker)
@@ -63,10 +63,10 @@ def send(stream: IO[bytes], message: object, *, aside: IO[bytes] | None = None) 
     """Write a message: a table of its parts, a pickle, and the arrays in it.
 
     Args:
-        stream: where it goes.
-        message: anything; its arrays are not copied into the pickle.
-        aside: a file that takes large arrays, which `receive` maps into its memory; it must stay
-            open until the message was answered.
+        stream: the stream to write to.
+        message: any value that pickle takes. Its arrays are not copied into the pickle.
+        aside: a file for large arrays, which `receive` maps into its memory. It must stay open
+            until the message is answered.
     """
     buffers: list[pickle.PickleBuffer] = []
     head = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
@@ -83,7 +83,7 @@ def send(stream: IO[bytes], message: object, *, aside: IO[bytes] | None = None) 
 
 
 def receive(stream: IO[bytes]) -> Any:
-    """Return the next message, or None if the other side has gone."""
+    """Return the next message, or None if the other process has ended."""
     table = _read(stream, int.from_bytes(stream.read(8), "little"))
     if table is None or not table.size:
         return None
@@ -101,7 +101,7 @@ def receive(stream: IO[bytes]) -> Any:
 
 @contextlib.contextmanager
 def _file_in_memory() -> Iterator[IO[bytes] | None]:
-    """Give a file in memory that both processes see, None where the system has none."""
+    """Give a file in memory that both processes can read, or None if the system has none."""
     if not hasattr(os, "memfd_create") or not os.path.isdir("/proc/self/fd"):
         yield None
         return
@@ -110,7 +110,10 @@ def _file_in_memory() -> Iterator[IO[bytes] | None]:
 
 
 def _put(part: memoryview, aside: IO[bytes] | None) -> int | None:
-    """Write a large part into the file; return where it is, None for a part of the stream."""
+    """Write a large part into the file and return its place.
+
+    None means that the part goes into the stream.
+    """
     if aside is None or part.nbytes < LARGE:
         return None
     place = aside.tell() or ALIGNED

@@ -17,7 +17,7 @@ from graphcore.listing import listed
 from graphcore.texts import as_bytes, is_text
 
 TOLERANCE = 1e-4
-"""The largest difference allowed, as a share of the largest reference value."""
+"""The largest difference allowed, relative to the largest reference value."""
 
 COARSE = {"float16": 8 * 2.0**-10, "bfloat16": 8 * 2.0**-7}
 """The tolerance is at least eight units in the last place of the dtype."""
@@ -36,14 +36,16 @@ class Row:
     labels_agree: bool | None
     note: str = ""
     shows: bool = True
-    """Whether anything was compared. It was not if the reference is empty or has no finite
-    value."""
+    """Whether anything was compared.
+
+    Nothing was if the reference is empty or has no finite value.
+    """
     tolerance: float = 0.0
-    """The largest difference allowed, as a share of the scale. It is larger for half floats."""
+    """The largest difference allowed, relative to the scale. It is larger for half floats."""
 
     @property
     def relative(self) -> float:
-        """The largest difference as a share of the largest reference value."""
+        """The largest difference, relative to the largest reference value."""
         if math.isnan(self.largest_difference):
             return math.nan
         return self.largest_difference / self.scale if self.scale else self.largest_difference
@@ -75,8 +77,8 @@ class Report:
     def check(self) -> "Report":
         """Return self if everything agrees.
 
-        ParityError: something differs. The message holds the worst rows.
-            ParityError: something differs; the message holds the worst rows.
+        Raises:
+            ParityError: something differs. The message holds the worst rows.
         """
         if self.ok:
             return self
@@ -149,8 +151,8 @@ def compare(
     Args:
         expected: the reference, name to array.
         actual: the arrays to judge, name to array.
-        tolerance: the largest |difference| allowed, as a share of the largest |reference| value.
-            For float16 and bfloat16 it is at least the value in `COARSE`.
+        tolerance: the largest |difference| allowed, relative to the largest |reference| value. For
+            float16 and bfloat16 it is at least the value in `COARSE`.
         title: what is compared, for the message and the table.
         precisions: name to the coarsest dtype that its values went through, such as "float16". The
             tolerance is then that of this dtype.
@@ -231,8 +233,10 @@ def _compare_one(name: str, expected: Any, actual: Any, tolerance: float, coarse
 
 
 def _compare_exactly(name: str, expected: np.ndarray, actual: np.ndarray) -> Row:
-    """Compare integers, booleans or texts exactly, because a label that is nearly right is
-    wrong."""
+    """Compare integers, booleans or texts exactly.
+
+    A label that is nearly right is wrong.
+    """
     differs = np.asarray(expected != actual)
     if expected.dtype.kind in "iub":
         # Python's integers have neither unsigned wrap-around nor the 53 bits of a float.

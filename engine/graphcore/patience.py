@@ -25,7 +25,7 @@ def factor() -> float:
     """Return what all limits are multiplied by.
 
     Raises:
-        Refusal: the variable is no number above 0.
+        Refusal: the variable is not a number above 0.
     """
     text = os.environ.get(VARIABLE) or "1"
     with contextlib.suppress(ValueError):
@@ -37,7 +37,7 @@ def factor() -> float:
 
 
 def advice() -> str:
-    """Return how to have processes waited for twice as long, in words."""
+    """Return in words how to make all limits twice as long."""
     return f"set the environment variable {VARIABLE}={2 * factor():g} to wait twice as long"
 
 
@@ -55,8 +55,10 @@ class Patience:
         self.moved(computed)
 
     def moved(self, computed: float) -> None:
-        """Note a sign of progress. `computed` is the process's processor time so far, in
-        seconds."""
+        """Note a sign of progress.
+
+        `computed` is the process's processor time so far, in seconds.
+        """
         self._since = self._active = self._looked = time.monotonic()
         self._before = self._seen = computed
 

@@ -1,8 +1,8 @@
-"""A process group that ends with the process that made it, also when that one is killed.
+"""A process group that ends with the process that started it, even if that process is killed.
 
-A guard leads the group. It reads from a pipe that only this process can write to, so the pipe ends
-when this process has gone. Then the guard kills the whole group, itself included. It also keeps
-the group's number taken, so that no signal can reach processes of somebody else.
+A guard leads the group. It reads from a pipe that only this process can write to, so the pipe
+closes when this process ends. Then the guard kills the whole group, including itself. The guard
+also keeps the group's number in use, so that no signal can reach other processes.
 """
 
 import contextlib
@@ -17,13 +17,16 @@ _GUARD = ("/bin/sh", "-c", "read -r _; kill -9 0")
 
 
 class ProcessGroup:
-    """One program and all that it starts; on Windows, which has no groups, the program alone."""
+    """One program and all that it starts.
+
+    Windows has no groups, so there it is the program alone.
+    """
 
     def __init__(self, command: Sequence[str], **options: Any) -> None:
-        """Start the program; `options` are those of `subprocess.Popen`.
+        """Start the program. `options` are those of `subprocess.Popen`.
 
         Raises:
-            OSError: it cannot be started.
+            OSError: the program cannot be started.
         """
         self._owner, self._lock = os.getpid(), threading.Lock()
         self._guard: subprocess.Popen | None = None
@@ -41,24 +44,27 @@ class ProcessGroup:
             raise
 
     def end(self) -> None:
-        """Kill the whole group and wait for the program; in a fork of its owner, do nothing."""
+        """Kill the whole group and wait for the program.
+
+        In a fork of its owner, do nothing.
+        """
         if os.getpid() == self._owner:
             self._kill()
             self.process.wait()
 
     def release(self) -> None:
-        """End the group and close the pipes of the program, which nobody reads any more."""
+        """End the group and close the pipes of the program, which are no longer read."""
         if os.getpid() == self._owner:
             self.end()
             with contextlib.suppress(BrokenPipeError), self.process:
                 pass
 
     def _kill(self) -> None:
-        with self._lock:  # a watching thread may have come first
+        with self._lock:  # another thread, which watches, may have killed it already
             if self._guard is None:
                 self.process.kill()
             elif self._guard.returncode is None:
-                with contextlib.suppress(ProcessLookupError, PermissionError):  # it is dead
+                with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended
                     os.killpg(self._guard.pid, signal.SIGKILL)
-                with self._guard:  # closes its pipe, and waits for it
+                with self._guard:  # closes the guard's pipe, and waits for it
                     pass

@@ -1,7 +1,7 @@
 """Other programs: each runs in its own process group, with a time limit, and is watched.
 
-A program that hangs, crashes or takes too much memory is killed with all its descendants, and
-nothing else is. The result says in words how it ended. No program outlives this process.
+A program that hangs, crashes or takes too much memory is killed with all its descendants, and no
+other process is. The result says in words how it ended. No program outlives this process.
 """
 
 import contextlib
@@ -68,11 +68,13 @@ class Program:
             watcher.join()
 
     def end(self) -> None:
-        """Kill the program and all its descendants, if they still run."""
+        """Kill the program and all its descendants, if they are still running."""
         self._group.end()
 
     def ending(self, said: str = "") -> str:
-        """Return how the program ended, in words that follow its name, or "" for success.
+        """Return in words how the program ended, or "" for success.
+
+        The words follow the program's name.
 
         Args:
             said: the last line it printed.
@@ -89,7 +91,7 @@ class Program:
 
     @property
     def crash(self) -> str:
-        """What killed the program, in a few words: a signal, or its status."""
+        """The cause of the program's end in a few words: a signal, or its status."""
         status = self.process.wait()
         if status >= 0:
             return f"status {status}"
@@ -105,7 +107,7 @@ class Program:
         return f"{self.peak / GB:.1f} GB of memory"
 
     def _watch(self, patience: Patience, progress: Progress, done: threading.Event) -> None:
-        if done.wait(LOOKS[0]):  # most programs end quickly, and a look takes time
+        if done.wait(LOOKS[0]):  # most programs end quickly, and measuring takes time
             return
         patience.moved(self._look())
         reached = progress()
@@ -127,8 +129,11 @@ class Program:
 
 @dataclass(frozen=True)
 class Done:
-    """A program that has ended: how ("" for success), what it printed, its peak memory, and whether
-    it was killed for exceeding its time limit."""
+    """A program that has ended.
+
+    It holds how it ended ("" for success), what it printed, its peak memory, and whether it was
+    killed for exceeding its time limit.
+    """
 
     ending: str
     output: str

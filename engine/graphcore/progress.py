@@ -1,8 +1,8 @@
 """Any long step shows its progress: on a terminal, or in the view that `show_in` registers.
 
-The line appears after two seconds and disappears with the stage. A run that nobody watches
-(papermill, a script in a pipe) shows nothing, and nothing stays behind. `make handoff` does watch:
-its kernels write the stage into the file named by `NBHELPERS_PROGRESS`.
+The line appears after two seconds and disappears with the stage. A run without a viewer (papermill,
+a script in a pipe) shows nothing and leaves nothing. `make handoff` is a viewer: its kernels write
+the stage into the file named by `NBHELPERS_PROGRESS`.
 """
 
 import contextlib
@@ -112,7 +112,7 @@ def _tick(view: View, stop: threading.Event, begin: float) -> None:
 
 
 def _view() -> View | None:
-    """Return the view that somebody watches, or None."""
+    """Return a view that is seen, or None."""
     if os.environ.get(FILE):
         return _File(Path(os.environ[FILE]))
     for make in _makers:

@@ -36,8 +36,7 @@ class TensorSpec:
     """Name, numpy dtype name and shape (with symbolic dims) of one tensor.
 
     `bounds` are the smallest and the largest value of an integer input that accepts only a few
-    values.
-    They may be dims: the lengths of sequences, for example, go from 1 to "time".
+    values. They may be dims: the lengths of sequences, for example, go from 1 to "time".
     """
 
     name: str
@@ -50,8 +49,7 @@ class TensorSpec:
         """Read `"images:float32:batch,3,64,64"`. Dims may also be separated by `x`.
 
         The dtype may be left out. A scalar has no dims: `"scale:float32:"`. Integers may have
-        bounds:
-        `"lengths:int64[1..time]:batch"`.
+        bounds, as in `"lengths:int64[1..time]:batch"`.
 
         Raises:
             Refusal: the text does not have that form.

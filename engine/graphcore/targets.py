@@ -1,4 +1,4 @@
-"""The TensorFlows that artefacts are made for: what is known of each without TensorFlow.
+"""The TensorFlow versions that artefacts are made for, described without importing TensorFlow.
 
 A target is the oldest TensorFlow that must load an artefact. Verbs take its name ("tf1.15").
 """
@@ -10,12 +10,13 @@ from graphcore.errors import unknown_name
 
 @dataclass(frozen=True)
 class Target:
-    """One target; `str` gives its name.
+    """One target. `str` gives its name.
 
-    `oldest` is the oldest TensorFlow that must load the artefact: (1, 15). An old target also has a
-    `version` of TensorFlow and a `python`, those of the legacy environment of the same name that
-    proves it. The newest target has none, because the kernel's own TensorFlow proves it. TensorFlow
-    lists the `missing_types` of a release among its types, but can neither feed nor cast to them.
+    `oldest` is the oldest TensorFlow that must load the artefact, such as (1, 15). An old target
+    also has a `version` of TensorFlow and a `python`. They describe the legacy environment of the
+    same name, which proves the artefact. The newest target has none, because the kernel's own
+    TensorFlow proves it. TensorFlow lists the `missing_types` of a release among its types, but can
+    neither feed nor cast to them.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Target:
         """Return the target of a name.
 
         Raises:
-            UnknownName: there is no such target.
+            UnknownName: no target has this name.
         """
         if name not in NAMES:
             raise unknown_name("target", name, NAMES)
@@ -37,11 +38,14 @@ class Target:
 
     @property
     def is_legacy(self) -> bool:
-        """Whether an environment of its own proves it."""
+        """Whether a legacy environment of the same name proves the artefact."""
         return bool(self.version)
 
     def and_newer(self) -> tuple["Target", ...]:
-        """Return this target and the newer ones, oldest first: all of them load its artefacts."""
+        """Return this target and the newer ones, oldest first.
+
+        All of them load its artefacts.
+        """
         return TARGETS[TARGETS.index(self) :]
 
     def __str__(self) -> str:
@@ -62,7 +66,7 @@ NEWEST = TARGETS[-1]
 
 
 def chosen(text: str) -> list[str]:
-    """Return the names in a text such as "tf1.4 tf2", oldest first; the newest if it is empty.
+    """Return the names in a text such as "tf1.4 tf2", oldest first, or the newest if it is empty.
 
     Raises:
         UnknownName: one of them does not exist.

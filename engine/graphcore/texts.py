@@ -7,8 +7,10 @@ import numpy as np
 
 
 def is_text(value: object) -> bool:
-    """Whether an array or a plain value is text or bytes. An object array is judged by its first
-    item."""
+    """Whether an array or a plain value is text or bytes.
+
+    The first item of an object array decides.
+    """
     if isinstance(value, str | bytes):
         return True
     array = np.asarray(value)

@@ -1,7 +1,7 @@
 """The fields of a protocol buffer, read and written without its definition.
 
-Each field begins with its number and kind; one of the kind `BYTES` tells its length, so that a
-reader can step over it. See "Encoding" in the documentation of protocol buffers.
+Each field begins with its number and kind. A field of the kind `BYTES` also states its length, so a
+reader can skip it. See "Encoding" in the documentation of protocol buffers.
 """
 
 from collections.abc import Iterator
@@ -9,17 +9,17 @@ from mmap import mmap
 from typing import NamedTuple
 
 BYTES = 2
-"""The kind of the fields that tell their length: messages, texts and raw data."""
+"""The kind of the fields that state their length: messages, texts and raw data."""
 
 _VARINT = 0
 _SIZES = {1: 8, 5: 4}
-"""Kind to bytes, where all fields of a kind have as many."""
+"""Kind to number of bytes, for kinds whose fields all have the same size."""
 
 Buffer = bytes | memoryview | mmap
 
 
 class Field(NamedTuple):
-    """A field between `begin` and `end`; what it holds begins at `content`."""
+    """A field between `begin` and `end`. Its content begins at `content`."""
 
     number: int
     kind: int
@@ -29,10 +29,10 @@ class Field(NamedTuple):
 
 
 def fields(data: Buffer, position: int, end: int) -> Iterator[Field]:
-    """Yield the fields of a message that lies between two positions.
+    """Yield the fields of a message between two positions.
 
     Raises:
-        ValueError, IndexError: no message lies there.
+        ValueError, IndexError: these bytes are not a message.
     """
     while position < end:
         begin = position
@@ -53,7 +53,7 @@ def fields(data: Buffer, position: int, end: int) -> Iterator[Field]:
 
 
 def head(number: int, length: int) -> bytes:
-    """Return what stands before the content of a field of the kind `BYTES`."""
+    """Return the bytes before the content of a field of the kind `BYTES`."""
     parts = bytearray([number << 3 | BYTES])
     while length > 0x7F:
         parts.append(length & 0x7F | 0x80)
@@ -62,7 +62,7 @@ def head(number: int, length: int) -> bytes:
 
 
 def _number(data: Buffer, position: int) -> tuple[int, int]:
-    """Return a number, of which each byte holds seven bits, and where it ends."""
+    """Return a number, which has seven bits in each byte, and the position after it."""
     number = 0
     for index in range(10):
         byte = data[position + index]

@@ -1,7 +1,7 @@
-"""A process that serves requests, so that a crash or a hang there ends nothing here.
+"""A process that serves requests, so that a crash or a hang there does not end this process.
 
-It starts while other work goes on, and is replaced if it dies. It ends after a while without a
-request, and with this process, even if this process is killed.
+It starts while other work continues, and is replaced if it dies. It ends after a while without a
+request. It also ends with this process, even if this process is killed.
 """
 
 import os
@@ -18,14 +18,14 @@ from graphcore import messages
 from graphcore.processes import Program
 
 IDLE = 600.0
-"""Seconds without a request after which a process ends, and gives its memory back."""
+"""Seconds without a request after which a process ends, to free its memory."""
 
 
 class Failed(Exception):
     """The script raised an error. `kind` is the name of its class."""
 
     def __init__(self, kind: str, text: str) -> None:
-        """Take the name of the class and what the error says."""
+        """Take the name of the error's class and its text."""
         super().__init__(text)
         self.kind = kind
 
@@ -37,18 +37,18 @@ class Ended(Exception):
     """
 
     def __init__(self, how: str, *, crash: str = "", late: str = "") -> None:
-        """Take the words, and the one or the other."""
+        """Take the words, and `crash` or `late`."""
         super().__init__(how)
         self.crash, self.late = crash, late
 
     def advice(self, otherwise: str) -> str:
-        """Return what to do: about memory if that ran out, or else what the caller knows."""
+        """Return advice: about memory if that ran out, or else the advice of the caller."""
         short = "memory" in self.crash
         return "Free memory, or feed smaller inputs" if short else otherwise
 
 
 class WorkerProcess:
-    """A script that answers requests in its own process; `messages` says how it is written."""
+    """A script that answers requests in its own process. `messages` describes its form."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class WorkerProcess:
         python: Path | str = sys.executable,
         idle: float = IDLE,
     ) -> None:
-        """Take what to run. Nothing is started.
+        """Take the script and its settings. Nothing is started.
 
         Args:
             script: answers the requests. It need not be a module that the process can import.
@@ -73,7 +73,7 @@ class WorkerProcess:
         self._owner, self._program, self._used = 0, None, 0.0  # type: int, Program | None, float
 
     def start(self) -> subprocess.Popen:
-        """Start the process, if it does not run."""
+        """Start the process, if it is not running."""
         with self._lock:
             return self._running().process
 
@@ -120,7 +120,10 @@ class WorkerProcess:
         return program
 
     def _look(self, number: int) -> float:
-        """End the process of that number if it is idle; return the seconds until the next look."""
+        """End the process of that number if it is idle.
+
+        Return the seconds until the next look.
+        """
         with self._lock:
             if self.started != number or self._program is None:
                 return 0.0
@@ -136,7 +139,7 @@ class WorkerProcess:
 
 
 def _end_if_idle(reference: "weakref.ref[WorkerProcess]", number: int) -> None:
-    """Look at a worker until its process of that number has ended; keep neither of them alive."""
+    """Look at a worker until its process of that number has ended, without keeping either alive."""
     while (worker := reference()) is not None and (left := worker._look(number)):
         del worker
         time.sleep(left)
@@ -153,7 +156,7 @@ def _answer(program: Program, request: object, timeout: float) -> tuple[str, Any
             return answer
     except BrokenPipeError:  # the process died while we wrote to it
         pass
-    except BaseException:  # interrupted: a late answer would be taken for the next request's
+    except BaseException:  # after an interruption, the next request would read this late answer
         program.end()
         raise
     process.wait()

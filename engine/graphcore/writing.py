@@ -1,7 +1,6 @@
-"""Files that are written: what the file system says of a failed write becomes one sentence.
+"""Files that are written: an error of the file system becomes one sentence.
 
-`writing` is put around what writes a file or a folder and nothing else, as `reading` is around a
-parser.
+Put `writing` only around the code that writes a file or a folder, as `reading` around a parser.
 """
 
 import errno
@@ -15,17 +14,22 @@ from graphcore.system_errors import NAMELESS, unwritable
 
 
 class Unwritten(OSError):
-    """The cause of a refusal by `writing`; what writes more around it tells it in its own words."""
+    """The cause of a refusal by `writing`.
+
+    A verb around it that writes more reports it in its own words.
+    """
 
 
 @contextmanager
 def writing(path: str | Path, *, error: type[Refusal]) -> Iterator[None]:
-    """Turn what the file system says about a file or folder, or a place beside it, into a refusal.
+    """Turn an error of the file system into a refusal.
 
-    The body must leave what was there before as it was (see `durable`).
+    The error is about a file or folder, or about a place beside it.
+
+    The body must leave the old file or folder unchanged (see `durable`).
 
     Raises:
-        Refusal: `error`, if the path cannot be written; other errors pass as they are.
+        Refusal: of the kind `error`, if the path cannot be written. Other errors pass unchanged.
     """
     path = Path(path)
     try:
@@ -44,7 +48,7 @@ def writing(path: str | Path, *, error: type[Refusal]) -> Iterator[None]:
 
 
 def is_about(error: OSError, folder: Path) -> bool:
-    """Whether an error is about a place in a folder, or of a write that does not say to where."""
+    """Whether an error is about a place in a folder, or about a write to an unknown place."""
     name = _named(error)
     if name is None:
         return error.errno in NAMELESS
@@ -57,9 +61,9 @@ def _named(error: OSError) -> Path | None:
 
 
 def _system_error(error: Exception) -> OSError | None:
-    """Return the error of the file system that is behind another one, None if none is.
+    """Return the error of the file system that caused another one, or None.
 
-    TensorFlow and safetensors say its words only; a verb inside this one has said a sentence.
+    TensorFlow and safetensors give only its words. An inner verb has already raised a refusal.
     """
     cause = error.__cause__
     if isinstance(error, Refusal):

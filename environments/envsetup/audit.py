@@ -1,4 +1,4 @@
-"""Known advisories about the pins, as pip-audit finds them; it lives in the environment `tools`."""
+"""Known advisories about the pins, found by pip-audit in the environment `tools`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Advisory:
     fixed: str
 
     def __str__(self) -> str:
-        """Return it in a line."""
+        """Return the advisory as one line."""
         cure = f"fixed in {self.fixed}" if self.fixed else "no version without it"
         return f"{self.package} {self.version}: {self.name}, {cure}"
 
@@ -32,7 +32,7 @@ class Advisory:
 def advisories(name: str) -> list[Advisory]:
     """Return the advisories about the pins of `environments/<name>.txt`.
 
-    Raises `SetupError` when no index of advisories can be reached.
+    Raises `SetupError` if no index of advisories can be reached.
     """
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder, "answer.json")
@@ -54,9 +54,9 @@ def advisories(name: str) -> list[Advisory]:
 
 
 def read(answer: dict, name: str) -> list[Advisory]:
-    """Return the advisories of pip-audit's answer about the pins of `name`.
+    """Return the advisories about the pins of `name` from pip-audit's answer.
 
-    Raises `SetupError` when it could look up none of the packages.
+    Raises `SetupError` if pip-audit could look up none of the packages.
     """
     asked = answer["dependencies"]
     skipped = [each["skip_reason"] for each in asked if "skip_reason" in each]

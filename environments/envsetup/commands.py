@@ -1,4 +1,4 @@
-"""Run the commands that install: quietly, with their whole output shown when one fails."""
+"""Run the commands that install, and show their whole output only if one fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from .catalogue import ROOT
 from .report import SetupError
 
-# Settings of the caller that would install something else, or elsewhere, than the pins say.
+# Settings of the caller that would install other packages, or elsewhere, than the pins state.
 _NOT_INHERITED = (
     "PYTHONPATH",
     "PYTHONHOME",
@@ -22,7 +22,7 @@ _NOT_INHERITED = (
     "PIP_CONSTRAINT",
     "PIP_REQUIREMENT",
 )
-# pip says these whether or not anything is wrong, the first by the hundred: they hide the rest.
+# pip prints these even if nothing is wrong, the first one hundreds of times. They hide the rest.
 _HARMLESS = (
     "WARNING: Location '",
     "WARNING: You are using pip version",
@@ -32,14 +32,14 @@ _HARMLESS = (
 
 
 def run(command: list[str], *, log: Path, failed: str) -> None:
-    """Run a command, its output appended to `log`; show that output when it fails.
+    """Run a command, append its output to `log`, and show that output if it fails.
 
-    Raises `SetupError` with the sentence `failed`.
+    Raises `SetupError` with the sentence `failed` if the command fails.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     start = log.stat().st_size if log.exists() else 0
     with log.open("ab") as stream:
-        # close_fds=False: a child keeps the turn (see `turns`) if this process is killed.
+        # close_fds=False: the command keeps the lock (see `turns`) if this process is killed.
         done = subprocess.run(
             command,
             stdout=stream,
@@ -55,15 +55,13 @@ def run(command: list[str], *, log: Path, failed: str) -> None:
 
 
 def pip_install(python: Path, *arguments: str) -> list[str]:
-    """Return the command that installs with the pip of `python`, quiet and asking nothing."""
+    """Return the command that installs with the pip of `python`, without output or questions."""
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
     return [*pip, "install", *arguments]
 
 
 def editable(python: Path) -> list[str]:
-    """Return the command that makes this checkout's `nbhelpers` and engine importable, without
-    network.
-    """
+    """Return the command that makes `nbhelpers` and the engine importable, without network."""
     options = ("--no-deps", "--no-build-isolation")
     return pip_install(
         python, *options, "--editable", str(ROOT), "--editable", str(ROOT / "engine")
@@ -71,12 +69,12 @@ def editable(python: Path) -> list[str]:
 
 
 def clean_environ() -> dict[str, str]:
-    """Return this process's variables without those that would change what gets installed."""
+    """Return this process's variables, except those that would change the installed packages."""
     return {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
 
 
 def without_noise(text: str) -> str:
-    """Return pip's output without the lines that say nothing about a failure."""
+    """Return pip's output without the lines that do not help to explain a failure."""
     return "\n".join(line for line in text.splitlines() if not line.startswith(_HARMLESS))
 
 

@@ -1,7 +1,7 @@
-"""`environments/hashes/*.txt`: the sha256 of every file that the registry serves for a pin.
+"""`environments/hashes/*.txt`: the sha256 of every file that the registry has for a pin.
 
-pip installs from them and takes no other file, whatever an index gives it. PyTorch is apart: its
-CPU build comes from an index of its own, and its CUDA build brings packages that it pins itself.
+pip accepts only files with these hashes, whatever an index offers. PyTorch is an exception, because
+its CPU build comes from a separate index, and its CUDA build needs packages that it pins itself.
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ def hash_file(name: str) -> Path:
 
 
 def write(name: str) -> Path:
-    """Ask the registry for the hashes of all pins of a file, on every platform; return their file.
+    """Ask the registry for the hashes of all pins of a file, on every platform.
 
-    Raises `SetupError` when it cannot be reached, or does not serve one of them.
+    Return the file that is written.
+
+    Raises `SetupError` if the registry cannot be reached, or does not have one of the pins.
     """
     path, tools = hash_file(name), ENVIRONMENTS["tools"]
     command = [str(tools.executable.with_name("uv")), "pip", "compile", "--quiet", "--universal"]
     command += ["--no-deps", "--generate-hashes", "--no-header", "--no-annotate", "--no-config"]
-    # The newest patch: some pins ask for one, and hashes do not depend on it.
+    # The newest patch release, because some pins require one. Hashes do not depend on it.
     release = ENVIRONMENTS[name.replace("dev-", "")].python
     command += ["--python-version", f"{release}.99", "--output-file", str(path)]
     for package in APART:
@@ -53,7 +55,7 @@ def write(name: str) -> Path:
 def entries(name: str) -> dict[str, str]:
     """Return package → its requirement with all hashes, for the pins of `environments/<name>.txt`.
 
-    Raises `SetupError` when the hashes of a pin are missing.
+    Raises `SetupError` if the hashes of a pin are missing.
     """
     text = pinfiles.text_of(hash_file(name))
     blocks = re.findall(r"^[\w.-]+==(?:.*\\\n)+.*\n", text, re.MULTILINE)

@@ -1,8 +1,8 @@
-"""Find the Python release that an environment is made of; nothing is installed system-wide.
+"""Find the Python release for an environment. Nothing is installed system-wide.
 
-Places, in this order: an environment variable (`PYTHON36` for 3.6), the Python that runs this,
-`python3.6` on PATH, pyenv's folder of versions, and conda, mamba or micromamba, which can make one
-under `.envs`.
+The places are searched in this order: an environment variable (`PYTHON36` for 3.6), the Python that
+runs this code, `python3.6` on PATH, and pyenv's folder of versions. The last one is conda, mamba or
+micromamba, which can make a Python under `.envs`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from .catalogue import ENVS
 from .report import SetupError, say
 
 CONDAS = ("conda", "mamba", "micromamba")
-# A Python without ensurepip (Debian's before python3-venv is installed) makes no environment.
+# Without ensurepip (Debian before python3-venv is installed) a Python makes no environments.
 _PROBE = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
 
 
 def find(version: str) -> Path:
     """Return an interpreter of `version` (such as "3.6") that can make virtual environments.
 
-    Raises `SetupError` with every place that was looked at when none is found, and when the
-    environment variable names something else than a Python of that version.
+    Raises `SetupError` if none is found, with every place that was searched. It is also raised if
+    the environment variable names something other than a Python of that version.
     """
     chosen = os.environ.get(variable(version))
     if chosen:
@@ -43,10 +43,10 @@ def variable(version: str) -> str:
 
 
 def release_of(python: Path) -> str:
-    """Ask an interpreter for its release, such as "3.6"; "" when it cannot make environments.
+    """Ask an interpreter for its release, such as "3.6"; "" means it cannot make environments.
 
-    It has to be run: a pyenv shim for a release that is not selected exists on PATH, but only
-    prints an error.
+    The interpreter must be run, because a pyenv shim for a release that is not selected exists on
+    PATH, but only prints an error.
     """
     command = [str(python), "-c", _PROBE]
     try:
@@ -64,7 +64,7 @@ def release_of(python: Path) -> str:
 
 
 def which_conda() -> str | None:
-    """Return the conda, mamba or micromamba on PATH, None when there is none."""
+    """Return the conda, mamba or micromamba on PATH, or None if none is installed."""
     return next(filter(None, map(shutil.which, CONDAS)), None)
 
 
@@ -112,7 +112,7 @@ def _from_conda(version: str) -> Path:
     say(f"Python {version}: making one with {Path(conda).name} …")
     shutil.rmtree(prefix, ignore_errors=True)
     command = [conda, "create", "--yes", "--quiet", "-p", str(prefix), "-c", "conda-forge"]
-    # close_fds=False: it keeps the turn (see `turns`) if this process is killed meanwhile.
+    # close_fds=False: the command keeps the lock (see `turns`) if this process is killed.
     subprocess.run(
         [*command, f"python={version}"],
         stdout=subprocess.DEVNULL,

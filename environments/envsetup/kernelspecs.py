@@ -1,7 +1,7 @@
 """Register the kernels `train` and `convert` with the environment that runs JupyterLab.
 
 A kernelspec holds the absolute path of an interpreter, so it is written on each machine and never
-committed. Its name is what the notebooks name, the same on every machine.
+committed. Notebooks refer to it by its name, which is the same on every machine.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .report import SetupError, say
 from .stamps import is_ready
 
 DISPLAY = {"train": "train (torch)", "convert": "convert (TensorFlow)"}
-# Idle OpenMP threads sleep, so that those of other programs have the processor. It must be set
-# before PyTorch is loaded; `nbhelpers.kernel` has the same for kernels that `make handoff` starts.
+# Idle OpenMP threads sleep, so that other programs can use the processor. This must be set before
+# PyTorch is loaded. `nbhelpers.kernel` sets it for kernels that `make handoff` starts.
 VARIABLES = {"OMP_WAIT_POLICY": "PASSIVE"}
 LOG = ENVS / "kernels.log"
 
@@ -28,7 +28,7 @@ LOG = ENVS / "kernels.log"
 def register_venvs() -> None:
     """Register the kernels of `.envs/th` and `.envs/tf` in `.envs/th`.
 
-    Raises `SetupError` when one of the two is not ready.
+    Raises `SetupError` if one of the two is not ready.
     """
     th, tf = ENVIRONMENTS["th"], ENVIRONMENTS["tf"]
     for environment in (th, tf):
@@ -44,8 +44,8 @@ def register_venvs() -> None:
 def register_conda(tf_python: Path | None) -> None:
     """Register the kernels of the conda environment that runs this (`th`) and of `tf`.
 
-    The checkout's `nbhelpers` is made importable in both. `tf_python` is the interpreter of `tf`;
-    without it, `tf` is looked for beside `th` and in conda's list. Raises `SetupError` when it is
+    The checkout's `nbhelpers` is made importable in both. `tf_python` is the interpreter of `tf`.
+    Without it, `tf` is searched for beside `th` and in conda's list. Raises `SetupError` if `tf` is
     not found or lacks ipykernel.
     """
     prefix = Path(sys.prefix)
@@ -57,7 +57,7 @@ def register_conda(tf_python: Path | None) -> None:
 
 
 def in_conda_environment() -> bool:
-    """Whether a conda environment other than conda's own (base) runs this."""
+    """Whether a conda environment runs this code, other than conda's own (base)."""
     prefix = Path(sys.prefix)
     return (prefix / "conda-meta").is_dir() and not (prefix / "condabin").is_dir()
 
@@ -78,9 +78,10 @@ def _register(kernel: str, python: Path, prefix: Path) -> None:
 
 
 def _check_first(kernel: str, python: Path) -> None:
-    """Check that no kernelspec of the same name is in a folder that Jupyter looks into before.
+    """Check that no kernelspec of the same name is in a folder that Jupyter searches first.
 
-    Raises `SetupError` when another project's is: the notebooks would start on its Python.
+    Raises `SetupError` if another project has one there, because the notebooks would use its
+    Python.
     """
     for folder in filter(None, os.environ.get("JUPYTER_PATH", "").split(os.pathsep)):
         spec = Path(folder) / "kernels" / kernel
@@ -94,7 +95,7 @@ def _check_first(kernel: str, python: Path) -> None:
 
 
 def _registered(kernel: str, prefix: Path) -> tuple[str, str, dict[str, str]] | None:
-    """Interpreter, display name and variables of a kernelspec; None when none can be read."""
+    """Return interpreter, display name and variables of a kernelspec, or None if unreadable."""
     return _read(prefix / "share" / "jupyter" / "kernels" / kernel / "kernel.json")
 
 

@@ -1,6 +1,6 @@
 """`environments/LICENCES.md`: the licence of every package that the workbook installs.
 
-They are read out of what the packages say of themselves, in the environments that are there.
+They are read from the packages' own metadata, in the environments of this checkout.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .report import SetupError
 
 FILE = PINS / "LICENCES.md"
 NAMES = ("th", "tf", "clients", "tf1.4", "tf1.13", "tf1.15")
-"""The environments of a user; those of tests and benchmarks are not passed on."""
+"""The environments of a user. Those of tests and benchmarks are not distributed."""
 
 _HEAD = """\
 # Licences
@@ -34,7 +34,7 @@ _SAYS_NOTHING = {"", "unknown", "dual license"}
 def write() -> Path:
     """Write the page and return its path.
 
-    Raises `SetupError` when an environment is missing, or a package of its pins.
+    Raises `SetupError` if an environment or a package of its pins is missing.
     """
     rows: dict[tuple[str, str], tuple[str, list[str]]] = {}
     for name in NAMES:

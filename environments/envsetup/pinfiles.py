@@ -1,8 +1,8 @@
 """The pin files `environments/*.txt`: read them, and write the conda files from them.
 
-A pin file has two parts. Under "chosen" stands each pin that somebody decided on, with the reason
-in the comment above it. Under "needed by those" stands what the chosen ones pull in, written by
-`setup.py lock`.
+A pin file has two parts. The part "chosen" has the pins that a person chose, each with the reason
+in the comment above it. The part "needed by those" has the dependencies of the chosen ones, written
+by `setup.py lock`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PIN = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[^\s;]+)(?:\s*;\s*(?P<marker
 
 @dataclass(frozen=True)
 class Pin:
-    """One exact requirement; `reason` is empty in the part that the lock writes."""
+    """One exact requirement. `reason` is empty in the part that `setup.py lock` writes."""
 
     name: str
     version: str
@@ -37,12 +37,12 @@ class Pin:
 
     @property
     def key(self) -> str:
-        """The name as package indexes compare it: lower case, with single hyphens."""
+        """The name in the form that package indexes compare: lower case, with single hyphens."""
         return normal(self.name)
 
     @property
     def line(self) -> str:
-        """The requirement as pip reads it."""
+        """The requirement in the form that pip reads."""
         return f"{self.name}=={self.version}" + (f" ; {self.marker}" if self.marker else "")
 
 
@@ -59,7 +59,7 @@ def pin_file(name: str) -> Path:
 def read(name: str) -> list[Pin]:
     """Read the pins of `environments/<name>.txt`, in the order of the file.
 
-    Raises `SetupError` when the file is missing or a line is not an exact pin.
+    Raises `SetupError` if the file is missing or a line is not an exact pin.
     """
     return parse(text_of(pin_file(name)), f"environments/{name}.txt")
 
@@ -67,7 +67,7 @@ def read(name: str) -> list[Pin]:
 def text_of(path: Path) -> str:
     """Read a file that belongs to the checkout.
 
-    Raises `SetupError` when it is missing.
+    Raises `SetupError` if the file is missing.
     """
     if not path.is_file():
         raise SetupError(f"Expected the file {path}, but there is none; restore it with git.")
@@ -75,9 +75,9 @@ def text_of(path: Path) -> str:
 
 
 def parse(text: str, source: str) -> list[Pin]:
-    """Turn the text of a pin file into pins; `source` is what messages call it.
+    """Return the pins in the text of a pin file. `source` is its name in messages.
 
-    Raises `SetupError` naming the line that is not `name==version`, optionally with `; marker`.
+    Raises `SetupError` with the line that is not `name==version`, optionally with `; marker`.
     """
     pins, comments, chosen = [], [], False
     for number, line in enumerate(text.splitlines(), start=1):
@@ -94,7 +94,7 @@ def parse(text: str, source: str) -> list[Pin]:
 
 
 def declared_conflicts(name: str) -> list[str]:
-    """Return the lines that `pip check` may print for this environment, as its pins declare."""
+    """Return the lines that `pip check` may print for this environment, as the pin file states."""
     lines = text_of(pin_file(name)).splitlines()
     return [line[len(CONFLICT) :] for line in lines if line.startswith(CONFLICT)]
 
@@ -102,7 +102,7 @@ def declared_conflicts(name: str) -> list[str]:
 def with_needed(text: str, pins: list[Pin]) -> str:
     """Return a pin file's text with its second part replaced by `pins`, sorted by name.
 
-    Raises `SetupError` when the text has no heading for that part.
+    Raises `SetupError` if the text has no heading for that part.
     """
     head, heading, rest = text.partition(NEEDED)
     if not heading:
@@ -113,7 +113,7 @@ def with_needed(text: str, pins: list[Pin]) -> str:
 
 
 def conda_text(name: str) -> str:
-    """Return the text of `environment-<name>.yml`, the pins inlined under `pip:`.
+    """Return the text of `environment-<name>.yml`, with the pins inlined under `pip:`.
 
     They are inlined because conda and micromamba resolve a relative `-r` path against different
     folders.
@@ -130,7 +130,7 @@ def conda_text(name: str) -> str:
 
 
 def write_conda_files() -> list[Path]:
-    """Write `environment-th.yml` and `environment-tf.yml` and return their paths."""
+    """Write `environment-th.yml` and `environment-tf.yml`, and return their paths."""
     paths = {name: ROOT / f"environment-{name}.yml" for name in CONDA}
     for name, path in paths.items():
         path.write_text(conda_text(name), encoding="utf-8")

@@ -1,7 +1,8 @@
-"""Write the second part of a pin file: what the chosen pins pull in, as pip resolves it today.
+"""Write the second part of a pin file: the dependencies of the chosen pins, as pip resolves them.
 
-The chosen pins are installed into a fresh environment, and what else is there afterwards is
-written down. A package that another pin file has keeps its version, so that both kernels agree.
+The chosen pins are installed into a fresh environment, and the other packages that pip adds are
+written to the file. A package that another pin file also has keeps its version, so that both
+kernels agree.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .commands import clean_environ, pip_install, run
 from .pinfiles import Pin
 from .report import say
 
-# A pin file -> those whose versions it keeps. An addition goes on top of the first of them.
+# A pin file -> the files whose versions it keeps. An addition is installed on top of the first.
 AGREES_WITH = {
     "tf": ["th"],
     "dev-th": ["th"],
@@ -27,14 +28,14 @@ AGREES_WITH = {
 LOG = ENVS / "lock.log"
 # torch's CUDA build pins these itself, and its CPU build has none of them.
 _CUDA = ("nvidia-", "cuda-", "triton")
-# A fresh environment has these; where they matter they are chosen.
+# A fresh environment has these. Where their versions matter, they are chosen pins.
 _BUNDLED = {"pip", "setuptools"}
 
 
 def lock(name: str) -> None:
     """Rewrite the generated part of `environments/<name>.txt`.
 
-    Raises `SetupError` when the chosen pins cannot be installed together.
+    Raises `SetupError` if the chosen pins cannot be installed together.
     """
     folder = ENVS / f".lock-{name}"
     say(f"{name}: resolving its chosen pins (takes as long as an installation) …")
@@ -57,7 +58,10 @@ def _fresh(name: str, folder: Path) -> Path:
 
 
 def _install_chosen(python: Path, name: str) -> None:
-    """Install the chosen pins; one with a declared conflict stays out, its needs are chosen."""
+    """Install the chosen pins.
+
+    A pin with a declared conflict is left out, and its dependencies are chosen pins.
+    """
     agreed = [pin.line for other in AGREES_WITH.get(name, []) for pin in pinfiles.read(other)]
     constraints = python.parent.parent / "constraints.txt"
     constraints.write_text("\n".join(agreed) + "\n", encoding="utf-8")

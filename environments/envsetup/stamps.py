@@ -1,7 +1,8 @@
-"""Know which environments are ready: a stamp, written last, of everything a step depends on.
+"""Record which environments are ready, by a stamp of everything that a step depends on.
 
-A set-up that was cut off leaves no stamp and is done again. A stamp stops to hold when the pins
-change, the checkout moves (scripts of an environment hold its path), or its Python goes away.
+The stamp is written last, so an interrupted set-up leaves no stamp and is done again. A stamp is no
+longer valid if the pins change, the checkout moves, or its Python is removed. The checkout's path
+matters because scripts of an environment contain it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from .report import SetupError
 FILE = "ready.json"
 PACKAGE = "nbhelpers"
 OWNER = "checkout"
-# Raise it when an environment made by earlier steps must not be kept.
+# Raise it if an environment made by earlier steps must not be kept.
 RECIPE = "1"
 
 
 def is_ready(environment: Environment, step: str) -> bool:
-    """Whether `step` is done and still holds.
+    """Whether `step` is done and its stamp is valid.
 
     A step is the environment's own name, its dev addition, or `PACKAGE` (importable here).
     """
@@ -34,9 +35,9 @@ def is_ready(environment: Environment, step: str) -> bool:
 
 
 def stamp(environment: Environment, step: str) -> None:
-    """Write down that `step` is done.
+    """Record that `step` is done.
 
-    Raises `SetupError` when the environment's interpreter does not run.
+    Raises `SetupError` if the environment's interpreter does not run.
     """
     digest = _digest(environment, step)
     if digest is None:
@@ -57,13 +58,16 @@ def owner(environment: Environment) -> Path | None:
 
 
 def forget(environment: Environment) -> None:
-    """Take every stamp away, before the environment itself: nothing half-removed is ready."""
+    """Remove every stamp before the environment itself, so that a half-removed one is not ready."""
     with contextlib.suppress(FileNotFoundError):
         (environment.folder / FILE).unlink()
 
 
 def _digest(environment: Environment, step: str) -> str | None:
-    """Everything that a finished step depends on; None when the interpreter does not run."""
+    """Return a digest of all that a finished step depends on.
+
+    Return None if the interpreter does not run.
+    """
     python = _python_version(environment)
     if python is None:
         return None
@@ -72,7 +76,7 @@ def _digest(environment: Environment, step: str) -> str | None:
 
 
 def _content(step: str) -> str:
-    """What a step installs: its pins alone, so that a better reason costs no installation."""
+    """Return what a step installs: its pins without reasons, so a new reason changes nothing."""
     if step == PACKAGE:
         projects = (ROOT / "pyproject.toml", ROOT / "engine" / "pyproject.toml")
         return "\n".join(map(pinfiles.text_of, projects))
@@ -80,7 +84,7 @@ def _content(step: str) -> str:
 
 
 def _python_version(environment: Environment) -> str | None:
-    """The version of the environment's own interpreter, asked of it: its base may be gone."""
+    """Return the version that the environment's interpreter reports, or None if it does not run."""
     command = [str(environment.executable), "-c", "import sys; print(sys.version)"]
     try:
         answer = subprocess.run(

@@ -1,7 +1,8 @@
-"""One set-up of a checkout at a time; the next one waits, and says for whom.
+"""Run one set-up of a checkout at a time. The next one waits, and prints for which process.
 
 The operating system frees the lock when its holder ends, however it ends. The commands that a
-set-up starts hold it too: if the set-up is killed, nobody rebuilds what its pip still writes to.
+set-up starts hold it too. So if the set-up is killed, no other one rebuilds an environment while
+pip still writes to it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .report import say
 
 @contextlib.contextmanager
 def only_one() -> Iterator[None]:
-    """Hold the lock of this checkout's environments, after waiting for whoever holds it."""
+    """Hold the lock of this checkout's environments, after waiting for any other holder."""
     ENVS.mkdir(parents=True, exist_ok=True)
     with (ENVS / ".lock").open("a+", encoding="utf-8") as stream:
         os.set_inheritable(stream.fileno(), True)
@@ -32,7 +33,10 @@ def only_one() -> Iterator[None]:
 
 
 def _lock(descriptor: int, *, wait: bool) -> bool:
-    """Lock an open file for this process; False when another holds it and `wait` is false."""
+    """Lock an open file for this process.
+
+    Return False if another process holds it and `wait` is false.
+    """
     try:
         if os.name == "nt":
             import msvcrt

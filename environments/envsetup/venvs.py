@@ -1,4 +1,4 @@
-"""Make the virtual environments under `.envs`, each from its pin file, once."""
+"""Make the virtual environments under `.envs`, each once from its pin file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .stamps import PACKAGE, forget, is_ready, owner, stamp
 
 
 def ensure(environment: Environment) -> None:
-    """Bring one environment up, or only say that it is ready.
+    """Make one environment, or only report that it is ready.
 
-    Raises `SetupError` when its Python is missing or an installation failed.
+    Raises `SetupError` if its Python is missing or an installation fails.
     """
     name = environment.name
     if not is_ready(environment, name):
@@ -25,9 +25,9 @@ def ensure(environment: Environment) -> None:
 
 
 def ensure_dev(environment: Environment) -> None:
-    """Add what development needs (`environments/dev-<name>.txt`), after the environment itself.
+    """Add the packages for development (`environments/dev-<name>.txt`) to a ready environment.
 
-    Raises what `ensure` raises.
+    Raises the same errors as `ensure`.
     """
     ensure(environment)
     addition = environment.dev
@@ -41,7 +41,7 @@ def ensure_dev(environment: Environment) -> None:
 def _build(environment: Environment) -> None:
     name = environment.name
     _check_own(environment)
-    hashes.entries(name)  # a pin without them is said before anything is removed
+    hashes.entries(name)  # a pin without hashes is reported before anything is removed
     python = interpreters.find(environment.python)
     why = "not made from these pins, or not to the end: " if environment.folder.exists() else ""
     say(f"{name}: {why}installing {_count(name)} packages ({environment.minutes}) …")
@@ -76,10 +76,10 @@ def _make(environment: Environment, python: str) -> None:
 
 
 def _install(environment: Environment, name: str) -> None:
-    """Install the files whose hashes are known, then the pins that are apart, with their needs."""
+    """Install the files whose hashes are known, then the other pins with their dependencies."""
     hashed = hashes.entries(name)
     if "pip" in hashed:
-        # In a step of its own: the bundled pip of an old Python cannot read today's wheels.
+        # In a step of its own, because the bundled pip of an old Python cannot read today's wheels.
         _install_hashed(environment, name, hashed.pop("pip"))
     _install_hashed(environment, name, "".join(hashed.values()))
     apart = hashes.apart(name)
@@ -90,7 +90,10 @@ def _install(environment: Environment, name: str) -> None:
 
 
 def _install_hashed(environment: Environment, name: str, requirements: str) -> None:
-    """Install requirements that carry hashes; the pins are complete, so nothing is resolved."""
+    """Install requirements with hashes.
+
+    The pins are complete, so nothing is resolved.
+    """
     listed = environment.folder / "requirements.txt"
     listed.write_text(requirements, encoding="utf-8")
     options = ("--no-deps", "--require-hashes", "-r", str(listed))
