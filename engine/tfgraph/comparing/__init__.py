@@ -1,1 +1,1 @@
-"""Two runs of a model, layer by layer; ONNX tensors and their twins."""
+"""Compare two runs of a model layer by layer, and match ONNX tensors with their twins."""

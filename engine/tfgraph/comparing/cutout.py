@@ -1,7 +1,7 @@
-"""The smallest graph that shows a difference, in a folder that shows it again by itself.
+"""Write the smallest graph that shows a difference, in a folder that reproduces it by itself.
 
-The folder holds the ONNX nodes in question (`piece.onnx`), the same part of the TensorFlow graph
-(`piece.pb`), the numbers that go in and should come out (`tensors.npz`), and `reproduce.py`.
+The folder contains the ONNX nodes in question (`piece.onnx`), the same part of the TensorFlow graph
+(`piece.pb`), its inputs and expected output (`tensors.npz`), and `reproduce.py`.
 """
 
 import json
@@ -31,17 +31,17 @@ def write_cutout(
     *,
     tolerance: float,
 ) -> Path:
-    """Write the folder, whole or not at all; the same difference gives the same bytes.
+    """Write the folder completely or not at all. The same difference gives the same bytes.
 
     Args:
-        found: what to show.
-        sources: the reference and what was judged.
+        found: the difference to show.
+        sources: the reference and the judged source.
         order: the ONNX model.
-        folder: where to; an older cut-out there is replaced.
-        tolerance: largest difference allowed, as a share of the largest value.
+        folder: where to write it. An older cut-out there is replaced.
+        tolerance: largest difference allowed, relative to the largest value.
 
     Raises:
-        GraphError: `folder` holds something else, or cannot be written.
+        GraphError: `folder` contains something else, or cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / CASE).is_file():
@@ -92,7 +92,7 @@ def _onnx_piece(
     order: OnnxSource,
     sources: tuple[Source, Source],
 ) -> dict:
-    """Write `piece.onnx` and return how it is run."""
+    """Write `piece.onnx`, and return how to run it."""
     model = order.piece([name], feeds)
     path = folder / "piece.onnx"
     path.write_bytes(model.SerializeToString(deterministic=True))
@@ -109,7 +109,7 @@ def _onnx_piece(
 
 
 def _tensorflow_piece(folder: Path, found: Difference, source: GraphSource, side: int) -> dict:
-    """Write `piece.pb` (`reference.pb` for the reference's) and return how it is run."""
+    """Write `piece.pb` (or `reference.pb` for the reference), and return how to run it."""
     layouts = {layer.name: layer.layouts[side] for layer in (*found.inputs, found.layer)}
     feeds = {
         name: from_onnx(value, layouts.get(name, "as is")) for name, value in found.feeds.items()

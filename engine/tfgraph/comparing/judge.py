@@ -1,4 +1,4 @@
-"""A graph against the referees of an ONNX model: on which inputs, by whom, with which tolerance."""
+"""Compare a graph with the referees of its ONNX model, on normal inputs and special values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from onnxgraph.running.sessions import ReferenceSession
 
 @dataclass(frozen=True)
 class Round:
-    """Inputs, and what the referee gives for them; `special` ones hold values such as NaN."""
+    """Inputs, and what the referee computes for them. `special` inputs have values such as NaN."""
 
     name: str
     feeds: Feeds
@@ -25,23 +25,23 @@ class Round:
 
 
 class Judge:
-    """Compares what a graph gives with what referees say of the model it was made of."""
+    """Compares a graph's outputs with those that referees compute from its ONNX model."""
 
     def __init__(
         self, model: onnx.ModelProto, *, tolerance: float, precisions: Mapping[str, str]
     ) -> None:
-        """Take the model, and the dtypes of half floats that its outputs went through."""
+        """Take the model, and the dtypes of half floats on the way to its outputs."""
         self._model, self._tolerance = model, tolerance
         self._referee = ReferenceSession.title
         self._precisions = precisions
 
     def rounds(self, batches: tuple[int, ...]) -> list[Round]:
-        """Return inputs and expected outputs: usual ones, then special values.
+        """Return inputs and expected outputs: normal ones, then special values.
 
-        The model is open in the meantime only: the graph needs the memory, which is freed.
+        The model is only open during this call, so that the graph can use the memory afterwards.
 
         Raises:
-            GraphError: no referee runs the model, or no inputs are taken.
+            GraphError: no referee runs the model, or the model accepts no inputs.
         """
         runner = Runner(self._model, few_runs=True)
         found = reference_runs(self._model, batches=batches, runner=runner)
@@ -54,15 +54,16 @@ class Judge:
         return rounds
 
     def report(self, round_: Round, seen: Mapping[str, np.ndarray], *, title: str) -> Report | None:
-        """Return how what was seen compares; None where referees differ over special values.
+        """Return a report on the outputs, or None if the referees differ over special values.
 
-        Where it differs from what onnxruntime gives, others are asked: one that agrees is the
-        referee, and named. Special values count where ONNX's evaluator says the same.
+        If the outputs differ from onnxruntime's, the other referees are asked. The report names the
+        first one that agrees. A difference in special values counts only if ONNX's evaluator agrees
+        with onnxruntime.
 
         Args:
-            round_: the inputs, and what is expected.
-            seen: what the graph gives.
-            title: who computed that.
+            round_: the inputs and the expected outputs.
+            seen: the graph's outputs.
+            title: what computed them.
         """
         name = f"{title} against {{}}, {round_.name}"
         first = self._compared(round_.expected, seen, name.format(self._referee))

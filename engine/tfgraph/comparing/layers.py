@@ -1,5 +1,6 @@
-"""Where do two runs of one model part? `compare_layers` and `first_difference` for any two of
-PyTorch (recorded), onnxruntime and the TensorFlows, given as paths.
+"""Find where two runs of one model begin to differ, with `compare_layers` and `first_difference`.
+
+Each side is a path or a model: of PyTorch (recorded), onnxruntime or a TensorFlow.
 """
 
 from collections.abc import Mapping
@@ -22,8 +23,11 @@ from tfgraph.comparing.tracing import Graph, GraphSource, traced
 
 Opened: TypeAlias = OnnxSource | Recorded | GraphSource
 Side: TypeAlias = "Opened | onnx.ModelProto | Graph"
-"""A source, or what one is opened from: `.onnx`, `.pb`, a SavedModel's folder, `.npz` (recorded by
-PyTorch), or a model, GraphDef or Conversion in memory."""
+"""A source, or something to open as one.
+
+That is an `.onnx`, a `.pb`, a SavedModel's folder, an `.npz` that PyTorch recorded, or a model, a
+GraphDef or a Conversion in memory.
+"""
 
 
 def compare_layers(
@@ -41,13 +45,13 @@ def compare_layers(
         compare_layers("prepared.onnx", "graph/tf1.4/frozen.pb", feeds, runtime="tf1.4")
 
     Args:
-        reference: what is right.
-        judged: what is held against it.
-        feeds: the model's inputs by ONNX name; left out, those that PyTorch recorded.
+        reference: the side that counts as right.
+        judged: the side that is compared with it.
+        feeds: the model's inputs by ONNX name. If left out, those that PyTorch recorded.
         model: the ONNX model, if neither side is one.
-        runtime: who runs a frozen graph: "tf2" (this kernel), "tf1.4", "tf1.13" or "tf1.15".
-        tolerance: largest difference allowed, as a share of the largest value of each tensor.
-        budget: bytes of tensors fetched a run; a smaller one needs less memory and more runs.
+        runtime: what runs a frozen graph: "tf2" (this kernel), "tf1.4", "tf1.13" or "tf1.15".
+        tolerance: largest difference allowed, relative to the largest value of each tensor.
+        budget: bytes of tensors fetched per run. A smaller one needs less memory and more runs.
 
     Raises:
         GraphError: there is nothing to compare, a side cannot be run, or the feeds do not fit.
@@ -75,22 +79,22 @@ def first_difference(
     tolerance: float = parity.TOLERANCE,
     budget: int = BUDGET,
 ) -> Difference | None:
-    """Find the first op whose inputs agree and whose output does not; None if all outputs agree.
+    """Find the first op whose inputs agree and whose output does not. None if all outputs agree.
 
     Args:
-        reference: what is right.
-        judged: what is held against it.
-        feeds: the model's inputs by ONNX name; left out, those that PyTorch recorded.
-        folder: where to write the smallest graph that shows the difference, with its inputs;
-            `python reproduce.py` in it shows it again. An older one there is replaced.
+        reference: the side that counts as right.
+        judged: the side that is compared with it.
+        feeds: the model's inputs by ONNX name. If left out, those that PyTorch recorded.
+        folder: where to write the smallest graph that shows the difference, with its inputs.
+            `python reproduce.py` in it shows the difference again. An older one there is replaced.
         model: the ONNX model, if neither side is one.
-        runtime: who runs a frozen graph: "tf2" (this kernel), "tf1.4", "tf1.13" or "tf1.15".
-        tolerance: largest difference allowed, as a share of the largest value of each tensor.
-        budget: bytes of tensors fetched a run; a smaller one needs less memory and more runs.
+        runtime: what runs a frozen graph: "tf2" (this kernel), "tf1.4", "tf1.13" or "tf1.15".
+        tolerance: largest difference allowed, relative to the largest value of each tensor.
+        budget: bytes of tensors fetched per run. A smaller one needs less memory and more runs.
 
     Raises:
         GraphError: there is nothing to compare, a side cannot be run, the feeds do not fit, or
-            `folder` holds something else.
+            `folder` contains something else.
     """
     left, right, order = _opened(reference, judged, model, runtime)
     given = _feeds(feeds, left, right)
@@ -105,7 +109,7 @@ def first_difference(
 def _opened(
     reference: Side, judged: Side, model: onnx.ModelProto | str | Path | None, runtime: str
 ) -> tuple[Source, Source, OnnxSource]:
-    """Return both sides as sources, and the one that gives the order."""
+    """Return both sides as sources, and the ONNX source that sets the order."""
     plain = [_plain(each) for each in (model, reference, judged)]
     order = next((each for each in plain if isinstance(each, OnnxSource)), None)
     if order is None:
@@ -121,7 +125,7 @@ def _opened(
 
 
 def _plain(side: Any) -> Opened | None:
-    """Return what needs no other model to be understood as a source; None for graphs."""
+    """Return a side as a source, or None for a graph, which needs the ONNX model first."""
     if isinstance(side, OnnxSource | Recorded | GraphSource):
         return side
     ending = Path(side).suffix if isinstance(side, str | Path) else ""

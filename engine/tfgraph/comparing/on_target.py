@@ -1,4 +1,4 @@
-"""A conversion on the TensorFlow that it is for, one of the legacy runtimes of this machine."""
+"""Run a conversion on the TensorFlow of its target, one of the legacy runtimes on this machine."""
 
 from collections.abc import Iterable
 
@@ -24,10 +24,10 @@ def compare_on_target(
     """Run a conversion on the legacy TensorFlow of its target, and compare with onnxruntime.
 
     Args:
-        conversion: what `onnx2tf` returned for "tf1.4", "tf1.13" or "tf1.15", written or not.
-        model: the model that it was made of.
+        conversion: the result of `onnx2tf` for "tf1.4", "tf1.13" or "tf1.15", written or not.
+        model: the model from which it was made.
         batches: batch sizes, where the batch is symbolic.
-        tolerance: largest difference allowed, as a share of the largest reference value.
+        tolerance: largest difference allowed, relative to the largest reference value.
 
     Raises:
         UnknownName: the runtime is not installed (see `tfgraph.runtimes.runtimes.missing`).

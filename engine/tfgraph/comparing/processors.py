@@ -1,7 +1,7 @@
-"""A graph as processors of another kind compute it.
+"""Compute a graph as other kinds of processors would.
 
-TensorFlow 2 uses oneDNN on newer processors, and its own kernels on others, which know less. This
-process does the one or the other; a worker does what this process does not.
+TensorFlow 2 uses oneDNN on newer processors. On others it uses its own kernels, which support less.
+This process does one of the two, and a worker process does the other.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from tfgraph.optimising import grappler
 _with_onednn = native.Worker(onednn=True)
 
 _numbers = itertools.count()
-"""For graphs that workers hold."""
+"""Numbers for the graphs that workers keep."""
 
 
 def words(switch: bool) -> str:
@@ -31,9 +31,9 @@ def words(switch: bool) -> str:
 
 
 def others(graph: FrozenGraph, outputs: Iterable[str]) -> "list[OtherProcessor]":
-    """Return the graph on the processors of the other kind, if TensorFlow knows two here.
+    """Return the graph on the other kind of processor, if TensorFlow supports two here.
 
-    Grappler's process gives way, unless it serves them.
+    Grappler's process is shut down first, unless the graph runs in it.
     """
     outputs = list(outputs)
     switches = [switch for switch in native.SWITCHES if switch != native.onednn()]
@@ -43,7 +43,7 @@ def others(graph: FrozenGraph, outputs: Iterable[str]) -> "list[OtherProcessor]"
 
 
 def _worker(switch: bool) -> native.Worker:
-    """Return the process with this switch; Grappler's is without oneDNN, and serves both."""
+    """Return the process with this switch. Grappler's is without oneDNN and serves both tasks."""
     return _with_onednn if switch else grappler.worker
 
 
@@ -51,7 +51,7 @@ class OtherProcessor:
     """A frozen graph in a default session of a TensorFlow with its own oneDNN switch."""
 
     def __init__(self, graph: FrozenGraph, outputs: Iterable[str], switch: bool) -> None:
-        """Start the worker, which comes up while other work is done."""
+        """Start the worker, which starts up while other work is done."""
         self.title = words(switch)
         self._graph, self._outputs = graph, list(outputs)
         self._number, self._held = next(_numbers), False
@@ -59,10 +59,10 @@ class OtherProcessor:
         self._worker.start()
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the outputs by tensor; `feeds` are the inputs.
+        """Return the outputs by tensor, computed from the inputs `feeds`.
 
         Raises:
-            GraphError: TensorFlow cannot compute the graph like this.
+            GraphError: TensorFlow cannot compute the graph in this way.
         """
         fed = {name: np.asarray(value, order="C") for name, value in feeds.items()}
         try:
@@ -76,7 +76,7 @@ class OtherProcessor:
         return dict(zip(self._outputs, map(np.asarray, answer), strict=True))
 
     def close(self) -> None:
-        """Let the graph go; the first worker ends, because one conversion needs it only once."""
+        """Drop the graph. End the first worker, because a single conversion needs it only once."""
         if self._worker.started == 1:
             self._worker.end()
         elif self._held:
@@ -88,7 +88,7 @@ class OtherProcessor:
         if self._held:
             try:
                 return self._worker.ask(run, timeout=TIMEOUT)
-            except Failed as error:  # the process that held it may have ended
+            except Failed as error:  # the process that kept the graph may have ended
                 if error.kind != NotHeld.__name__:
                     raise
         weights = {name: np.asarray(v, order="C") for name, v in self._graph.weights.items()}

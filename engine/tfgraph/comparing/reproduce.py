@@ -1,10 +1,11 @@
 #!/usr/bin/env python
-"""Show a difference again: run the smallest graph that has it, on the inputs that show it.
+"""Reproduce a difference: run the smallest graph that has it, on the inputs that show it.
 
     python reproduce.py
 
-Exit status 1 if what was judged still differs, 0 if it agrees now, 2 if it cannot be run here.
-Needs numpy, and TensorFlow (1.4 or later) or onnxruntime, whichever the judged graph is for.
+The exit status is 1 if the judged graph still differs, 0 if it agrees now, and 2 if it cannot be
+run here. You need numpy, and TensorFlow (1.4 or later) or onnxruntime, whichever runs the judged
+graph.
 """
 
 import sys
@@ -38,13 +39,13 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import numpy as np
 
 HALF = 8 * 2.0**-10
-"""The tolerance of float16 is never less: eight units in its last place."""
+"""The least tolerance of float16: eight units in the last place."""
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def run_onnx(piece, feeds):
-    """Return (who computed it, the output) of an ONNX file."""
+    """Run an ONNX file, and return (the runtime, the output)."""
     import onnxruntime
 
     path = os.path.join(HERE, piece["file"])
@@ -53,7 +54,7 @@ def run_onnx(piece, feeds):
 
 
 def run_tensorflow(piece, feeds):
-    """Return (who computed it, the output) of a frozen graph."""
+    """Run a frozen graph, and return (the runtime, the output)."""
     import tensorflow as tf
 
     v1 = tf if tf.__version__.split(".")[0] == "1" else tf.compat.v1
@@ -73,7 +74,7 @@ def axes(layout):
 
 
 def run(piece, arrays):
-    """Return (who computed it, the output with ONNX's axes) of one piece."""
+    """Run one piece, and return (the runtime, the output with ONNX's axes)."""
     feeds = {}
     for name, tensors in piece["inputs"].items():
         value = arrays["input/" + name]
@@ -88,7 +89,7 @@ def run(piece, arrays):
 
 
 def verdict(expected, value, tolerance):
-    """Return (whether they agree, in words)."""
+    """Return (whether two outputs agree, the comparison in words)."""
     if expected.shape != value.shape or expected.dtype != value.dtype:
         words = "%s %s, not %s %s" % (value.dtype, value.shape, expected.dtype, expected.shape)
         return False, words
@@ -138,7 +139,7 @@ def main():
 
 
 if __name__ == "__main__":
-    # Letters that the terminal lacks are printed as escapes: with LANG=C Python 3.6 would stop.
+    # Letters that the terminal lacks become escapes, because with LANG=C Python 3.6 would stop.
     sys.stdout = io.TextIOWrapper(
         sys.stdout.buffer, sys.stdout.encoding, "backslashreplace", line_buffering=True
     )

@@ -1,7 +1,7 @@
 """The tensors of a frozen graph by their ONNX names, as any TensorFlow here computes them.
 
-`traced` opens a graph as a source (see `onnxgraph.comparing.sources`): in this kernel, or
-in one of the legacy runtimes, which computes in a process of its own.
+`traced` opens a graph as a source (see `onnxgraph.comparing.sources`). The graph runs in this
+kernel, or in a legacy runtime, which computes in a separate process.
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,24 +38,24 @@ Graph: TypeAlias = "str | Path | GraphDef | FrozenGraph | Conversion"
 
 
 class GraphSource:
-    """The tensors of a frozen graph; see `traced`."""
+    """The tensors of a frozen graph (see `traced`)."""
 
     free_layout = True
     restarts = True
 
     def __init__(self, runtime: Runtime, tensors: Mapping[str, str], name: str = "") -> None:
-        """Take a runtime that holds the graph, ONNX name → TensorFlow tensor, the graph's name."""
+        """Take a runtime with the graph, ONNX name → TensorFlow tensor, and the graph's name."""
         self.runtime = runtime
         self.title = f"{name} on {runtime.title}" if name else runtime.title
         self._tensors = dict(tensors)
         self.names = tuple(self._tensors)
 
     def tensors(self, names: Iterable[str], feeds: Feeds) -> dict[str, np.ndarray]:
-        """Return tensors by ONNX name with their axes as the graph has them; see `Source`.
+        """Return tensors by ONNX name, with their axes as in the graph (see `Source`).
 
         Raises:
             UnknownName: the graph has no twin of that name.
-            GraphError: TensorFlow refuses the graph or what is fed.
+            GraphError: TensorFlow refuses the graph or the feeds.
         """
         names = list(names)
         wanted = [name for name in names if name not in feeds]
@@ -66,10 +66,10 @@ class GraphSource:
         return {name: found[name] for name in names}
 
     def called(self, name: str) -> str:
-        """Return the TensorFlow tensor that stands for an ONNX tensor.
+        """Return the TensorFlow tensor that is the twin of an ONNX tensor.
 
         Raises:
-            UnknownName: there is none.
+            UnknownName: the ONNX tensor has no twin.
         """
         if name not in self._tensors:
             raise unknown_name("ONNX tensor with a twin in the graph", name, self.names)
@@ -103,17 +103,18 @@ def traced(
 ) -> GraphSource:
     """Open a graph as a source of tensors by ONNX name.
 
-    Twins are found by name: those of `tensors`, else the conversion's own naming, else what
-    `names.json` beside the graph says. A name proves nothing; the comparison of the values does.
+    Twins are found by name. The names come from `tensors`, else from the conversion, else from the
+    names in the graph, else from the file `names.json` beside the graph. A name proves nothing, but
+    the comparison of the values does.
 
     Args:
         graph: a `.pb` file, a SavedModel's folder, a GraphDef or a Conversion.
-        model: the ONNX model that it was made from.
-        runtime: "tf2" for this kernel's TensorFlow; "tf1.4", "tf1.13" or "tf1.15".
+        model: the ONNX model from which it was made.
+        runtime: "tf2" for this kernel's TensorFlow, or "tf1.4", "tf1.13" or "tf1.15".
         tensors: ONNX name → TensorFlow tensor, for a graph with names of its own.
 
     Raises:
-        GraphError: the file is no graph, or the model's inputs are not in it.
+        GraphError: the file is not a graph, or the model's inputs are not in it.
         UnknownName: a name in `tensors` is not in the graph, or the runtime is not installed.
     """
     source = model if isinstance(model, OnnxSource) else OnnxSource(model)
@@ -124,7 +125,7 @@ def traced(
             raise unknown_name("TensorFlow tensor", tensor, held.nodes)
     inputs = [name for name in source.names if name not in {*source.dataflow.makers, *names}]
     found = _by_name(source.names, inputs, held)
-    own = getattr(graph, "tensors", {})  # a conversion knows what it made
+    own = getattr(graph, "tensors", {})  # a conversion knows its tensors
     file = "/".join(Path(graph).parts[-2:]) if isinstance(graph, str | Path) else ""
     twins = {**_recorded(graph, held), **found, **own, **names}
     if isinstance(held, fetch.Graph):
@@ -146,7 +147,7 @@ def _there(graph: "Graph", runtime: str) -> Runtime:
 
 
 def _held(graph: "Graph") -> "GraphDef | FrozenGraph":
-    """Return the graph itself: what a Conversion holds, or what a file does."""
+    """Return the graph itself, out of a Conversion or a file."""
     if isinstance(graph, str | Path):
         return _served(Path(graph)) if Path(graph).is_dir() else load_graph_def(graph)
     return getattr(graph, "graph", graph)
@@ -170,7 +171,7 @@ def _by_name(names: Iterable[str], inputs: list[str], held: Runtime) -> dict[str
     legal = legal_names(names)
     found = {}
     for name, plain in legal.items():
-        # A node and its output of one name: the conversion has numbered the second.
+        # If a node and its output had one name, the conversion has numbered the second.
         numbered = f"{plain}_1"
         if plain in held.nodes:
             found[name] = f"{plain}:0"
@@ -188,7 +189,7 @@ def _by_name(names: Iterable[str], inputs: list[str], held: Runtime) -> dict[str
 
 
 def _recorded(graph: "Graph", held: Runtime) -> dict[str, str]:
-    """Return ONNX name → TensorFlow tensor as stage "names" wrote it beside the graph."""
+    """Return ONNX name → TensorFlow tensor from stage "names", which wrote it beside the graph."""
     beside = Path(graph).with_name("names.json") if isinstance(graph, str | Path) else None
     if beside is None or not beside.is_file():
         return {}

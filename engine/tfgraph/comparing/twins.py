@@ -1,7 +1,8 @@
-"""Which TensorFlow tensor is which ONNX tensor: found by name, proven by value.
+"""Match ONNX tensors with TensorFlow tensors: find them by name, and prove them by value.
 
-A twin counts only if both runtimes give the same numbers for it, as they stand or with the channels
-moved last. In a graph of someone else's making, tensors are found by their values alone.
+A twin counts only if both runtimes compute the same numbers for it, either with the same axes or
+with the channels moved last. In a graph that somebody else made, tensors are found by their values
+alone.
 """
 
 import json
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
 class Twin:
     """One ONNX tensor and the TensorFlow tensor that holds the same numbers.
 
-    `torch` is the module that made it (empty if the exporter did not say); `layout` says how the
-    TensorFlow tensor's axes follow from ONNX's ("as is", or "0,2,3,1" for channels last);
-    `tolerance` is how far `relative` may go, which is more behind half floats.
+    `torch` is the module that made it, or empty if the exporter did not record it. `layout` is the
+    permutation from ONNX's axes to the TensorFlow tensor's ("as is", or "0,2,3,1" for channels
+    last). `tolerance` is the limit for `relative`, which is larger after half floats.
     """
 
     torch: str
@@ -68,11 +69,11 @@ def twins(
 
     Args:
         model: the ONNX model.
-        graph_def: the TensorFlow graph; its placeholders are matched to the inputs by name and,
-            where that fails, by shape and order.
-        feeds: ONNX input name to array; random numbers tell tensors apart best.
-        tolerance: largest difference allowed, as a share of the largest value.
-        group: how many TensorFlow tensors are fetched a run; fewer need less memory.
+        graph_def: the TensorFlow graph. Its placeholders are matched with the inputs by name or,
+            where that fails, by order.
+        feeds: ONNX input name to array. Random numbers distinguish tensors best.
+        tolerance: largest difference allowed, relative to the largest value.
+        group: how many TensorFlow tensors are fetched per run. Fewer need less memory.
     """
     view = GraphView(graph_def)
     fed = {
@@ -115,10 +116,10 @@ def names_json(found: Iterable[Twin]) -> str:
 
 
 def read_names(path: Path) -> dict[str, str]:
-    """Return ONNX name → TensorFlow tensor, as `names_json` wrote it.
+    """Return ONNX name → TensorFlow tensor from a file that `names_json` wrote.
 
     Raises:
-        GraphError: the file is damaged, or gives two tensors for one name.
+        GraphError: the file is damaged, or has two tensors for one name.
     """
     wrong, again = "is not a map of names", "Run the notebook 04_tensor_names again"
     form = [dict.fromkeys(("onnx", "tensorflow", "torch?", "op?", "layout?"), str)]

@@ -1,8 +1,8 @@
-"""What each TensorFlow knows: its ops, their attributes and the values that these may take.
+"""What each TensorFlow supports: its ops, their attributes, and the values of the attributes.
 
-JSON files of a release are written by the release itself: `make optables` runs `dump.py` and
-`dump_kernels.py` in each legacy runtime, and `dump_forms.py` in all. What ops there are, the
-current TensorFlow is asked directly.
+Each release writes its own JSON files: `make optables` runs `dump.py` and `dump_kernels.py` in each
+legacy runtime, and `dump_forms.py` in all runtimes. The ops of the current TensorFlow are read from
+it directly.
 """
 
 import functools
@@ -20,15 +20,15 @@ from tfgraph.optables.dump import attributes
 __all__ = ["TARGETS", "OpTable", "chosen", "first_with", "table"]
 
 _PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
-"""Ops that call functions of this Python process, which no file holds: unknown to every target."""
+"""Ops that call Python functions of one process. No file holds these, so no target knows them."""
 
 
 @dataclass(frozen=True)
 class OpTable:
     """The ops of one release.
 
-    `ops` maps an op to its attributes, and each attribute to the values that it may take (None:
-    any). `no_kernel` maps an op and an attribute to the types for which the op is registered but
+    `ops` maps an op to its attributes, and each attribute to its allowed values, where None allows
+    any. `no_kernel` maps an op and an attribute to the types for which the op is registered but
     cannot be run on the CPU. `forms` maps ops with their features and followers ("Conv2D with
     groups, BiasAdd") to the types for which this or a newer release cannot compute them together.
     `producer` is the release's GraphDef version.
@@ -47,7 +47,7 @@ def table(target: str) -> OpTable:
     """Return the table of a target.
 
     Raises:
-        UnknownName: there is no such target.
+        UnknownName: the target does not exist.
     """
     wanted = Target.named(target)
     if wanted == NEWEST:
@@ -68,7 +68,7 @@ def _current() -> OpTable:
 
 
 def _forms(target: Target) -> dict[str, list[str]]:
-    """Return the forms that a target or a newer one cannot compute: all load its artefacts."""
+    """Return the forms that a target or a newer one cannot compute, because all load its graphs."""
     found: dict[str, set[str]] = {}
     for each in target.and_newer():
         for form, types in _read(f"{each}.forms.json").items():
@@ -81,7 +81,7 @@ def _read(name: str) -> dict[str, Any]:
 
 
 class _Registered(Mapping[str, Mapping[str, list[str] | None]]):
-    """The ops of this TensorFlow, each looked up when it is asked for."""
+    """The ops of this TensorFlow. Each one is looked up when it is first needed."""
 
     def __getitem__(self, op: str) -> Mapping[str, list[str] | None]:
         return _registered(op)
@@ -102,6 +102,6 @@ def _registered(op: str) -> Mapping[str, list[str] | None]:
     from tensorflow.python.framework import op_def_registry
 
     definition = op_def_registry.get(op)
-    if definition is None or op.startswith("_") or op in _PYTHON:  # "_": TensorFlow's own affair
+    if definition is None or op.startswith("_") or op in _PYTHON:  # "_": internal to TensorFlow
         raise KeyError(op)
     return attributes(definition)

@@ -1,7 +1,7 @@
 """Write the op table of the TensorFlow that runs this script: `python dump.py tf1.4.json`.
 
-Runs on Python 3.6 and TensorFlow 1.4 and later 1.x. Stateful ops are left out, but for the arrays
-that a loop reads and writes: a frozen graph has no others.
+It runs on Python 3.6, and on TensorFlow 1.4 and later 1.x. Stateful ops are left out, except for
+the arrays that a loop reads and writes, because a frozen graph has no others.
 """
 
 import json
@@ -9,7 +9,7 @@ import sys
 
 
 def attributes(op):
-    """Return attribute name -> allowed values (types by their enum's name) or None, of an OpDef."""
+    """Return an OpDef's attribute name -> allowed values, or None (types by their enum's name)."""
     from tensorflow.core.framework import types_pb2
 
     allowed = {}
@@ -22,13 +22,13 @@ def attributes(op):
 
 
 def fits_frozen_graph(op):
-    """Whether a frozen graph may hold an op, an OpDef: it has no state, or just that of one run."""
+    """Whether a frozen graph may hold an op (an OpDef): it has no state beyond one run."""
     of_a_loop = op.name.startswith("TensorArray") and op.name.endswith("V3")
     return of_a_loop or not op.is_stateful
 
 
 def main(path):
-    """Write the table of the running TensorFlow to `path`, one op a line."""
+    """Write the table of the running TensorFlow to `path`, one op per line."""
     import tensorflow as tf
     from tensorflow.core.framework import op_def_pb2
     from tensorflow.python import pywrap_tensorflow

@@ -2,11 +2,12 @@
 
     python dump_forms.py tf2.forms.json
 
-An op may have a kernel for its type, and none for its dilations or groups. And the graph optimiser
-of a default session fuses neighbours into one op, whose kernel knows less than theirs. So each form
-(an op, its features, the ops that follow) is run in a default session and compared with a session
-that optimises nothing. TensorFlow 2 is asked twice, with oneDNN and without it: which of them it
-uses depends on the processor. Runs on Python 3.6 and TensorFlow 1.4 and later.
+An op may have a kernel for its type but none for its dilations or groups. Also, the graph optimiser
+of a default session fuses neighbours into one op, whose kernel supports less than theirs. So each
+form (an op, its features, the ops that follow) runs in a default session, and the result is
+compared with a session that optimises nothing. TensorFlow 2 runs twice, with oneDNN and without it,
+because the processor decides which of them it uses. The script runs on Python 3.6 and on TensorFlow
+1.4 and later.
 """
 
 import json
@@ -19,7 +20,7 @@ GRADIENTS = {"Conv2DBackpropInput": 2, "Conv3DBackpropInputV2": 3}
 """Op -> its number of spatial axes. Gradients compute transposed convolutions."""
 
 FEATURES = ((), ("dilations",), ("groups",), ("strides",), ("dilations", "groups"))
-"""What makes a convolution more than a plain one; the strides are unequal ones."""
+"""Features that a plain convolution does not have. The strides are unequal ones."""
 
 NORMALISATIONS = {"FusedBatchNorm": "T", "FusedBatchNormV2": "U", "FusedBatchNormV3": "U"}
 """Op -> the attribute with its parameters' type."""
@@ -33,7 +34,7 @@ NUMBERS = {3: [7, 6, 5], 2: [7, 6]}
 
 
 def chains():
-    """Yield (op, features, the ops that follow); the beginning of a chain comes before it."""
+    """Yield (op, features, the ops that follow). The beginning of a chain comes before it."""
     heads = [(op, features) for op in sorted(CONVOLUTIONS) for features in FEATURES]
     heads += [(op, ()) for op in sorted(GRADIENTS)] + [("MatMul", ())]
     for op, features in heads:
@@ -50,7 +51,7 @@ def words(op, features, followers):
 
 
 class Graph(object):
-    """A graph that is written node by node, all of one type; `feeds` goes in."""
+    """A graph that is written node by node, all of one type. `feeds` has its inputs."""
 
     def __init__(self, tf, dtype):
         import numpy as np
@@ -160,7 +161,7 @@ def _head(graph, op, features, rows):
 def fails(tf, chain, dtype):
     """Whether a default session cannot compute a chain, or computes something else.
 
-    That an op does not know an attribute or a type is in the tables of ops and kernels.
+    Unknown attributes and types do not count, because the tables of ops and kernels list them.
     """
     import numpy as np
 
@@ -202,7 +203,7 @@ def found(tf):
 
 
 def main(path):
-    """Ask with oneDNN and without it, each in a process of its own, and write what fails in one."""
+    """Run with oneDNN and without it, in separate processes, and write what fails in either."""
     both = {}  # type: dict
     for switch in "01":
         command = [sys.executable, os.path.abspath(__file__), "--ask"]

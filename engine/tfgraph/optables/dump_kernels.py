@@ -2,9 +2,9 @@
 
     python dump_kernels.py tf1.4.kernels.json
 
-An op may be registered for a type and have no kernel for it: the graph loads, and fails when it is
-run. So each op is tried with each type of each of its type attributes, the others being float (or
-what else is allowed). Runs on Python 3.6 and TensorFlow 1.4 and later 1.x.
+An op may be registered for a type without a kernel for it. Then the graph loads, but fails when it
+is run. So each op is tried with each type of each of its type attributes, while the others are
+float (or another allowed type). The script runs on Python 3.6, and on TensorFlow 1.4 and later 1.x.
 """
 
 import json
@@ -39,7 +39,7 @@ def choices(attribute):
 def node_of(op, types):
     """Return (graph, NodeDef) of an op with placeholders for inputs, or None if it cannot be made.
 
-    `types` maps its type attributes to types; other attributes get their default, or a small value.
+    `types` maps its type attributes to types. Other attributes get their default, or a small value.
     """
     graph = tf.GraphDef()
     node = tf.NodeDef(name="node", op=op.name)
@@ -82,7 +82,7 @@ def node_of(op, types):
 
 
 def has_kernel(graph_def):
-    """Whether the node gets a kernel; what else is wrong with it does not count."""
+    """Whether the node gets a kernel. Other errors do not count."""
     try:
         with tf.Graph().as_default() as graph:
             tf.import_graph_def(graph_def, name="")
@@ -108,7 +108,7 @@ def missing(op):
 
 
 def apart(op):
-    """Return `missing(op)`, found in a process of its own: making some kernels crashes it."""
+    """Return `missing(op)` from a separate process, because making some kernels crashes it."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
