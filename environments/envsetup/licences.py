@@ -21,8 +21,8 @@ NAMES = ("th", "tf", "clients", "tf1.4", "tf1.13", "tf1.15")
 _HEAD = """\
 # Licences
 
-Written by `python environments/setup.py licences`, out of what each installed package says of
-itself. PyTorch's CUDA packages are not listed, nor what only macOS or Windows needs.
+`python environments/setup.py licences` writes this page from the metadata of the installed packages.
+The page does not list PyTorch's CUDA packages, or packages that only macOS or only Windows needs.
 
 | Package | Version | Licence | Environments |
 | --- | --- | --- | --- |
