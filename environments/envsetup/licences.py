@@ -21,8 +21,8 @@ NAMES = ("th", "tf", "clients", "tf1.4", "tf1.13", "tf1.15")
 _HEAD = """\
 # Licences
 
-`python environments/setup.py licences` writes this page from the metadata of the installed packages.
-The page does not list PyTorch's CUDA packages, or packages that only macOS or only Windows needs.
+`python environments/setup.py licences` writes this page from the metadata of the installed
+packages. It lists neither PyTorch's CUDA packages nor those that only macOS or Windows needs.
 
 | Package | Version | Licence | Environments |
 | --- | --- | --- | --- |
