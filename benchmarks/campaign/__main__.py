@@ -1,14 +1,14 @@
-"""Draw models until the time is over, send each through the whole product, write down what fails.
+"""Draw models until the time is over, send each through the whole product, write down failures.
 
     .envs/tf/bin/python benchmarks/campaign --minutes 10 [--seed 0] [--only Conv,Relu]
         [--targets tf2,tf1.4]
 
-Every model that goes wrong is shrunk by hypothesis and written to build/campaign/cases, with the
-inputs, the graph as text and what was seen. One whose route and ops are those of a case that was
-found before is counted, not written.
+Hypothesis shrinks every model that goes wrong. The result is written to build/campaign/cases, with
+the inputs, the graph as text and the failure. A failure with the same route and ops as an earlier
+case is counted, not written.
 
-A run keeps what it saw in build/campaign/slices, by its first seed. `--write` adds the slices up
-and writes benchmarks/campaign/README.md; with `--minutes 0` it does nothing else.
+A run keeps its counts in build/campaign/slices, by its first seed. `--write` adds the slices up and
+writes benchmarks/campaign/README.md. With `--minutes 0` it does nothing else.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from record import Record
 from graphcore.targets import NAMES
 
 BUILD = HERE.parents[1] / "build" / "campaign"
-"""Where findings and slices go, unless --cases and --slices name other folders."""
+"""The folders of findings and slices, unless --cases and --slices name other ones."""
 
 
 def main() -> int:
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def ran_on(targets: tuple[str, ...]) -> dict:
-    """Return what a slice says of the machine, the code, and what it converts for."""
+    """Return the description of a slice: the machine, the code, and the targets."""
     asked = ["git", "describe", "--always", "--dirty", "--abbrev=9"]
     said = subprocess.run(asked, cwd=HERE, capture_output=True, text=True)
     return {

@@ -25,7 +25,7 @@ DTYPES = ("float32",) * 6 + ("float16", "float64", "int32", "int64", "bool", "ui
 
 @st.composite
 def sketches(draw, steps: int = 12, ops: tuple[str, ...] = ()):
-    """Draw a model of up to `steps` steps; `ops` limits what they may add."""
+    """Draw a model of up to `steps` steps. `ops` limits the ops of these steps."""
     sketch = Sketch(draw(st.sampled_from(OPSETS)))
     sketch.add_input(Tensor("x", "float32", draw(st.sampled_from(SHAPES))))
     for number in range(draw(st.integers(0, 2))):
@@ -34,7 +34,7 @@ def sketches(draw, steps: int = 12, ops: tuple[str, ...] = ()):
         sketch.add_input(Tensor(f"y{number}", dtype, shape))
     fitting = [s for s in STEPS if s.since <= sketch.opset <= s.until]
     fitting = [s for s in fitting if not ops or s.name in ops]
-    fitting.sort(key=lambda s: s.name in CONTROL)  # the first are drawn most, and shrunk to
+    fitting.sort(key=lambda s: s.name in CONTROL)  # shrinking leads to the first
     draw(st.lists(_step(sketch, fitting), min_size=1, max_size=steps))
     if not sketch.nodes:
         reject()
@@ -47,7 +47,7 @@ def sketches(draw, steps: int = 12, ops: tuple[str, ...] = ()):
 
 @st.composite
 def _step(draw, sketch, fitting):
-    """Add one op to the sketch and return its name, or "" where no tensor fits it."""
+    """Add one op to the sketch and return its name, or "" if no tensor fits it."""
     step = draw(st.sampled_from(fitting))
     nodes, weights = len(sketch.nodes), len(sketch.weights)
     try:

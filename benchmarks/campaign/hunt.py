@@ -1,4 +1,4 @@
-"""A round of a campaign: models drawn from one seed; the first new failure is shrunk and kept."""
+"""A round of a campaign: draw models from one seed, then shrink and keep the first new failure."""
 
 import time
 
@@ -13,7 +13,7 @@ from sketch import Sketch
 from values import feeds
 
 SHRINKING = 60
-"""Seconds that a failure may be shrunk for."""
+"""Seconds for shrinking a failure."""
 
 
 class Hunt:
@@ -22,14 +22,14 @@ class Hunt:
     def __init__(
         self, record: Record, *, targets: tuple[str, ...], only: tuple[str, ...], models: int
     ) -> None:
-        """Prepare the processes; they are started when they are first needed."""
+        """Prepare the processes. Each starts when it is first needed."""
         self.record, self.models = record, models
         self.referees = Referees()
         self.routes = Routes(self.referees, targets=targets)
         self.only = only
 
     def round(self, seed: int, end: float) -> None:
-        """Draw models from a seed until one fails in a new way; shrink that one and write it."""
+        """Draw models from a seed until one fails in a new way, then shrink it and write it."""
         last: list[Finding] = []
         until = [0.0]
 
@@ -68,7 +68,10 @@ class Hunt:
     def first_finding(
         self, sketch: Sketch, values: int, *, wanted: Finding | None = None
     ) -> Finding | None:
-        """Return what goes wrong in a new way or, while shrinking, in the way `wanted`."""
+        """Return the failure of a model if it is new.
+
+        While shrinking, return it if it is of the `wanted` kind.
+        """
         count = self.record.count if wanted is None else lambda *words: None
         model = sketch.model(check=False)
         runs = feeds(sketch.inputs, values)

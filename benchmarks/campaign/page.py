@@ -1,7 +1,7 @@
-"""Slices of a campaign, each a run of its own, added up on one page.
+"""Slices of a campaign, each from a run of its own, added up on one page.
 
-A slice is a file of JSON that a run writes after each round (`Record.slice`). Slices of one folder
-are one campaign, each with other seeds; where the code changed in between, the page says so.
+A slice is a JSON file that a run writes after each round (`Record.slice`). The slices of one folder
+are one campaign, each with other seeds. If the code changed in between, the page says so.
 """
 
 import collections
@@ -25,7 +25,7 @@ def write(path: Path, folder: Path) -> None:
     """Add the slices of a folder up, and write the page.
 
     Raises:
-        SystemExit: there is none.
+        SystemExit: the folder has no slices.
     """
     slices = [json.loads(file.read_text()) for file in folder.glob("*.json")]
     if not slices:
@@ -84,7 +84,7 @@ def _ran_on(slices: list[dict]) -> list[str]:
 
 
 def _new(slices: list[dict]) -> tuple[list[dict], int, float]:
-    """Return each kind once, and the models and minutes that came after the last new one."""
+    """Return each kind once, and the models and minutes after the last new one."""
     kinds: list[dict] = []
     models, minutes = 0, 0.0
     for each in slices:

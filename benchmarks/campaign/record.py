@@ -1,4 +1,4 @@
-"""What a campaign has seen: verdicts counted, and each new failure written as a case."""
+"""The results of a campaign: verdicts are counted, and each new failure is written as a case."""
 
 import collections
 import hashlib
@@ -14,7 +14,7 @@ class Finding(Exception):
     """A model that goes wrong on a route."""
 
     def __init__(self, who, verdict, reason, model, runs, ops) -> None:
-        """Keep what is needed to show it again."""
+        """Keep the model and inputs, to show the failure again."""
         super().__init__(f"{who}: {verdict}: {reason}")
         self.who, self.verdict, self.reason = who, verdict, reason
         self.model, self.runs, self.ops = model, runs, ops
@@ -26,7 +26,7 @@ class Finding(Exception):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What two findings of the same kind share: the route, the verdict, and the words."""
+        """The common part of findings of one kind: the route, the verdict, and the words."""
         said = re.sub(r"[^A-Za-z ]+[\w.]*", "", self.reason)[:60]
         words = "" if self.verdict == "wrong" else said
         return self.route, self.verdict, words
@@ -36,7 +36,7 @@ class Record:
     """Counts verdicts and keeps findings in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing has been seen; `folder` is where cases go."""
+        """Start without results. `folder` is for cases."""
         self.folder = folder
         self.counts = collections.defaultdict(collections.Counter)
         self.reasons = collections.defaultdict(collections.Counter)
@@ -52,13 +52,13 @@ class Record:
             self.reasons[who, verdict][re.sub(r"'[^']*'|\d+", "…", reason)[:110]] += 1
 
     def knows(self, finding: Finding) -> bool:
-        """Whether a finding of the same kind has been kept: its ops are among this one's."""
+        """Whether a finding of the same kind has been kept that has no ops but these."""
         return any(
             kept.key == finding.key and set(kept.ops) <= set(finding.ops) for kept in self.found
         )
 
     def keep(self, finding: Finding, seed: int) -> None:
-        """Write a case: the model, its inputs, the graph as text and what was seen."""
+        """Write a case: the model, its inputs, the graph as text and the failure."""
         self.found.append(finding)
         self._kinds.append(
             {
@@ -84,7 +84,7 @@ class Record:
               f"{finding.reason}", flush=True)  # fmt: skip
 
     def line(self) -> str:
-        """Return where the campaign is."""
+        """Return the progress of the campaign."""
         number = self.seeds[-1] if self.seeds else "none"
         return f"seed {number}: {self.counts['drawn']['models']} models, {len(self.found)} kinds"
 
@@ -99,7 +99,7 @@ class Record:
         return "\n".join(lines)
 
     def slice(self, **machine: object) -> dict:
-        """Return what was seen so far as `page.py` adds it up; `machine` is what it ran on."""
+        """Return the results so far in the form for `page.py`. `machine` is where it ran."""
         return {
             **machine,
             "seeds": [self.seeds[0], self.seeds[-1]],

@@ -1,7 +1,8 @@
-"""What a model computes, by two referees: onnxruntime without its optimiser, and onnx's own.
+"""The right outputs of a model, by two referees: onnxruntime without its optimiser, and onnx.
 
-An output is right where it agrees with either of them. How far they are from each other, and how
-far a change in the last digit of the inputs moves an output, is what rounding may do.
+An output is right if it agrees with either of them. Rounding may explain a difference as large as
+the one between the referees. It may also explain one as large as a change in the last digit of the
+inputs causes.
 """
 
 from dataclasses import dataclass
@@ -14,16 +15,16 @@ from workers import Failed, Worker
 from graphcore.worker_process import Ended
 
 TOLERANCE = 1e-4
-"""Difference that is right: so much of the value, and of the largest one of the output."""
+"""The difference allowed, relative to a value and to the largest value of its output."""
 
 MODERATE = 100.0
-"""A larger value of an output does not widen the tolerance of the others."""
+"""A value of an output larger than this does not widen the tolerance of the others."""
 
 COARSE = {"float16": 2.0**-7}
 """The least tolerance of a dtype."""
 
 NUDGE = 6e-7
-"""By what share the inputs are moved, at the most, to see what an output owes to rounding."""
+"""The largest relative change of an input value, made to see the effect of rounding."""
 
 REFEREES = ("onnxruntime", "reference")
 
@@ -34,9 +35,9 @@ class NoReferee(Exception):
 
 @dataclass(frozen=True)
 class Expected:
-    """The outputs of each run by each referee that runs the model, and what rounding may move.
+    """The outputs of each run by each referee that runs the model, and the possible rounding.
 
-    `excuses` are the stated differences that each run may show.
+    `excuses` are the stated differences that are allowed in each run.
     """
 
     by: dict[str, list[dict[str, np.ndarray]]]
@@ -63,7 +64,7 @@ class Expected:
 
 
 def apart(want: np.ndarray, seen: np.ndarray, noise: np.ndarray | float = 0.0) -> str:
-    """Return how two arrays differ, "" if they agree."""
+    """Return how two arrays differ, or "" if they agree."""
     if want.shape != seen.shape:
         return f"shape {seen.shape}, not {want.shape}"
     if want.dtype != seen.dtype:
@@ -85,7 +86,10 @@ def _allowed(want: np.ndarray) -> np.ndarray:
 
 
 def _off(want: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Return the difference of each element; infinite where only one is NaN or infinite."""
+    """Return the difference of each element.
+
+    It is infinite where only one is NaN or infinite.
+    """
     want, seen = want.astype(np.float64), seen.astype(np.float64)
     same = (want == seen) | (np.isnan(want) & np.isnan(seen))
     with np.errstate(invalid="ignore"):
@@ -94,30 +98,30 @@ def _off(want: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 class Referees:
-    """The two processes."""
+    """The processes of the two referees."""
 
     def __init__(self) -> None:
-        """Start nothing yet."""
+        """Prepare the processes. Nothing is started yet."""
         self.workers = {name: Worker("tf", "worker_onnx.py") for name in REFEREES}
 
     def run(self, model: onnx.ModelProto, runs: list[dict], *, by: str) -> list[dict]:
         """Return the outputs of each run by one referee.
 
         Raises:
-            Failed, Ended: it does not run the model.
+            Failed, Ended: the referee does not run the model.
         """
         return self.begin(model, runs, by=by)()
 
     def begin(self, model: onnx.ModelProto, runs: list[dict], *, by: str):
-        """Begin what `run` does, and return what waits for it."""
+        """Start the work of `run`, and return a function that waits for the result."""
         files = {"model.onnx": model.SerializeToString()}
         return self.workers[by].begin(files, {"by": by}, runs)
 
     def expected(self, model: onnx.ModelProto, runs: list[dict], *, exact: bool) -> Expected:
-        """Return what a model gives; `exact` says that nothing in it rounds.
+        """Return the right outputs of a model. `exact` means that nothing in it rounds.
 
         Raises:
-            NoReferee: none runs the model.
+            NoReferee: no referee runs the model.
         """
         by, said = {}, []
         for name in REFEREES:
@@ -161,7 +165,7 @@ class Referees:
 
 
 def _moved(array: np.ndarray, seed: int) -> np.ndarray:
-    """Return the array with each value moved by a share of its own, so that no two cancel."""
+    """Return the array with a different relative change of each value, so that no two cancel."""
     if array.dtype.kind != "f":
         return array
     shares = np.random.default_rng(seed).uniform(-NUDGE, NUDGE, array.shape)

@@ -1,7 +1,7 @@
-"""The ways that a drawn model goes through the product, and what becomes of it on each.
+"""The ways of a drawn model through the product, and its result on each of them.
 
-Each route yields (who, verdict, reason): the verdict is right, refused, stated (it differs as
-`stated.py` says), wrong, or failed (anything else than a refusal stopped it).
+Each route yields (who, verdict, reason). The verdict is right, refused, stated (it differs as
+`stated.py` says), wrong, or failed (something other than a refusal stopped it).
 """
 
 import contextlib
@@ -25,7 +25,7 @@ RIGHT, REFUSED, STATED, WRONG, FAILED = "right", "refused", "stated", "wrong", "
 Outcome = tuple[str, str, str]
 
 Pending = Outcome | Callable[[], Outcome]
-"""An outcome, or what waits for a process to run the result and returns one."""
+"""An outcome, or a function that waits for a process to run the result and returns an outcome."""
 
 RUNTIMES = {
     "tf2": ("tf2, oneDNN off", "tf2, oneDNN on"),
@@ -33,14 +33,17 @@ RUNTIMES = {
     "tf1.13": ("tf1.13", "tf1.15"),
     "tf1.4": ("tf1.4", "tf1.13", "tf1.15", "tf2, oneDNN off"),
 }
-"""Where the artefact of each target is run: what it promises is the target and what came later."""
+"""The runtimes for the artefact of each target: the target, and the later ones it promises."""
 
 
 class Routes:
-    """The product's ways, with the processes that they need."""
+    """The product's routes, with the processes that they need."""
 
     def __init__(self, referees: Referees, *, targets: tuple[str, ...]) -> None:
-        """Start nothing yet; `targets` are those that models are converted for."""
+        """Prepare the processes. Nothing is started yet.
+
+        `targets` are those that models are converted for.
+        """
         self.referees, self.targets = referees, targets
         self.workers = {
             "tf2, oneDNN off": Worker("tf", "worker_tf.py", {"TF_ENABLE_ONEDNN_OPTS": "0"}),
@@ -52,9 +55,9 @@ class Routes:
     def all(
         self, model: onnx.ModelProto, runs: list[dict], expected: Expected, *, only: str = ""
     ) -> Iterator[Outcome]:
-        """Yield what becomes of a model on every route, or on one of them alone.
+        """Yield the outcomes of a model on every route, or on one route alone.
 
-        The processes run what has been made, while the next is made here.
+        The processes run one result while the next one is made here.
         """
         ways = {"import_onnx": self._to_torch}
         ways |= {f"onnx2tf {target}": self._converted for target in self.targets}
@@ -68,7 +71,7 @@ class Routes:
             yield each() if callable(each) else each
 
     def _converted(self, name, model, runs, expected, convert_for) -> Iterator[Pending]:
-        """Convert for a target, and run the graph wherever it must run."""
+        """Convert for a target, and run the graph on every runtime that must run it."""
         target = name.split()[1]
         made, stopped = convert_for(target)
         if made is None:
@@ -87,17 +90,17 @@ class Routes:
         return lambda: [{names[tensor]: a for tensor, a in outputs.items()} for outputs in run()]
 
     def _back(self, name, model, runs, expected, convert_for) -> Iterator[Pending]:
-        """Convert for TensorFlow 2, and turn that graph into ONNX again."""
+        """Convert for TensorFlow 2, and convert that graph back into ONNX."""
         made, _ = convert_for("tf2")
         if made is not None:
             yield from self._written(name, attempt(back_to_onnx, made), runs, expected)
 
     def _edited(self, name, model, runs, expected, _) -> Iterator[Pending]:
-        """Let a verb write the model anew."""
+        """Let a verb rewrite the model."""
         yield from self._written(name, attempt(edits(model)[name], model), runs, expected)
 
     def _written(self, name, attempted, runs, expected) -> Iterator[Pending]:
-        """Run a written model in onnxruntime, or in the other referee if that has no kernel."""
+        """Run a rewritten model in onnxruntime, or in the other referee if a kernel is missing."""
         result, stopped = attempted
         if result is None:
             yield name, *stopped
@@ -122,17 +125,17 @@ class Routes:
 
 
 def converted(model: onnx.ModelProto, target: str) -> convert.Conversion:
-    """Convert a model without the product's own comparison, so that ours sees what it would."""
+    """Convert a model without the product's own comparison, so that the campaign's sees errors."""
     return convert.onnx2tf(model, None, target=target, verify=False)
 
 
 def back_to_onnx(made: convert.Conversion) -> onnx.ModelProto:
-    """Turn a TensorFlow graph into ONNX, as written."""
+    """Convert a TensorFlow graph into ONNX, as written."""
     return convert.tf2onnx(made, None, opset=17, verify=False).model
 
 
 def edits(model: onnx.ModelProto) -> dict[str, Callable[[onnx.ModelProto], onnx.ModelProto]]:
-    """Return the verbs that can edit a model: name → what gives the new one."""
+    """Return the verbs that can edit a model: name → function that returns the new model."""
     verbs: dict[str, Callable] = {"simplify": lambda model: onnxgraph.simplify(model).model}
     if older := [opset for opset in (9, 11, 13, 15, 17) if opset < onnxgraph.opset(model)]:
         lowest = older[len(older) // 2]
@@ -170,7 +173,7 @@ def freed(model: onnx.ModelProto, symbol: str, verb: str) -> onnx.ModelProto:
 
 
 def attempt(work, *arguments) -> tuple[object | None, tuple[str, str]]:
-    """Return what the work returned, or None with the verdict and the reason that stopped it."""
+    """Return the result of the work, or None with the verdict and the reason that stopped it."""
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             return work(*arguments), (RIGHT, "")

@@ -1,7 +1,7 @@
 """How a worker answers the driver (`workers.py`): one line of JSON each way, arrays in files.
 
-A request names a folder with in<N>.npz, and the names of the tensors that each of them feeds; the
-outputs go beside them as out<N>.npz. Runs on Python 3.6.
+A request names a folder with in<N>.npz, and the names of the tensors that each file feeds. The
+outputs are written to the same folder as out<N>.npz. This module runs on Python 3.6.
 """
 
 import json
@@ -14,8 +14,8 @@ import numpy as np
 def serve(run, refusal=()):
     """Answer requests until standard input ends.
 
-    `run` takes a request and returns the names of the outputs; what it raises is reported, and
-    begins with `refused` where it is a `refusal`.
+    `run` takes a request and returns the names of the outputs. Its errors are reported. The report
+    of a `refusal` begins with `refused`.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

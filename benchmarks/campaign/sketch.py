@@ -1,4 +1,4 @@
-"""A model that grows node by node, and what is known of each of its tensors."""
+"""A model that grows node by node, and the known properties of each of its tensors."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ SYMBOLS = ("batch", "time")
 class Tensor:
     """A tensor of the model.
 
-    `exact` says that every runtime computes the same bits: what follows may then depend on ties,
+    `exact` means that every runtime computes the same bits. Later ops may then depend on ties,
     signs and the borders of a domain.
     """
 
@@ -33,7 +33,10 @@ class Tensor:
 
 @dataclass
 class Sketch:
-    """A growing graph: its inputs, nodes, weights and tensors; `read` holds what nodes consume."""
+    """A growing graph: its inputs, nodes, weights and tensors.
+
+    `read` holds the tensors that nodes read.
+    """
 
     opset: int
     inputs: list[Tensor] = field(default_factory=list)
@@ -55,7 +58,7 @@ class Sketch:
         domain: str = "",
         **attributes: object,
     ) -> list[Tensor]:
-        """Add a node; each of `outputs` is the dtype, the shape and whether it is exact."""
+        """Add a node. Each of `outputs` is (dtype, shape, whether it is exact)."""
         names = [each.name if isinstance(each, Tensor) else each for each in inputs]
         number = len(self.nodes)
         made = [
@@ -87,10 +90,11 @@ class Sketch:
         return self.weight(np.array(values, np.int64))
 
     def model(self, *, check: bool = True) -> onnx.ModelProto:
-        """Return the model; its outputs are what no node reads.
+        """Return the model. Its outputs are the tensors that no node reads.
 
         Raises:
-            onnx.checker.ValidationError, onnx.shape_inference.InferenceError: it is not valid.
+            onnx.checker.ValidationError, onnx.shape_inference.InferenceError: the model is not
+                valid.
         """
         made = [t for t in self.tensors if t not in self.inputs and t.name not in self.read]
         graph = helper.make_graph(

@@ -1,6 +1,6 @@
-"""Where routes differ from ONNX on purpose: the ops, the values that show it, and the reason.
+"""Intended differences between routes and ONNX: the ops, the values that show them, the reasons.
 
-A difference is excused only in a run in which such a value reaches such an op.
+A difference is excused only in a run where such a value reaches such an op.
 """
 
 from collections.abc import Callable
@@ -12,58 +12,58 @@ from onnx import numpy_helper
 
 EVERY = ("",)
 ONNX = ("simplify", "lower_opset", "make_batch_dynamic", "free_dims", "tf2onnx")
-"""Beginnings of the names of all routes, and of those whose results onnxruntime runs."""
+"""The first parts of the names: of all routes, and of routes whose results onnxruntime runs."""
 
 LARGE = 1e3
 
 
 def nan(array: np.ndarray) -> bool:
-    """Whether there is a NaN."""
+    """Whether an array has a NaN."""
     return bool(np.isnan(array).any())
 
 
 def nan_or_infinite(array: np.ndarray) -> bool:
-    """Whether there is a NaN or an infinity."""
+    """Whether an array has a NaN or an infinity."""
     return not np.isfinite(array).all()
 
 
 def nan_or_large(array: np.ndarray) -> bool:
-    """Whether there is a NaN, or a number whose square leaves nothing of small ones beside it."""
+    """Whether an array has a NaN, or a number whose square hides small ones in a sum."""
     return not (np.abs(array) < LARGE).all()
 
 
 def minus_zero(array: np.ndarray) -> bool:
-    """Whether there is a minus zero."""
+    """Whether an array has a minus zero."""
     return bool((np.signbit(array) & (array == 0)).any())
 
 
 def minus_zero_or_infinity(array: np.ndarray) -> bool:
-    """Whether there is a minus zero, or minus infinity."""
+    """Whether an array has a minus zero, or minus infinity."""
     return minus_zero(array) or bool(np.isneginf(array).any())
 
 
 def every(node: onnx.NodeProto, weights: dict[str, np.ndarray]) -> bool:
-    """Any node of the ops."""
+    """Whether a node counts: every node does."""
     return True
 
 
 def mixing(node: onnx.NodeProto, weights: dict[str, np.ndarray]) -> bool:
-    """A Resize that adds up pixels, each with a weight."""
+    """Whether a node is a Resize that adds up pixels, each with a weight."""
     modes = [attribute.s for attribute in node.attribute if attribute.name == "mode"]
     return modes in ([b"linear"], [b"cubic"])
 
 
 def root(node: onnx.NodeProto, weights: dict[str, np.ndarray]) -> bool:
-    """A Pow to one half, or to minus one half."""
+    """Whether a node is a Pow to one half, or to minus one half."""
     exponents = weights.get(node.input[1])
     return exponents is not None and bool((np.abs(exponents) == 0.5).all())
 
 
 @dataclass(frozen=True)
 class Stated:
-    """Ops that differ where the first input `holds` some value, on routes that begin so.
+    """Ops that differ if the first input `holds` some value, on routes with these first parts.
 
-    `of` says which nodes of the ops do, given the weights of the model by name.
+    `of` tells which nodes of the ops differ, given the weights of the model by name.
     """
 
     ops: tuple[str, ...]
@@ -144,11 +144,11 @@ STATED = (
         "TensorFlow, torch and onnx's reference evaluator keep it.",
     ),
 )
-"""What is known and stays. `onnx2tf` tells its users what concerns them."""
+"""The known differences that stay. `onnx2tf` informs its users about those that concern them."""
 
 
 def watched(model: onnx.ModelProto) -> dict[str, list[Stated]]:
-    """Return the tensors that must be looked at: name → what a value in them would excuse."""
+    """Return the tensors to look at: name → the differences that a value in them would excuse."""
     found: dict[str, list[Stated]] = {}
     weights = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     for node in model.graph.node:
@@ -169,7 +169,7 @@ def showing(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def excuses(model: onnx.ModelProto, tensors: dict[str, np.ndarray]) -> list[Stated]:
-    """Return what a run excuses, `tensors` being the watched ones of it."""
+    """Return the differences that a run excuses. `tensors` are the watched ones of the run."""
     return [
         each
         for name, statements in watched(model).items()

@@ -1,7 +1,7 @@
-"""Values that tests of converters seldom hold: NaN, infinities, both zeros, ties, large numbers.
+"""Values that tests of converters rarely have: NaN, infinities, both zeros, ties, large numbers.
 
-None is so large that a sum of products overflows: the order of a sum would then decide between
-infinity and NaN.
+No value is so large that a sum of products overflows, because the order of a sum would then decide
+between infinity and NaN.
 """
 
 import numpy as np
@@ -17,10 +17,10 @@ RUNS = (
     ({"batch": 2, "time": 1}, FINITE),
     ({"batch": 3, "time": 7}, SPECIAL),
 )
-"""What every model is run at: sizes of its symbols, and the special values among its floats."""
+"""The runs of every model: sizes of its symbols, and the special values among its floats."""
 
 SHARE = 0.15
-"""The share of special values in the floats of a run that has some."""
+"""The fraction of special values in the floats of a run that has some."""
 
 
 def sized(shape, sizes):
@@ -29,7 +29,7 @@ def sized(shape, sizes):
 
 
 def drawn(dtype, shape, random, *, special):
-    """Return an array of a dtype and shape; `special` values take a share of its floats."""
+    """Return an array of a dtype and shape. `special` values are a fraction of its floats."""
     dtype = np.dtype(dtype)
     if dtype.kind == "b":
         return random.integers(0, 2, shape).astype(dtype)

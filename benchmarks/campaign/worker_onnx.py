@@ -1,6 +1,6 @@
 """Runs ONNX models in onnxruntime without its optimiser, or in onnx's reference evaluator.
 
-The folder of a request (`serving.py`) holds model.onnx; `by` names who runs it.
+The folder of a request (`serving.py`) holds model.onnx. `by` names the runtime.
 """
 
 from pathlib import Path

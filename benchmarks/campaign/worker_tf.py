@@ -1,6 +1,6 @@
 """Runs frozen graphs in default sessions on the TensorFlow that runs this script, from 1.4 on.
 
-The folder of a request (`serving.py`) holds graph.pb; `fetch` names the tensors to return.
+The folder of a request (`serving.py`) holds graph.pb. `fetch` names the tensors to return.
 """
 
 import os
@@ -12,7 +12,7 @@ tf = getattr(getattr(tensorflow, "compat", None), "v1", tensorflow)
 
 
 def run(request):
-    """Run the graph on every run of the request and return the tensors fetched."""
+    """Run the graph on every run of the request and return the fetched tensors."""
     graph_def = tf.GraphDef()
     with open(os.path.join(request["folder"], "graph.pb"), "rb") as file:
         graph_def.ParseFromString(file.read())

@@ -1,4 +1,4 @@
-"""Processes that run models: each runtime has one, which is started anew when a model ends it."""
+"""Processes that run models. Each runtime has one, which is restarted when a model ends it."""
 
 import os
 import tempfile
@@ -38,21 +38,22 @@ class Worker:
 
         Args:
             files: name → content of the files that the worker reads.
-            request: what it is to do with them.
+            request: what the worker does with them.
             runs: the arrays of each run by name.
 
         Raises:
             Failed: the worker reported an error.
-            Ended: the process ended or did not answer.
+            Ended: the process ended or did not answer in time.
         """
         return self.begin(files, request, runs)()
 
     def begin(
         self, files: dict[str, bytes], request: dict, runs: list[dict]
     ) -> Callable[[], list[dict]]:
-        """Begin what `ask` does, and return what waits for it; the arguments are the same.
+        """Start the work of `ask`, and return a function that waits for the outputs.
 
-        The outputs are read by who waits: Python 3.11 cannot parse headers in two threads at once.
+        The arguments are those of `ask`. The waiting thread reads the outputs, because Python 3.11
+        cannot parse headers in two threads at once.
         """
         folder = tempfile.TemporaryDirectory()
         home = Path(folder.name)

@@ -1,4 +1,4 @@
-"""The cases of onnx's backend suite, as arrays by name, and which of them are left out and why."""
+"""The cases of onnx's backend suite, as arrays by name, and the reasons why some are left out."""
 
 import os
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ TRAINING = {"test_gradient", "test_adagrad", "test_adam", "test_momentum", "test
 
 @dataclass
 class Case:
-    """One model of the suite with its inputs and the outputs that are expected."""
+    """One model of the suite with its inputs and the expected outputs."""
 
     name: str
     suite: str
@@ -93,7 +93,10 @@ def _folder_case(suite, folder):
 
 
 def _light_case(path):
-    """Return a light model: its weights are constants, its input is what onnx's runner feeds."""
+    """Return the case of a light model, with the input of onnx's runner.
+
+    The weights of a light model are constants.
+    """
     model = onnx.load(path)
     weights = {weight.name for weight in model.graph.initializer}
     (value,) = [value for value in model.graph.input if value.name not in weights]

@@ -1,7 +1,8 @@
 """Run frozen graphs on the TensorFlow that runs this script: `python legacy.py jobs.json`.
 
-Each job is a folder with frozen.pb, in<N>.npz, in<N>.json and fetch.json; the outputs are put
-beside them. Runs on Python 3.6 and TensorFlow 1.4, and on later ones, in default sessions.
+Each job is a folder with frozen.pb, in<N>.npz, in<N>.json and fetch.json. The outputs are written
+to the same folder. The script runs on Python 3.6 and TensorFlow 1.4, and on later ones, in default
+sessions.
 """
 
 import glob
@@ -19,7 +20,7 @@ tf1 = getattr(getattr(tf, "compat", None), "v1", tf)
 
 
 def typed(array):
-    """Return an array as TensorFlow takes it: numpy's files hold bfloat16 as two bytes each."""
+    """Return an array in the form for TensorFlow: numpy's files hold bfloat16 as two bytes each."""
     if array.dtype.kind == "V":
         return array.view(tf.bfloat16.as_numpy_dtype)
     return array

@@ -2,9 +2,10 @@
 
     .envs/tf/bin/python benchmarks/coverage/measure.py [--only conv,Resize] [--targets tf2,tf1.4]
 
-Writes README.md and a table for each target beside this file, unless --only is given. Every case is
-converted without verification: what counts is what the artefact gives on the target's runtime,
-compared with the outputs that onnx's suite expects, by its own tolerances (see `atol` and `rtol`).
+The script writes README.md and a table for each target beside this file, unless --only is given.
+Every case is converted without verification. The verdict compares the artefact's outputs on the
+target's runtime with those that onnx's suite expects, by its own tolerances (see `atol` and
+`rtol`).
 """
 
 import argparse
@@ -36,7 +37,7 @@ GOOD, REFUSED, WRONG, FAILED, EXCLUDED = "passed", "refused", "wrong", "failed",
 
 @dataclass
 class Verdict:
-    """What became of one case for one target."""
+    """The outcome of one case for one target."""
 
     case: Case
     verdict: str
@@ -68,7 +69,7 @@ def on_this_kernel(conversion, case):
 
 
 def difference(case, expected, seen):
-    """Return how outputs differ from what the suite expects, or ""."""
+    """Return how outputs differ from those that the suite expects, or ""."""
     for name, want in expected.items():
         got = seen[name]
         if got.shape != want.shape:
@@ -84,17 +85,17 @@ def difference(case, expected, seen):
 
 
 def plain(array):
-    """Return an array that numpy computes with, whatever its type."""
+    """Return an array that numpy can compute with, whatever its type."""
     return array if array.dtype.kind == "c" else array.astype("float64")
 
 
 def rtol(case, want):
-    """Return the suite's tolerance, but two units in the last place for bfloat16."""
+    """Return the suite's tolerance, or two units in the last place for bfloat16 if that is more."""
     return max(case.rtol, 2**-6) if want.dtype.name == "bfloat16" else case.rtol
 
 
 def atol(case, want):
-    """Return the suite's tolerance, or a millionth of the largest value: that is noise."""
+    """Return the suite's tolerance, or 1e-6 of the largest value (noise) if that is more."""
     finite = np.abs(plain(want))[np.isfinite(plain(want))]
     noise = 1e-6 if want.dtype.kind == "f" else 0
     return max(case.atol, noise * np.max(finite, initial=0))

@@ -1,4 +1,4 @@
-"""Run conversions on a real runtime, many in one process, whatever crashes."""
+"""Run conversions on a real runtime, many in one process, even if some crash."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ LIMIT = 600
 def run(target, jobs, folder, **settings):
     """Return for each (conversion, [inputs]) a list of outputs by ONNX name, or what went wrong.
 
-    `target` is a legacy runtime, or "tf2"; `settings` are added to its environment variables.
+    `target` is a legacy runtime, or "tf2". `settings` are added to its environment variables.
     """
     homes = [folder / str(index) for index in range(len(jobs))]
     for home, (conversion, runs) in zip(homes, jobs):
@@ -41,7 +41,10 @@ def write(home, conversion, runs):
 
 
 def run_all(target, homes, list_of_jobs, settings):
-    """Run the worker until every job is done; one in which it dies is marked so and left out."""
+    """Run the worker until every job is done.
+
+    A job that ends the worker is marked and left out.
+    """
     python = sys.executable if target == NEWEST.name else environments.python(target)
     todo = list(homes)
     while todo:

@@ -1,9 +1,9 @@
-"""Ask onnxruntime and onnx's reference implementation, each model in a process that may crash.
+"""Run models in onnxruntime and onnx's reference implementation, in processes that may crash.
 
     python referees.py jobs.json
 
-Each job is a folder with model.onnx and runs.pickle, a list of inputs; answers.pickle is put beside
-them: for each run the outputs by name of every referee that takes it.
+Each job is a folder with model.onnx and runs.pickle, a list of inputs. The script adds
+answers.pickle, which has for each run the outputs by name of every referee that accepts it.
 """
 
 import json
@@ -18,7 +18,7 @@ LIMIT = 600
 
 
 def run(jobs, folder):
-    """Return for each (name, model, runs) the answers to every run, a list; none if it crashed."""
+    """Return for each (name, model, runs) a list of answers, which is empty after a crash."""
     homes = [folder / str(index) for index in range(len(jobs))]
     for home, (_, model, runs) in zip(homes, jobs):
         home.mkdir(parents=True)

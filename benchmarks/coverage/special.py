@@ -2,10 +2,11 @@
 
     .envs/tf/bin/python benchmarks/coverage/special.py [--only conv,TopK] [--variants hidden,ties]
 
-Each case is changed as a variant says, converted for each target without verification, and run in a
+Each case is changed by a variant, converted for each target without verification, and run in a
 default session of the target's own runtime (TensorFlow 2 with oneDNN and without). A result counts
-as wrong if it agrees neither with onnxruntime, its optimiser being off, nor with onnx's reference
-implementation; where neither takes the model, nothing is said. Prints what is wrong or fails.
+as wrong if it agrees neither with onnxruntime without its optimiser, nor with onnx's reference
+implementation. If neither accepts the model, the case is left out. The script prints the wrong
+results and the failures.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from graphcore.targets import NAMES, NEWEST
 
 LARGE = 3e38
 IR_VERSION = 10
-"""The newest that onnxruntime takes for sure."""
+"""The newest IR version that onnxruntime certainly accepts."""
 
 VALUES = {
     "ties": [0.0, -0.0, 0.5, 1.5, 2.5, -0.5, -1.5, 1.0],
@@ -35,7 +36,7 @@ VALUES = {
     "equal": [0.25],
     "zeros": [0.0],
 }
-"""Variant → what floats are drawn from."""
+"""Variant → the values from which floats are drawn."""
 
 
 def seeded(case):
@@ -51,7 +52,7 @@ def drawn(array, values, random):
 
 
 def other_values(case, variant):
-    """Return the model and runs with all floats drawn, and with the first input's alone."""
+    """Return the model and two runs: with all floats drawn, and with only the first input's."""
     random, inputs = seeded(case), case.data[0][0]
     values = VALUES[variant]
     everything = {name: drawn(array, values, random) for name, array in inputs.items()}
@@ -79,7 +80,7 @@ def hidden(case, _):
 
 
 def empty(case, _):
-    """Return the model with the first input's first axis, and all of that size, empty."""
+    """Return the model with the first axis of the first input empty, and all axes of that size."""
     model, _ = hidden(case, _)
     inputs = dict(case.data[0][0])
     name = model.graph.input[0].name
@@ -87,7 +88,7 @@ def empty(case, _):
 
 
 def ones(case, _):
-    """Return the model with every axis of the first input cut to size one, one after the other."""
+    """Return the model with one axis after another of the first input cut to size one."""
     model, (inputs,) = hidden(case, _)
     ((name, data),) = inputs.items()
     cut = [data.take([0], axis) for axis in range(data.ndim) if data.shape[axis] > 1]
@@ -116,7 +117,7 @@ def jobs(cases, variants):
 
 
 def unlike(expected, seen):
-    """Return how outputs differ from what is expected, or ""; NaN equals NaN."""
+    """Return how outputs differ from the expected ones, or "". NaN equals NaN."""
     for name, want in expected.items():
         got = seen[name]
         if got.shape != want.shape or got.dtype != want.dtype:
@@ -132,13 +133,13 @@ def unlike(expected, seen):
 
 
 def verdict(wanted, seen):
-    """Return what is wrong with the outputs of one run, held against every referee's, or ""."""
+    """Return how the outputs of one run differ from every referee's, or ""."""
     said = [unlike(each, seen) for each in wanted]
     return "" if not all(said) or not said else " | ".join(dict.fromkeys(said))
 
 
 def search(todo, targets, folder):
-    """Print what is wrong for each job on each target."""
+    """Print the wrong results for each job on each target."""
     answered = referees.run(todo, folder / "referees")
     asked = [
         (

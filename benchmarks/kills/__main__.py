@@ -1,7 +1,7 @@
-"""Kills in the middle of writing: `make kills`, which writes the table of `README.md`.
+"""Kill a process in the middle of writing: `make kills`, which writes the table of `README.md`.
 
-Before every chosen step of a write the process is killed (SIGKILL). Then what is there must be
-whole, the old state or the new one, and the next run must get through.
+The process is killed (SIGKILL) before every chosen step of a write. After that the files must be
+complete, in the old state or the new one, and the next run must succeed.
 """
 
 import collections
@@ -21,7 +21,7 @@ START, END = "<!-- measured -->", "<!-- end -->"
 
 
 def chosen(counts):
-    """Return for each scene the steps to be killed at: evenly spread, `POINTS` in all."""
+    """Return for each scene the steps at which to kill: evenly spread, `POINTS` in all."""
     points = [(scene, step) for scene, count in enumerate(counts) for step in range(1, count + 1)]
     share = min(1.0, POINTS / len(points))
     picked = {points[int(number / share)] for number in range(min(POINTS, len(points)))}
@@ -29,7 +29,7 @@ def chosen(counts):
 
 
 def measured(scene, points):
-    """Return how often each state was there after a kill, and what went wrong, a sentence each."""
+    """Return how often each state was found after a kill, and the errors, a sentence each."""
     found, wrong = collections.Counter(), []
     for point in points:
         with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +58,7 @@ def length(scene):
 
 
 def main():
-    """Measure, print, write the table; return 1 if anything went wrong."""
+    """Measure, print and write the table. Return 1 if anything went wrong."""
     rows = [
         "| What was written | steps | kills | old | new | none, and says so | wrong |",
         "| --- | --- | --- | --- | --- | --- | --- |",

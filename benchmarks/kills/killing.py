@@ -8,7 +8,7 @@ STEPS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtre
 """Events of Python's audit hooks that come before a file or a folder changes."""
 
 EXCHANGE = "ctypes.dlsym"
-"""The event before two folders change places: the system's function for it is looked up."""
+"""The event before two folders are swapped, because Python looks up the system's function."""
 
 
 def steps(work, room):
@@ -34,7 +34,10 @@ def steps(work, room):
 
 
 def killed(work, room, point):
-    """Do `work` in a process that is killed before its step of that number; say whether it was."""
+    """Do `work` in a process that is killed before its step of that number.
+
+    Return whether it was killed.
+    """
     child = os.fork()
     if not child:
         left = point

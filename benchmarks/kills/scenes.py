@@ -1,6 +1,6 @@
-"""What is written when the process is killed: stages, ONNX files, folders and SavedModels.
+"""The scenes in which a process is killed: stages, ONNX files, folders and SavedModels.
 
-Each scene writes in a folder of its own, and looks there: the old state, the new one, or none.
+Each scene writes in a folder of its own, and then finds the old state, the new one, or none.
 """
 
 import hashlib
@@ -22,7 +22,10 @@ OLD, NEW, NONE = "old", "new", "none"
 
 @dataclass(frozen=True)
 class Scene:
-    """`write(room, OLD or NEW)` writes, `look(room)` says what is there; it raises about half."""
+    """A scene: `write(room, OLD or NEW)` writes, and `look(room)` returns the state.
+
+    `look` raises an error about an incomplete state.
+    """
 
     title: str
     write: Callable[[Path, str], None]
@@ -31,7 +34,7 @@ class Scene:
 
 
 def scenes(home):
-    """Return the scenes; what they are made from is prepared in the folder `home`."""
+    """Return the scenes. Their sources are prepared in the folder `home`."""
     external = {state: _in_two_files(home / state, state) for state in (OLD, NEW)}
     graphs = {state: _graph(home, state) for state in (OLD, NEW)}
 
@@ -141,7 +144,7 @@ def _graph(home, state):
 
 def _looking(whole, name):
     def look(room):
-        durable.recover(room / name)  # as whoever opens it next does
+        durable.recover(room / name)  # as in the next process that opens it
         if not (room / name).exists():
             return NONE
         state = whole.get(_digest(room / name))

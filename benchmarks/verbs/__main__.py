@@ -1,7 +1,8 @@
-"""Every verb on a file of 520 MB and 5,002 nodes, beside what others offer: `make verbs`.
+"""Measure every verb on a file of 520 MB and 5,002 nodes, beside other tools: `make verbs`.
 
-Writes the table of `README.md`; `python benchmarks/verbs cut join` measures some verbs only and
-prints them. Each verb runs in a process of its own, three times; the median is shown.
+The script writes the table of `README.md`. `python benchmarks/verbs cut join` measures only some
+verbs, and prints the results. Each verb runs three times, each time in a process of its own. The
+median is shown.
 """
 
 import json
@@ -36,7 +37,7 @@ def verbs():
 
 
 def run(side, verb):
-    """Return what a worker measured, or the last line of its failure."""
+    """Return the result of a worker, or the last line of its failure."""
     environment = "th" if side == "ours" else "peers"
     command = [ROOT / ".envs" / environment / "bin" / "python", HERE / f"{side}.py", verb, FOLDER]
     found = []
@@ -53,14 +54,14 @@ def run(side, verb):
 
 
 def cells(found):
-    """Return seconds, seconds of processors and memory as cells."""
+    """Return wall-clock seconds, processor seconds and memory as cells."""
     if isinstance(found, str):
         return f"{found} | – | –"
     return f"{found['seconds']:.1f} | {found['processor']:.1f} | {found['megabytes']:.0f}"
 
 
 def main(chosen):
-    """Measure and print; write the table if everything was measured."""
+    """Measure and print. Write the table if everything was measured."""
     if not (FOLDER / "blocks").exists():
         python = ROOT / ".envs" / "th" / "bin" / "python"
         subprocess.run([python, HERE / "network.py", FOLDER], check=True)

@@ -1,7 +1,8 @@
-"""The file that the verbs are measured on: `python network.py folder [blocks]`.
+"""The file on which the verbs are measured: `python network.py folder [blocks]`.
 
-A residual network of 1,000 blocks of five nodes, each with a weight of 0.5 MB, as the newer
-exporters write it (opset 18, axes as inputs), for a batch of 1: in all 5,002 nodes and 520 MB.
+It is a residual network of 1,000 blocks of five nodes, each block with a weight of 0.5 MB, for a
+batch of 1. In all it has 5,002 nodes and 520 MB. Its form is that of the newer exporters (opset 18,
+axes as inputs).
 """
 
 import sys
@@ -16,7 +17,7 @@ WIDTH = 360
 
 
 def network(first=0, last=BLOCKS, *, ends=True):
-    """Return the blocks `first` to `last` as a model, with the two nodes at the end if `ends`."""
+    """Return the blocks `first` to `last` as a model, with the two last nodes if `ends`."""
     random = np.random.default_rng(first)
     source = x = f"x{first - 1}" if first else "x"
     nodes, weights = [], []
@@ -49,7 +50,7 @@ def network(first=0, last=BLOCKS, *, ends=True):
 
 
 def main(folder, blocks=BLOCKS):
-    """Write the whole file, and its two halves for those that join."""
+    """Write the whole file, and its two halves for the verbs that join."""
     folder, blocks = Path(folder), int(blocks)
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(network(0, blocks), folder / "whole.onnx")

@@ -1,4 +1,4 @@
-"""The same with what others offer, as documented: `python peers.py verb folder`."""
+"""The same work by other tools, as their documentation shows: `python peers.py verb folder`."""
 
 import sys
 
@@ -17,7 +17,7 @@ def extracted(model, folder):
 
 
 def merged(model, folder):
-    """Join by `onnx.compose`, which asks for names that are used in one of the models only."""
+    """Join by `onnx.compose`, which requires that no name occurs in both models."""
     blocks = int((folder / "blocks").read_text())
     head, tail = onnx.load(folder / "head.onnx"), onnx.load(folder / "tail.onnx")
     tail = compose.add_prefix(tail, "second_")
@@ -37,7 +37,7 @@ def surgery(edit):
 
 
 def insert(graph):
-    """Put a Neg behind a Relu."""
+    """Insert a Neg after a Relu."""
     node = next(each for each in graph.nodes if each.name == "relu7")
     made = onnx_graphsurgeon.Variable("made")
     for reader in node.outputs[0].outputs:
@@ -46,7 +46,7 @@ def insert(graph):
 
 
 def remove(graph):
-    """Let what reads a Relu read its input."""
+    """Let the nodes that read a Relu read its input."""
     node = next(each for each in graph.nodes if each.name == "relu7")
     source, target = node.inputs[0], node.outputs[0]
     for reader in list(target.outputs):

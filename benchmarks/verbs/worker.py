@@ -1,4 +1,4 @@
-"""What both sides share: load the file, run one verb, print its time and the peak memory."""
+"""The common part of both sides: load the file, run one verb, print its time and peak memory."""
 
 import json
 import resource
@@ -7,12 +7,13 @@ import time
 from pathlib import Path
 
 MEGA = 2**20 if sys.platform == "darwin" else 2**10
-"""What `ru_maxrss` counts in: bytes on macOS, kilobytes elsewhere."""
+"""The unit of `ru_maxrss`: bytes on macOS, kilobytes elsewhere."""
 
 
 def measured(verb, folder, load):
-    """Print a JSON line: seconds, seconds of processors, and the peak of this process and of those
-    that it started.
+    """Print a JSON line: seconds, processor seconds, and peak memory.
+
+    The peak includes that of child processes.
     """
     folder = Path(folder)
     model = load(folder / "whole.onnx")

@@ -60,7 +60,7 @@ class ProcessGroup:
                 pass
 
     def _kill(self) -> None:
-        with self._lock:  # another thread, which watches, may have killed it already
+        with self._lock:  # the watching thread may have killed it already
             if self._guard is None:
                 self.process.kill()
             elif self._guard.returncode is None:

@@ -1,4 +1,4 @@
-"""What a step of a drawn model may add: an op with attributes and tensors that fit it."""
+"""The steps of a drawn model: each adds an op, with attributes and tensors that fit it."""
 
 from steps import control, elementwise, indexing, layers, quantisation, reductions, shapes
 from steps.step import STEPS, Step, Unfit

@@ -1,4 +1,4 @@
-"""If, Loop and Scan, whose bodies read tensors from outside."""
+"""If, Loop and Scan, whose bodies read outer tensors."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ def _info(name, dtype, shape):
 
 @step("If", 11)
 def branches(draw, sketch):
-    """A condition that is computed, fed or constant."""
+    """Add an If whose condition is computed, fed or constant."""
     x = pick(draw, sketch, ("float32",))
     conditions = [t for t in sketch.tensors if t.dtype == "bool" and t.shape == ()]
     if conditions and draw(st.booleans()):
@@ -38,7 +38,10 @@ def branches(draw, sketch):
 
 @step("Loop", 11)
 def loop(draw, sketch):
-    """A state, and every iteration's value as a further output; no iteration is one case."""
+    """Add a Loop with a state, and with every iteration's value as an output.
+
+    It has 0 to 3 iterations.
+    """
     x = pick(draw, sketch, ("float32",), most=4)
     times = draw(st.integers(0, 3))
     operand = np.array(draw(st.sampled_from((0.5, 1.0))), np.float32)
@@ -70,7 +73,7 @@ def loop(draw, sketch):
 
 @step("Scan", 11)
 def scan(draw, sketch):
-    """A running sum along the first axis, which may be symbolic."""
+    """Add a Scan that sums along the first axis, which may be symbolic."""
     x = pick(draw, sketch, ("float32",), least=1, most=4)
     number = len(sketch.nodes)
     element = x.shape[1:]

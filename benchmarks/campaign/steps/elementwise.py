@@ -37,7 +37,7 @@ _unary(JUMPS, needs_exact=True, gives_exact=True)
 
 @step("LeakyRelu")
 def leaky_relu(draw, sketch):
-    """Any slope, above 1 and below 0 too."""
+    """Add a LeakyRelu with any slope, also above 1 and below 0."""
     x = pick(draw, sketch, FLOATS)
     alpha = draw(st.sampled_from((0.25, 0.0, 1.5, -0.5)))
     sketch.node("LeakyRelu", [x], (x.dtype, x.shape, x.exact), alpha=alpha)
@@ -45,7 +45,7 @@ def leaky_relu(draw, sketch):
 
 @step("ThresholdedRelu", 10)
 def thresholded_relu(draw, sketch):
-    """A jump at the threshold."""
+    """Add a ThresholdedRelu, which jumps at the threshold."""
     x = pick(draw, sketch, FLOATS, exact=True)
     alpha = draw(st.sampled_from((0.5, 0.0, 1.0, -1.0)))
     sketch.node("ThresholdedRelu", [x], (x.dtype, x.shape, True), alpha=alpha)
@@ -53,7 +53,7 @@ def thresholded_relu(draw, sketch):
 
 @step("PRelu")
 def prelu(draw, sketch):
-    """A slope for each channel, or one for all."""
+    """Add a PRelu with a slope for each channel, or one for all."""
     x = pick(draw, sketch, FLOATS)
     slope, shape = partner(draw, sketch, x, constants=(0.25, 0.0, 1.5, -0.5))
     if shape == x.shape:
@@ -62,7 +62,7 @@ def prelu(draw, sketch):
 
 @step("Clip", 11)
 def clip(draw, sketch):
-    """Either bound may be missing."""
+    """Add a Clip; either bound may be missing."""
     x = pick(draw, sketch, ("float32", "float64") if sketch.opset < 12 else NUMBERS)
     low, high = draw(st.sampled_from(((0, 6), (1, 1), (-1, 2), (2, -1))))
     if x.dtype == "uint8":
@@ -110,7 +110,7 @@ _binary({"Mod": 10}, INTS)
 
 @step("Pow", 12)
 def power(draw, sketch):
-    """Of exact tensors to constants, since 0 and 1 are borders."""
+    """Add a Pow of exact tensors to constants, because 0 and 1 are borders."""
     x = pick(draw, sketch, ("float32", "float64"), exact=True)
     constants = (2.0, 0.5, -1.0, 0.0, 3.0, -0.5, 1.0)
     other, shape = partner(draw, sketch, x, constants=constants)
@@ -119,7 +119,7 @@ def power(draw, sketch):
 
 @step("Mod", 10)
 def fmod(draw, sketch):
-    """The remainder of floats has the sign of the dividend."""
+    """Add a Mod of floats, whose remainder has the sign of the dividend."""
     x = pick(draw, sketch, ("float32", "float64"), exact=True)
     other, shape = partner(draw, sketch, x, constants=(1.0, 2.5, -3.0, 41.0))
     sketch.node("Mod", [x, other], (x.dtype, shape, True), fmod=1)
@@ -127,7 +127,7 @@ def fmod(draw, sketch):
 
 @step("Not")
 def negation(draw, sketch):
-    """Of booleans."""
+    """Add a Not of booleans."""
     x = pick(draw, sketch, ("bool",))
     sketch.node("Not", [x], ("bool", x.shape, True))
 
@@ -135,7 +135,7 @@ def negation(draw, sketch):
 @step("IsNaN", 9)
 @step("IsInf", 10)
 def classify(draw, sketch):
-    """Which values are NaN, or infinite."""
+    """Add an IsNaN or an IsInf."""
     x = pick(draw, sketch, ("float32", "float64"), exact=True)
     ops = ("IsNaN", "IsInf") if sketch.opset >= 10 else ("IsNaN",)
     sketch.node(draw(st.sampled_from(ops)), [x], ("bool", x.shape, True))
@@ -143,7 +143,7 @@ def classify(draw, sketch):
 
 @step("Where", 9)
 def where(draw, sketch):
-    """Either branch may hold what the other must not see."""
+    """Add a Where; either branch may hold values that must not affect the other one."""
     known = ("float32", "int64", "uint8") if sketch.opset < 16 else (*NUMBERS, "bool")
     condition = pick(draw, sketch, ("bool",))
     x = pick(draw, sketch, known, where=lambda t: broadcast(t.shape, condition.shape) is not None)
@@ -160,7 +160,7 @@ def where(draw, sketch):
 
 @step("Cast")
 def cast(draw, sketch):
-    """Between numbers; out of a float only what its target can hold."""
+    """Add a Cast between numbers. A float is limited to values that the other type can hold."""
     x = pick(draw, sketch, (*NUMBERS, "bool"), exact=True)
     to = draw(st.sampled_from(("float32", "int32", "int64", "float16", "float64", "bool", "int8")))
     if np_kind(x.dtype) == "f" and np_kind(to) == "i":
@@ -169,7 +169,7 @@ def cast(draw, sketch):
 
 
 def _held(sketch, x):
-    """Return x without NaN and between -100 and 100, for what is cast to integers."""
+    """Return x without NaN and between -100 and 100, because it is cast to integers."""
     if x.dtype != "float32" or sketch.opset < 11:
         raise Unfit
     zero, low, high = (sketch.weight(np.array(value, x.dtype)) for value in (0, -100, 100))

@@ -21,7 +21,7 @@ def _indices(draw, size: int, shape, *, unique: bool = False) -> np.ndarray:
 
 @step("Gather", 11)
 def gather(draw, sketch):
-    """Indices of rank 0 to 2, also from the end."""
+    """Add a Gather with indices of rank 0 to 2, some of which count from the end."""
     x = pick(draw, sketch, KINDS, least=1)
     axis, written = axis_of(draw, x, fixed=True)
     if not x.shape[axis]:
@@ -34,7 +34,7 @@ def gather(draw, sketch):
 
 @step("GatherElements", 11)
 def gather_elements(draw, sketch):
-    """One index for each element of a part."""
+    """Add a GatherElements with one index for each element of a part."""
     x = pick(draw, sketch, KINDS, least=1, most=3, where=_fixed)
     axis, written = axis_of(draw, x)
     shape = (*x.shape[:axis], draw(st.integers(1, 3)), *x.shape[axis + 1 :])
@@ -48,7 +48,7 @@ def _fixed(t) -> bool:
 
 @step("GatherND", 12)
 def gather_nd(draw, sketch):
-    """With batch_dims of the tensor's own."""
+    """Add a GatherND, with batch_dims or without."""
     x = pick(draw, sketch, KINDS, least=2, most=4, where=_fixed)
     batch_dims = draw(st.integers(0, 1))
     depth = draw(st.integers(1, x.rank - batch_dims))
@@ -61,7 +61,7 @@ def gather_nd(draw, sketch):
 
 @step("ScatterElements", 16)
 def scatter_elements(draw, sketch):
-    """Writes, adds or multiplies, at indices that differ."""
+    """Add a ScatterElements that writes, adds or multiplies at distinct indices."""
     x = pick(draw, sketch, ("float32", "float64", "int64"), least=1, most=3, where=_fixed)
     axis, written = axis_of(draw, x)
     count = draw(st.integers(1, x.shape[axis]))
@@ -82,7 +82,7 @@ def scatter_elements(draw, sketch):
 
 @step("ScatterND", 11)
 def scatter_nd(draw, sketch):
-    """Rows written over rows; the first axis may be symbolic."""
+    """Add a ScatterND that replaces rows; the first axis may be symbolic."""
     x = pick(draw, sketch, ("float32", "int64"), least=1, most=4)
     if any(isinstance(dim, str) for dim in x.shape[1:]):
         raise Unfit
@@ -95,7 +95,7 @@ def scatter_nd(draw, sketch):
 
 @step("OneHot", 11)
 def one_hot(draw, sketch):
-    """Indices inside, from the end, and out of range."""
+    """Add a OneHot with indices in range, from the end, and out of range."""
     x = pick(draw, sketch, ("int32", "int64"), most=3)
     depth = draw(st.integers(1, 5))
     axis = draw(st.integers(-x.rank - 1, x.rank))
@@ -108,7 +108,7 @@ def one_hot(draw, sketch):
 
 @step("ReverseSequence", 10)
 def reverse_sequence(draw, sketch):
-    """With constant lengths."""
+    """Add a ReverseSequence with constant lengths."""
     x = pick(draw, sketch, ("float32", "int64"), least=2, where=lambda t: _fixed_two(t))
     lengths = [draw(st.integers(1, x.shape[1])) for _ in range(x.shape[0])]
     output = (x.dtype, x.shape, x.exact)

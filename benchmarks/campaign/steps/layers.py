@@ -25,7 +25,7 @@ def _picture(draw, sketch, *, dtypes=DTYPES):
 
 
 def _windows(draw, x, sizes=(1, 2, 3)):
-    """Draw kernel, strides, dilations and pads; an axis of symbolic size is kept at its size."""
+    """Draw kernel, strides, dilations and pads. An axis of symbolic size keeps its size."""
     kernel, strides, dilations, begin, end, shape = [], [], [], [], [], []
     for dim in x.shape[2:]:
         if isinstance(dim, str):
@@ -51,7 +51,10 @@ def _windows(draw, x, sizes=(1, 2, 3)):
 @step("Conv", 11)
 @step("Conv", 1)
 def conv(draw, sketch):
-    """Any groups, strides, dilations and pads, with or without a bias and what follows it."""
+    """Add a Conv with any groups, strides, dilations and pads.
+
+    It may have a bias, and an activation may follow it.
+    """
     x = _picture(draw, sketch)
     attributes, spatial = _windows(draw, x)
     channels = x.shape[1]
@@ -70,7 +73,7 @@ def conv(draw, sketch):
 
 @step("ConvTranspose", 11)
 def conv_transpose(draw, sketch):
-    """With groups, strides, output padding."""
+    """Add a ConvTranspose with groups, strides and output padding."""
     x = pick(draw, sketch, ("float32",), least=3, most=5, where=_spatial)
     if any(isinstance(dim, str) for dim in x.shape[2:]):
         raise Unfit
@@ -94,7 +97,7 @@ def conv_transpose(draw, sketch):
 @step("AveragePool", 19)
 @step("LpPool", 18)
 def pool(draw, sketch):
-    """Windows that hang over the border, counted or not."""
+    """Add a pool whose windows overlap the border. The padding is counted or not."""
     x = _picture(draw, sketch, dtypes=("float32",))
     ops = ("MaxPool", "AveragePool" if sketch.opset >= 19 else "MaxPool")
     op = draw(st.sampled_from(ops))
@@ -108,7 +111,7 @@ def pool(draw, sketch):
 @step("GlobalAveragePool")
 @step("GlobalMaxPool")
 def global_pool(draw, sketch):
-    """Over every spatial axis."""
+    """Add a pool over every spatial axis."""
     x = pick(draw, sketch, ("float32",), least=3)
     op = draw(st.sampled_from(("GlobalAveragePool", "GlobalMaxPool")))
     shape = (*x.shape[:2], *(1 for _ in x.shape[2:]))
@@ -118,7 +121,7 @@ def global_pool(draw, sketch):
 @step("BatchNormalization", 9)
 @step("InstanceNormalization", 6)
 def norm(draw, sketch):
-    """By stored statistics, or by those of each instance."""
+    """Add a normalisation by stored statistics, or by those of each instance."""
     x = pick(draw, sketch, ("float32",), least=2,
              where=lambda t: isinstance(t.shape[1], int) and t.shape[1] > 0)  # fmt: skip
     count = (x.shape[1],)
@@ -133,7 +136,7 @@ def norm(draw, sketch):
 
 @step("LayerNormalization", 17)
 def layer_norm(draw, sketch):
-    """Over the axes from one on."""
+    """Add a LayerNormalization over the axes from 1 on."""
     x = pick(draw, sketch, ("float32", "float16"), least=2,
              where=lambda t: isinstance(t.shape[-1], int) and t.shape[-1] > 1)  # fmt: skip
     inputs = [x, _weights(draw, sketch, x.shape[-1:], x.dtype)]
@@ -142,9 +145,11 @@ def layer_norm(draw, sketch):
 
 @step("LRN")
 def lrn(draw, sketch):
-    """Across an odd number of channels; neither referee is right about an even one.
+    """Add an LRN across an odd number of channels.
 
-    onnxruntime has no kernel for it, and onnx's evaluator sums for the first channels alone.
+    Neither referee is right about an even number.
+
+    onnxruntime has no kernel for it, and onnx's evaluator sums for the first channels only.
     """
     x = pick(draw, sketch, ("float32",), least=4, most=4)
     size = draw(st.sampled_from((1, 3, 5)))
@@ -153,7 +158,7 @@ def lrn(draw, sketch):
 
 @step("MatMul", 9)
 def matmul(draw, sketch):
-    """With a matrix of weights, or of two tensors."""
+    """Add a MatMul with a matrix of weights, or of two tensors."""
     x = pick(draw, sketch, ("float32", "float64", "float16", "int32"), least=2,
              where=lambda t: isinstance(t.shape[-1], int) and t.shape[-1] > 0)  # fmt: skip
     if x.dtype == "int32":
@@ -169,7 +174,7 @@ def matmul(draw, sketch):
 
 @step("MatMul", 9)
 def self_product(draw, sketch):
-    """A tensor times its transpose, as attention has it."""
+    """Add a MatMul of a tensor and its transpose, as in attention."""
     x = pick(draw, sketch, ("float32",), least=2)
     perm = [*range(x.rank - 2), x.rank - 1, x.rank - 2]
     turned = (*x.shape[:-2], x.shape[-1], x.shape[-2])
@@ -179,7 +184,7 @@ def self_product(draw, sketch):
 
 @step("Gemm", 11)
 def gemm(draw, sketch):
-    """Either side transposed, scaled, with or without C."""
+    """Add a Gemm, with either side transposed, with factors, and with or without C."""
     x = pick(draw, sketch, ("float32",), least=2, most=2,
              where=lambda t: isinstance(t.shape[1], int) and t.shape[1] > 0)  # fmt: skip
     turned = draw(st.sampled_from((0, 1)))
@@ -196,7 +201,7 @@ def gemm(draw, sketch):
 
 @step("Resize", 13)
 def resize(draw, sketch):
-    """By scales, of every mode."""
+    """Add a Resize by scales, in any mode."""
     x = pick(draw, sketch, ("float32",), least=4, most=4,
              where=lambda t: all(isinstance(d, int) and d > 1 for d in t.shape[2:]))  # fmt: skip
     mode = draw(st.sampled_from(("nearest", "linear", "cubic")))
@@ -217,7 +222,7 @@ def resize(draw, sketch):
 
 @step("GridSample", 16)
 def grid_sample(draw, sketch):
-    """On a grid that leaves the picture."""
+    """Add a GridSample whose grid goes outside the picture."""
     x = pick(draw, sketch, ("float32",), least=4, most=4, exact=True, where=_spatial)
     if not isinstance(x.shape[0], int):
         raise Unfit
@@ -237,7 +242,7 @@ def grid_sample(draw, sketch):
 @step("GRU", 14)
 @step("RNN", 14)
 def recurrent(draw, sketch):
-    """Of either direction, or both."""
+    """Add a recurrent layer in either direction, or in both."""
     x = pick(draw, sketch, ("float32",), least=3, most=3,
              where=lambda t: isinstance(t.shape[2], int) and t.shape[2] > 0)  # fmt: skip
     op = draw(st.sampled_from(("LSTM", "GRU", "RNN")))
@@ -256,7 +261,7 @@ def recurrent(draw, sketch):
 
 @step("Einsum", 12)
 def einsum(draw, sketch):
-    """Sums and products over letters."""
+    """Add an Einsum with sums and products over letters."""
     x = pick(draw, sketch, ("float32",), least=2, most=3)
     letters = "abc"[: x.rank]
     equation, shape = draw(

@@ -8,7 +8,10 @@ from steps.step import Unfit, pick, step
 
 @step("QuantizeLinear", 10)
 def quantise(draw, sketch):
-    """To 8 bits, back again or not, where ties go to the even number."""
+    """Add a quantisation to 8 bits, with or without the way back.
+
+    Ties go to the even number.
+    """
     x = pick(draw, sketch, ("float32",), exact=True)
     scale = sketch.weight(np.array(draw(st.sampled_from((0.5, 0.25, 1.0, 0.1))), np.float32))
     dtype = draw(st.sampled_from(("uint8", "int8")))
@@ -23,7 +26,7 @@ def quantise(draw, sketch):
 
 @step("MatMulInteger", 10)
 def matmul_integer(draw, sketch):
-    """Of 8 bits with zero points."""
+    """Add a MatMulInteger of 8 bits with zero points."""
     x = pick(draw, sketch, ("uint8", "int8"), least=2,
              where=lambda t: isinstance(t.shape[-1], int) and t.shape[-1] > 0)  # fmt: skip
     other = draw(st.sampled_from(("uint8", "int8")))
@@ -35,7 +38,7 @@ def matmul_integer(draw, sketch):
 
 @step("ConvInteger", 10)
 def conv_integer(draw, sketch):
-    """Padding holds the zero point."""
+    """Add a ConvInteger, whose padding holds the zero point."""
     x = pick(draw, sketch, ("uint8",), least=4, most=4)
     if not all(isinstance(d, int) and d > 2 for d in x.shape[1:]):
         raise Unfit

@@ -11,7 +11,10 @@ for _name in REDUCE:
 
     @step(f"Reduce{_name}")
     def reduce(draw, sketch, name=_name):
-        """Over drawn axes, which are an input from opset 18 on (of ReduceSum from 13)."""
+        """Add a reduction over drawn axes.
+
+        The axes are an input from opset 18 on (for ReduceSum from 13 on).
+        """
         dtypes = ("float32", "float64", "int32", "int64")
         x = pick(draw, sketch, dtypes[: 4 if name in ("Sum", "Max", "Min") else 2], least=1)
         if name in ("LogSum", "L2") and not x.exact:
@@ -38,7 +41,7 @@ for _name in REDUCE:
 @step("ArgMax", 12)
 @step("ArgMin", 12)
 def arg(draw, sketch):
-    """The first or the last of equal values."""
+    """Add an ArgMax or ArgMin that selects the first or the last of equal values."""
     x = pick(draw, sketch, ("float32", "int32"), least=1, exact=True)
     axis, written = axis_of(draw, x)
     keep, last = draw(st.sampled_from((1, 0))), draw(st.sampled_from((0, 1)))
@@ -51,7 +54,7 @@ def arg(draw, sketch):
 @step("Softmax", 13)
 @step("LogSoftmax", 13)
 def softmax(draw, sketch):
-    """Along any axis."""
+    """Add a softmax along any axis."""
     x = pick(draw, sketch, FLOATS, least=1)
     _, written = axis_of(draw, x)
     op = draw(st.sampled_from(("Softmax", "LogSoftmax")))
@@ -61,7 +64,7 @@ def softmax(draw, sketch):
 @step("Softmax", 1, 12)
 @step("Hardmax", 1, 12)
 def old_softmax(draw, sketch):
-    """Over everything from an axis on, as it was before opset 13."""
+    """Add a softmax over all axes from one on, as before opset 13."""
     x = pick(draw, sketch, ("float32",), least=1)
     axis, _ = axis_of(draw, x)
     op = draw(st.sampled_from(("Softmax", "Hardmax") if x.exact else ("Softmax",)))
@@ -70,7 +73,7 @@ def old_softmax(draw, sketch):
 
 @step("Hardmax", 13)
 def hardmax(draw, sketch):
-    """One at the first of the largest values."""
+    """Add a Hardmax, which gives 1 for the first of the largest values."""
     x = pick(draw, sketch, ("float32",), least=1, exact=True)
     _, written = axis_of(draw, x)
     sketch.node("Hardmax", [x], (x.dtype, x.shape, True), axis=written)
@@ -78,7 +81,10 @@ def hardmax(draw, sketch):
 
 @step("TopK", 11)
 def top_k(draw, sketch):
-    """The largest or the smallest; of equal values the first."""
+    """Add a TopK of the largest or the smallest.
+
+    Of equal values, the one with the lowest index comes first.
+    """
     x = pick(draw, sketch, ("float32", "int64", "int32"), least=1, exact=True)
     axis, written = axis_of(draw, x, fixed=True)
     k = draw(st.integers(1, x.shape[axis]))
@@ -95,7 +101,7 @@ def top_k(draw, sketch):
 
 @step("CumSum", 11)
 def cum_sum(draw, sketch):
-    """Forward or backward, with or without the element itself."""
+    """Add a CumSum, forward or backward, with or without the element itself."""
     x = pick(draw, sketch, ("float32", "int32", "int64"), least=1)
     _, written = axis_of(draw, x)
     axis = sketch.weight(np.array(written, np.int64))

@@ -20,7 +20,7 @@ def axes_node(sketch: Sketch, op: str, x: Tensor, axes, shape: tuple[Dim, ...]):
 
 @step("Transpose")
 def transpose(draw, sketch):
-    """Any order of the axes."""
+    """Add a Transpose with any order of the axes."""
     x = pick(draw, sketch, ANY, least=1)
     perm = draw(st.permutations(range(x.rank)))
     shape = tuple(x.shape[axis] for axis in perm)
@@ -29,7 +29,7 @@ def transpose(draw, sketch):
 
 @step("Unsqueeze")
 def unsqueeze(draw, sketch):
-    """A new axis anywhere."""
+    """Add an Unsqueeze with a new axis anywhere."""
     x = pick(draw, sketch, ANY, most=4)
     axis = draw(st.integers(0, x.rank))
     axes_node(sketch, "Unsqueeze", x, [axis], (*x.shape[:axis], 1, *x.shape[axis:]))
@@ -37,7 +37,7 @@ def unsqueeze(draw, sketch):
 
 @step("Squeeze")
 def squeeze(draw, sketch):
-    """An axis of size 1."""
+    """Add a Squeeze of an axis of size 1."""
     x = pick(draw, sketch, ANY, where=lambda t: 1 in t.shape)
     axis = draw(st.sampled_from([a for a, dim in enumerate(x.shape) if dim == 1]))
     axes_node(sketch, "Squeeze", x, [axis], x.shape[:axis] + x.shape[axis + 1 :])
@@ -45,7 +45,10 @@ def squeeze(draw, sketch):
 
 @step("Flatten", 9)
 def flatten(draw, sketch):
-    """Into two axes, one of which must keep its symbol apart."""
+    """Add a Flatten into two axes.
+
+    A symbol must be an axis of its own.
+    """
     x = pick(draw, sketch, ANY if sketch.opset >= 9 else FLOATS, least=1)
     axis = draw(st.integers(0, x.rank))
     parts = x.shape[:axis], x.shape[axis:]
@@ -56,7 +59,7 @@ def flatten(draw, sketch):
 
 
 def _product(dims) -> Dim | None:
-    """Return the product of dims, None if a symbol is multiplied."""
+    """Return the product of dims, or None if a symbol is multiplied."""
     symbols = [dim for dim in dims if isinstance(dim, str)]
     rest = int(np.prod([dim for dim in dims if isinstance(dim, int)], dtype=int))
     if not symbols:
@@ -66,7 +69,10 @@ def _product(dims) -> Dim | None:
 
 @step("Reshape")
 def reshape(draw, sketch):
-    """Constant targets with 0 and -1, or two axes made one and parted again by a computed shape."""
+    """Add a Reshape that merges two axes, and perhaps one that splits them again.
+
+    The first target is a constant with 0 and -1, the second one a computed shape.
+    """
     x = pick(draw, sketch, ANY, least=2)
     axis = draw(st.integers(0, x.rank - 2))
     merged = _product(x.shape[axis : axis + 2])
@@ -86,7 +92,7 @@ def reshape(draw, sketch):
 
 @step("Concat")
 def concat(draw, sketch):
-    """Two tensors, or one with itself."""
+    """Add a Concat of two tensors, or of one with itself."""
     x = pick(draw, sketch, ANY, least=1)
     axis, written = axis_of(draw, x, fixed=True)
     fits = [t for t in sketch.tensors if t.dtype == x.dtype and t.rank == x.rank]
@@ -99,7 +105,7 @@ def concat(draw, sketch):
 
 @step("Split", 13)
 def split(draw, sketch):
-    """Into two parts, which may be empty."""
+    """Add a Split into two parts, which may be empty."""
     x = pick(draw, sketch, ("float32", "int32", "int64", "bool"), least=1)
     axis, written = axis_of(draw, x, fixed=True)
     first = draw(st.integers(0, x.shape[axis]))
@@ -110,7 +116,10 @@ def split(draw, sketch):
 
 @step("Slice", 10)
 def slice_(draw, sketch):
-    """Starts and ends inside, at and past the ends; steps of either sign."""
+    """Add a Slice.
+
+    Starts and ends are inside, at and past the ends. Steps have either sign.
+    """
     x = pick(draw, sketch, ("float32", "float64", "int32", "int64", "bool"), least=1)
     axis, written = axis_of(draw, x, fixed=True)
     start, end = draw(st.integers(-9, 9)), draw(st.sampled_from((2, -1, 0, 9, 2**31, -(2**31))))
@@ -123,7 +132,7 @@ def slice_(draw, sketch):
 
 @step("Tile", 6)
 def tile(draw, sketch):
-    """Along axes of fixed size."""
+    """Add a Tile along axes of fixed size."""
     x = pick(draw, sketch, ("float32", "int32", "int64", "bool"), least=1)
     axis, _ = axis_of(draw, x, fixed=True)
     times = draw(st.integers(0, 3))
@@ -134,7 +143,7 @@ def tile(draw, sketch):
 
 @step("Expand", 8)
 def expand(draw, sketch):
-    """To a constant shape with a further axis, or to the shape of another tensor."""
+    """Add an Expand to a constant shape with a further axis, or to the shape of another tensor."""
     x = pick(draw, sketch, ("float32", "int32", "int64", "bool", "float64"), most=4)
     target = [draw(st.integers(1, 3)), *(1 for _ in x.shape)]
     output = (x.dtype, (target[0], *x.shape), x.exact)
@@ -143,7 +152,7 @@ def expand(draw, sketch):
 
 @step("Pad", 11)
 def pad(draw, sketch):
-    """Of any mode; constant ones may cut as well."""
+    """Add a Pad in any mode. The constant mode may also cut."""
     x = pick(draw, sketch, ("float32", "float64") if sketch.opset < 13 else NUMBERS, least=1)
     axis, _ = axis_of(draw, x, fixed=True)
     mode = draw(st.sampled_from(("constant", "edge", "reflect")))
@@ -164,7 +173,7 @@ def pad(draw, sketch):
 
 @step("Shape")
 def shape_(draw, sketch):
-    """The sizes as floats times something, as graphs compute with them."""
+    """Add a Shape and a Gather of one size, perhaps cast to a float."""
     x = pick(draw, sketch, ANY, least=1)
     (sizes,) = sketch.node("Shape", [x], ("int64", (x.rank,), True))
     axis = draw(st.integers(0, x.rank - 1))
@@ -176,7 +185,7 @@ def shape_(draw, sketch):
 
 @step("ConstantOfShape", 9)
 def constant_of_shape(draw, sketch):
-    """As large as another tensor."""
+    """Add a ConstantOfShape as large as another tensor."""
     x = pick(draw, sketch, ANY, least=1)
     (sizes,) = sketch.node("Shape", [x], ("int64", (x.rank,), True))
     value = numpy_helper.from_array(np.array([draw(st.sampled_from((1.5, 0.0)))], np.float32))
@@ -185,7 +194,7 @@ def constant_of_shape(draw, sketch):
 
 @step("DepthToSpace", 11)
 def depth_to_space(draw, sketch):
-    """In either order."""
+    """Add a DepthToSpace in either order."""
     x = pick(draw, sketch, ("float32",), least=4, most=4, where=_blocks)
     n, c, h, w = x.shape
     mode = draw(st.sampled_from(("DCR", "CRD")))
@@ -199,7 +208,7 @@ def _blocks(t: Tensor) -> bool:
 
 @step("SpaceToDepth")
 def space_to_depth(draw, sketch):
-    """Blocks of 2 by 2 or of one."""
+    """Add a SpaceToDepth with blocks of size 2 or 1."""
     x = pick(draw, sketch, ("float32",), least=4, most=4, where=lambda t: _ints(t.shape[1:]))
     n, c, h, w = x.shape
     size = 2 if h % 2 == w % 2 == 0 else 1
@@ -213,7 +222,7 @@ def _ints(dims) -> bool:
 
 @step("Trilu", 14)
 def trilu(draw, sketch):
-    """The upper or lower triangle, moved by k."""
+    """Add a Trilu of the upper or lower triangle, moved by k."""
     x = pick(draw, sketch, ("float32", "float64", "int64", "bool"), least=2)
     k = sketch.weight(np.array(draw(st.sampled_from((0, 1, -1, 9, -9))), np.int64))
     upper = draw(st.sampled_from((0, 1)))
@@ -222,7 +231,7 @@ def trilu(draw, sketch):
 
 @step("EyeLike", 9)
 def eye_like(draw, sketch):
-    """Ones on a diagonal."""
+    """Add an EyeLike with ones on a diagonal."""
     x = pick(draw, sketch, ("float32", "int32", "int64"), least=2, most=2)
     k = draw(st.sampled_from((0, 1, -2)))
     sketch.node("EyeLike", [x], (x.dtype, x.shape, True), k=k)

@@ -1,4 +1,4 @@
-"""The table of steps, and how a step finds tensors that fit it."""
+"""The table of steps, and functions by which a step finds tensors that fit it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ FLOATS = ("float32", "float16", "float64")
 INTS = ("int32", "int64", "uint8", "int8")
 NUMBERS = FLOATS + INTS
 BASIC = ("float32", "float64", "int32", "int64")
-"""What an op took before its types were widened in opset 11 to 14."""
+"""The dtypes that an op took before they were widened in opset 11 to 14."""
 
 
 class Unfit(Exception):
@@ -21,7 +21,7 @@ class Unfit(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """What adds an op: its name, the opsets that have it in this form, and the function."""
+    """A step that adds an op: its name, the opsets that have it in this form, and the function."""
 
     name: str
     since: int
@@ -46,7 +46,7 @@ def pick(draw, sketch: Sketch, dtypes, *, least: int = 0, most: int = 9, exact=F
     """Draw a tensor of one of the dtypes, with `least` to `most` dims.
 
     Raises:
-        Unfit: there is none.
+        Unfit: no tensor fits.
     """
     fitting = [
         t
@@ -60,9 +60,11 @@ def pick(draw, sketch: Sketch, dtypes, *, least: int = 0, most: int = 9, exact=F
 
 
 def partner(draw, sketch: Sketch, x: Tensor, *, exact=False, constants=None):
-    """Draw something of the same dtype that broadcasts with x; return it and the shape of both.
+    """Draw a tensor of the same dtype that broadcasts with x.
 
-    It is a tensor, or a weight with one of the values `constants`.
+    Return it and the shape of both.
+
+    It is a tensor of the sketch, or a weight with one of the values `constants`.
     """
     fitting = [
         t
@@ -108,7 +110,7 @@ def broadcast(one, other):
 
 
 def axis_of(draw, x: Tensor, *, fixed=False):
-    """Draw an axis of a tensor, negative or not; with `fixed` one whose size is a number."""
+    """Draw an axis of a tensor, negative or not. With `fixed` its size is a number."""
     axes = [a for a in range(x.rank) if not fixed or isinstance(x.shape[a], int)]
     if not axes:
         raise Unfit
