@@ -1,1 +1,1 @@
-"""TensorFlow → ONNX: read a model, choose what goes in and out, write it with tf2onnx, compare."""
+"""TensorFlow → ONNX: read a model, choose inputs and outputs, write it with tf2onnx, compare."""

@@ -1,4 +1,4 @@
-"""Functions of TensorFlow 2, of Keras models and of SavedModels' signatures, frozen."""
+"""Freeze functions of TensorFlow 2, of Keras models and of SavedModels' signatures."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +18,15 @@ _SIGNATURES = (
 
 
 def frozen(function: Any, title: str) -> tuple["GraphDef", list[Any], list[Any]]:
-    """Return a concrete function's graph with its weights and tables, and its tensors in and out.
+    """Return a concrete function's graph with its weights and tables, its inputs and its outputs.
 
     Args:
         function: a ConcreteFunction.
-        title: how messages call it.
+        title: its name in messages.
 
     Raises:
-        GraphError: it writes variables, whose nodes are named; it is too large; or TensorFlow
-            cannot freeze it.
+        GraphError: the function writes variables, is too large, or cannot be frozen by TensorFlow.
+            The error names the nodes that write.
     """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -47,7 +47,7 @@ def frozen(function: Any, title: str) -> tuple["GraphDef", list[Any], list[Any]]
 
 
 def _check_reads_only(graph_def: "GraphDef", title: str) -> None:
-    """Check that nothing is written, here or in the functions that are called."""
+    """Check that no node writes a variable, here or in the functions that are called."""
     found = writers(every_node(graph_def))
     if found:
         raise GraphError(

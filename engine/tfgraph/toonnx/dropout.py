@@ -1,8 +1,8 @@
-"""Dropout that keeps everything: the nodes that training left in a graph, taken out exactly.
+"""Remove dropout that keeps everything, which training left in a graph, without any change.
 
-With a keep probability of 1, TensorFlow multiplies by floor(1 + u), later by u >= 0 or selects by
-it, where u is a random number in [0, 1): by one, whatever u is. Only what is certain from the range
-of u alone is changed.
+With a keep probability of 1, TensorFlow multiplies by floor(1 + u). Later versions multiply by
+u >= 0, or select by it. Here u is a random number in [0, 1), so the factor is one, whatever u is. A
+node is only changed if the range of u alone proves that.
 """
 
 from typing import TYPE_CHECKING
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 Range = tuple[float, float]
-"""From the first, which is reached, to the second, which is not."""
+"""A half-open range: the first number is included, the second is not."""
 
 _ADDS = ("Add", "AddV2")
 _DRAWS = ("RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2")
 
 
 def without_dropout(graph_def: "GraphDef") -> "GraphDef":
-    """Return the graph with multiplications by a certain one replaced by what they multiply."""
+    """Return the graph without multiplications by a factor that is certainly one."""
     ordered = in_order(graph_def)
     nodes = {node.name: node for node in ordered.node}
     ranges: dict[str, Range] = {}
@@ -39,7 +39,7 @@ def without_dropout(graph_def: "GraphDef") -> "GraphDef":
 
 
 def _range(node: "NodeDef", ranges: dict[str, Range], nodes: dict[str, "NodeDef"]) -> Range | None:
-    """Return the range of a node that is drawn, or computed from one that is and constants."""
+    """Return the range of a node that is drawn, or computed from a drawn one and constants."""
     if node.op in _DRAWS:
         return 0.0, 1.0
     if node.op not in (*_ADDS, "Mul", "Sub", "Identity"):
@@ -60,7 +60,7 @@ def _range(node: "NodeDef", ranges: dict[str, Range], nodes: dict[str, "NodeDef"
 
 
 def _is_one(node: "NodeDef", nodes: dict[str, "NodeDef"], ranges: dict[str, Range]) -> bool:
-    """Whether a node is one, or true, wherever it is looked at."""
+    """Whether all values of a node are certainly one, or true."""
     sources = [nodes[maker(each)] for each in node.input]
     if node.op == "Floor":
         return ranges.get(sources[0].name) == (1.0, 2.0)
@@ -71,7 +71,7 @@ def _is_one(node: "NodeDef", nodes: dict[str, "NodeDef"], ranges: dict[str, Rang
 
 
 def _kept(node: "NodeDef", ones: set[str]) -> str | None:
-    """Return the input that a node gives as it is, since the other is one."""
+    """Return the input that a node passes on unchanged, because the other one is one."""
     if node.op == "Mul":
         first, second = (maker(each) in ones for each in node.input[:2])
         return node.input[0] if second else node.input[1] if first else None
@@ -81,7 +81,7 @@ def _kept(node: "NodeDef", ones: set[str]) -> str | None:
 
 
 def _number(node: "NodeDef") -> float | None:
-    """Return the value of a constant that is one number."""
+    """Return the value of a scalar constant."""
     if node.op != "Const":
         return None
     from tensorflow import make_ndarray

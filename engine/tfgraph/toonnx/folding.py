@@ -1,7 +1,7 @@
-"""Grappler's constant folding, which tf2onnx needs, without what it changes.
+"""Grappler's constant folding, which tf2onnx needs, without the changes to results.
 
-It takes x / 41 for x · (1 / 41), and (1 - x) + c for (1 + c) - x. Barriers keep it from that, and
-are taken out of the graph again.
+For example, Grappler rewrites x / 41 as x · (1 / 41), and (1 - x) + c as (1 + c) - x. Barriers
+prevent that, and are removed again afterwards.
 """
 
 from collections.abc import Iterable
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
 PASSES = ("constfold", "dependency")
-"""What tf2onnx wants done before it looks at a graph."""
+"""The passes that tf2onnx needs before it reads a graph."""
 
 _BOOL = 10
-"""TensorFlow's number of the type."""
+"""TensorFlow's number for the type."""
 
 
 def folded(graph_def: "GraphDef", outputs: Iterable[str]) -> "GraphDef":
@@ -39,7 +39,7 @@ def folded(graph_def: "GraphDef", outputs: Iterable[str]) -> "GraphDef":
 
 
 def _without(graph_def: "GraphDef", added: set[str]) -> "GraphDef":
-    """Let the barriers pass on what they stand before."""
+    """Replace each barrier by an Identity of the tensor that it protects."""
     for node in graph_def.node:
         if node.name in added and not node.name.endswith("/least"):
             if node.op == "LogicalAnd":

@@ -1,7 +1,6 @@
-"""What goes in and out of the ONNX model: its layout, its batch, its sizes, and what is fixed.
+"""The interface of the ONNX model: inputs, outputs, layout, batch, sizes, and fixed values.
 
-All of it is done to the TensorFlow graph, whose own shape inference then says what becomes of the
-rest.
+All changes are made to the TensorFlow graph, so TensorFlow's own shape inference computes the rest.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -23,17 +22,17 @@ if TYPE_CHECKING:
 Shape = tuple[int | None, ...]
 
 IMAGES = (4, 5)
-"""Ranks of what has channels: pictures (batch, height, width, channels) and volumes."""
+"""Ranks of tensors with channels: images (batch, height, width, channels) and volumes."""
 
 
 @dataclass(frozen=True)
 class Interface:
-    """A graph whose inputs and outputs are as the ONNX model shall have them.
+    """A graph with the inputs and outputs that the ONNX model must have.
 
-    `inputs` and `outputs` map ONNX names to tensors of this graph, in ONNX order; `specs` has the
-    inputs by ONNX name, `shapes` the outputs' as far as TensorFlow infers them, `turned` the names
-    of what has its channels first now, and `batch` is the batch size that the source had before it
-    was made dynamic.
+    `inputs` and `outputs` map ONNX names to tensors of this graph, in ONNX order. `specs` has the
+    specs of the inputs by ONNX name. `shapes` has the shapes of the outputs as far as TensorFlow
+    infers them. `turned` has the names of the tensors whose channels are now first. `batch` is the
+    source's batch size before it was made dynamic.
     """
 
     graph_def: "GraphDef" = field(repr=False)
@@ -57,16 +56,16 @@ def with_interface(
 
     Args:
         source: the frozen graph, with ONNX name → tensor.
-        nchw: ONNX names of what is offered with its channels before its sizes; True for every
-            input and output of rank 4 or 5.
-        batch: the first dim of every input: a number, or a symbol for a dynamic one; as it is if
-            left out.
+        nchw: ONNX names of the tensors that get their channels before their sizes, or True for
+            every input and output of rank 4 or 5.
+        batch: the first dim of every input: a number, or a symbol for a dynamic one. If left out,
+            it stays as it is.
         shapes: by ONNX name, sizes of inputs that the graph leaves open, in TensorFlow's layout.
-        fixed: tensor → value, for switches that are no inputs ("keep_prob": 1.0).
+        fixed: tensor → value, for switches that are not inputs ("keep_prob": 1.0).
 
     Raises:
-        GraphError: a shape is not known, does not fit, or the graph does not work with it.
-        UnknownName: there is no input or output of a name.
+        GraphError: a shape is unknown or does not fit, or the graph does not work with it.
+        UnknownName: an input or output does not exist.
     """
     tf = framework.tensorflow()
     view = source.view
@@ -137,9 +136,9 @@ def _shape(
 
 
 def _rank_wanted(name: str, info: TensorInfo) -> str:
-    """Return what to do about an input of which not even the rank is known."""
+    """Return the message for an input of unknown rank, with what to do about it."""
     said = f"The rank of the input {name!r} ({info.name}) is not known"
-    if info.dtype == "bool":  # a switch
+    if info.dtype == "bool":  # probably a switch
         return (
             f'{said}; it looks like a switch: give it its value, fixed={{"{name}": False}}, or say '
             f"that it is one value, shapes={{{name!r}: ()}}."
@@ -153,7 +152,7 @@ def _rank_wanted(name: str, info: TensorInfo) -> str:
 def _turned(
     nchw: bool | Iterable[str], ranks: Mapping[str, int | None], others: Iterable[str]
 ) -> set[str]:
-    """Return the names, of those with ranks, whose channels shall come first."""
+    """Return those names of tensors with ranks whose channels must come first."""
     if isinstance(nchw, bool):
         return {name for name, rank in ranks.items() if nchw and rank in IMAGES}
     names = {nchw} if isinstance(nchw, str) else set(nchw)
@@ -193,7 +192,7 @@ def _constant(name: str, info: TensorInfo, value: Any) -> Any:
 
 
 def _first(shape: Shape) -> Shape:
-    """Return a shape with the channels, which stand last, behind the batch."""
+    """Return a shape with the channels, which are last, moved after the batch."""
     return (shape[0], shape[-1], *shape[1:-1])
 
 

@@ -1,4 +1,4 @@
-"""Keras models: read from a file, and frozen with the names of their inputs and outputs."""
+"""Read Keras models from a file, and freeze them with the names of their inputs and outputs."""
 
 import contextlib
 import io
@@ -21,10 +21,10 @@ Frozen = tuple["GraphDef", dict[str, str], dict[str, str]]
 
 
 def load(path: Path) -> Any:
-    """Return the model in a Keras file; nothing in it is executed.
+    """Return the model in a Keras file, without running any code from the file.
 
     Raises:
-        GraphError: there is none, it holds weights alone, or code of its own.
+        GraphError: the file does not exist, holds only weights, or needs code of its own.
     """
     framework.tensorflow()
     import keras
@@ -43,7 +43,7 @@ def load(path: Path) -> Any:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a path is named as Keras names its files."""
+    """Whether a path has the suffix of a Keras file."""
     return path.suffix in FILES
 
 
@@ -51,7 +51,7 @@ def frozen(model: Any) -> Frozen:
     """Return a model's inference graph with its weights as constants.
 
     Raises:
-        GraphError: it is no Keras model, does not state its inputs, or cannot be traced.
+        GraphError: it is not a Keras model, does not state its inputs, or cannot be traced.
     """
     tf = framework.tensorflow()
     if not callable(model) or not hasattr(model, "get_config"):
@@ -82,7 +82,7 @@ def frozen(model: Any) -> Frozen:
 
 
 def _inference(model: Any) -> Callable[..., list[Any]]:
-    """Return a function of the model's inputs, one by one, that gives its outputs."""
+    """Return a function that takes the model's inputs one by one and returns its outputs."""
     tf = framework.tensorflow()
     structure = getattr(model, "_inputs_struct", None)
 
@@ -96,7 +96,7 @@ def _inference(model: Any) -> Callable[..., list[Any]]:
 
 
 def _input_names(model: Any) -> list[str]:
-    """Return the names that somebody gave; Keras counts up the others while it lives."""
+    """Return the names that the user gave. Keras numbers the others anew in each process."""
     names = [maker(tensor.name) for tensor in model.inputs]
     return ["input" if name.startswith("keras_tensor") else name for name in names]
 
@@ -104,13 +104,13 @@ def _input_names(model: Any) -> list[str]:
 def _output_names(model: Any) -> list[str]:
     structure = getattr(model, "_outputs_struct", None)
     if isinstance(structure, dict) and len(structure) == len(model.outputs):
-        return sorted(structure)  # as they are flattened
+        return sorted(structure)  # in the order of tf.nest.flatten
     names = getattr(model, "output_names", None) or [model.layers[-1].name]
     return list(names) if len(names) == len(model.outputs) else ["output"] * len(model.outputs)
 
 
 def _by_name(names: list[str], tensors: list[Any]) -> dict[str, str]:
-    """Return name → tensor; a name that is there twice gets a number."""
+    """Return name → tensor. A repeated name gets a number."""
     found: dict[str, str] = {}
     for name, tensor in zip(names, tensors, strict=True):
         name, number = maker(name), 1

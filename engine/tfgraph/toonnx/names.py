@@ -1,14 +1,14 @@
-"""What is put around the names of a source's nodes on the way, and goes again."""
+"""The additions to the names of a source's nodes, which are removed again at the end."""
 
 import re
 
 PREFIX = "source"
-"""Stands before the names of the source's nodes here, so that they meet no others."""
+"""The scope of the source's nodes during a conversion, so that no other node has their names."""
 
 NUMBERS = re.compile(r"__\d+")
-"""What tf2onnx puts behind the names that it makes up."""
+"""The number that tf2onnx appends to the names that it makes up."""
 
 
 def plain(name: str) -> str:
-    """Return the name of a node of the source, without what was put before it here."""
+    """Return the name of a node of the source, without the scope that was added here."""
     return name.removeprefix(f"{PREFIX}/")

@@ -1,6 +1,6 @@
-"""Ops that tf2onnx does not know, in the older terms that the rules for old targets have for them.
+"""Rewrite ops that tf2onnx does not know into older ones, by the rules for old targets.
 
-Grappler, for one, writes `DataFormatVecPermute` into graphs with a dynamic batch.
+For example, Grappler writes `DataFormatVecPermute` into graphs with a dynamic batch.
 """
 
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""The shapes of the ONNX model's outputs: as TensorFlow infers them, and as they were seen."""
+"""Set the shapes of the ONNX model's outputs, from TensorFlow's inference and from its runs."""
 
 import onnx
 
@@ -10,13 +10,13 @@ from tfgraph.toonnx.interface import Interface
 def stated(
     model: onnx.ModelProto, interface: Interface, runs: list[tuple[Feeds, Feeds]]
 ) -> onnx.ModelProto:
-    """Return the model, checked, with the sizes of its outputs, and symbols for the dynamic ones.
+    """Return the checked model with the sizes of its outputs, and symbols for the dynamic ones.
 
     Args:
-        model: the tidied model; it is changed.
-        interface: what it was made from.
-        runs: inputs and outputs of its comparison; an open dim that was the batch each time gets
-            the batch's symbol.
+        model: the tidied model, which is changed.
+        interface: the interface from which it was made.
+        runs: inputs and outputs of its comparison. An open dim that was equal to the batch in every
+            run gets the batch's symbol.
 
     Raises:
         GraphError: the model is not valid.
@@ -52,7 +52,7 @@ def _dim(size: int | None, axis: int, seen: list[tuple[int, int]], symbol: str, 
 
 
 def _batch_symbol(interface: Interface) -> str:
-    """Return what the dynamic batch is called, or "" if it is fixed."""
+    """Return the symbol of the dynamic batch, or "" if the batch is fixed."""
     firsts = [spec.shape[0] for spec in interface.specs.values() if spec.shape]
     return next((dim for dim in firsts if isinstance(dim, str)), "")
 

@@ -1,4 +1,4 @@
-"""tf2onnx's own passes over what it wrote, without what is left to chance or changes results."""
+"""tf2onnx's own passes over its result, without those effects that are random or inexact."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import onnx
 from tfgraph.toonnx.names import NUMBERS
 
 _KEPT = "KeptCast"
-"""What a Cast is called while a pass shall not see it."""
+"""The op that replaces a Cast while a pass must not see it."""
 
 
 def optimizers() -> dict[str, Any]:
@@ -20,9 +20,9 @@ def optimizers() -> dict[str, Any]:
 
 
 def _ordered() -> type:
-    """Return the pass that keeps one of equal nodes: the first by name, not one by chance.
+    """Return the pass that merges equal nodes, changed to keep the first one by name.
 
-    So the same graph gives the same file.
+    The original keeps a random one, so the same graph would not always give the same file.
     """
     from tf2onnx.optimizer.merge_duplicated_nodes_optimizer import MergeDuplicatedNodesOptimizer
 
@@ -39,7 +39,7 @@ def _ordered() -> type:
 
 
 def _exact() -> type:
-    """Return the pass that drops what the next node undoes; a Cast that loses something stays."""
+    """Return the pass that removes nodes undone by the next one, except Casts that lose digits."""
     from tf2onnx.optimizer.back_to_back_optimizer import BackToBackOptimizer
 
     class Exact(BackToBackOptimizer):
@@ -57,7 +57,7 @@ def _exact() -> type:
 
 
 def _holds(graph: Any, cast: Any) -> bool:
-    """Whether a Cast's dtype holds every number of the dtype that it is given."""
+    """Whether a Cast's dtype can represent every number of its input's dtype."""
     known = graph.get_dtype(cast.input[0])
     if known is None or onnx.TensorProto.STRING in (known, cast.get_attr("to").i):
         return False

@@ -1,4 +1,4 @@
-"""An ONNX model against TensorFlow's own outputs, before anything is written."""
+"""Compare an ONNX model with TensorFlow's own outputs, before anything is written."""
 
 import contextlib
 import functools
@@ -30,7 +30,7 @@ BATCHES = (1, 3)
 
 
 class Reference:
-    """The source as TensorFlow runs it, fed and read as the ONNX model is."""
+    """The source, run by TensorFlow with the ONNX model's inputs and outputs."""
 
     def __init__(self, source: Source, interface: Interface, fixed: Mapping[str, Any]) -> None:
         """Import the graph once."""
@@ -46,8 +46,8 @@ class Reference:
         """Return the outputs by ONNX name.
 
         Raises:
-            GraphError: TensorFlow cannot run the graph on these.
-            ConversionError: an output is one number for a whole batch, which is fixed.
+            GraphError: TensorFlow cannot run the graph on these inputs.
+            ConversionError: an output is one number for a whole batch, and the batch is fixed.
         """
         whole = {name: self._back(name, value) for name, value in feeds.items()}
         size = self._interface.batch
@@ -61,7 +61,7 @@ class Reference:
         return {name: results[tensor] for name, tensor in outputs.items()}
 
     def _in_batches(self, feeds: Feeds, size: int) -> Feeds:
-        """Run a graph of a fixed batch on any number of examples, row by row."""
+        """Run a graph with a fixed batch on any number of examples, one batch after another."""
         count = next(value.shape[0] for value in feeds.values() if value.ndim)
         rows = [np.arange(start, start + size) % count for start in range(0, count, size)]
         runs = [
@@ -82,7 +82,7 @@ class Reference:
 def compared(
     model: onnx.ModelProto, reference: Reference, interface: Interface, *, tolerance: float
 ) -> tuple[tuple[Report, ...], list[tuple[Feeds, Feeds]]]:
-    """Return the reports, and the inputs and outputs of TensorFlow that they are about.
+    """Return the reports, and TensorFlow's inputs and outputs in those comparisons.
 
     Raises:
         ParityError: the model computes something else, or TensorFlow something random.
@@ -119,9 +119,9 @@ def _special(
     run: examples.Run,
     judge: Callable[..., Report],
 ) -> Iterator[Report]:
-    """Yield the reports for inputs with special values, as far as TensorFlow takes them.
+    """Yield the reports for inputs with special values, where TensorFlow runs them.
 
-    None where the user gave the inputs.
+    If the user gave the inputs, it yields no reports.
     """
     if given.feeds(interface.specs.values()):
         return
@@ -134,7 +134,7 @@ def _special(
         title = f"against TensorFlow, batch {batch}, {kind}"
         seen = _seen(runner, special, batch, interface)
         report = judge(expected, _numbers(expected, seen), title=f"{runner.referee} {title}")
-        with contextlib.suppress(GraphError):  # it may lack an op
+        with contextlib.suppress(GraphError):  # the session may lack an op
             if not report.ok:
                 session = ReferenceSession(model)
                 seen = dict(zip(expected, session.run(list(expected), special), strict=True))
@@ -145,7 +145,7 @@ def _special(
 
 
 def _numbers(expected: Feeds, seen: Feeds) -> Feeds:
-    """Return what was seen, with NaN wherever that is expected: it promises nothing there."""
+    """Return the outputs with NaN wherever NaN is expected, because nothing is promised there."""
     return {
         name: np.where(np.isnan(expected[name]), expected[name], value)
         if value.dtype.kind == "f" and value.shape == expected[name].shape
@@ -164,7 +164,7 @@ def _seen(runner: Runner, feeds: Feeds, batch: int, interface: Interface) -> Fee
 
 
 def _runs(reference: Reference, interface: Interface) -> list[examples.Run]:
-    """Return (batch, inputs, TensorFlow's outputs): two sizes of what is dynamic, odd ones too."""
+    """Return (batch, inputs, TensorFlow's outputs) for two sizes of each dynamic dim, odd too."""
     specs = tuple(interface.specs.values())
     if own := given.feeds(specs):
         return [(_rows(feeds, specs), feeds, reference.run(feeds)) for feeds in own]
@@ -186,7 +186,7 @@ def _runs(reference: Reference, interface: Interface) -> list[examples.Run]:
 
 
 def _drawn(reference: Reference, texts: Texts, batches: tuple[int, ...]) -> list[examples.Run]:
-    """Return the runs, with texts in place of the integers that are drawn for them."""
+    """Return the runs, with strings in place of the integers that are drawn for them."""
     found = example_search.runs(
         lambda drawn: reference.run(texts.feeds(drawn)),
         texts.specs,
@@ -197,7 +197,7 @@ def _drawn(reference: Reference, texts: Texts, batches: tuple[int, ...]) -> list
 
 
 def _rows(feeds: Feeds, specs: tuple[TensorSpec, ...]) -> int:
-    """Return the size of the batch: that of the first input that has one."""
+    """Return the batch size, which is that of the first input that has one."""
     return next((feeds[spec.name].shape[0] for spec in specs if spec.shape), 1)
 
 
@@ -209,7 +209,7 @@ def _joined(name: str, parts: list[np.ndarray], count: int) -> np.ndarray:
     """Return the rows of several runs as one output.
 
     Raises:
-        ConversionError: it is one number for a whole batch, and not the same in all runs.
+        ConversionError: the output is one number for a whole batch, and differs between the runs.
     """
     if parts[0].ndim:
         return np.concatenate(parts)[:count]
@@ -223,7 +223,7 @@ def _joined(name: str, parts: list[np.ndarray], count: int) -> np.ndarray:
 
 
 def _explained(report: Report, source: Source) -> str:
-    """Return the report's own sentence, and what stands to reason."""
+    """Return the report's own sentence, and the probable reason."""
     try:
         report.check()
     except ParityError as error:

@@ -1,4 +1,4 @@
-"""SavedModels of TensorFlow 1 and 2, frozen: functions inlined, weights as constants."""
+"""Freeze SavedModels of TensorFlow 1 and 2: inline functions, and make weights constants."""
 
 import contextlib
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 _SAVERS = {"saver_filename"}
-"""What TensorFlow 2 feeds when it reads variables."""
+"""The input that TensorFlow 2 feeds when it reads variables."""
 
 
 def frozen(saved: SavedModel, tensors: Iterable[str], signature: str | None = None) -> "GraphDef":
@@ -29,24 +29,25 @@ def frozen(saved: SavedModel, tensors: Iterable[str], signature: str | None = No
 
     Args:
         saved: a SavedModel of TensorFlow 2, or one without variables.
-        tensors: what to keep ("y:0"). What stands in functions gets the names that `open_graph`
-            shows, and needs not be named.
-        signature: whose graph is taken if it has what is to be kept; the whole one if left out.
+        tensors: what to keep ("y:0"). Nodes inside functions get the names that `open_graph` shows,
+            and are kept without being named.
+        signature: the signature whose graph is taken if it has the tensors to keep. If left out,
+            the whole graph is taken.
 
     Raises:
-        GraphError: it cannot be read to its end, or writes variables.
+        GraphError: it cannot be read completely, or writes variables.
         ConversionError: it has ops that this TensorFlow does not know.
     """
     check_known(saved.graph_def)
     check_nodes(saved.graph_def)
     check_loading(saved)
     wanted = {maker(tensor) for tensor in tensors}
-    if signature is None or not saved.graph_def.library.function:  # TensorFlow 1 wrote it
+    if signature is None or not saved.graph_def.library.function:  # written by TensorFlow 1
         return _all_signatures(saved, wanted)
     graph_def = _signature(saved, signature)
     if wanted <= {node.name for node in graph_def.node}:
         return graph_def
-    with contextlib.suppress(GraphError):  # the tensors of another signature, say
+    with contextlib.suppress(GraphError):  # for example, the tensors belong to another signature
         return _all_signatures(saved, wanted)
     return graph_def
 
@@ -81,16 +82,16 @@ def _signature(saved: SavedModel, signature: str) -> "GraphDef":
 
 
 def _rename(graph_def: "GraphDef", names: Mapping[str, str]) -> None:
-    """Give placeholders the names that the SavedModel has for them, in place."""
+    """Rename placeholders in place to their names in the SavedModel."""
     for node in graph_def.node:
         node.name = names.get(node.name, node.name)
         node.input[:] = [names.get(maker(each), each) for each in node.input]
 
 
 def _add_ends(graph_def: "GraphDef", tensors: Mapping[str, Any]) -> None:
-    """Add nodes that give tensors under the SavedModel's names, such as "call:1", in place.
+    """Add nodes that return tensors under the SavedModel's names, such as "call:1", in place.
 
-    What TensorFlow 1 wrote has these names already.
+    The SavedModels of TensorFlow 1 already have these names.
     """
     missing = {name: tensor for name, tensor in tensors.items() if tensor.name != name}
     for name in dict.fromkeys(map(maker, missing)):
@@ -105,16 +106,16 @@ def _add_ends(graph_def: "GraphDef", tensors: Mapping[str, Any]) -> None:
 def ends(
     saved: SavedModel, signature: str | None, *, needed: bool
 ) -> tuple[Mapping[str, str], Mapping[str, str], str | None]:
-    """Return the inputs and outputs of a signature, by name, and what it is called.
+    """Return the inputs and outputs of a signature by name, and the signature's name.
 
     Args:
         saved: the SavedModel.
-        signature: its signature; "serving_default", or the only one, if left out.
-        needed: whether there must be one.
+        signature: the signature. If left out, "serving_default" or the only one is taken.
+        needed: whether it must have a signature.
 
     Raises:
         GraphError: it has no signature, or several and none was chosen.
-        UnknownName: it has no such signature; the closest are given.
+        UnknownName: it does not have the signature. The error suggests the closest names.
     """
     known = {
         name: each
@@ -159,7 +160,7 @@ def _frozen(saved: SavedModel, nodes: list[str]) -> "GraphDef":
 
 
 def _call_in_place(graph_def: "GraphDef") -> None:
-    """Keep conditions and loops of TensorFlow 2 as they are, for tf2onnx knows those better."""
+    """Keep conditions and loops of TensorFlow 2, because tf2onnx supports those better."""
     for node in every_node(graph_def):
         node.attr.pop("_lower_using_switch_merge", None)
         node.attr.pop(SHAPES, None)

@@ -1,7 +1,7 @@
-"""What `tf2onnx` takes, read into one form: a frozen graph, and what goes in and out by ONNX name.
+"""Read any source of `tf2onnx` into one form: a frozen graph, and its ends by ONNX name.
 
-A frozen graph or an unfrozen one with its checkpoint, a training checkpoint of TensorFlow 1, a
-SavedModel of any TensorFlow, a Keras model or its file, and what `onnx2tf` returned.
+A source is a frozen graph, an unfrozen one with its checkpoint, a training checkpoint of TensorFlow
+1, a SavedModel of any TensorFlow, a Keras model or its file, or the result of `onnx2tf`.
 """
 
 import functools
@@ -37,7 +37,7 @@ Names = Mapping[str, str] | Iterable[str]
 
 @dataclass(frozen=True)
 class Asked:
-    """What the caller chose: the tensors that go in and out, and those that are fixed."""
+    """The caller's choices: the input and output tensors, the fixed ones, and what to read."""
 
     inputs: Names | None = None
     outputs: Names | None = None
@@ -49,9 +49,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Source:
-    """A frozen graph, and ONNX name → tensor ("x:0") for what goes in and out.
+    """A frozen graph, and ONNX name → tensor ("x:0") for its inputs and outputs.
 
-    `fixed` maps the tensors that get a value to the placeholders that stand for them.
+    `fixed` maps the tensors that get a value to the placeholders that replace them.
     """
 
     title: str
@@ -70,8 +70,9 @@ def read(source: Any, asked: Asked) -> Source:
     """Read a source of any kind.
 
     Raises:
-        GraphError: it is none, is cut short, or does not say what goes in and out.
-        UnknownName: it has no such tensor or signature.
+        GraphError: it is not a source, is cut short, or does not say what its inputs and outputs
+            are.
+        UnknownName: a tensor or signature does not exist in it.
         ConversionError: it needs ops that this TensorFlow does not know.
     """
     framework.tensorflow()
@@ -110,23 +111,23 @@ def _from_saved_model(folder: Path, asked: Asked) -> Source:
     both = asked.inputs is not None and asked.outputs is not None
     saved = read_saved_model(folder, tags=asked.tags)
     inputs, outputs, name = saved_model.ends(saved, asked.signature, needed=not both)
-    title = folder.absolute().name  # "." has none
+    title = folder.absolute().name  # "." has no name
     stored = checkpoints.prefix(folder / "variables" / "variables")
     graph_def = saved.graph_def
     if stored and not graph_def.library.function and not checkpoints.has_objects(stored):
-        # One of TensorFlow 1: gradients in it, which nobody needs, can keep the loader from it.
+        # Cut it before loading, because gradients, which no output needs, can make the loader fail.
         restore = _restore(graph_def, stored)
         return _source(title, graph_def, asked, inputs, outputs, restore=restore)
     chosen = {**(_chosen(asked.inputs, inputs) or {}), **(_chosen(asked.outputs, outputs) or {})}
     kept = {*inputs.values(), *outputs.values(), *chosen.values()}
-    if name is None:  # the signature that has them, if one does
+    if name is None:  # the first signature that has these tensors, if any
         every = saved.signatures.items()
         name = next((each for each, its in every if kept <= set(its.tensors)), None)
     return _source(title, saved_model.frozen(saved, kept, name), asked, inputs, outputs)
 
 
 def _restore(graph_def: "GraphDef", prefix: Path) -> Callable[["GraphDef"], "GraphDef"]:
-    """Return what puts a checkpoint's values into a part of the graph."""
+    """Return a function that puts a checkpoint's values into a part of the graph."""
     places = checkpoints.saved_as(graph_def)
     return functools.partial(checkpoints.frozen, checkpoint=prefix, places=places)
 
@@ -140,7 +141,7 @@ def _source(
     *,
     restore: Callable[["GraphDef"], "GraphDef"] | None = None,
 ) -> Source:
-    """Cut out what was asked for; `inputs` and `outputs` are what the source itself names."""
+    """Cut out the chosen part. `inputs` and `outputs` are those that the source itself names."""
     check_form(graph_def)
     fixed = [full((inputs or {}).get(name, name)) for name in asked.fixed]
     values = dict(zip(fixed, asked.fixed.values(), strict=True))
@@ -156,7 +157,7 @@ def _source(
     still_open = _open_placeholders(part, set(places.values()))
     if fed is None:
         fed = {plain(name): name for name in still_open}
-        # What is to be said of unknown ranks depends on shapes=.
+        # Unknown ranks are checked later, because shapes= may set them.
         check_switches(part, fed, "whoever runs the ONNX model", any_rank=False)
     elif still_open:
         raise GraphError(
@@ -185,7 +186,7 @@ def _source(
 
 
 def _check_apart(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
-    """Check that no name is that of an input and of an output: ONNX has one place for both."""
+    """Check that no input has the name of an output, because ONNX has one namespace for both."""
     for name in outputs:
         if name in inputs:
             chosen = {f"{key}_out" if key == name else key: key for key in outputs}
@@ -196,7 +197,7 @@ def _check_apart(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
 
 
 def _chosen(asked: Names | None, own: Mapping[str, str] | None) -> dict[str, str] | None:
-    """Return ONNX name → tensor: what was asked for, in the source's own names or TensorFlow's."""
+    """Return ONNX name → tensor as chosen, where the source's own names count as well."""
     own = own or {}
     if asked is None:
         return {name: full(tensor) for name, tensor in own.items()} or None
@@ -212,7 +213,7 @@ def plain(tensor: str) -> str:
 
 
 def _last_tensors(title: str, graph_def: "GraphDef") -> dict[str, str]:
-    """Return what nothing reads, for a frozen graph; one for training has too much of it."""
+    """Return the unread tensors of a frozen graph. A training graph is refused: it has too many."""
     if variables(graph_def):
         raise GraphError(
             f"{title} is a graph for training, in which many tensors are read by nothing; name "
@@ -220,13 +221,14 @@ def _last_tensors(title: str, graph_def: "GraphDef") -> dict[str, str]:
         )
     check_known(graph_def)
     found = GraphView(graph_def).outputs()
-    # Of a switch, one side has no value.
+    # One of a switch's two outputs has no value.
     return {plain(each.name): each.name for each in found if each.op != "Switch"}
 
 
 def _open_placeholders(part: "GraphDef", taken: set[str]) -> list[str]:
-    """Return the placeholders that have to be fed; those with a default only if there are no
-    others.
+    """Return the placeholders that must be fed.
+
+    Those with a default count only if there are no others.
     """
     found = [f"{node.name}:0" for node in part.node if node.op == "Placeholder"]
     found = [name for name in found if name not in taken]
@@ -236,7 +238,7 @@ def _open_placeholders(part: "GraphDef", taken: set[str]) -> list[str]:
 
 
 def _take_defaults(part: "GraphDef", fed: set[str]) -> None:
-    """Give the placeholders that nobody feeds their default, for good."""
+    """Replace the placeholders that are not fed by their defaults, in place."""
     for node in part.node:
         if node.op == "PlaceholderWithDefault" and f"{node.name}:0" not in fed:
             node.op = "Identity"

@@ -1,7 +1,7 @@
-"""Inputs that show what normal numbers never meet: ties, classes out of range, infinities, NaN.
+"""Inputs with special values: ties, classes out of range, infinities, NaN.
 
-What is drawn follows the ops of the graph: it promises nothing for NaN if it does not tell it apart
-from numbers.
+The ops of the graph decide which kinds are drawn. For example, NaN is drawn only if some op
+distinguishes it from numbers, because a graph without such an op promises nothing for NaN.
 """
 
 import re
@@ -29,11 +29,11 @@ _WHOLE = (-1, 0, 5, -2, 3, 40, 1, 7, -8, 2)
 _SMALL = (0, 1, 3, 2)
 
 Draw = Callable[[np.ndarray, int], np.ndarray]
-"""An array of an input, and the number of the input, to one with special values."""
+"""From an array of an input and the input's number to an array with special values."""
 
 
 def drawn(feeds: Feeds, graph_def: "GraphDef") -> Iterable[tuple[str, Feeds]]:
-    """Yield inputs with special values, and what they have, that show what ops make of them."""
+    """Yield the kind of special values and the inputs with them, for each kind that an op needs."""
     ops = {node.op for node in every_node(graph_def)}
     kinds: list[tuple[str, re.Pattern, Draw]] = [
         ("ties and integers out of range", _STEPS, _stepped),
@@ -62,7 +62,10 @@ def _with_nan(array: np.ndarray, number: int) -> np.ndarray:
 
 
 def _sprinkled(array: np.ndarray, number: int, values: tuple[float, ...]) -> np.ndarray:
-    """Put values in every third place, the last one all along the first row; the last row stays."""
+    """Put values in every third place.
+
+    The whole first row gets the last value, and the last row stays unchanged.
+    """
     if array.dtype.kind != "f":
         return array
     changed = array.copy()

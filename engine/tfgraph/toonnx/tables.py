@@ -1,6 +1,6 @@
-"""Hash tables of a graph with their keys and values: constants, and a node that fills the table.
+"""The hash tables of a graph, with their keys and values as constants and a node that fills them.
 
-A lookup waits for that node, so that a session runs the graph as it is.
+A lookup waits for the node that fills its table, so a session runs the graph without other steps.
 """
 
 from collections.abc import Mapping
@@ -23,27 +23,27 @@ _FINDS = ("LookupTableFindV2", "LookupTableFind")
 _READS = (*_FINDS, "LookupTableSizeV2", "LookupTableSize")
 _FILLS = ("InitializeTableV2", "InitializeTable", "LookupTableImportV2", "LookupTableImport")
 _RESOURCE = 20
-"""TensorFlow's number of the type."""
+"""TensorFlow's number for the type."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a table maps: each of the keys to the value in its place."""
+    """The content of a table: each key maps to the value at the same index."""
 
     keys: np.ndarray
     values: np.ndarray
 
 
 def captured(graph_def: "GraphDef", handles: Mapping[str, Any], graph: Any) -> None:
-    """Put the tables in place of the placeholders for them, in place.
+    """Replace the placeholders of tables by the tables, in place.
 
     Args:
         graph_def: a frozen function's graph.
         handles: placeholder → the resource that TensorFlow holds for it.
-        graph: the same as TensorFlow has it, which knows the shapes of what is looked up.
+        graph: the same graph in TensorFlow, which knows the shapes of the lookups' keys.
 
     Raises:
-        GraphError: it holds something else than a table.
+        GraphError: a resource is not a table.
     """
     nodes = {node.name: node for node in graph_def.node}
     finds = {_source(n.input[0], nodes): n for n in nodes.values() if n.op in _FINDS}
@@ -64,7 +64,7 @@ def captured(graph_def: "GraphDef", handles: Mapping[str, Any], graph: Any) -> N
 
 
 def _state_shape(graph_def: "GraphDef", find: "NodeDef", shape: Any) -> None:
-    """State the shape of what a lookup gives, of any batch: TensorFlow does not infer it."""
+    """State the shape of a lookup's result for any batch, because TensorFlow does not infer it."""
     if not shape.rank:
         return
     name, find.name = find.name, f"{find.name}/found"
@@ -75,7 +75,7 @@ def _state_shape(graph_def: "GraphDef", find: "NodeDef", shape: Any) -> None:
 
 
 def _exported(handle: Any, find: "NodeDef") -> Table:
-    """Return what a table of this process holds."""
+    """Return the content of a table in this process."""
     tf = framework.tensorflow()
     kinds = {"Tkeys": find.attr["Tin"].type, "Tvalues": find.attr["Tout"].type}
     exported = tf.raw_ops.LookupTableExportV2(table_handle=handle, **kinds)
@@ -83,7 +83,7 @@ def _exported(handle: Any, find: "NodeDef") -> Table:
 
 
 def _fill(graph_def: "GraphDef", node: "NodeDef", find: "NodeDef", table: Table) -> None:
-    """Make a table of a placeholder, and add what fills it."""
+    """Turn a placeholder into a table, and add the nodes that fill it."""
     from tensorflow import make_tensor_proto
 
     kinds = find.attr["Tin"].type, find.attr["Tout"].type
@@ -103,7 +103,7 @@ def _fill(graph_def: "GraphDef", node: "NodeDef", find: "NodeDef", table: Table)
 
 
 def with_filled_tables(graph_def: "GraphDef") -> "GraphDef":
-    """Return the graph in which every lookup waits for what fills its table."""
+    """Return the graph in which every lookup waits for the node that fills its table."""
     if not any(node.op in _FILLS for node in graph_def.node):
         return graph_def
     copy = copy_of(graph_def)
@@ -124,7 +124,7 @@ def tables(graph_def: "GraphDef") -> dict[str, Table]:
     """Return the tables by node.
 
     Raises:
-        GraphError: nothing fills one with constants.
+        GraphError: no constants fill one of the tables.
     """
     from tensorflow import make_ndarray
 
@@ -148,7 +148,7 @@ def tables(graph_def: "GraphDef") -> dict[str, Table]:
 
 
 def _source(reference: str, nodes: Mapping[str, "NodeDef"]) -> str:
-    """Return the node that makes a tensor, seen through what passes it on."""
+    """Return the node that makes a tensor, seen through Identity nodes."""
     name = maker(reference)
     while nodes[name].op == "Identity":
         name = maker(nodes[name].input[0])

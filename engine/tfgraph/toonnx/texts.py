@@ -1,4 +1,4 @@
-"""Example inputs of texts: those that the graph itself knows, and one that it does not."""
+"""Example inputs of strings: those that the graph itself knows, and two that it does not."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
 _STRING = 7
-"""TensorFlow's number of the type."""
+"""TensorFlow's number for the type."""
 
 _MOST = 1000
-"""How many texts are tried."""
+"""How many strings are tried, at most."""
 
 
 class Texts:
-    """Draws integers in place of texts, and turns them into these."""
+    """Has integers drawn in place of strings, and then turns them into strings."""
 
     def __init__(
         self, specs: Iterable[TensorSpec], graph_def: "GraphDef", *, strange: bool = True
     ) -> None:
-        """Take the inputs and the graph whose constants are the known texts.
+        """Take the inputs, and the graph whose constants are the known strings.
 
-        Without `strange` texts only those are drawn.
+        With `strange=False` only known strings are used, if there are any.
         """
         specs = tuple(specs)
         self.names = {spec.name for spec in specs if spec.dtype in ("str", "string")}
@@ -37,7 +37,7 @@ class Texts:
         self._known = [*known, "none of these", ""] if strange or not known else known
 
     def feeds(self, drawn: Feeds) -> Feeds:
-        """Return the inputs with texts: the next one in each place, moved by what was drawn."""
+        """Return the inputs with strings, in turn, each shifted by the integer drawn for it."""
         return {
             name: self._chosen(value) if name in self.names else value
             for name, value in drawn.items()

@@ -1,6 +1,6 @@
-"""The names and the order of what tf2onnx wrote: TensorFlow's names, and the same every time.
+"""Give tf2onnx's result TensorFlow's names, and an order that is always the same.
 
-tf2onnx numbers what it makes up in an order that hangs on chance.
+tf2onnx numbers the names that it makes up in a random order.
 """
 
 import re
@@ -21,10 +21,11 @@ _CALLS = re.compile(r"^((Stateful)?PartitionedCall(_\d+)?/)+")
 
 
 def tidied(model: onnx.ModelProto, interface: Interface) -> tuple[onnx.ModelProto, dict[str, str]]:
-    """Return the model with the names that were asked for, and what became of tensors.
+    """Return the model with the names that were asked for, and the new names of its tensors.
 
     Returns:
-        The model, and ONNX name → tensor of the source, for all that are left of it ("a/b:0").
+        The model, and ONNX name → tensor of the source ("a/b:0"), for all tensors of the source
+            that are left in it.
     """
     copy = copy_of(model)
     graph = copy.graph
@@ -46,7 +47,7 @@ def tidied(model: onnx.ModelProto, interface: Interface) -> tuple[onnx.ModelProt
 
 
 def _ordered(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Return the nodes that the outputs need, each behind its inputs, in the order of a walk."""
+    """Return the nodes that the outputs need, each after its inputs, in depth-first order."""
     makers = {name: node for node in graph.node for name in node.output if name}
     ordered: list[onnx.NodeProto] = []
     seen: set[int] = set()
@@ -66,7 +67,7 @@ def _ordered(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
 
 
 def _tensor_names(model: onnx.ModelProto, interface: Interface) -> dict[str, str]:
-    """Return old name → new name for every tensor, in the order in which they are met."""
+    """Return old name → new name for every tensor, in the order of their first use."""
     asked = {tensor: name for name, tensor in interface.inputs.items()}
     asked |= {tensor: name for name, tensor in interface.outputs.items()}
     in_use = Names(asked.values())
@@ -77,7 +78,7 @@ def _tensor_names(model: onnx.ModelProto, interface: Interface) -> dict[str, str
 
 
 def _met(graph: onnx.GraphProto) -> Iterator[str]:
-    """Yield the names of tensors as they are met: inputs, then what each node reads and writes."""
+    """Yield tensor names in the order of use: inputs, then what each node reads and writes."""
     yield from (value.name for value in graph.input)
     for node in graph.node:
         yield from filter(None, node.input)
@@ -96,9 +97,9 @@ def _plain(name: str) -> str:
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:
-    """Name each node after what it makes, other than any tensor ("maps/Relu" makes "maps").
+    """Name each node after its output, but differently from any tensor ("maps/Relu" makes "maps").
 
-    TensorFlow has one name for both, so that onnx2tf could not keep two that are equal.
+    The reason is that TensorFlow has one name for both, so onnx2tf could not keep two equal ones.
     """
     in_use = Names()
     for graph in graphs(model.graph):
@@ -108,7 +109,7 @@ def _name_nodes(model: onnx.ModelProto) -> None:
 
 
 def _sort_weights(model: onnx.ModelProto) -> None:
-    """Put the weights in the order in which they are read, and leave out those that are not."""
+    """Sort the weights in the order in which they are read, and remove those that are not."""
     for graph in graphs(model.graph):
         place = {name: at for at, name in enumerate(dict.fromkeys(_met(graph)))}
         weights = sorted(
@@ -121,7 +122,7 @@ def _sort_weights(model: onnx.ModelProto) -> None:
 
 
 def _state_inputs(graph: onnx.GraphProto, interface: Interface) -> None:
-    """State the inputs in their order, with their dims; also those that nothing reads."""
+    """State the inputs in their order with their dims, including those that no node reads."""
     del graph.input[:]
     for name, spec in interface.specs.items():
         dtype = onnx.TensorProto.STRING if spec.dtype in ("str", "string") else None

@@ -1,4 +1,4 @@
-"""tf2onnx at work, quietly: graph in, ONNX model out, and what it said of what it cannot do."""
+"""Run tf2onnx without its output: from a graph to an ONNX model, or to the ops that it lacks."""
 
 import contextlib
 import io
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
 INLINING = ("function", "loop")
-"""What is done first; "loop" drops what is never taken."""
+"""The passes that run first. "loop" removes branches that are never taken."""
 
 CUT = "Cut the graph with inputs= and outputs=, so that they are left outside."
 
@@ -43,7 +43,7 @@ CONTROL = {
 }
 
 OPSETS = range(9, 19)
-"""What tf2onnx 1.17 writes."""
+"""The opsets that tf2onnx 1.17 writes."""
 
 
 class _Unable(ConversionError):
@@ -55,11 +55,11 @@ class _Unable(ConversionError):
 
 
 def translated(interface: Interface, opset: int) -> onnx.ModelProto:
-    """Return the ONNX model of a graph; its tensors have TensorFlow's names, or made-up ones.
+    """Return the ONNX model of a graph. Its tensors have TensorFlow's names, or made-up ones.
 
     Raises:
-        ConversionError: tf2onnx lacks some ops, all of which are named, or fails.
-        GraphError: the graph looks something up in a table whose content it does not hold.
+        ConversionError: tf2onnx fails, or lacks some ops. The error names all of them.
+        GraphError: the graph reads a table whose content it does not hold.
     """
     from tf2onnx import optimizer, tfonnx  # noqa: F401 (its loggers are there only then)
 
@@ -94,7 +94,7 @@ def _translated(
 def _newer(
     graph_def: "GraphDef", held: Mapping[str, Table], interface: Interface, opset: int
 ) -> str:
-    """Return the advice to take the first newer opset at which the whole graph can be written."""
+    """Return the advice to use the first newer opset that can express the whole graph, or ""."""
     if {node.op for node in graph_def.node} - _known(OPSETS[-1]) - set(RULES):
         return ""
     for newer in range(opset + 1, OPSETS.stop):
@@ -110,14 +110,14 @@ def _converted(
     tf = framework.tensorflow()
     from tf2onnx import optimizer, tfonnx, utils
 
-    utils.INTERNAL_NAME = 1  # it numbers the names that it makes up, on and on
+    utils.INTERNAL_NAME = 1  # otherwise it numbers made-up names across conversions
     here = {node.name for node in graph_def.node}
     with framework.no_garbage_collection(), tf.Graph().as_default() as graph:
         tf.import_graph_def(graph_def, name="")
         made = tfonnx.process_tf_graph(
             graph,
             opset=opset,
-            continue_on_error=True,  # so that it finds everything that it lacks
+            continue_on_error=True,  # so that it reports all ops that it lacks
             input_names=[t for t in interface.inputs.values() if maker(t) in here],
             output_names=[*interface.outputs.values()],
             custom_op_handlers=handlers.own(opset, held),
@@ -129,10 +129,10 @@ def _converted(
 def _check_translated(
     model: onnx.ModelProto, failures: dict[str, str], graph_def: "GraphDef"
 ) -> None:
-    """Check that no op of TensorFlow is left; tf2onnx leaves those that it lacks.
+    """Check that no op of TensorFlow is left, because tf2onnx leaves the ops that it lacks.
 
     Raises:
-        _Unable: some are; each is named, and why where there is a reason.
+        _Unable: some are left. The error names each one, with the reason if tf2onnx gave one.
     """
     versions = opsets(model)
     ops = {node.name: node.op for node in graph_def.node}
@@ -158,7 +158,7 @@ def _check_translated(
 
 
 def _hint(ops: set[str]) -> str:
-    """Return what helps with some ops that no opset has."""
+    """Return advice for ops that no opset can express, or ""."""
     if any(op.startswith(("Quantize", "Dequantize", "Requantiz")) for op in ops):
         return "The graph is quantised; convert the float graph that it was made from."
     if ops & CONTROL:
@@ -170,14 +170,14 @@ def _hint(ops: set[str]) -> str:
 
 
 def _known(opset: int) -> set[str]:
-    """Return the TensorFlow ops that there is a way to write at an opset, or may be."""
+    """Return the TensorFlow ops for which a handler exists at an opset, though it may refuse."""
     from tf2onnx import handler
 
     return {*handler.tf_op.create_mapping(opset, None), *handlers.HANDLERS}
 
 
 class _Listener(logging.Handler):
-    """Keeps which nodes tf2onnx failed on, and why; it logs that, and goes on."""
+    """Records the nodes on which tf2onnx failed, and why, because it only logs that and goes on."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -191,9 +191,9 @@ class _Listener(logging.Handler):
 
 @contextlib.contextmanager
 def _listening() -> Iterator[dict[str, str]]:
-    """Give the failures of tf2onnx by node, while nothing of what it logs is shown.
+    """Yield the failures of tf2onnx by node, and hide everything that it logs.
 
-    Its loggers are called after their modules, or after the files of those.
+    Its loggers have the names of its modules or of their files.
     """
     import tf2onnx
 

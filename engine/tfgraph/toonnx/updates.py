@@ -1,4 +1,4 @@
-"""Nodes that write variables: a model that needs them keeps a state, which ONNX has not."""
+"""Find nodes that write variables, because such a graph has a state, which ONNX cannot keep."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ _WRITES = re.compile(
     r"StridedSliceAssign|CountUpTo|ResourceCountUpTo"
 )
 _BOOL = 10
-"""TensorFlow's number of the type."""
+"""TensorFlow's number for the type."""
 
 
 def writers(nodes: Iterable["NodeDef"]) -> list["NodeDef"]:
@@ -26,10 +26,10 @@ def writers(nodes: Iterable["NodeDef"]) -> list["NodeDef"]:
 
 
 def check_reads_only(graph_def: "GraphDef") -> None:
-    """Check that the graph, which has what its outputs need, writes no variable.
+    """Check that the graph, already cut to what its outputs need, writes no variable.
 
     Raises:
-        GraphError: it does; the nodes are named, and the switch that may lead there.
+        GraphError: it does. The error names the nodes, and the switch that may be the reason.
     """
     found = writers(graph_def.node)
     if not found:

@@ -1,7 +1,7 @@
 """tf2onnx: a TensorFlow model of any age → ONNX, compared with TensorFlow before it is written.
 
-The twin of `onnx2tf`: `sources.read` → `interface.with_interface` → `translation.translated` →
-`tidying.tidied` → compare → write.
+It is the inverse of `onnx2tf`. The steps are `sources.read` → `interface.with_interface` →
+`translation.translated` → `tidying.tidied` → compare → write.
 """
 
 import html
@@ -28,16 +28,16 @@ from tfgraph.toonnx.tidying import tidied
 from tfgraph.toonnx.translation import OPSETS, translated
 
 OPSET = 13
-"""The opset that is written unless another is asked for; it is also what 01 exports."""
+"""The default opset, which is also the one that notebook 01 exports."""
 
 
 @dataclass(frozen=True)
 class OnnxConversion:
-    """An ONNX model made from TensorFlow: what goes in and out, and how well it agrees.
+    """An ONNX model made from TensorFlow: its inputs and outputs, and how well it agrees.
 
-    `inputs` and `outputs` have the specs in ONNX order; `tensors` maps ONNX names to TensorFlow
-    tensors, for the inputs and outputs and all that are left in the graph; `turned` names what has
-    its channels first, other than in TensorFlow.
+    `inputs` and `outputs` have the specs in ONNX order. `tensors` maps ONNX names to TensorFlow
+    tensors, for the inputs, the outputs and all tensors that are left in the graph. `turned` has
+    the names of the tensors whose channels come first, unlike in TensorFlow.
     """
 
     source: str
@@ -51,11 +51,11 @@ class OnnxConversion:
 
     @property
     def proven(self) -> bool:
-        """True if the model was compared with TensorFlow and agreed."""
+        """Whether the model was compared with TensorFlow and agreed."""
         return bool(self.parity) and all(report.ok for report in self.parity)
 
     def __repr__(self) -> str:
-        """Return names, counts and parity, a line each."""
+        """Return names, counts and parity, one per line."""
         where = f" → {self.onnx_path}" if self.onnx_path else ""
         proven = "proven" if self.proven else "UNPROVEN"
         lines = [f"ONNX from {self.source}{where}: {proven}"]
@@ -101,33 +101,35 @@ def tf2onnx(
 
     Args:
         source: a frozen graph (`.pb`), the prefix, `.meta` file or folder of a checkpoint of
-            TensorFlow 1, a SavedModel folder, a Keras model or its file, a GraphDef, or what
-            `onnx2tf` returned (whose ONNX names come back).
-        onnx_path: where to write the model; None to keep it in memory.
-        inputs: ONNX name → TensorFlow tensor, or tensors alone, which then keep their names
-            without ":0"; inner tensors cut the graph there. Left out: those of the signature or
-            model, else all placeholders that the outputs need.
-        outputs: likewise; left out: those of the signature or model, else what nothing reads.
-        nchw: True to offer every picture and volume, and every output of such a rank, with its
-            channels first; or the ONNX names of those.
+            TensorFlow 1, a SavedModel folder, a Keras model or its file, a GraphDef, or the result
+            of `onnx2tf` (whose ONNX names come back).
+        onnx_path: where to write the model, or None to keep it in memory.
+        inputs: ONNX name → TensorFlow tensor, or tensors alone, which then keep their names without
+            ":0". Inner tensors cut the graph there. If left out, those of the signature or model
+            are taken, else all placeholders that the outputs need.
+        outputs: likewise. If left out, those of the signature or model are taken, else the tensors
+            that nothing reads.
+        nchw: True to put the channels first in every input and output of rank 4 or 5 (images and
+            volumes), or the ONNX names of those that get them first.
         batch: the first dim of the inputs: a number, or a symbol such as "batch" to make it
-            dynamic; as in the source if left out.
+            dynamic. If left out, it is as in the source.
         opset: ONNX opset to write, 9 to 18.
         shapes: by ONNX name, sizes of inputs that the source leaves open, in TensorFlow's layout.
-        fixed: TensorFlow tensor → value, for switches that shall be no inputs ("keep_prob": 1.0).
-        checkpoint: where the values of an unfrozen `.pb` are.
-        signature: of a SavedModel; "serving_default", or the only one, if left out.
-        tags: of a SavedModel's graph; a text is one tag.
-        verify: compare with TensorFlow on seeded inputs; without it the result says UNPROVEN.
-        tolerance: largest difference allowed, as a share of the largest reference value.
+        fixed: TensorFlow tensor → value, for switches that must not be inputs ("keep_prob": 1.0).
+        checkpoint: the checkpoint with the values of an unfrozen `.pb`.
+        signature: of a SavedModel. If left out, "serving_default" or the only one is taken.
+        tags: of a SavedModel's graph. A string is one tag.
+        verify: compare with TensorFlow on seeded inputs. Without it the result says UNPROVEN.
+        tolerance: largest difference allowed, relative to the largest reference value.
         examples: inputs to compare on, as the ONNX model takes them: arrays by name, a list of
-            such, or the path of an .npz; drawn if left out (see `onnxgraph.use_examples`).
+            such, or the path of an .npz. If they are left out, seeded ones are drawn (see
+            `onnxgraph.use_examples`).
         symbols: sizes of symbolic dims in drawn inputs, such as {"total": "past + length"}.
 
     Raises:
-        GraphError: the source cannot be read, or does not say what goes in and out.
-        UnknownName: there is no tensor, signature, input or output of a name.
-        ConversionError: some nodes cannot be converted; all of them are named.
+        GraphError: the source cannot be read, or does not say what its inputs and outputs are.
+        UnknownName: a tensor, signature, input or output does not exist.
+        ConversionError: some nodes cannot be converted. The error names all of them.
         ParityError: the ONNX model computes something else.
     """
     if opset not in OPSETS:

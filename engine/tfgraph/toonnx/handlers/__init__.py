@@ -1,6 +1,6 @@
-"""Our own way to write TensorFlow ops as ONNX, where tf2onnx's is approximate or has none.
+"""Our own ways to write TensorFlow ops as ONNX, where tf2onnx is approximate or has no way.
 
-`own` gives the table that `tf2onnx.tfonnx.process_tf_graph` takes as `custom_op_handlers`. Each
+`own` returns the table that `tf2onnx.tfonnx.process_tf_graph` takes as `custom_op_handlers`. Each
 module registers the ops of one concept with `@handler`.
 """
 

@@ -1,4 +1,4 @@
-"""Tensors cut, joined and padded: where sizes are computed, and where places are named twice."""
+"""Slice, join and pad tensors, with computed sizes and repeated indices too."""
 
 import numpy as np
 import onnx
@@ -8,7 +8,7 @@ from tfgraph.toonnx.handlers.writer import DOUBLE, FLOATS, INT32, INT64, SMALL, 
 
 @handler("SplitV")
 def split(write: Writer) -> list[str] | None:
-    """Split; a size of -1 is what is left, also of a size that is not known."""
+    """Write Split, where a size of -1 means the rest, even of a size that is unknown."""
     sizes, axis = write.value(1), write.value(2)
     if sizes is None or axis is None:
         raise ValueError("its sizes are computed, and one of them may be -1")
@@ -29,7 +29,7 @@ def split(write: Writer) -> list[str] | None:
 
 @handler("DynamicStitch", "ParallelDynamicStitch")
 def stitched(write: Writer) -> str:
-    """All rows put in their places, one after the other; the last one of a place stays."""
+    """Scatter all rows to their indices in order, so that the last row of an index wins."""
     if write.opset < 11:
         raise ValueError("ONNX scatters from opset 11 on")
     count = len(write.inputs) // 2
@@ -54,7 +54,7 @@ def stitched(write: Writer) -> str:
 
 @handler("Reshape")
 def reshaped(write: Writer) -> str | None:
-    """As tf2onnx has it, unless nothing is in it: ONNX takes a size of 0 for that of the input."""
+    """Use tf2onnx's way, unless the result is empty: in ONNX a size of 0 means the input's size."""
     sizes = write.value(1)
     if 0 not in ((write.shape() or []) if sizes is None else sizes):
         write.theirs()
@@ -69,7 +69,7 @@ def reshaped(write: Writer) -> str | None:
 
 @handler("Pad", "PadV2", "MirrorPad")
 def padded(write: Writer) -> str | None:
-    """As tf2onnx has it; below opset 11, which pads floats alone, integers as float64."""
+    """Use tf2onnx's way, but pad integers as float64 below opset 11, which pads only floats."""
     dtype = write.dtype(0)
     exact = dtype in FLOATS or (dtype in SMALL and write.op != "PadV2")
     if exact or write.opset >= 11:
@@ -90,7 +90,7 @@ def padded(write: Writer) -> str | None:
 
 @handler("InvertPermutation")
 def inverted(write: Writer) -> str:
-    """The places of 0, 1, …, which TopK finds."""
+    """Find the positions of 0, 1, … with TopK."""
     if write.opset < 11:
         raise ValueError("ONNX sorts integers from opset 11 on")
     (x,) = write.inputs
@@ -101,7 +101,7 @@ def inverted(write: Writer) -> str:
 
 @handler("BroadcastArgs")
 def broadcast_shape(write: Writer) -> str:
-    """The shape of two tensors broadcast: that of one of them expanded to the other."""
+    """Expand one tensor of this shape to the other shape, and return the shape of the result."""
     one, other = (write.cast(each, INT64) for each in write.inputs)
     shape = write.add("Shape", write.add("Expand", write.add("ConstantOfShape", one), other))
     return write.add("Cast", shape, to=write.dtype())
@@ -109,5 +109,5 @@ def broadcast_shape(write: Writer) -> str:
 
 @handler("ResizeArea")
 def by_area(write: Writer) -> None:
-    """ONNX resizes by areas from opset 18 on only, and by others than TensorFlow."""
+    """Refuse it, because ONNX resizes by area only from opset 18 on, and by other areas."""
     raise ValueError("ONNX has no such way to resize")

@@ -1,6 +1,6 @@
-"""Comparisons that are exact for every dtype, and false for NaN; and the larger of two.
+"""Comparisons that are exact for every dtype and false for NaN, and the larger of two numbers.
 
-tf2onnx compares floats as int32 below opset 11, and integers as float32.
+tf2onnx instead compares floats as int32 below opset 11, and integers as float32.
 """
 
 from tfgraph.toonnx.handlers.selection import chosen
@@ -8,8 +8,8 @@ from tfgraph.toonnx.handlers.writer import FLOATS, INT32, INT64, ML, SMALL, STRI
 
 
 def equal(write: Writer, one: str, other: str, dtype: int) -> str:
-    """Return whether two tensors are equal."""
-    if dtype in FLOATS and write.opset < 11:  # Equal takes integers only
+    """Return a mask of the elements that are equal in two tensors."""
+    if dtype in FLOATS and write.opset < 11:  # Equal takes only integers there
         apart = write.add("Or", write.add("Less", one, other), write.add("Greater", one, other))
         nan = write.add("Or", write.add("IsNaN", one), write.add("IsNaN", other))
         return write.add("Not", write.add("Or", apart, nan))
@@ -20,7 +20,7 @@ def equal(write: Writer, one: str, other: str, dtype: int) -> str:
 
 @handler("Equal", "NotEqual")
 def equality(write: Writer) -> str:
-    """Equal, or Not of it."""
+    """Write Equal, or Not of it."""
     one, other = write.inputs
     if write.dtype() == STRING:
         same = _equal_texts(write)
@@ -32,7 +32,7 @@ def equality(write: Writer) -> str:
 
 
 def _equal_texts(write: Writer) -> str:
-    """Return where a text is the one that a constant holds: no opset that is written has more."""
+    """Return where a string equals that of a constant, which is all that these opsets support."""
     for place in (0, 1):
         value = write.value(place)
         if value is not None and value.size == 1:
@@ -52,9 +52,9 @@ def _equal_texts(write: Writer) -> str:
 
 @handler("Greater", "Less", "GreaterEqual", "LessEqual")
 def order(write: Writer) -> str:
-    """Greater or Less, and for the others: or equal, which NaN is not."""
+    """Write Greater or Less. For the others add "or equal", which is false for NaN."""
     dtype, (one, other) = write.dtype(), write.inputs
-    if dtype in {INT32, *SMALL}:  # tf2onnx makes int64 of a loop's counter afterwards
+    if dtype in {INT32, *SMALL}:  # tf2onnx later makes a loop's counter int64
         dtype = INT64
         one, other = (write.add("Cast", each, to=INT64) for each in (one, other))
     if not write.op.endswith("Equal"):
@@ -67,7 +67,7 @@ def order(write: Writer) -> str:
 
 @handler("Maximum", "Minimum")
 def larger(write: Writer) -> str:
-    """Max or Min; below opset 12, which have floats alone, what a comparison chooses."""
+    """Write Max or Min. Below opset 12 they take only floats, so a comparison chooses there."""
     dtype, small = write.dtype(), write.dtype() in SMALL
     one, other = (write.cast(each, INT32 if small else dtype) for each in write.inputs)
     name = "Max" if write.op == "Maximum" else "Min"
@@ -81,7 +81,7 @@ def larger(write: Writer) -> str:
 
 @handler("ClipByValue")
 def clip(write: Writer) -> str:
-    """Min, then Max: where the limits are crossed, the lower one counts."""
+    """Write Min, then Max, so that the lower limit wins if the limits are crossed."""
     value, low, high = write.inputs
     if write.dtype() not in FLOATS and write.opset < 12:
         raise ValueError("integers are clipped from opset 12 on")

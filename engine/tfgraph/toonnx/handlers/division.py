@@ -1,6 +1,6 @@
-"""Quotients and remainders with the signs that TensorFlow gives them, and those without NaN.
+"""Quotients and remainders with the same signs as in TensorFlow, and quotients without NaN.
 
-ONNX's Div of integers cuts towards zero; tf2onnx takes it for the floor.
+tf2onnx takes ONNX's Div of integers for the floor of the quotient, but Div rounds towards zero.
 """
 
 from tfgraph.toonnx.handlers.comparison import equal
@@ -20,7 +20,7 @@ def _back(write: Writer, result: str) -> str:
 
 
 def _cut_remainder(write: Writer, one: str, other: str, dtype: int) -> str:
-    """Return the remainder that has the sign of what is divided, as C has it."""
+    """Return the remainder with the sign of the dividend, as in C."""
     if write.opset >= 10:
         return write.add("Mod", one, other, fmod=1)
     if dtype in FLOATS:
@@ -29,7 +29,7 @@ def _cut_remainder(write: Writer, one: str, other: str, dtype: int) -> str:
 
 
 def _apart(write: Writer, rest: str, divisor: str, dtype: int) -> str:
-    """Return where there is a remainder, of another sign than the divisor."""
+    """Return where a remainder is not zero and has another sign than the divisor."""
     zero = write.constant(0, dtype)
     negative = write.add("And", write.add("Less", rest, zero), write.add("Greater", divisor, zero))
     positive = write.add("And", write.add("Greater", rest, zero), write.add("Less", divisor, zero))
@@ -38,7 +38,7 @@ def _apart(write: Writer, rest: str, divisor: str, dtype: int) -> str:
 
 @handler("FloorDiv")
 def floor_div(write: Writer) -> str:
-    """Floor of the quotient; of integers one less where a remainder has the other sign."""
+    """Take the floor of the quotient: for integers one less if the remainder has the other sign."""
     one, other, dtype = _operands(write)
     quotient = write.add("Div", one, other)
     if dtype in FLOATS:
@@ -50,7 +50,7 @@ def floor_div(write: Writer) -> str:
 
 @handler("FloorMod")
 def floor_mod(write: Writer) -> str:
-    """The remainder with the sign of the divisor, as Python has it."""
+    """Compute the remainder with the sign of the divisor, as in Python."""
     one, other, dtype = _operands(write)
     if dtype not in FLOATS and write.opset >= 10:
         return _back(write, write.add("Mod", one, other))
@@ -61,27 +61,27 @@ def floor_mod(write: Writer) -> str:
 
 @handler("Mod", "TruncateMod")
 def truncate_mod(write: Writer) -> str:
-    """The remainder with the sign of what is divided."""
+    """Compute the remainder with the sign of the dividend."""
     one, other, dtype = _operands(write)
     return _back(write, _cut_remainder(write, one, other, dtype))
 
 
 @handler("TruncateDiv")
 def truncate_div(write: Writer) -> str:
-    """Div, which cuts towards zero."""
+    """Write Div, which rounds towards zero."""
     one, other, _ = _operands(write)
     return _back(write, write.add("Div", one, other))
 
 
 def unless_zero(write: Writer, test: str, value: str, dtype: int) -> str:
-    """Return a value, and zero where another one is zero."""
+    """Return a value, or zero where `test` is zero."""
     zero = write.constant(0, dtype)
     return chosen(write, equal(write, test, zero, dtype), zero, value, dtype)
 
 
 @handler("DivNoNan", "MulNoNan")
 def without_nan(write: Writer) -> str:
-    """Zero where the second number is zero, whatever the first is."""
+    """Return zero where the second number is zero, whatever the first one is."""
     one, other = write.inputs
     value = write.add("Div" if write.op == "DivNoNan" else "Mul", one, other)
     return unless_zero(write, other, value, write.dtype())
@@ -89,6 +89,6 @@ def without_nan(write: Writer) -> str:
 
 @handler("Xdivy")
 def xdivy(write: Writer) -> str:
-    """x / y, and zero where x is zero."""
+    """Compute x / y, but zero where x is zero."""
     x, y = write.inputs
     return unless_zero(write, x, write.add("Div", x, y), write.dtype())

@@ -1,4 +1,4 @@
-"""Places in tensors: what is added up where one is named twice, slices, and the largest values."""
+"""Positions in tensors: scatters that add up repeated indices, slices, and the largest values."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ _LARGEST = np.iinfo(np.int32).max
 
 @handler("ScatterNd")
 def scatter(write: Writer) -> str:
-    """Zeros with all updates added, also those of one place; ONNX adds from opset 16 on."""
+    """Add all updates to zeros, even those of one index. ONNX adds them from opset 16 on."""
     if write.attribute("bad_indices_policy", "") == "IGNORE":
         raise ValueError("it leaves out indices that are out of range")
     indices, updates, shape = write.inputs
@@ -43,7 +43,7 @@ def _distinct(indices: np.ndarray) -> bool:
 
 @handler("GatherNd")
 def gather(write: Writer) -> None:
-    """As tf2onnx has it, unless indices out of range have a meaning."""
+    """Use tf2onnx's way, unless indices out of range have a meaning."""
     if write.attribute("bad_indices_policy", "") == "IGNORE":
         raise ValueError("it gives zeros for indices that are out of range")
     write.theirs()
@@ -51,7 +51,7 @@ def gather(write: Writer) -> None:
 
 @handler("Slice")
 def slice_of(write: Writer) -> str | None:
-    """A size of -1 that is computed means to the end, also behind the first places."""
+    """Take a computed size of -1 as "to the end", even if the slice does not begin at 0."""
     if write.opset < 10 or all(write.value(place) is not None for place in (1, 2)):
         write.theirs()
         return None
@@ -64,9 +64,10 @@ def slice_of(write: Writer) -> str | None:
 
 @handler("StridedSlice")
 def strided_slice(write: Writer) -> None:
-    """As tf2onnx has it, which takes an end of 0 behind a negative begin for the last place.
+    """Use tf2onnx's way, after two corrections.
 
-    Backwards, onnxruntime takes the largest integer for the first place.
+    tf2onnx takes an end of 0 after a negative begin for the end of the axis. With a negative step,
+    onnxruntime takes the largest integer for the first element.
     """
     begin, end, step = (write.value(place) for place in (1, 2, 3))
     if begin is not None and end is not None and step is not None:
@@ -85,7 +86,7 @@ def strided_slice(write: Writer) -> None:
 
 @handler("TopKV2")
 def largest(write: Writer) -> list[str]:
-    """TopK, in a dtype that holds the numbers and that the opset takes."""
+    """Write TopK in a dtype that can represent the numbers and that the opset supports."""
     x, count = write.inputs
     dtype = write.dtype()
     held = _ranked(dtype, write.opset)

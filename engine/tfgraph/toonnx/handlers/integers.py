@@ -1,4 +1,4 @@
-"""Arithmetic of integers, in a dtype that the opset and onnxruntime take."""
+"""Arithmetic of integers, in a dtype that the opset and onnxruntime support."""
 
 from tfgraph.toonnx.handlers.selection import chosen
 from tfgraph.toonnx.handlers.writer import FLOATS, INT32, SMALL, Writer, handler
@@ -8,7 +8,7 @@ _OPS = {"AddV2": "Add"}
 
 @handler("Add", "AddV2", "Mul", "Sub")
 def arithmetic(write: Writer) -> str | None:
-    """As tf2onnx has it; small integers are taken from opset 14 on, and before that as int32."""
+    """Use tf2onnx's way, but compute small integers as int32 below opset 14, which lacks them."""
     dtype = write.dtype()
     if dtype not in SMALL or write.opset >= 14:
         write.theirs()
@@ -19,7 +19,7 @@ def arithmetic(write: Writer) -> str | None:
 
 @handler("Relu")
 def relu(write: Writer) -> str | None:
-    """As tf2onnx has it; of integers zero where they are less."""
+    """Use tf2onnx's way for floats, and replace negative integers by zero with a comparison."""
     dtype = write.dtype()
     if dtype in FLOATS:
         write.theirs()

@@ -1,6 +1,6 @@
-"""Texts: looked up in hash tables, and made of numbers.
+"""Strings: look them up in hash tables, and make them from numbers.
 
-LabelEncoder finds the place of a key in a table, and Gather takes the value from there.
+LabelEncoder finds the index of a key in a table, and Gather takes the value at that index.
 """
 
 import numpy as np
@@ -8,12 +8,12 @@ import numpy as np
 from tfgraph.toonnx.handlers.writer import FLOAT, INT32, INT64, ML, SMALL, STRING, Writer, handler
 
 _KINDS: dict[int, str] = {STRING: "strings", INT64: "int64s", FLOAT: "floats"}
-"""ONNX dtype → how LabelEncoder calls keys of it."""
+"""ONNX dtype → LabelEncoder's name for keys of that dtype."""
 
 
 @handler("LookupTableFindV2", "LookupTableFind")
 def find(write: Writer) -> str:
-    """The value of each key, or the default, which is the last value."""
+    """Return the value of each key, or the default, which is appended to the values."""
     _, keys, default = write.inputs[:3]
     table = write.table()
     held = INT64 if write.dtype(1) in {INT32, *SMALL} else write.dtype(1)
@@ -35,13 +35,13 @@ def find(write: Writer) -> str:
 
 @handler("LookupTableSizeV2", "LookupTableSize")
 def size(write: Writer) -> str:
-    """The number of keys."""
+    """Return the number of keys."""
     return write.constant(len(write.table().keys), INT64)
 
 
 @handler("AsString")
 def as_text(write: Writer) -> str:
-    """Integers as text; ONNX writes other numbers in other ways."""
+    """Write integers as strings. Refuse other numbers, because ONNX formats them differently."""
     plain = write.attribute("width", -1) <= 0 and not write.attribute("fill", "")
     if write.dtype() not in {INT32, INT64, *SMALL} or not plain:
         raise ValueError("ONNX writes numbers as text in other ways, except plain integers")
@@ -49,7 +49,7 @@ def as_text(write: Writer) -> str:
 
 
 def _texts(values: np.ndarray) -> np.ndarray:
-    """Return bytes as texts; numbers stay."""
+    """Return bytes as strings, and numbers unchanged."""
     if values.dtype.kind not in "OSU":
         return values
     return np.array([_text(each) for each in values.ravel()], object).reshape(values.shape)

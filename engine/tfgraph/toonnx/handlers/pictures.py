@@ -1,4 +1,4 @@
-"""Matrices and pictures: bands, saturation, and pools of integers."""
+"""Matrices and images: bands, saturation, and pools of integers."""
 
 from tfgraph.toonnx.handlers.selection import chosen, counted
 from tfgraph.toonnx.handlers.writer import FLOATS, INT32, INT64, Writer, handler
@@ -6,7 +6,7 @@ from tfgraph.toonnx.handlers.writer import FLOATS, INT32, INT64, Writer, handler
 
 @handler("MatrixBandPart")
 def band(write: Writer) -> str:
-    """Where a place is in the band; tf2onnx multiplies with zeros, and a NaN stays one."""
+    """Select the band. tf2onnx multiplies by zeros instead, and NaN · 0 is NaN."""
     rank, dtype = write.rank(0), write.dtype(0)
     if rank is None:
         raise ValueError("the rank of its input is not known")
@@ -32,7 +32,7 @@ def _places(write: Writer, shape: str, axis: int, back: int) -> str:
 
 @handler("AdjustSaturation")
 def saturated(write: Writer) -> str:
-    """The distance of each channel to the largest, by how much the saturation grows."""
+    """Scale each channel's distance to the largest one by the growth of the saturation."""
     x, factor = write.inputs
     dtype, rank = write.dtype(0), write.rank(0)
     if rank is None or dtype not in FLOATS:
@@ -58,7 +58,7 @@ def saturated(write: Writer) -> str:
 
 @handler("MaxPool", "MaxPoolV2", "MaxPool3D")
 def largest_nearby(write: Writer) -> None:
-    """As tf2onnx has it, which takes integers as float32."""
+    """Use tf2onnx's way for floats, because it computes integers as float32."""
     if write.dtype(0) in {INT32, INT64}:
         raise ValueError("ONNX has pools of floats and of integers of 8 bits")
     write.theirs()

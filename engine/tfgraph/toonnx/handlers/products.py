@@ -1,4 +1,4 @@
-"""Products that are named by letters, along an axis, and by powers of two."""
+"""Products: Einsum, powers, cumulative products, and shifts."""
 
 import re
 import string
@@ -8,7 +8,7 @@ from tfgraph.toonnx.handlers.writer import FLOATS, INT32, INT64, Writer, handler
 
 @handler("Einsum")
 def einsum(write: Writer) -> str:
-    """Einsum; capital letters, which tf2onnx takes for small ones, get letters that are free."""
+    """Write Einsum. Capital letters get free small ones, because tf2onnx confuses the two."""
     if write.opset < 12:
         raise ValueError("there is none below opset 12")
     equation = write.attribute("equation")
@@ -24,7 +24,7 @@ def einsum(write: Writer) -> str:
 
 @handler("Pow")
 def power(write: Writer) -> str:
-    """Pow; of integers from opset 12 on."""
+    """Write Pow, for integers from opset 12 on."""
     if write.opset < 12 and write.dtype() not in FLOATS:
         raise ValueError("integers have powers from opset 12 on")
     return write.add("Pow", *write.inputs)
@@ -32,7 +32,7 @@ def power(write: Writer) -> str:
 
 @handler("Cumprod")
 def cumulative_product(write: Writer) -> None:
-    """As tf2onnx has it, which does not know a negative axis."""
+    """Use tf2onnx's way with a positive axis, because it does not support a negative one."""
     if write.opset < 11:
         raise ValueError("there is none below opset 11")
     axis, rank = write.value(1), write.rank(0)
@@ -45,7 +45,7 @@ def cumulative_product(write: Writer) -> None:
 
 @handler("LeftShift", "RightShift")
 def shifted(write: Writer) -> str | None:
-    """As tf2onnx has it; of int8 the sign comes in from the left, as int32 has it."""
+    """Use tf2onnx's way, but shift int8 as int32, so that the sign is extended."""
     from onnx import TensorProto
 
     if write.dtype() == INT64 and write.op == "RightShift":

@@ -1,4 +1,4 @@
-"""Sums along axes, and counts of what is below."""
+"""Sums along axes, and counts of the smaller values."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from tfgraph.toonnx.handlers.writer import FLOAT, INT32, INT64, STRING, Writer, 
 
 @handler("EuclideanNorm")
 def euclidean_norm(write: Writer) -> str:
-    """ReduceL2; along no axis it is the size of each number."""
+    """Write ReduceL2, or the absolute value if it reduces no axis."""
     (x, _), axes = write.inputs, write.value(1)
     if axes is None:
         raise ValueError("its axes are computed")
@@ -25,7 +25,7 @@ def euclidean_norm(write: Writer) -> str:
 
 @handler("Bucketize")
 def bucketize(write: Writer) -> str:
-    """How many boundaries are not above a number; all of them for NaN."""
+    """Count the boundaries that are not above a number, which are all of them for NaN."""
     bounds = np.asarray(write.attribute("boundaries", []), np.float32)
     rank = write.rank(0)
     if rank is None:
@@ -38,13 +38,13 @@ def bucketize(write: Writer) -> str:
 
 @handler("Print")
 def printed(write: Writer) -> str:
-    """What is printed goes through."""
+    """Pass the input on, without printing."""
     return write.add("Identity", write.inputs[0])
 
 
 @handler("LowerBound", "UpperBound")
 def bound(write: Writer) -> str:
-    """How many sorted numbers are below a value, or not above it."""
+    """Count the sorted numbers that are below a value, or not above it."""
     known, values = write.inputs
     if write.rank(0) != 2 or write.rank(1) != 2 or write.dtype(0) == STRING:
         raise ValueError("its inputs are not of rank 2")

@@ -1,4 +1,4 @@
-"""Rounding: to even below opset 11, which has no Round, and as fake quantisation rounds."""
+"""Round half to even, also below opset 11, which has no Round, and fake quantisation's rounding."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from tfgraph.toonnx.handlers.writer import FLOATS, Writer, handler
 
 @handler("Round", "Rint")
 def to_even(write: Writer) -> str:
-    """Round; or whichever of Floor and Ceil is nearer, and of two as near the even one."""
+    """Write Round. Below opset 11 choose the nearer of Floor and Ceil, or the even one at .5."""
     (x,) = write.inputs
     dtype = write.dtype()
     if dtype not in FLOATS:
@@ -28,7 +28,7 @@ def to_even(write: Writer) -> str:
 
 @handler("FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel")
 def fake_quantised(write: Writer) -> str:
-    """TensorFlow's own steps: halves go up, where QuantizeLinear rounds them to even."""
+    """Use TensorFlow's own steps, because it rounds halves up and QuantizeLinear to even."""
     limits = [write.attribute(name) for name in ("min", "max")]
     if write.op != "FakeQuantWithMinMaxArgs":
         limits = [write.value(place) for place in (1, 2)]
@@ -51,10 +51,10 @@ def nudged(
     """Return limits and scale in float32, moved so that 0 is one of the steps.
 
     Args:
-        low: the least number; `high`: the greatest.
-        high: see there.
-        first: the step that the least becomes.
-        last: the step that the greatest becomes.
+        low: the least number.
+        high: the greatest number.
+        first: the step of the least number.
+        last: the step of the greatest number.
     """
     one = np.float32
     scale = ((high - low) / one(last - first)).astype(one)

@@ -1,7 +1,7 @@
-"""Segments: rows that are added up, multiplied or compared by number.
+"""Segments: add, multiply or compare the rows with the same segment number.
 
-TensorFlow leaves out negative numbers, and says what a segment without rows is; tf2onnx counts the
-negative ones from the end, and leaves NaN or infinity there.
+TensorFlow leaves out negative numbers, and defines the value of a segment without rows. tf2onnx
+counts negative numbers from the end, and fills empty segments with NaN or infinity.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from tfgraph.toonnx.handlers.writer import FLOATS, INT64, Writer, handler
 
 @handler("UnsortedSegmentSum", "UnsortedSegmentProd", "UnsortedSegmentMax", "UnsortedSegmentMin")
 def unsorted(write: Writer) -> str:
-    """As tf2onnx has it, with one more segment for negative numbers, which is cut off again."""
+    """Use tf2onnx's way with one more segment for negative numbers, which is removed again."""
     data, places, count = write.inputs
     dtype = write.dtype(0)
     places, count = write.cast(places, INT64), write.cast(count, INT64)
@@ -30,7 +30,7 @@ def unsorted(write: Writer) -> str:
 
 @handler("SegmentMax", "SegmentMin")
 def compared(write: Writer) -> str:
-    """As tf2onnx has it, and zero for a segment without rows."""
+    """Use tf2onnx's way, but zero for a segment without rows."""
     data, places = write.inputs
     count = _number(write, places)
     result = write.theirs_for(write.op, [data, places], write.dtype(0))
@@ -39,7 +39,7 @@ def compared(write: Writer) -> str:
 
 @handler("SegmentMean")
 def mean(write: Writer) -> str:
-    """The sum by the count, and zero for a segment without rows."""
+    """Divide the sum by the count, with zero for a segment without rows."""
     data, places = write.inputs
     dtype = write.dtype(0)
     counts = _counts(write, write.cast(places, INT64), _number(write, places))
@@ -50,19 +50,19 @@ def mean(write: Writer) -> str:
 
 
 def _number(write: Writer, places: str) -> str:
-    """Return how many segments there are, if the last number is the largest."""
+    """Return the number of segments, if the segment numbers are sorted."""
     last = write.reduced("ReduceMax", write.cast(places, INT64), 0)
     return write.add("Add", last, write.constant(1, INT64))
 
 
 def _counts(write: Writer, places: str, count: str) -> str:
-    """Return how many rows each segment has."""
+    """Return the number of rows of each segment."""
     ones = write.add("Expand", write.constant(1, INT64), write.add("Shape", places))
     return _without_last(write, "UnsortedSegmentSum", ones, places, count, INT64)
 
 
 def _without_last(write: Writer, op: str, data: str, places: str, count: str, dtype: int) -> str:
-    """Return the segments as tf2onnx writes them, without those of the number `count`."""
+    """Return tf2onnx's segments without the additional one at `count`."""
     more = write.add("Add", count, write.constant(1, INT64))
     result = write.theirs_for(op, [data, places, more], dtype)
     end = write.add("Reshape", count, write.constant([1], INT64))
@@ -71,14 +71,14 @@ def _without_last(write: Writer, op: str, data: str, places: str, count: str, dt
 
 
 def _filled(write: Writer, result: str, counts: str, value: float) -> str:
-    """Return the result, and a value for the segments without rows."""
+    """Return the result, with a value for the segments without rows."""
     dtype = write.dtype(0)
     none = write.add("Equal", _as_rows(write, counts), write.constant(0, INT64))
     return chosen(write, none, write.constant(value, dtype), result, dtype)
 
 
 def _as_rows(write: Writer, counts: str) -> str:
-    """Return a number for each segment in the rank of the data."""
+    """Return one number per segment, in the rank of the data."""
     rank = write.rank(0)
     if rank is None:
         raise ValueError("the rank of its data is not known")

@@ -1,14 +1,14 @@
 """Values chosen by a condition: Select and OneHot.
 
-tf2onnx multiplies both sides with 1 and 0, so that a NaN or an infinity of the side that is not
-taken comes through.
+tf2onnx instead multiplies both sides by 1 and 0, so a NaN or an infinity of the side that is not
+chosen spoils the result.
 """
 
 from tfgraph.toonnx.handlers.writer import BOOL, INT32, INT64, LARGE, SMALL, Writer, handler
 
 
 def chosen(write: Writer, condition: str, one: str, other: str, dtype: int) -> str:
-    """Return what `Where` chooses, in a dtype that onnxruntime has a kernel for."""
+    """Return the result of `Where`, in a dtype for which onnxruntime has a kernel."""
     if dtype == BOOL:
         yes = write.add("And", condition, one)
         return write.add("Or", yes, write.add("And", write.add("Not", condition), other))
@@ -19,7 +19,7 @@ def chosen(write: Writer, condition: str, one: str, other: str, dtype: int) -> s
 
 @handler("Select", "SelectV2")
 def select(write: Writer) -> str:
-    """Where; a condition of rank 1 chooses rows for the old op."""
+    """Write Where. For the old op a condition of rank 1 chooses rows."""
     condition, one, other = write.inputs
     ranks = [write.rank(place) for place in (1, 2)]
     rank = next((each for each in ranks if each is not None), None)
@@ -33,7 +33,7 @@ def select(write: Writer) -> str:
 
 @handler("OneHot")
 def one_hot(write: Writer) -> str:
-    """Compare with each class, so that what is no class is nowhere; ONNX counts -1 from the end."""
+    """Compare with each class, because ONNX's OneHot would count -1 from the end."""
     indices, depth, on, off = write.inputs
     rank = write.rank(0)
     if rank is None:
@@ -56,7 +56,7 @@ def unsqueezed(write: Writer, tensor: str, axis: int) -> str:
 
 
 def counted(write: Writer, size: str) -> str:
-    """Return 0, 1, … below a size; NonZero counts at opset 9, which has no Range yet."""
+    """Return 0, 1, … below a size, by NonZero, because opset 9 has no Range yet."""
     ones = write.add("Expand", write.constant(1, INT64), size)
     return write.add("Reshape", write.add("NonZero", ones), write.constant([-1], INT64))
 

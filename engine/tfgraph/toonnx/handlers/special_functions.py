@@ -1,4 +1,4 @@
-"""Functions that ONNX has in other words: exact near zero, at infinity and for NaN."""
+"""Functions that ONNX lacks, written with others: exact near zero, at infinity and for NaN."""
 
 import math
 
@@ -13,14 +13,14 @@ from tfgraph.toonnx.handlers.writer import Writer, handler
 
 @handler("Erfc")
 def erfc(write: Writer) -> str:
-    """1 - Erf(x); off by one rounding of 1 at most."""
+    """Compute 1 - Erf(x), which is off by at most one rounding of 1."""
     (x,) = write.inputs
     return write.add("Sub", write.constant(1, write.dtype()), write.add("Erf", x))
 
 
 @handler("Expm1")
 def expm1(write: Writer) -> str:
-    """exp(x) - 1 as tanh(x / 2) · (exp(x) + 1), which loses nothing near zero."""
+    """Compute exp(x) - 1 as tanh(x / 2) · (exp(x) + 1), which loses no digits near zero."""
     (x,) = write.inputs
     dtype = write.dtype()
     half = write.add("Tanh", write.add("Mul", x, write.constant(0.5, dtype)))
@@ -29,18 +29,18 @@ def expm1(write: Writer) -> str:
 
 @handler("Log")
 def log(write: Writer) -> str:
-    """Log of any float; tf2onnx takes float64 as float32, where small numbers are zero."""
+    """Write Log of any float. tf2onnx computes float64 as float32, where small numbers are 0."""
     return write.add("Log", *write.inputs)
 
 
 @handler("Log1p")
 def log1p(write: Writer) -> str:
-    """log(1 + x)."""
+    """Compute log(1 + x)."""
     return _log1p(write, write.inputs[0], write.dtype())
 
 
 def _log1p(write: Writer, x: str, dtype: int) -> str:
-    """Return log(1 + x) as log(u) · x / (u - 1) with u = 1 + x: the rounding of u goes out again.
+    """Return log(1 + x) as log(u) · x / (u - 1) with u = 1 + x, where the rounding of u cancels.
 
     The formula is W. Kahan's.
     """
@@ -54,7 +54,7 @@ def _log1p(write: Writer, x: str, dtype: int) -> str:
 
 @handler("Xlogy", "Xlog1py")
 def xlogy(write: Writer) -> str:
-    """x · log(y), and zero where x is zero."""
+    """Compute x · log(y), but zero where x is zero."""
     x, y = write.inputs
     dtype = write.dtype()
     log = write.add("Log", y) if write.op == "Xlogy" else _log1p(write, y, dtype)
@@ -63,7 +63,7 @@ def xlogy(write: Writer) -> str:
 
 @handler("IsFinite", "IsInf")
 def finite(write: Writer) -> str:
-    """Whether |x| is below infinity, or above every number; NaN is neither."""
+    """Compare |x| with infinity. NaN is neither finite nor infinite."""
     (x,), dtype = write.inputs, write.dtype()
     if write.op == "IsInf":
         return _infinite(write, x, dtype)
@@ -72,7 +72,7 @@ def finite(write: Writer) -> str:
 
 @handler("Atan2")
 def atan2(write: Writer) -> str:
-    """Atan of the quotient, turned by half a circle where x is negative or -0."""
+    """Compute Atan of the quotient, plus or minus π where x is negative or -0."""
     y, x = write.inputs
     dtype = write.dtype()
     zero = write.constant(0, dtype)
@@ -98,6 +98,6 @@ def _infinite(write: Writer, x: str, dtype: int) -> str:
 
 
 def _negative(write: Writer, x: str, zero: str) -> str:
-    """Return where a number is negative, or -0, whose reciprocal is."""
+    """Return where a number is negative or -0, which has a negative reciprocal."""
     below = write.add("Less", x, zero)
     return write.add("Or", below, write.add("Less", write.add("Reciprocal", x), zero))

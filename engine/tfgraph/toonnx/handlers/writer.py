@@ -1,6 +1,6 @@
-"""What a handler is given, and what it writes ONNX nodes with.
+"""The `Writer`, with which a handler reads a TensorFlow node and writes ONNX nodes.
 
-A handler gets a `Writer` for one TensorFlow node, adds ONNX nodes and returns the names of the
+A handler gets a `Writer` for one TensorFlow node, adds ONNX nodes, and returns the names of the
 tensors that are the node's outputs.
 """
 
@@ -19,18 +19,18 @@ FLOAT, FLOAT16, DOUBLE = (
     onnx.TensorProto.DOUBLE,
 )
 ML, ML_OPSET = "ai.onnx.ml", 2
-"""ONNX's domain for lookups, and its first opset that looks up both texts and numbers."""
+"""ONNX's domain for lookups, and its first opset that looks up both strings and numbers."""
 
 BOOL, STRING = onnx.TensorProto.BOOL, onnx.TensorProto.STRING
 FLOATS = {FLOAT, FLOAT16, DOUBLE}
 SMALL = {getattr(onnx.TensorProto, name) for name in ("INT8", "UINT8", "INT16", "UINT16")}
-"""Integers that int32 holds exactly."""
+"""Integers that int32 represents exactly."""
 
 LARGE = {onnx.TensorProto.UINT32, onnx.TensorProto.UINT64}
 
 
 class Writer:
-    """Adds ONNX nodes for one TensorFlow node, which it shows by its inputs and attributes."""
+    """Adds ONNX nodes for one TensorFlow node, and reads that node's inputs and attributes."""
 
     def __init__(
         self, graph: Any, node: Any, theirs: Mapping[str, Any], tables: Mapping[str, Table]
@@ -62,7 +62,7 @@ class Writer:
         return self._graph.make_const(utils.make_name("value"), np.array(value, kind)).output[0]
 
     def reduced(self, op: str, tensor: str, axis: int) -> str:
-        """Return a tensor without an axis, reduced as `op` ("ReduceSum") says."""
+        """Return a tensor reduced along one axis by `op` ("ReduceSum"), without that axis."""
         inputs = self.opset >= (13 if op == "ReduceSum" else 18)
         if inputs:
             return self.add(op, tensor, self.constant([axis], INT64), keepdims=0)
@@ -83,26 +83,26 @@ class Writer:
         return int(self._graph.get_dtype(self._node.output[place]))
 
     def shape(self, place: int = 0) -> list[int] | None:
-        """Return the shape of an input with -1 for what is not known, or None."""
+        """Return the shape of an input with -1 for unknown sizes, or None."""
         return self._graph.get_shape(self.inputs[place])
 
     def rank(self, place: int = 0) -> int | None:
-        """Return the rank of an input, if it is known."""
+        """Return the rank of an input, or None if it is unknown."""
         shape = self.shape(place)
         return None if shape is None else len(shape)
 
     def value(self, place: int) -> np.ndarray | None:
-        """Return the value of an input, if it is a constant."""
+        """Return the value of an input if it is a constant, else None."""
         node = self._node.inputs[place]
         return node.get_tensor_value(as_list=False) if node.is_const() else None
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """Return an attribute; texts as str."""
+        """Return an attribute, with bytes decoded to str."""
         value = self._node.get_attr_value(name, default)
         return value.decode() if isinstance(value, bytes) else value
 
     def table(self) -> Table:
-        """Return the table that the first input is; its node goes with the last that reads it."""
+        """Return the table of the first input. The last lookup that reads it removes its node."""
         node = self._node.inputs[0]
         while node.type == "Identity":
             node = node.inputs[0]
@@ -111,19 +111,19 @@ class Writer:
         return self._tables[node.name]
 
     def replaced(self, place: int, tensor: str) -> None:
-        """Give the node another input, for tf2onnx to go on with."""
+        """Replace an input of the node, before tf2onnx continues with it."""
         self._graph.replace_input(self._node, self._node.input[place], tensor, place)
 
     def theirs(self) -> None:
         """Leave the node to tf2onnx.
 
         Raises:
-            ValueError: it has no way to write the op at this opset.
+            ValueError: tf2onnx has no way to write the op at this opset.
         """
         self._convert(self._node)
 
     def theirs_for(self, op: str, inputs: list[str], dtype: int) -> str:
-        """Add another TensorFlow op, as tf2onnx writes it."""
+        """Add another TensorFlow op, and let tf2onnx write it."""
         node = self._graph.make_node(
             op, inputs, dtypes=[dtype], shapes=[None], infer_shape_dtype=False
         )
@@ -160,7 +160,7 @@ def handler(*ops: str) -> Callable[[Handler], Handler]:
 def own(
     opset: int, tables: Mapping[str, Table]
 ) -> dict[str, tuple[Callable[..., None], list[Any]]]:
-    """Return the handlers as `process_tf_graph` takes them."""
+    """Return the handlers in the form that `process_tf_graph` takes."""
     from tf2onnx.handler import tf_op
 
     theirs = dict(tf_op.create_mapping(opset, None))
