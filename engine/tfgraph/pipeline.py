@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -41,9 +41,6 @@ from tfgraph.optimising import grappler
 from tfgraph.optimising.optimise import optimise
 from tfgraph.preflight import obstacles
 from tfgraph.retargeting.retarget import retarget
-
-if TYPE_CHECKING:
-    pass
 
 Result = TypeVar("Result")
 
