@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from graphcore import environments, processes
-from graphcore.listing import listed
+from graphcore.enumeration import listed
 from graphcore.targets import LEGACY, Target
 from nbhelpers import kernelspecs
 from nbhelpers.kernel import ENVIRONMENTS

@@ -6,7 +6,7 @@ check its type again.
 
 from typing import Any
 
-from graphcore.forms import NUMBER, Form, check
+from graphcore.json_forms import NUMBER, Form, check
 from graphcore.spec import TensorSpec
 
 _NAMES = {str: str}

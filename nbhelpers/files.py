@@ -1,3 +1,3 @@
-"""The names of `graphcore.durable`, under the path that scripts use."""
+"""The names of `graphcore.atomic_files`, under the path that scripts use."""
 
-from graphcore.durable import *  # noqa: F403
+from graphcore.atomic_files import *  # noqa: F403

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from graphcore.durable import describe, write_text
+from graphcore.atomic_files import describe, write_text
 from graphcore.errors import HandoffError, unknown_name
 from graphcore.golden import Case, load_golden
 from graphcore.safe_paths import check_links, check_name

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graphcore.durable import problem
+from graphcore.atomic_files import problem
 from graphcore.errors import HandoffError
-from graphcore.forms import check
+from graphcore.json_forms import check
 from graphcore.reading import read_json, reading
 from graphcore.safe_paths import check_distinct, check_links, check_name, is_behind_link
 from nbhelpers.entries import check_entry

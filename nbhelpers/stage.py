@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from filelock import FileLock, Timeout
 
-from graphcore.durable import describe, flush, keep_edited
+from graphcore.atomic_files import describe, flush, keep_edited
 from graphcore.errors import HandoffError, Refusal
 from graphcore.parity import Report
 from graphcore.reading import parse_json, reason

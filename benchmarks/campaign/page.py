@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stated import STATED
 
-from graphcore.durable import write_text
+from graphcore.atomic_files import write_text
 
 VERDICTS = ("right", "refused", "stated", "wrong", "failed")
 

@@ -12,8 +12,8 @@ from nbhelpers import onnxgraph
 from nbhelpers.convert.proving import prove
 from nbhelpers.convert.proving.artefacts import artefacts
 from nbhelpers.handoff import STAGES, Handoff
-from nbhelpers.ui.filled import report_data
 from nbhelpers.ui.report import report_html
+from nbhelpers.ui.report_data import report_data
 
 
 def call(name: str, path: Path, rng: random.Random) -> None:

@@ -20,7 +20,7 @@ from nbhelpers import onnxgraph
 from onnxgraph import repairs
 from onnxgraph.comparing.layers import compare_layers
 from onnxgraph.comparing.sources import OnnxSource
-from onnxgraph.editing.edited import Edited
+from onnxgraph.editing.result import Edited
 from onnxgraph.running import sessions
 
 sessions.TIMEOUT = 5.0

@@ -1,4 +1,4 @@
-"""A worker that makes and runs cases; `hunt.py` asks (see `graphcore.messages`).
+"""A worker that makes and runs cases; `hunt.py` asks (see `graphcore.worker_messages`).
 
 A request has the seed, the number and the name of the entry point. The files of the case and what
 native code prints go into the folder that it names; memory is limited, and time by the other side.

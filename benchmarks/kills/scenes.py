@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from graphcore import durable
+from graphcore import atomic_files
 from graphcore.errors import HandoffError
 from graphcore.golden import Case, save_golden
 from nbhelpers import convert, onnxgraph
@@ -123,19 +123,19 @@ def _look_at_model(room):
 
 
 def _folder(room, state):
-    with durable.new_folder(room / "made") as new:
+    with atomic_files.new_folder(room / "made") as new:
         for number in range(3):
             (new / f"part{number}").mkdir()
             (new / f"part{number}" / "a.txt").write_text(state)
 
 
 def _moved(room, state):
-    exchange = durable._exchange
-    durable._exchange = lambda one, other: False
+    exchange = atomic_files._exchange
+    atomic_files._exchange = lambda one, other: False
     try:
         _folder(room, state)
     finally:
-        durable._exchange = exchange
+        atomic_files._exchange = exchange
 
 
 def _graph(home, state):
@@ -144,7 +144,7 @@ def _graph(home, state):
 
 def _looking(whole, name):
     def look(room):
-        durable.recover(room / name)  # as in the next process that opens it
+        atomic_files.recover(room / name)  # as in the next process that opens it
         if not (room / name).exists():
             return NONE
         state = whole.get(_digest(room / name))

@@ -12,7 +12,7 @@ import numpy as np
 
 from graphcore.archives import is_plausible
 from graphcore.arrays import ArrayFile
-from graphcore.durable import replacing
+from graphcore.atomic_files import replacing
 from graphcore.errors import HandoffError
 from graphcore.texts import as_unicode, is_text
 from graphcore.writing import writing

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from graphcore.enumeration import listed
 from graphcore.errors import ParityError
-from graphcore.listing import listed
 from graphcore.texts import as_bytes, is_text
 
 TOLERANCE = 1e-4

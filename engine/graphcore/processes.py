@@ -21,9 +21,9 @@ from typing import Any, TypeAlias
 from filelock import FileLock
 
 from graphcore.machine import GB, free_memory, killed_for_memory, usage
-from graphcore.patience import Patience
 from graphcore.process_group import ProcessGroup
 from graphcore.progress import stage
+from graphcore.time_limits import Patience
 
 LOOKS = (0.05, 0.25)
 """Seconds before the first look at a program, and between two later looks."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from graphcore.errors import Refusal, first_line
-from graphcore.forms import Form, check
+from graphcore.json_forms import Form, check
 from graphcore.system_errors import mend_to_read
 
 FOREIGN: tuple[type[Exception], ...] = (

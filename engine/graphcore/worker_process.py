@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from graphcore import messages
+from graphcore import worker_messages
 from graphcore.processes import Program
 
 IDLE = 600.0
@@ -107,7 +107,7 @@ class WorkerProcess:
         program = self._program
         if program is None or self._owner != os.getpid() or program.process.poll() is not None:
             # -P keeps the folder of messages.py off the path: its modules have common names.
-            command = [self._python, "-P", messages.__file__, str(self._script)]
+            command = [self._python, "-P", worker_messages.__file__, str(self._script)]
             pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
             environment = {**os.environ, **self._variables}
             program = Program(command, stdin=pipe, stdout=pipe, stderr=nowhere, env=environment)
@@ -151,7 +151,7 @@ def _answer(program: Program, request: object, timeout: float) -> tuple[str, Any
     assert process.stdout is not None
     try:
         with program.watched(timeout):
-            answer = messages.ask(process.stdin, process.stdout, request)
+            answer = worker_messages.ask(process.stdin, process.stdout, request)
         if answer is not None:
             return answer
     except BrokenPipeError:  # the process died while we wrote to it

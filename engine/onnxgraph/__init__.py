@@ -9,13 +9,13 @@ from onnxgraph.comparing.activations import load_activations
 from onnxgraph.comparing.sources import OnnxSource
 from onnxgraph.editing.attributes import set_attributes
 from onnxgraph.editing.cut import add_outputs, cut
-from onnxgraph.editing.edit import infer_shapes
-from onnxgraph.editing.edited import Edited
+from onnxgraph.editing.finishing import infer_shapes
 from onnxgraph.editing.insert import insert_after, insert_before
 from onnxgraph.editing.join import join
 from onnxgraph.editing.proof import same
 from onnxgraph.editing.rename import rename, rename_nodes
 from onnxgraph.editing.replace import remove, replace
+from onnxgraph.editing.result import Edited
 from onnxgraph.editing.weights import set_weight, weight_sizes
 from onnxgraph.examples.cases import accuracy, check_cases, renamed_cases, run_case
 from onnxgraph.examples.given import use_examples
@@ -23,8 +23,8 @@ from onnxgraph.looking.cost import Cost, cost
 from onnxgraph.looking.look import find_nodes, neighbours
 from onnxgraph.lowering import lower_opset
 from onnxgraph.model.anatomy import Anatomy, anatomy, arrows, op_histogram
-from onnxgraph.model.excerpt import Excerpt, excerpt
 from onnxgraph.model.files import check, load, save
+from onnxgraph.model.graph_picture import Excerpt, excerpt
 from onnxgraph.model.interface import inputs, opset, outputs
 from onnxgraph.model.precision import precisions
 from onnxgraph.running.run import Runner, run_onnx, tensor_names

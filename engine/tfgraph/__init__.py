@@ -7,8 +7,8 @@ from graphcore.targets import NAMES as TARGETS
 from tfgraph.building.build import build, prepare
 from tfgraph.comparing.layers import compare_layers, first_difference
 from tfgraph.comparing.on_target import compare_on_target
+from tfgraph.comparing.tensor_map import Twin, names_json, twins
 from tfgraph.comparing.tracing import traced
-from tfgraph.comparing.twins import Twin, names_json, twins
 from tfgraph.conversion import Conversion
 from tfgraph.framework import tensorflow
 from tfgraph.graphs.foreign_ops import allow_ops

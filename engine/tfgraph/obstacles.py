@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from graphcore.enumeration import listed
 from graphcore.errors import ConversionError
-from graphcore.listing import listed
 from onnxgraph.model.obstacles import Obstacle
 
 NAMED = 10

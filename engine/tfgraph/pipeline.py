@@ -22,7 +22,7 @@ from graphcore.progress import stage
 from onnxgraph.examples.given import Examples, Symbols, use_examples
 from onnxgraph.examples.reference import check_examples_fit
 from onnxgraph.model import external
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.precision import precisions
 from onnxgraph.model.weightless import weights_size
 from onnxgraph.running import session_process

@@ -14,8 +14,8 @@ import onnx
 
 import onnxgraph
 from graphcore.targets import Target
-from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import needed_for
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.interface import fed as fed_inputs
 from onnxgraph.model.nodes import node_name

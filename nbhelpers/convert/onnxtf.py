@@ -26,7 +26,7 @@ from graphcore.parity import TOLERANCE
 from graphcore.progress import stage
 from onnxgraph.examples.given import Examples, Symbols, use_examples
 from onnxgraph.examples.reference import check_examples_fit
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.precision import precisions
 from tfgraph import Conversion, optables, pipeline, retarget, tensorflow
 from tfgraph.conversion import Step

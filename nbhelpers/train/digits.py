@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from graphcore.durable import replacing
+from graphcore.atomic_files import replacing
 from nbhelpers import places
 from nbhelpers.train.determinism import deterministic
 from nbhelpers.train.epochs import Training

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from graphcore.durable import replacing
+from graphcore.atomic_files import replacing
 from graphcore.progress import stage
 
 _DIGEST = 64

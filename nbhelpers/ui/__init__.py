@@ -5,11 +5,11 @@ Importing this package shows, starts and configures nothing.
 """
 
 from nbhelpers.ui import widgets
-from nbhelpers.ui.agreement import parity_picture
 from nbhelpers.ui.drift import drift_picture
-from nbhelpers.ui.filled import report_data
+from nbhelpers.ui.parity_picture import parity_picture
 from nbhelpers.ui.pictures import FlowPicture, Picture, flow_picture, histogram_picture
 from nbhelpers.ui.report import ReportData, report_html
+from nbhelpers.ui.report_data import report_data
 from nbhelpers.ui.tables import Table, handoff_status, table
 from nbhelpers.ui.values import value_line, value_picture
 from nbhelpers.ui.viewer import ModelView, netron_view

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from graphcore.wire import BYTES, fields
+from graphcore.protobuf_fields import BYTES, fields
 
 _WAYS = {
     ".onnx": (7, 1, 4),  # ModelProto.graph, GraphProto.node, NodeProto.op_type

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from graphcore.durable import write_text
+from graphcore.atomic_files import write_text
 from graphcore.errors import Refusal
 from nbhelpers.places import CHECKOUT
-from nbhelpers.workbook.books import read_book
+from nbhelpers.workbook.notebook_files import read_book
 
 NOTEBOOKS = CHECKOUT / "notebooks"
 

@@ -18,7 +18,7 @@ from graphcore.spec import parse_checkpoint, parse_sizes, parse_specs
 from graphcore.targets import NAMES, chosen
 from nbhelpers import places
 from nbhelpers.handoff import NOTEBOOKS, check_handoff_name
-from nbhelpers.workbook.books import read_book
+from nbhelpers.workbook.notebook_files import read_book
 
 ROOT = places.CHECKOUT
 """The checkout, which contains the notebooks."""

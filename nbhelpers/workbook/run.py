@@ -24,10 +24,10 @@ from graphcore.errors import Refusal
 from graphcore.safe_paths import check_links
 from nbhelpers import kernel
 from nbhelpers.handoff import Handoff, explained, locked, write_text
-from nbhelpers.workbook.fresh import KEY, changed_by_hand, fingerprint, is_fresh
-from nbhelpers.workbook.placeless import placeless
+from nbhelpers.workbook.local_paths import placeless
 from nbhelpers.workbook.plan import ROOT, Notebook, Settings, find_notebooks
 from nbhelpers.workbook.progress import Progress
+from nbhelpers.workbook.up_to_date import KEY, changed_by_hand, fingerprint, is_fresh
 from nbhelpers.workbook.watching import Stuck, Watch, WatchedClient
 
 CELL_TIMEOUT = 900

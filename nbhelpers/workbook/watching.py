@@ -13,7 +13,7 @@ from nbclient.exceptions import CellTimeoutError
 from papermill.clientwrap import PapermillNotebookClient
 
 from graphcore.machine import usage
-from graphcore.patience import Patience
+from graphcore.time_limits import Patience
 
 
 class Stuck(CellTimeoutError):

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from graphcore import messages
+from graphcore import worker_messages
 from graphcore.errors import ConversionError
 from nbhelpers import convert
 from tests.convert.models import parse, seeded
@@ -60,7 +60,7 @@ def test_an_interrupt_leaves_no_answer_for_the_next_request(network, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(messages, "receive", interrupted)
+        patch.setattr(worker_messages, "receive", interrupted)
         grappler.run(first.graph_def, ["scores:0"], ["constfold"])
     again = convert.onnx2tf(network, None)
     assert again.proven and again.graph_def == first.graph_def

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from graphcore.errors import GraphError
-from tfgraph.comparing.twins import read_names
+from tfgraph.comparing.tensor_map import read_names
 
 ROW = {"torch": "a.b", "onnx": "t", "op": "Relu", "tensorflow": "t:0", "layout": "as is"}
 

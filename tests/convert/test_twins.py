@@ -8,7 +8,7 @@ import pytest
 from nbhelpers import convert, onnxgraph
 from onnxgraph.comparing.scopes import torch_module
 from tests.convert.models import seeded
-from tfgraph.comparing.twins import names_json
+from tfgraph.comparing.tensor_map import names_json
 
 
 def test_every_twin_holds_the_numbers_of_its_onnx_tensor(network):

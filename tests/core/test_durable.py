@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from graphcore import durable
-from graphcore.durable import new_folder, replacing, write_text
+from graphcore import atomic_files
+from graphcore.atomic_files import new_folder, replacing, write_text
 from graphcore.errors import HandoffError
 from nbhelpers.handoff import Handoff
 
@@ -61,20 +61,20 @@ def test_a_folder_is_whole_at_every_step_of_its_replacement(tmp_path):
 
 
 def test_without_an_exchange_the_next_start_finds_the_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(durable, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(atomic_files, "_exchange", lambda one, other: False)
     folder = tmp_path / "made"
     fill(folder, "old")
     point, gone = 0, 0
     while killed_at(point := point + 1, lambda: fill(folder, "new"), tmp_path):
         gone += not folder.exists()
-        durable.recover(folder)
+        atomic_files.recover(folder)
         assert content(folder) in (["old"] * 2, ["new"] * 2)
         fill(folder, "old")
     assert gone == 1
 
 
 def test_a_folder_that_waits_for_its_next_start_is_no_leftover_of_another(tmp_path, monkeypatch):
-    monkeypatch.setattr(durable, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(atomic_files, "_exchange", lambda one, other: False)
     folder = tmp_path / "made.too"
     fill(folder, "old")
     point = 0
@@ -82,7 +82,7 @@ def test_a_folder_that_waits_for_its_next_start_is_no_leftover_of_another(tmp_pa
         fill(folder, "old")
     assert not folder.exists()
     fill(tmp_path / "made", "another")
-    durable.recover(folder)
+    atomic_files.recover(folder)
     assert content(folder) == ["old"] * 2
 
 
@@ -96,8 +96,8 @@ def test_a_folder_whose_place_cannot_be_taken_stays_as_it_was(tmp_path, monkeypa
             raise OSError(errno.ENOSPC, "No space left on device")
         replace(source, target)
 
-    monkeypatch.setattr(durable, "_exchange", lambda one, other: False)
-    monkeypatch.setattr("graphcore.durable.os.replace", full)
+    monkeypatch.setattr(atomic_files, "_exchange", lambda one, other: False)
+    monkeypatch.setattr("graphcore.atomic_files.os.replace", full)
     with pytest.raises(OSError, match="No space"):
         fill(folder, "new")
     assert content(folder) == ["old"] * 2
@@ -114,9 +114,11 @@ def test_what_another_process_is_filling_is_left_alone(tmp_path):
 
 
 def test_content_and_name_are_on_the_disk_before_the_file_has_its_name(tmp_path, monkeypatch):
-    said, flush, replace = [], durable.flush, os.replace
-    monkeypatch.setattr(durable, "flush", lambda *p: (said.append(p[0].name), flush(*p)))
-    monkeypatch.setattr(durable.os, "replace", lambda *p: (said.append("renamed"), replace(*p)))
+    said, flush, replace = [], atomic_files.flush, os.replace
+    monkeypatch.setattr(atomic_files, "flush", lambda *p: (said.append(p[0].name), flush(*p)))
+    monkeypatch.setattr(
+        atomic_files.os, "replace", lambda *p: (said.append("renamed"), replace(*p))
+    )
     write_text(tmp_path / "a.txt", "new")
     assert said == [f".a.txt.{os.getpid()}.part", "renamed", tmp_path.name]
 
@@ -124,7 +126,9 @@ def test_content_and_name_are_on_the_disk_before_the_file_has_its_name(tmp_path,
 def test_a_stage_is_flushed_before_the_record_says_that_it_is_done(handoff, export, monkeypatch):
     export(handoff)
     synced, fsync = [], os.fsync
-    monkeypatch.setattr(durable.os, "fsync", lambda fd: (synced.append(name_of(fd)), fsync(fd)))
+    monkeypatch.setattr(
+        atomic_files.os, "fsync", lambda fd: (synced.append(name_of(fd)), fsync(fd))
+    )
     export(handoff, b"new")
     assert {"half.json", "whole.json", "exported.onnx", "golden.npz"} <= set(synced[:-3])
     assert synced[-3:] == [handoff.folder.name] * 3  # the record before, the files, the record
@@ -136,7 +140,7 @@ def name_of(opened):
 
 def test_a_folder_that_cannot_be_flushed_is_written_all_the_same(tmp_path, monkeypatch):
     cannot = OSError(errno.EINVAL, "Invalid argument")
-    monkeypatch.setattr(durable.os, "fsync", raising(cannot))
+    monkeypatch.setattr(atomic_files.os, "fsync", raising(cannot))
     with replacing(tmp_path / "a") as temporary:
         temporary.write_bytes(b"new")
     assert (tmp_path / "a").read_bytes() == b"new"
@@ -162,7 +166,7 @@ def raising(error):
     return fails
 
 
-@pytest.mark.parametrize("call", ["filelock.FileLock.acquire", "graphcore.durable.os.replace"])
+@pytest.mark.parametrize("call", ["filelock.FileLock.acquire", "graphcore.atomic_files.os.replace"])
 def test_each_error_of_a_file_system_is_one_sentence(handoff, export, monkeypatch, call):
     export(handoff)
     for code, said in SAID.items():

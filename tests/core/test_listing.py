@@ -1,6 +1,6 @@
 """The first items of a list, and how many more there are."""
 
-from graphcore.listing import listed
+from graphcore.enumeration import listed
 
 
 def test_no_more_are_named_than_wanted():

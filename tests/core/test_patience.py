@@ -6,17 +6,17 @@ import sys
 
 import pytest
 
-from graphcore import patience
+from graphcore import time_limits
 from graphcore.errors import Refusal
 from graphcore.machine import usage
-from graphcore.patience import Patience
+from graphcore.time_limits import Patience
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """Seconds that a test sets."""
     now = [100.0]
-    monkeypatch.setattr(patience.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time_limits.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -56,14 +56,14 @@ def test_a_sign_of_progress_begins_the_limit_anew(clock):
 
 @pytest.mark.parametrize(("text", "limit"), [("", 900), ("2", 1800), ("0.5", 450)])
 def test_a_variable_multiplies_every_limit(monkeypatch, text, limit):
-    monkeypatch.setenv(patience.VARIABLE, text)
+    monkeypatch.setenv(time_limits.VARIABLE, text)
     assert Patience(900).limit == limit
-    assert f"NBHELPERS_PATIENCE={limit / 450:g} to wait twice" in patience.advice()
+    assert f"NBHELPERS_PATIENCE={limit / 450:g} to wait twice" in time_limits.advice()
 
 
 @pytest.mark.parametrize("text", ["long", "0", "-1", "nan", "inf"])
 def test_a_variable_that_is_no_number_above_0_is_refused(monkeypatch, text):
-    monkeypatch.setenv(patience.VARIABLE, text)
+    monkeypatch.setenv(time_limits.VARIABLE, text)
     with pytest.raises(Refusal, match=f"NBHELPERS_PATIENCE must be a number above 0.*'{text}'"):
         Patience(900)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graphcore import dims, packages
-from graphcore.durable import describe, new_folder, write_text
+from graphcore.atomic_files import describe, new_folder, write_text
 from graphcore.errors import (
     HandoffError,
     ParityError,
@@ -312,7 +312,7 @@ def test_a_text_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     def full(*paths):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("graphcore.durable.os.replace", full)
+    monkeypatch.setattr("graphcore.atomic_files.os.replace", full)
     with pytest.raises(OSError, match=r"No space"):
         write_text(path, "new")
     assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]

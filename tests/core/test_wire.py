@@ -3,7 +3,7 @@
 import pytest
 from google.protobuf.wrappers_pb2 import BytesValue, DoubleValue, FloatValue, Int64Value
 
-from graphcore.wire import BYTES, fields, head
+from graphcore.protobuf_fields import BYTES, fields, head
 
 
 def test_fields_of_every_kind_are_stepped_over():

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from graphcore.durable import replacing
+from graphcore.atomic_files import replacing
 from graphcore.errors import GraphError, HandoffError
 from graphcore.golden import Case, load_golden, save_golden
 from graphcore.writing import writing

@@ -6,7 +6,7 @@ import pytest
 
 from graphcore.errors import Refusal
 from nbhelpers import kernelspecs
-from nbhelpers.workbook.books import read_book
+from nbhelpers.workbook.notebook_files import read_book
 from nbhelpers.workbook.plan import find_notebooks, interpreter
 
 CELL = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": ["NAME: str = 'a'"]}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nbhelpers.workbook import placeless
-from nbhelpers.workbook.placeless import ROOT
+from nbhelpers.workbook import local_paths
+from nbhelpers.workbook.local_paths import ROOT
 from nbhelpers.workbook.plan import Settings
 
 HANDOFFS = Path("/data/Ann B\u00e4r/handoffs")
@@ -29,7 +29,7 @@ SETTINGS = Settings(handoffs=HANDOFFS, name="net", checkpoint="/models/secret/ne
 )
 def test_places_are_replaced(text, seen):
     whole = json.dumps({"outputs": [text]}, ensure_ascii=False)
-    assert json.loads(placeless.placeless(whole, SETTINGS)) == {"outputs": [seen]}
+    assert json.loads(local_paths.placeless(whole, SETTINGS)) == {"outputs": [seen]}
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_places_are_replaced(text, seen):
     ],
 )
 def test_names_of_tensors_and_addresses_stay(text):
-    assert placeless.placeless(text, SETTINGS) == text
+    assert local_paths.placeless(text, SETTINGS) == text

@@ -147,10 +147,10 @@ def test_outputs_without_shapes_are_still_inferred():
 
 
 def test_verbs_that_other_verbs_call_check_nothing_again(monkeypatch):
-    from onnxgraph.model import checked
+    from onnxgraph.model import entry_check
 
     seen = []
-    monkeypatch.setattr(checked, "check", lambda model, **_: seen.append(model))
+    monkeypatch.setattr(entry_check, "check", lambda model, **_: seen.append(model))
     model = with_weight()
     onnxgraph.fix_dims(model, {"N": 2})
     assert seen == [model]

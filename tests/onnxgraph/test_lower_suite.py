@@ -9,7 +9,7 @@ from cases import load_cases
 
 from graphcore.errors import GraphError
 from nbhelpers.onnxgraph import opset, run_onnx
-from onnxgraph.editing.edit import finished
+from onnxgraph.editing.finishing import finished
 from onnxgraph.lowering import lowered
 
 pytestmark = [

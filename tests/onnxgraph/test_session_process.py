@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from graphcore import messages
+from graphcore import worker_messages
 from graphcore.errors import GraphError
 from nbhelpers import onnxgraph
 from onnxgraph.running import session_process
@@ -86,7 +86,7 @@ def test_an_interrupt_leaves_no_answer_for_the_next_run(values, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(messages, "receive", interrupted)
+        patch.setattr(worker_messages, "receive", interrupted)
         runner.run({"a": x + 1})
     np.testing.assert_array_equal(runner.run({"a": x})["y"], np.maximum(x, 0))
 

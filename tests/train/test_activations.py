@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from graphcore.durable import describe
+from graphcore.atomic_files import describe
 from graphcore.errors import ModelError
 from nbhelpers.train import export_onnx, record_activations
 from onnxgraph.comparing.activations import load_activations

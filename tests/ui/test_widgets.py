@@ -14,7 +14,7 @@ from graphcore.errors import GraphError
 from graphcore.golden import Case
 from nbhelpers.ui import parity_picture, table, value_line, value_picture
 from nbhelpers.ui.widgets import Shown, parity_dashboard
-from nbhelpers.ui.widgets.shown import Handlers, answer, said, text_block
+from nbhelpers.ui.widgets.display import Handlers, answer, said, text_block
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 

@@ -10,8 +10,8 @@ import onnx
 import onnxgraph
 from graphcore.commandline import Answer
 from graphcore.parity import Report
-from onnxgraph.comparing.layer import Layer
-from onnxgraph.editing.edited import Edited
+from onnxgraph.comparing.one_tensor import Layer
+from onnxgraph.editing.result import Edited
 
 if TYPE_CHECKING:
     import pandas

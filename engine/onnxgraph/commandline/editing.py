@@ -12,7 +12,7 @@ from graphcore.commandline import Answer
 from graphcore.spec import parse_pairs
 from onnxgraph.commandline import answers, options
 from onnxgraph.commandline.program import program
-from onnxgraph.editing.edited import Edited
+from onnxgraph.editing.result import Edited
 
 others = click.option(
     "--other",

@@ -13,8 +13,8 @@ from numpy.lib import format as npy
 
 import onnxgraph
 from graphcore.arrays import ArrayFile
+from graphcore.atomic_files import replacing
 from graphcore.command_options import FILE, NEW_FILE, named_values
-from graphcore.durable import replacing
 from graphcore.errors import GraphError
 from graphcore.reading import check_regular, reading
 from graphcore.spec import Feeds

@@ -11,7 +11,7 @@ from graphcore.golden import load_golden
 from onnxgraph import repairs
 from onnxgraph.commandline import answers, options
 from onnxgraph.commandline.program import program
-from onnxgraph.editing.edited import Edited
+from onnxgraph.editing.result import Edited
 
 REPAIRS: dict[str, Callable[..., Edited]] = {
     "casts": repairs.remove_shape_casts,

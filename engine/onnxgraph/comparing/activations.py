@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from graphcore.arrays import ArrayFile
-from graphcore.durable import replacing
+from graphcore.atomic_files import replacing
 from graphcore.errors import GraphError
-from graphcore.forms import check
+from graphcore.json_forms import check
 from graphcore.reading import parse_json, reading
 from graphcore.writing import writing
 from onnxgraph.comparing.sources import Recorded

@@ -11,9 +11,9 @@ import numpy as np
 
 from graphcore import parity
 from onnxgraph.comparing.difference import Difference
-from onnxgraph.comparing.layer import Layer, judge
 from onnxgraph.comparing.layers import BUDGET, compared, groups, ordering, shared
 from onnxgraph.comparing.layouts import from_onnx, to_onnx
+from onnxgraph.comparing.one_tensor import Layer, judge
 from onnxgraph.comparing.sources import OnnxSource, Source
 
 STEPS = 5

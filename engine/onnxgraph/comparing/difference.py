@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from onnxgraph.comparing.layer import Layer
+from onnxgraph.comparing.one_tensor import Layer
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from graphcore import parity
 from graphcore.errors import GraphError
 from graphcore.progress import stage
-from onnxgraph.comparing.layer import Layer, badness, judge, without_effect
+from onnxgraph.comparing.one_tensor import Layer, badness, judge, without_effect
 from onnxgraph.comparing.sources import OnnxSource, Source
 from onnxgraph.model.dataflow import Dataflow
 

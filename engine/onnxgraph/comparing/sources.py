@@ -16,8 +16,8 @@ from onnx import external_data_helper
 
 from graphcore.errors import GraphError, unknown_name
 from onnxgraph.model import external, interface
-from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import Dataflow, dataflow, piece, tensor_bytes
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.files import load
 from onnxgraph.model.weightless import skeleton
 from onnxgraph.running.run import check_feeds

@@ -9,11 +9,11 @@ import onnx
 from onnx import AttributeProto, defs
 
 from graphcore.errors import GraphError, first_line, unknown_name
-from onnxgraph.editing.edited import Edited, copied, rewired
-from onnxgraph.model.checked import checked
+from onnxgraph.editing.result import Edited, copied, rewired
 from onnxgraph.model.domains import domain, opsets
+from onnxgraph.model.entry_check import checked
+from onnxgraph.model.formatting import attribute_text
 from onnxgraph.model.nodes import locate, node_name, titled
-from onnxgraph.model.words import attribute_text
 
 Schema = Any
 """An `onnx.defs.OpSchema`."""

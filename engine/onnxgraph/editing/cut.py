@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterable
 import onnx
 
 from graphcore.errors import GraphError, unknown_name
-from onnxgraph.editing.edit import inferred
-from onnxgraph.editing.edited import Edited, copied, rewired
-from onnxgraph.editing.observed import observed_shapes
+from onnxgraph.editing.finishing import inferred
+from onnxgraph.editing.observed_shapes import observed_shapes
+from onnxgraph.editing.result import Edited, copied, rewired
 from onnxgraph.editing.rewire import keep_notes
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import needed_for
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import node_name, tensors, titled
 from onnxgraph.model.sparse import dense_model

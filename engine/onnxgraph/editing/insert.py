@@ -8,10 +8,10 @@ import onnx
 
 from graphcore.errors import GraphError, unknown_name
 from onnxgraph.editing.attributes import schema_of, typed
-from onnxgraph.editing.edit import add_constant, free_name
-from onnxgraph.editing.edited import Edited, copied, rewired
+from onnxgraph.editing.finishing import add_constant, free_name
+from onnxgraph.editing.result import Edited, copied, rewired
 from onnxgraph.editing.rewire import move_readers, rename_output
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.nodes import home, locate, node_name, nodes, tensors, titled
 
 Operand = str | np.ndarray | np.generic

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping
 
 import onnx
 
+from graphcore.enumeration import listed
 from graphcore.errors import GraphError, unknown_name
-from graphcore.listing import listed
 from graphcore.spec import Dim
-from onnxgraph.editing.edit import inferred
-from onnxgraph.editing.edited import Edited, copied, rewired
+from onnxgraph.editing.finishing import inferred
 from onnxgraph.editing.rename import rename_tensors
+from onnxgraph.editing.result import Edited, copied, rewired
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
 from onnxgraph.model.domains import domain, opsets
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.names import Names
 from onnxgraph.model.nodes import tensors

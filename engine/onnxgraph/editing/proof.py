@@ -10,7 +10,7 @@ from graphcore.progress import stage
 from graphcore.spec import Dim, Feeds, TensorSpec
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.precision import precisions
 from onnxgraph.running.run import Runner, tensor_names
 

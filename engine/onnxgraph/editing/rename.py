@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Mapping
 import onnx
 
 from graphcore.errors import GraphError, unknown_name
-from onnxgraph.editing.edited import Edited, copied, edited
-from onnxgraph.model.checked import checked
+from onnxgraph.editing.result import Edited, copied, edited
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import locate, node_name, op_name
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import onnx
 
+from graphcore.enumeration import listed
 from graphcore.errors import GraphError, unknown_name
-from graphcore.listing import listed
-from onnxgraph.editing.edit import free_name
-from onnxgraph.editing.edited import Edited, copied, rewired
+from onnxgraph.editing.finishing import free_name
 from onnxgraph.editing.insert import Operand, new_node
+from onnxgraph.editing.result import Edited, copied, rewired
 from onnxgraph.editing.rewire import move_readers, remove_node, rename_output, sweep
-from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import reads
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import locate, node_name, titled
 

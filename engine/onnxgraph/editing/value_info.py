@@ -12,8 +12,8 @@ import onnx
 
 from graphcore.errors import GraphError
 from graphcore.spec import Dim
-from onnxgraph.editing.edit import inferred
-from onnxgraph.editing.observed import complete_outputs
+from onnxgraph.editing.finishing import inferred
+from onnxgraph.editing.observed_shapes import complete_outputs
 from onnxgraph.editing.rewire import keep_notes
 from onnxgraph.model import interface
 from onnxgraph.model.dataflow import reads

@@ -12,14 +12,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from graphcore.enumeration import listed
 from graphcore.errors import GraphError, unknown_name
-from graphcore.listing import listed
-from onnxgraph.editing.edit import add_constant
-from onnxgraph.editing.edited import Edited, copied, rewired
+from onnxgraph.editing.finishing import add_constant
+from onnxgraph.editing.result import Edited, copied, rewired
 from onnxgraph.editing.rewire import replace_input
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
 from onnxgraph.model.domains import is_default
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import node_name, nodes, titled
 

@@ -11,7 +11,7 @@ from graphcore.errors import GraphError
 from graphcore.golden import Case
 from graphcore.progress import stage
 from onnxgraph.examples.examples import has_dynamic_batch
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.precision import precisions
 from onnxgraph.running.run import Runner
 

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import TensorProto
 
+from graphcore.enumeration import listed
 from graphcore.errors import GraphError
-from graphcore.listing import listed
 from onnxgraph.looking.macs import FORMULAS
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import reads
 from onnxgraph.model.domains import is_default
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.nodes import attributes, node_name, op_name
 from onnxgraph.model.random_ops import RANDOM_OPS
-from onnxgraph.running.sizes import Sizes
+from onnxgraph.running.shape_tracker import Sizes
 
 if TYPE_CHECKING:
     import pandas

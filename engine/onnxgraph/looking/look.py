@@ -12,13 +12,13 @@ import onnx
 from onnx import helper
 
 from onnxgraph.editing.attributes import schema_of
-from onnxgraph.editing.edit import inferred
+from onnxgraph.editing.finishing import inferred
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import reads
+from onnxgraph.model.entry_check import checked
+from onnxgraph.model.formatting import attribute_text, shape_text
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import locate, node_name, op_name
-from onnxgraph.model.words import attribute_text, shape_text
 
 if TYPE_CHECKING:
     import pandas

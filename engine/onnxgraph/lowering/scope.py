@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnxgraph.editing.edit import constants
+from onnxgraph.editing.finishing import constants
 from onnxgraph.model import interface
 from onnxgraph.model.domains import is_default
 from onnxgraph.model.graphs import subgraphs

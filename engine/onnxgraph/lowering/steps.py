@@ -8,7 +8,7 @@ import onnx
 from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
 from onnxgraph.lowering.rules import RULES
 from onnxgraph.lowering.scope import Scope
-from onnxgraph.lowering.widened import definition, keep
+from onnxgraph.lowering.widened_ops import definition, keep
 from onnxgraph.model.domains import is_default
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.graphs import graphs

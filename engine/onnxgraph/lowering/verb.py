@@ -11,13 +11,13 @@ from onnx import inliner
 
 from graphcore.errors import GraphError
 from graphcore.progress import stage
-from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import TOLERANCE
+from onnxgraph.editing.result import Edited, edited
 from onnxgraph.lowering.proof import proven
-from onnxgraph.lowering.restored import restored
+from onnxgraph.lowering.reassembly import restored
 from onnxgraph.lowering.steps import Log, step
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.nodes import node_name
 from onnxgraph.model.obstacles import Obstacle
 from onnxgraph.model.sparse import dense_model

@@ -15,9 +15,9 @@ from google.protobuf.message import EncodeError
 
 from onnxgraph.model import interface
 from onnxgraph.model.external import nbytes
+from onnxgraph.model.formatting import attribute_text, dtype_text, shape_text
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import node_name, op_name
-from onnxgraph.model.words import attribute_text, dtype_text, shape_text
 
 if TYPE_CHECKING:
     import pandas

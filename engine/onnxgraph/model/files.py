@@ -18,8 +18,8 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import external_data_helper
 
+from graphcore.atomic_files import flush, replacing
 from graphcore.copies import copy_of
-from graphcore.durable import flush, replacing
 from graphcore.errors import GraphError
 from graphcore.writing import writing
 from onnxgraph.model import external, lazy_load

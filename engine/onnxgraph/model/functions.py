@@ -7,12 +7,12 @@ import onnx
 from onnx import defs, inliner
 
 from graphcore.errors import GraphError, first_line
-from onnxgraph.model.calls import (
+from onnxgraph.model.domains import domain, opsets
+from onnxgraph.model.function_calls import (
     assign_once,
     call_fault,
     with_bound_attributes,
 )
-from onnxgraph.model.domains import domain, opsets
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.inference import NATIVE, infer_shapes
 from onnxgraph.model.nodes import nodes

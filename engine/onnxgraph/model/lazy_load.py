@@ -10,7 +10,7 @@ from typing import TypeAlias
 import onnx
 from google.protobuf.message import DecodeError
 
-from graphcore.wire import BYTES, Field, fields, head
+from graphcore.protobuf_fields import BYTES, Field, fields, head
 from onnxgraph.model import external
 from onnxgraph.model.weightless import LARGE
 

@@ -8,7 +8,7 @@ import onnx
 from onnx import numpy_helper
 
 from graphcore.copies import copy_of
-from graphcore.memory import largest_tensor
+from graphcore.tensor_limit import largest_tensor
 from onnxgraph.model.domains import is_default
 from onnxgraph.model.graphs import graphs
 

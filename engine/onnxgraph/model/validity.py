@@ -16,9 +16,9 @@ from google.protobuf.descriptor import FieldDescriptor
 from onnx import TensorProto
 
 from graphcore.errors import GraphError
-from onnxgraph.model.calls import call_fault
 from onnxgraph.model.domains import domain, is_default, opsets
 from onnxgraph.model.external import is_kept, kept_fault
+from onnxgraph.model.function_calls import call_fault
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.inference import NATIVE, said
 from onnxgraph.model.sparse import sparse_faults

@@ -6,11 +6,11 @@ import onnx
 from onnx import TensorProto
 
 from graphcore.copies import copy_of
-from onnxgraph.editing.edit import without_dead_parts
-from onnxgraph.editing.edited import Edited, edited
+from onnxgraph.editing.finishing import without_dead_parts
 from onnxgraph.editing.proof import same
+from onnxgraph.editing.result import Edited, edited
 from onnxgraph.editing.rewire import move_readers
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.nodes import node_name, titled
 from onnxgraph.model.value_info import inferred_graph
 from onnxgraph.repairs.evidence import unchanged

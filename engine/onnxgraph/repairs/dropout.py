@@ -7,12 +7,12 @@ import onnx
 from onnx import helper
 
 from graphcore.copies import copy_of
-from onnxgraph.editing.edit import constants, without_dead_parts
-from onnxgraph.editing.edited import Edited, edited
+from onnxgraph.editing.finishing import constants, without_dead_parts
 from onnxgraph.editing.proof import same
+from onnxgraph.editing.result import Edited, edited
 from onnxgraph.editing.rewire import move_readers
 from onnxgraph.examples.reference import reference_runs
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.nodes import node_name, titled
 from onnxgraph.repairs.evidence import unchanged

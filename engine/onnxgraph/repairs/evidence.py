@@ -9,7 +9,7 @@ import onnx
 from graphcore import parity
 from graphcore.errors import GraphError
 from graphcore.golden import Case
-from onnxgraph.editing.edited import Edited
+from onnxgraph.editing.result import Edited
 from onnxgraph.examples.cases import check_cases, run_case
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface

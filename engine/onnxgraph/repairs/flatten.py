@@ -9,10 +9,10 @@ from onnx import helper
 
 from graphcore.copies import copy_of
 from graphcore.errors import GraphError
-from onnxgraph.editing.edit import free_name
-from onnxgraph.editing.edited import Edited, edited
+from onnxgraph.editing.finishing import free_name
+from onnxgraph.editing.result import Edited, edited
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.nodes import attributes, titled
 from onnxgraph.model.value_info import inferred_graph
 from onnxgraph.repairs.evidence import complaint, unchanged

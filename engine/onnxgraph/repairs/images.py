@@ -15,13 +15,13 @@ from onnx import TensorProto, helper
 from graphcore import parity
 from graphcore.copies import copy_of
 from graphcore.errors import GraphError, unknown_name
-from onnxgraph.editing.edit import add_constant, free_name
-from onnxgraph.editing.edited import Edited, edited
+from onnxgraph.editing.finishing import add_constant, free_name
 from onnxgraph.editing.proof import TOLERANCE
+from onnxgraph.editing.result import Edited, edited
 from onnxgraph.editing.rewire import move_readers
 from onnxgraph.examples.examples import feeds, has_dynamic_batch
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.running.run import Runner
 
 TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]

@@ -12,11 +12,11 @@ import onnx
 from onnx import helper
 
 from graphcore.copies import copy_of
-from onnxgraph.editing.edit import add_constant, constants, without_dead_parts
-from onnxgraph.editing.edited import Edited, edited
+from onnxgraph.editing.finishing import add_constant, constants, without_dead_parts
 from onnxgraph.editing.proof import same
+from onnxgraph.editing.result import Edited, edited
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.nodes import node_name, titled
 from onnxgraph.model.value_info import inferred_graph
 from onnxgraph.repairs.evidence import unchanged

@@ -7,9 +7,9 @@ from dataclasses import replace
 import onnx
 
 from graphcore.copies import copy_of
-from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import same
-from onnxgraph.model.checked import checked
+from onnxgraph.editing.result import Edited, edited
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.nodes import node_name, titled
 from onnxgraph.repairs.evidence import complaint, unchanged
 

@@ -16,9 +16,9 @@ from onnx import helper, numpy_helper
 from graphcore import parity
 from graphcore.copies import copy_of
 from graphcore.golden import Case
-from onnxgraph.editing.edit import free_name, without_dead_parts
-from onnxgraph.editing.edited import Edited, edited
-from onnxgraph.model.checked import checked
+from onnxgraph.editing.finishing import free_name, without_dead_parts
+from onnxgraph.editing.result import Edited, edited
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.nodes import attributes, node_name, titled
 from onnxgraph.repairs.evidence import compared, largest_change, unchanged
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import onnx
 
 from graphcore.errors import GraphError
-from graphcore.memory import largest_tensor
+from graphcore.tensor_limit import largest_tensor
 from onnxgraph.model import interface
 from onnxgraph.model.tensor_sizes import sized_tensors
 from onnxgraph.model.weightless import without_weights

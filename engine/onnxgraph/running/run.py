@@ -15,7 +15,7 @@ from graphcore.copies import copy_of
 from graphcore.errors import GraphError, unknown_name
 from graphcore.spec import TensorSpec
 from onnxgraph.model import external, interface
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.files import load
 from onnxgraph.running.referees import open_session
 from onnxgraph.running.sessions import NoKernel, ReferenceSession

@@ -1,7 +1,7 @@
 """Run ONNX models for another process, because onnxruntime is native code and may crash or hang.
 
-`graphcore.messages` runs this module. A model is opened once under a number, and run any number of
-times, by onnxruntime or by ONNX's reference evaluator.
+`graphcore.worker_messages` runs this module. A model is opened once under a number, and run any
+number of times, by onnxruntime or by ONNX's reference evaluator.
 """
 
 import contextlib

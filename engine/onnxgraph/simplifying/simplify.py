@@ -10,11 +10,11 @@ import onnx
 
 from graphcore.errors import GraphError, ParityError
 from graphcore.progress import stage
-from onnxgraph.editing.edit import finished
-from onnxgraph.editing.edited import Edited
+from onnxgraph.editing.finishing import finished
 from onnxgraph.editing.proof import TOLERANCE, same
+from onnxgraph.editing.result import Edited
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.model.value_info import without_wrong_value_info

@@ -14,12 +14,12 @@ import onnx
 from graphcore.copies import copy_of
 from graphcore.errors import GraphError
 from graphcore.progress import stage
-from onnxgraph.editing.edit import finished
-from onnxgraph.editing.edited import Edited
+from onnxgraph.editing.finishing import finished
+from onnxgraph.editing.result import Edited
 from onnxgraph.examples.reference import batch_inputs
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
 from onnxgraph.model.domains import is_default
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.obstacles import Obstacle
 from onnxgraph.model.sparse import dense_model
@@ -31,8 +31,8 @@ from onnxgraph.sizing.batch_proof import Differs, held_batch, prove
 from onnxgraph.sizing.batch_rows import repeat_outputs
 from onnxgraph.sizing.batch_rules import RULES
 from onnxgraph.sizing.batch_shapes import Axes, forget_shapes, rows_axis, set_batch_dim
-from onnxgraph.sizing.batch_work import Work
-from onnxgraph.sizing.draft import copies
+from onnxgraph.sizing.batch_state import Work
+from onnxgraph.sizing.watched_graph import copies
 
 _COMPARED = 4
 """At most this many failed ways are compared, to report the one with the fewest obstacles."""

@@ -6,7 +6,7 @@ from graphcore.copies import copy_of
 from onnxgraph.model import interface
 from onnxgraph.model.value_info import inferred_graph
 from onnxgraph.sizing.batch_shapes import readable
-from onnxgraph.sizing.batch_work import Work
+from onnxgraph.sizing.batch_state import Work
 
 
 def labelled(

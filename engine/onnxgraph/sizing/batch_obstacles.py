@@ -24,7 +24,7 @@ from onnxgraph.running.run import Runner, tensor_names
 from onnxgraph.sizing.batch_examples import run_apart
 from onnxgraph.sizing.batch_proof import TOLERANCE, Differs, join
 from onnxgraph.sizing.batch_shapes import rows_axis
-from onnxgraph.sizing.batch_work import Work
+from onnxgraph.sizing.batch_state import Work
 
 MOST = 20
 """At most this many obstacles are named."""

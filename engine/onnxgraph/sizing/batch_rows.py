@@ -6,9 +6,9 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from onnxgraph.sizing.batch_count import counted
 from onnxgraph.sizing.batch_shapes import counts, rows_axis
-from onnxgraph.sizing.batch_work import Work
+from onnxgraph.sizing.batch_size_at_run_time import counted
+from onnxgraph.sizing.batch_state import Work
 
 
 def concat(work: Work, node: onnx.NodeProto) -> None:

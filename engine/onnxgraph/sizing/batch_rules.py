@@ -13,7 +13,7 @@ import onnx
 from onnx import helper
 
 from onnxgraph.model.nodes import attributes
-from onnxgraph.sizing.batch_numbers import own_rows, picked, scatter
+from onnxgraph.sizing.batch_row_indices import own_rows, picked, scatter
 from onnxgraph.sizing.batch_rows import (
     alongside,
     bias,
@@ -25,7 +25,7 @@ from onnxgraph.sizing.batch_rows import (
     summed,
 )
 from onnxgraph.sizing.batch_shapes import Rows, Shape, counts, reshape_axis, rows_axis
-from onnxgraph.sizing.batch_work import Work
+from onnxgraph.sizing.batch_state import Work
 
 Rule = Callable[[Work, onnx.NodeProto], None]
 

@@ -12,19 +12,19 @@ import onnx
 
 from graphcore.copies import copy_of
 from graphcore.errors import GraphError, ParityError, unknown_name
-from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import same
+from onnxgraph.editing.result import Edited, edited
 from onnxgraph.examples.examples import symbol_sizes
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.functions import inline_functions
 from onnxgraph.model.obstacles import Obstacle
 from onnxgraph.model.sparse import dense_model
 from onnxgraph.running.run import Runner
 from onnxgraph.sizing.batch_shapes import forget_shapes
-from onnxgraph.sizing.dims_followed import Followed
 from onnxgraph.sizing.dims_rules import rewrite
+from onnxgraph.sizing.dims_watched_graph import Followed
 
 TIMES = (2, 3)
 """The result is tried at these multiples of a freed dim, which keep every divisor of its size."""

@@ -16,8 +16,8 @@ import numpy as np
 import onnx
 
 from onnxgraph.model.nodes import attributes
-from onnxgraph.sizing.dims_counts import MEANS, counts
-from onnxgraph.sizing.dims_followed import Followed
+from onnxgraph.sizing.dims_reductions import MEANS, counts
+from onnxgraph.sizing.dims_watched_graph import Followed
 
 OPS = (
     *("Add", "Sub", "Mul", "Div", "Mod", "Pow", "Min", "Max", "Clip", "Where", "Equal"),

@@ -6,15 +6,15 @@ import onnx
 
 from graphcore.copies import copy_of
 from graphcore.errors import GraphError, unknown_name
-from onnxgraph.editing.edited import Edited, edited
 from onnxgraph.editing.proof import same
+from onnxgraph.editing.result import Edited, edited
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.graphs import subgraphs
 from onnxgraph.model.nodes import titled
 from onnxgraph.model.sparse import dense_model
-from onnxgraph.running.sizes import Sizes
+from onnxgraph.running.shape_tracker import Sizes
 
 
 @checked

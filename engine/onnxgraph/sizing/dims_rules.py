@@ -8,9 +8,9 @@ import onnx
 from onnxgraph.model.domains import is_default
 from onnxgraph.model.obstacles import Obstacle
 from onnxgraph.sizing.dims_constants import Constants
-from onnxgraph.sizing.dims_followed import Followed
-from onnxgraph.sizing.dims_places import holds
-from onnxgraph.sizing.draft import copies
+from onnxgraph.sizing.dims_held_by_nodes import holds
+from onnxgraph.sizing.dims_watched_graph import Followed
+from onnxgraph.sizing.watched_graph import copies
 
 
 def rewrite(followed: Followed, *, guess: bool) -> tuple[list[Obstacle], list[Obstacle]]:

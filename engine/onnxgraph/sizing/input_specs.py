@@ -9,13 +9,13 @@ import onnx
 from graphcore import parity
 from graphcore.errors import GraphError, unknown_name
 from graphcore.spec import TensorSpec, parse_specs
-from onnxgraph.editing.edit import free_name
-from onnxgraph.editing.edited import Edited, copied, rewired
+from onnxgraph.editing.finishing import free_name
+from onnxgraph.editing.result import Edited, copied, rewired
 from onnxgraph.editing.rewire import move_readers
 from onnxgraph.examples.reference import reference_runs
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import reads
+from onnxgraph.model.entry_check import checked
 from onnxgraph.sizing.batch_proof import Differs, prove
 from onnxgraph.sizing.batch_shapes import Axes, set_batch_dim
 

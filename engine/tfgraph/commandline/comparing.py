@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 import tfgraph
+from graphcore.atomic_files import write_text
 from graphcore.command_options import FILE, NEW_FILE
 from graphcore.commandline import Answer
-from graphcore.durable import write_text
 from graphcore.errors import GraphError
 from graphcore.parity import TOLERANCE
 from graphcore.spec import Feeds

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graphcore.durable import new_folder
+from graphcore.atomic_files import new_folder
 from graphcore.errors import GraphError
 from graphcore.writing import writing
 from onnxgraph.comparing.bisection import Difference

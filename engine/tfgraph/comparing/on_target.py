@@ -6,7 +6,7 @@ import onnx
 
 from graphcore.parity import TOLERANCE, Report
 from graphcore.progress import stage
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from tfgraph.comparing.judge import Judge
 from tfgraph.comparing.tracing import traced
 from tfgraph.conversion import Conversion

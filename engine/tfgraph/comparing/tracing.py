@@ -16,7 +16,7 @@ from graphcore.targets import NEWEST
 from graphcore.texts import as_bytes, is_text
 from onnxgraph.comparing.sources import Feeds, OnnxSource
 from tfgraph import framework
-from tfgraph.comparing.twins import read_names
+from tfgraph.comparing.tensor_map import read_names
 from tfgraph.graphs.foreign_ops import check_ops
 from tfgraph.graphs.frozen import FrozenGraph, split_weights
 from tfgraph.graphs.graphdef import load_graph_def

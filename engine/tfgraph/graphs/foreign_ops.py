@@ -13,10 +13,10 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from graphcore.enumeration import listed
 from graphcore.errors import GraphError, unknown_name
-from graphcore.listing import listed
 from tfgraph.graphs.order import maker
-from tfgraph.graphs.reach import callees, reached
+from tfgraph.graphs.reachable import callees, reached
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.function_pb2 import FunctionDef

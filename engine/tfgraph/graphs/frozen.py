@@ -15,7 +15,7 @@ import numpy as np
 from tfgraph.graphs.graphdef import op_histogram
 from tfgraph.graphs.order import maker, without_nodes
 from tfgraph.graphs.pb_file import write_graph
-from tfgraph.graphs.reach import reached
+from tfgraph.graphs.reachable import reached
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

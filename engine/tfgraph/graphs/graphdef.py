@@ -12,9 +12,9 @@ from graphcore.errors import GraphError, first_line, unknown_name
 from graphcore.spec import UNKNOWN_RANK, TensorSpec
 from tfgraph import framework
 from tfgraph.graphs.foreign_ops import check_import
-from tfgraph.graphs.form import check_form, check_nodes
 from tfgraph.graphs.order import full, maker
 from tfgraph.graphs.pb_file import write_graph
+from tfgraph.graphs.validity import check_form, check_nodes
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from graphcore.durable import replacing
+from graphcore.atomic_files import replacing
 from graphcore.errors import GraphError
-from graphcore.wire import head
+from graphcore.protobuf_fields import head
 from graphcore.writing import writing
 from tfgraph.graphs.order import without_nodes
 

@@ -12,9 +12,9 @@ import numpy as np
 from graphcore.errors import GraphError, first_line
 from graphcore.texts import as_bytes, is_text
 from tfgraph import framework
-from tfgraph.graphs.apart import run_apart
 from tfgraph.graphs.foreign_ops import check_ops
 from tfgraph.graphs.graphdef import GraphView, TensorInfo, load_graph_def
+from tfgraph.graphs.isolated_run import run_apart
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

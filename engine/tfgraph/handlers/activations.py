@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection
 import numpy as np
 import tensorflow as tf
 
+from tfgraph.handlers.kernel_types import ARITHMETIC, BRAINS, FLOATS, WIDE, scalar, spread, widened
 from tfgraph.handlers.logic import choose
 from tfgraph.handlers.registry import Node, constant, refusal, register
-from tfgraph.handlers.widening import ARITHMETIC, BRAINS, FLOATS, WIDE, scalar, spread, widened
 
 
 def _mish(data: tf.Tensor) -> tf.Tensor:

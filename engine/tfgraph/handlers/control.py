@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
-from tfgraph.handlers.appended import Stacked, joined, with_elements_as_outputs
+from tfgraph.handlers.loop_lists import Stacked, joined, with_elements_as_outputs
 from tfgraph.handlers.loops import LONGEST_UNROLLED, Kind, Round, over_steps, trial, while_true
 from tfgraph.handlers.registry import Node, constant, refusal, register
 

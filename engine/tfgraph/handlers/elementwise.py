@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfgraph.handlers.registry import Node, constant, refusal, register
-from tfgraph.handlers.widening import (
+from tfgraph.handlers.kernel_types import (
     ARITHMETIC,
     BRAINS,
     FLOATS,
@@ -19,6 +18,7 @@ from tfgraph.handlers.widening import (
     spread,
     widened,
 )
+from tfgraph.handlers.registry import Node, constant, refusal, register
 
 _UNARY: dict[str, tuple[Callable, Collection[tf.DType]]] = {
     "Ceil": (tf.math.ceil, FLOATS),

@@ -4,8 +4,8 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
+from tfgraph.handlers.kernel_types import SIGNED, widened
 from tfgraph.handlers.registry import Node, refusal, register
-from tfgraph.handlers.widening import SIGNED, widened
 
 _KINDS = {"strings": object, "int64s": np.int64, "floats": np.float32}
 _DEFAULTS = {"strings": ("string", "_Unused"), "int64s": ("int64", -1), "floats": ("float", -0.0)}

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfgraph.handlers.elementwise import operands
+from tfgraph.handlers.kernel_types import BRAINS, FLOATS, SIGNED, scalar, spread, widened
 from tfgraph.handlers.registry import Node, constant, refusal, register
-from tfgraph.handlers.widening import BRAINS, FLOATS, SIGNED, scalar, spread, widened
 
 _COMPARISONS: dict[str, tuple[Callable, Collection[tf.DType], bool]] = {
     "Equal": (tf.equal, SIGNED | {tf.bool, tf.string}, False),

@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
+from tfgraph.handlers.kernel_types import SINGLES, widened
 from tfgraph.handlers.registry import Node, register
 from tfgraph.handlers.sizes import inferable, sizes_of, vector
-from tfgraph.handlers.widening import SINGLES, widened
 
 NATIVE = SINGLES | {tf.float16, tf.bfloat16, tf.int32, tf.int64, tf.complex64, tf.complex128}
 """What TensorFlow multiplies matrices in."""

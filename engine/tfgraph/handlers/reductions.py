@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfgraph.handlers.kernel_types import ARITHMETIC, FLOATS, SINGLES, widened
 from tfgraph.handlers.registry import Node, constant, refusal, register
-from tfgraph.handlers.widening import ARITHMETIC, FLOATS, SINGLES, widened
 
 Reduce = Callable[[tf.Tensor, list[int] | tf.Tensor, bool], tf.Tensor]
 """(data, axes, keep the axes with size one) → data without these axes."""

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfgraph.handlers.indexing import behind_if_outside, flat_places, nd_in_range
+from tfgraph.handlers.kernel_types import SIGNED, widened
 from tfgraph.handlers.registry import Node, refusal, register
 from tfgraph.handlers.sizes import as_tensor, inferable, product, size_of, sizes_of, vector
-from tfgraph.handlers.widening import SIGNED, widened
 
 
 @register("ScatterElements", "Scatter")

@@ -6,7 +6,7 @@ A sequence is a list of tensors here, or Stacked, and an optional value is what 
 import numpy as np
 import tensorflow as tf
 
-from tfgraph.handlers.appended import Stacked
+from tfgraph.handlers.loop_lists import Stacked
 from tfgraph.handlers.registry import Node, constant, refusal, register
 from tfgraph.obstacles import Unconvertible
 

@@ -4,10 +4,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfgraph.graphs.layouts import TO_NCHW, to_nchw
+from tfgraph.handlers.kernel_types import FLOATS, widened
 from tfgraph.handlers.registry import Node, Value, refusal, register
 from tfgraph.handlers.sizes import Size, all_elements, sizes_of, vector
 from tfgraph.handlers.strings import by_index
-from tfgraph.handlers.widening import FLOATS, widened
 
 
 @register("Transpose", as_arrays=[0])

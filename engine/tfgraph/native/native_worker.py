@@ -1,6 +1,6 @@
 """TensorFlow's native library in a worker process, which may crash or hang, with a oneDNN switch.
 
-`graphcore.messages` runs it. A request is the name of one of these and its arguments:
+`graphcore.worker_messages` runs it. A request is the name of one of these and its arguments:
 
     optimise   ConfigProto, MetaGraphDef           → the optimised GraphDef
     hold       number, `Graph`'s arguments         (keeps a graph under a number)

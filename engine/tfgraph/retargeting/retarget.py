@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from graphcore.copies import copy_of
+from graphcore.enumeration import listed
 from graphcore.errors import ConversionError
-from graphcore.listing import listed
 from graphcore.targets import Target
 from tfgraph import optables
 from tfgraph.graphs.frozen import FrozenGraph, computed_from_constants, needed, split_weights
@@ -22,7 +22,7 @@ from tfgraph.graphs.node_defs import defaults, with_defaults
 from tfgraph.graphs.order import in_loops, maker
 from tfgraph.names.onnx_names import renamed
 from tfgraph.optables import OpTable
-from tfgraph.retargeting.rules import RULES, UNFUSED, UNTIL, Shapes, forms
+from tfgraph.retargeting.rules import RULES, UNFUSED, UNTIL, Shapes, unsupported_forms
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.attr_value_pb2 import AttrValue
@@ -113,7 +113,7 @@ def unwritable(graph: FrozenGraph, target: str) -> dict[str, str]:
     Nodes that are computed from constants alone are left out, because the optimiser replaces them.
     """
     table, shapes = optables.table(target), Shapes(graph)
-    if not table.target.is_legacy and not forms.found(graph, shapes, table.forms):
+    if not table.target.is_legacy and not unsupported_forms.found(graph, shapes, table.forms):
         return {}  # the TensorFlow that built the graph knows all its ops
     foldable = computed_from_constants(graph.skeleton, graph.weights)
     return {
@@ -151,7 +151,7 @@ def _each(graph: FrozenGraph, table: OpTable, shapes: Shapes) -> Iterator[Writte
 def _beyond(graph: FrozenGraph, shapes: Shapes, table: OpTable) -> dict[str, str]:
     """Return the node to rewrite → what not every CPU can compute there."""
     found = {}
-    for place in forms.found(graph, shapes, table.forms):
+    for place in unsupported_forms.found(graph, shapes, table.forms):
         node = next((each for each in place.nodes[1:] if each.op in UNFUSED), place.nodes[0])
         found[node.name] = f"not every CPU computes {place.form} there"
     return found

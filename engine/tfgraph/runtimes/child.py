@@ -10,7 +10,7 @@ import numpy as np
 
 from graphcore.errors import GraphError, unknown_name
 from graphcore.line_process import LineProcess
-from graphcore.patience import advice
+from graphcore.time_limits import advice
 from graphcore.worker_process import Ended
 from tfgraph.graphs.graphdef import load_graph_def, save_graph_def
 from tfgraph.runtimes import runtimes

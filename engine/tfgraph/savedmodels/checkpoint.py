@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphcore.enumeration import listed
 from graphcore.errors import GraphError, first_line
-from graphcore.listing import listed
 from tfgraph import framework
 from tfgraph.graphs.constants import variables, with_constants
-from tfgraph.graphs.form import check_form
+from tfgraph.graphs.cut import SHAPES, check_known, check_size
 from tfgraph.graphs.order import maker
-from tfgraph.graphs.parts import SHAPES, check_known, check_size
+from tfgraph.graphs.validity import check_form
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

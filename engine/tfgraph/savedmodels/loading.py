@@ -9,7 +9,7 @@ import numpy as np
 from graphcore.errors import GraphError, unknown_name
 from graphcore.texts import as_bytes, is_text
 from tfgraph import framework
-from tfgraph.graphs.form import check_nodes
+from tfgraph.graphs.validity import check_nodes
 from tfgraph.savedmodels.checking import check_loading
 from tfgraph.savedmodels.reading import (
     SERVING_DEFAULT,

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphcore.durable import new_folder
+from graphcore.atomic_files import new_folder
 from graphcore.errors import GraphError
 from graphcore.targets import Target
 from graphcore.writing import writing
@@ -23,8 +23,8 @@ from tfgraph.graphs.foreign_ops import check_ops
 from tfgraph.graphs.frozen import FrozenGraph, split_weights
 from tfgraph.graphs.graphdef import GraphView, TensorInfo, load_graph_def
 from tfgraph.graphs.order import full
-from tfgraph.graphs.switches import check_switches, with_values
-from tfgraph.savedmodels import runnable, variables
+from tfgraph.graphs.training_switches import check_switches, with_values
+from tfgraph.savedmodels import initialisers, variables
 from tfgraph.savedmodels.reading import (
     SERVING_DEFAULT,
     SavedModel,
@@ -87,14 +87,14 @@ def build_saved_model(
             raise GraphError(f"The signature {name!r} has no outputs. Name at least one tensor.")
         _check_callable(name, each)
         signature_def(view, each)  # reports an unknown name before missing inputs
-    first = runnable.initialisers(graph.skeleton, signatures, graph.weights)
+    first = initialisers.initialisers(graph.skeleton, signatures, graph.weights)
     for each in signatures.values():
         given = {*map(full, each.inputs.values())}
         check_ops(graph.skeleton, ends=[*each.outputs.values(), *first], given=given)
     _check_place(Path(export_dir))
     with writing(export_dir, error=GraphError), new_folder(Path(export_dir)) as folder:
         message = _message(graph, view, signatures, several(tags), folder)
-        runnable.run_first(message.meta_graphs[0], first)
+        initialisers.run_first(message.meta_graphs[0], first)
         content = message.SerializeToString(deterministic=True)
         (folder / "saved_model.pb").write_bytes(content)
     return read_saved_model(export_dir, tags=tags)

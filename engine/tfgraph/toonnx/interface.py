@@ -13,7 +13,7 @@ from graphcore.errors import GraphError, first_line, unknown_name
 from graphcore.spec import Dim, TensorSpec
 from tfgraph import framework
 from tfgraph.graphs.graphdef import TensorInfo
-from tfgraph.toonnx.names import PREFIX
+from tfgraph.toonnx.name_prefix import PREFIX
 from tfgraph.toonnx.sources import Source
 
 if TYPE_CHECKING:

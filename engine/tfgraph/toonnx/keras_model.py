@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from graphcore.errors import GraphError, first_line
 from tfgraph import framework
 from tfgraph.graphs.order import maker
-from tfgraph.toonnx import concrete
+from tfgraph.toonnx import tf2_functions
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -71,7 +71,7 @@ def frozen(model: Any) -> Frozen:
     traced = tf.function(_inference(model), input_signature=specs, autograph=False)
     try:
         function = traced.get_concrete_function()
-        graph_def, fed, made = concrete.frozen(function, f"The model {model.name!r}")
+        graph_def, fed, made = tf2_functions.frozen(function, f"The model {model.name!r}")
     except GraphError:
         raise
     except Exception as error:

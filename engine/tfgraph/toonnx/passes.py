@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from tfgraph.toonnx.names import NUMBERS
+from tfgraph.toonnx.name_prefix import NUMBERS
 
 _KEPT = "KeptCast"
 """The op that replaces a Cast while a pass must not see it."""

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from graphcore.errors import GraphError, first_line, unknown_name
 from tfgraph import framework
-from tfgraph.graphs.form import check_nodes
+from tfgraph.graphs.cut import SHAPES, check_known
 from tfgraph.graphs.order import every_node, maker
-from tfgraph.graphs.parts import SHAPES, check_known
+from tfgraph.graphs.validity import check_nodes
 from tfgraph.optimising.optimise import inline
 from tfgraph.savedmodels.checking import check_loading
 from tfgraph.savedmodels.loading import signature_function
 from tfgraph.savedmodels.reading import SERVING_DEFAULT, SavedModel
-from tfgraph.toonnx import concrete
+from tfgraph.toonnx import tf2_functions
 from tfgraph.toonnx.tables import with_filled_tables
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _signature(saved: SavedModel, signature: str) -> "GraphDef":
             "folder again, variables/ too."
         ) from error
     function = signature_function(loaded, signature)  # its variables live as long as `loaded`
-    graph_def, fed, made = concrete.frozen(function, f"The signature {signature!r}")
+    graph_def, fed, made = tf2_functions.frozen(function, f"The signature {signature!r}")
     named = saved.signatures[signature]
     keys = zip(function._arg_keywords, fed, strict=True)
     _rename(graph_def, {tensor.op.name: maker(named.inputs[key]) for key, tensor in keys})

@@ -16,17 +16,17 @@ from graphcore.errors import GraphError
 from tfgraph import framework
 from tfgraph.conversion import Conversion
 from tfgraph.graphs.constants import variables
+from tfgraph.graphs.cut import check_known, cut
 from tfgraph.graphs.foreign_ops import check_ops
-from tfgraph.graphs.form import check_form
 from tfgraph.graphs.graphdef import GraphView, load_graph_def
 from tfgraph.graphs.order import full
-from tfgraph.graphs.parts import check_known, cut
-from tfgraph.graphs.switches import check_switches, decided
+from tfgraph.graphs.training_switches import check_switches, decided
+from tfgraph.graphs.validity import check_form
 from tfgraph.savedmodels import checkpoint as checkpoints
 from tfgraph.savedmodels.reading import read_saved_model
 from tfgraph.toonnx import keras_model, saved_model
 from tfgraph.toonnx.tables import with_filled_tables
-from tfgraph.toonnx.updates import check_reads_only
+from tfgraph.toonnx.variable_writes import check_reads_only
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

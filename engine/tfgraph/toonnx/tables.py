@@ -13,7 +13,7 @@ from graphcore.copies import copy_of
 from graphcore.errors import GraphError
 from tfgraph import framework
 from tfgraph.graphs.order import full, maker
-from tfgraph.toonnx.names import plain
+from tfgraph.toonnx.name_prefix import plain
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

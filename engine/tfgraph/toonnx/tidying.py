@@ -15,7 +15,7 @@ from onnxgraph.model.dataflow import reads
 from onnxgraph.model.graphs import graphs
 from onnxgraph.model.names import Names
 from tfgraph.toonnx.interface import Interface
-from tfgraph.toonnx.names import NUMBERS, PREFIX
+from tfgraph.toonnx.name_prefix import NUMBERS, PREFIX
 
 _CALLS = re.compile(r"^((Stateful)?PartitionedCall(_\d+)?/)+")
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from graphcore.enumeration import listed
 from graphcore.errors import ConversionError, first_line
-from graphcore.listing import listed
 from onnxgraph.model.domains import domain, opsets
 from onnxgraph.model.graphs import graphs
 from tfgraph import framework
@@ -21,7 +21,7 @@ from tfgraph.toonnx import handlers
 from tfgraph.toonnx.dropout import without_dropout
 from tfgraph.toonnx.folding import folded
 from tfgraph.toonnx.interface import Interface
-from tfgraph.toonnx.names import plain
+from tfgraph.toonnx.name_prefix import plain
 from tfgraph.toonnx.older_terms import in_older_terms
 from tfgraph.toonnx.passes import optimizers
 from tfgraph.toonnx.tables import Table, tables

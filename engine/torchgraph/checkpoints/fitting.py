@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from graphcore.enumeration import listed
 from graphcore.errors import first_line
-from graphcore.listing import listed
 
 _SHOWN = 3
 _COUNTER = "num_batches_tracked"

@@ -13,7 +13,7 @@ from graphcore import parity
 from graphcore.progress import stage
 from graphcore.spec import Feeds, TensorSpec
 from onnxgraph.model import interface
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.running.run import check_feeds
 from torchgraph.importing.graph import build
 from torchgraph.importing.plan import Plan, plan

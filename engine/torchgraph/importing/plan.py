@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import onnx
 
+from graphcore.enumeration import listed
 from graphcore.errors import ConversionError
-from graphcore.listing import listed
 from onnxgraph.model import interface
 from onnxgraph.model.dataflow import reads
 from onnxgraph.model.domains import is_default

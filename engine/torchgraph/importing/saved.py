@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 import onnxgraph
 from graphcore import packages, parity
 from graphcore.arrays import ArrayFile
-from graphcore.durable import describe, new_folder, problem, recover
+from graphcore.atomic_files import describe, new_folder, problem, recover
 from graphcore.errors import ConversionError, ModelError, first_line
 from graphcore.reading import read_json
 from graphcore.safe_paths import check_name

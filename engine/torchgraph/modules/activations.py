@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from graphcore.durable import describe
+from graphcore.atomic_files import describe
 from graphcore.errors import ModelError
 from graphcore.progress import stage
 from onnxgraph.comparing.activations import save_activations

@@ -20,7 +20,7 @@ from nbhelpers.convert.clients.judging import judged
 from nbhelpers.convert.clients.request import MADE, request_for
 from nbhelpers.convert.clients.trial import ABSENT, Trial
 from nbhelpers.convert.proving.artefacts import Artefact
-from nbhelpers.convert.proving.needs import needed
+from nbhelpers.convert.proving.memory_needs import needed
 from onnxgraph.model.precision import precisions
 
 TIMEOUT = 180.0

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from graphcore import parity, processes
 from graphcore.errors import ConversionError, HandoffError
-from graphcore.patience import advice
 from graphcore.progress import stage
 from graphcore.safe_paths import check_distinct, check_links, check_name, is_data
 from graphcore.targets import Target
+from graphcore.time_limits import advice
 from nbhelpers.convert.proving.artefacts import Artefact
-from nbhelpers.convert.proving.needs import needed
+from nbhelpers.convert.proving.memory_needs import needed
 from tfgraph.graphs.foreign_ops import FAMILIES
 from tfgraph.runtimes import runtimes as rt
 from tfgraph.savedmodels.checking import check_artefact

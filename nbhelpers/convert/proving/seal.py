@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from graphcore.durable import describe, write_text
+from graphcore.atomic_files import describe, write_text
 from graphcore.errors import HandoffError
 from graphcore.reading import reading
 from graphcore.safe_paths import check_name

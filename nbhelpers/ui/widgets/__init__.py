@@ -2,8 +2,8 @@
 
 from nbhelpers.ui.widgets.choosing import model_panel
 from nbhelpers.ui.widgets.dashboard import parity_dashboard
+from nbhelpers.ui.widgets.display import Shown
 from nbhelpers.ui.widgets.explorer import tensor_explorer
-from nbhelpers.ui.widgets.shown import Shown
 from nbhelpers.ui.widgets.signing import signature_builder, signature_table
 
 __all__ = [

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from nbhelpers.handoff import check_handoff_name
-from nbhelpers.ui.widgets.shown import Handlers, Shown, answer, stacked, text_block
+from nbhelpers.ui.widgets.display import Handlers, Shown, answer, stacked, text_block
 
 if TYPE_CHECKING:
     from nbhelpers.train.source import ModelSource

@@ -11,10 +11,10 @@ import numpy as np
 from graphcore import parity
 from graphcore.errors import GraphError
 from graphcore.golden import Case
-from nbhelpers.ui.agreement import parity_picture, verdict
+from nbhelpers.ui.parity_picture import parity_picture, verdict
 from nbhelpers.ui.pictures import Picture
 from nbhelpers.ui.tables import Table, table
-from nbhelpers.ui.widgets.shown import Handlers, Shown, stacked
+from nbhelpers.ui.widgets.display import Handlers, Shown, stacked
 from onnxgraph.comparing.layers import LayerReport
 
 Given = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]

@@ -12,6 +12,7 @@ import numpy as np
 
 from graphcore.errors import Refusal
 from nbhelpers.ui.values import value_line, value_picture
+from nbhelpers.ui.widgets.display import Handlers, Shown, answer, said, stacked, text_block
 from nbhelpers.ui.widgets.search import (
     ORDERS,
     WIDTHS,
@@ -20,10 +21,9 @@ from nbhelpers.ui.widgets.search import (
     shape_text,
     tensor_table,
 )
-from nbhelpers.ui.widgets.shown import Handlers, Shown, answer, said, stacked, text_block
 
 if TYPE_CHECKING:
-    from tfgraph.comparing.twins import Twin
+    from tfgraph.comparing.tensor_map import Twin
     from tfgraph.graphs.graphdef import GraphView, TensorInfo
 
 PAGE = 25

@@ -8,7 +8,7 @@ from graphcore.errors import GraphError
 from nbhelpers.ui.tables import Table, table
 
 if TYPE_CHECKING:
-    from tfgraph.comparing.twins import Twin
+    from tfgraph.comparing.tensor_map import Twin
     from tfgraph.graphs.graphdef import GraphView, TensorInfo
 
 WIDTHS = {"tensor": 44, "op": 16, "dtype": 8, "shape": 18, "ONNX twin": 24}

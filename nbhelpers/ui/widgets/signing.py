@@ -15,8 +15,8 @@ import numpy as np
 from graphcore import parity
 from graphcore.errors import GraphError, Refusal
 from nbhelpers.ui.tables import Table, table
-from nbhelpers.ui.widgets.lines import Line, named_tensors
-from nbhelpers.ui.widgets.shown import Handlers, Shown, answer, said, stacked, text_block
+from nbhelpers.ui.widgets.display import Handlers, Shown, answer, said, stacked, text_block
+from nbhelpers.ui.widgets.signature_lines import Line, named_tensors
 
 if TYPE_CHECKING:
     from tfgraph.savedmodels.reading import Signature

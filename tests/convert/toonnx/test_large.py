@@ -7,7 +7,7 @@ from graphcore.errors import GraphError
 from nbhelpers import convert, onnxgraph
 from tests.convert.models import seeded
 from tests.convert.toonnx.sources import tf
-from tfgraph.graphs import parts
+from tfgraph.graphs import cut
 
 ROWS = seeded(3, 4)
 FIRST, SECOND = seeded(4, 8, seed=1), seeded(8, 2, seed=2)
@@ -16,7 +16,7 @@ FIRST, SECOND = seeded(4, 8, seed=1), seeded(8, 2, seed=2)
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """A limit between each of the weights and both."""
-    monkeypatch.setattr(parts, "LIMIT", 150)
+    monkeypatch.setattr(cut, "LIMIT", 150)
 
 
 class Both(tf.Module):

@@ -7,7 +7,7 @@ import onnx
 from onnx import helper
 
 from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
-from onnxgraph.lowering.widened import keep
+from onnxgraph.lowering.widened_ops import keep
 from onnxgraph.model.graphs import graphs
 
 WHOLE = frozenset(

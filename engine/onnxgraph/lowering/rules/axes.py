@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
-from onnxgraph.lowering.widened import keep
+from onnxgraph.lowering.widened_ops import keep
 
 ELEMENTWISE = {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"}
 """Reductions that return their input unchanged if they reduce no axis."""

@@ -4,7 +4,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
-from onnxgraph.lowering.widened import keep
+from onnxgraph.lowering.widened_ops import keep
 
 
 def gather(node: NodeRewriter) -> None:

@@ -5,7 +5,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
-from onnxgraph.lowering.widened import keep
+from onnxgraph.lowering.widened_ops import keep
 
 
 def recurrent(node: NodeRewriter) -> None:

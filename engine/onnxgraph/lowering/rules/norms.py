@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 
 from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered, Operand
-from onnxgraph.lowering.widened import keep
+from onnxgraph.lowering.widened_ops import keep
 
 HALF = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 

@@ -12,7 +12,7 @@ from onnx import helper
 
 from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
 from onnxgraph.lowering.rules.activations import WHOLE
-from onnxgraph.lowering.widened import keep
+from onnxgraph.lowering.widened_ops import keep
 from onnxgraph.running.run import run_onnx
 
 COORDINATES = "coordinate_transformation_mode"

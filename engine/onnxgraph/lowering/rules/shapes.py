@@ -5,7 +5,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered
-from onnxgraph.lowering.widened import keep
+from onnxgraph.lowering.widened_ops import keep
 
 LAST = 2**63 - 1
 

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from onnxgraph.lowering.node_rewriter import NodeRewriter, NotLowered, note_for
 from onnxgraph.lowering.rules.activations import WHOLE
-from onnxgraph.lowering.widened import keep
+from onnxgraph.lowering.widened_ops import keep
 
 SMALL = (TensorProto.INT8, TensorProto.INT16, TensorProto.UINT8, TensorProto.UINT16)
 NARROW = (TensorProto.INT8, TensorProto.UINT8)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from graphcore.errors import GraphError
 from tfgraph.graphs.order import full, maker
-from tfgraph.graphs.reach import called, reached
+from tfgraph.graphs.reachable import called, reached
 from tfgraph.savedmodels.reading import Signature
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from graphcore.errors import Refusal
-from graphcore.forms import check
+from graphcore.json_forms import check
 from graphcore.reading import check_regular, reading
 
 _CELL = {"cell_type": str, "metadata": {"tags?": [str]}, "source": (str, [str])}

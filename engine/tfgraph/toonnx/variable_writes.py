@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from graphcore.errors import GraphError
-from tfgraph.graphs.parts import named
+from tfgraph.graphs.cut import named
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import helper
 
-from onnxgraph.sizing.batch_work import Work
+from onnxgraph.sizing.batch_state import Work
 
 
 def row_numbers(work: Work, stem: str, behind: int) -> str:

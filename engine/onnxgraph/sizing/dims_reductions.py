@@ -6,7 +6,7 @@ import math
 import onnx
 
 from onnxgraph.model.nodes import attributes
-from onnxgraph.sizing.dims_followed import Followed
+from onnxgraph.sizing.dims_watched_graph import Followed
 
 MEANS = ("ReduceMean", "GlobalAveragePool")
 

@@ -2,7 +2,7 @@
 
 import onnx
 
-from onnxgraph.editing.edit import without_dead_parts
+from onnxgraph.editing.finishing import without_dead_parts
 from onnxgraph.model.domains import domain
 from onnxgraph.model.files import lowest_ir_version
 from onnxgraph.model.graphs import graphs

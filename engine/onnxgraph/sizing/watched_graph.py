@@ -12,13 +12,13 @@ import onnx
 from onnx import helper, numpy_helper
 
 from graphcore.copies import copy_of
-from onnxgraph.editing.edit import without_dead_parts
+from onnxgraph.editing.finishing import without_dead_parts
 from onnxgraph.model import interface
 from onnxgraph.model.dataflow import reads
 from onnxgraph.model.names import Names
 from onnxgraph.model.nodes import node_name, titled
 from onnxgraph.running.run import tensor_names
-from onnxgraph.running.sizes import Sizes
+from onnxgraph.running.shape_tracker import Sizes
 
 
 class Draft:

@@ -7,8 +7,8 @@ TensorFlow does not know.
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from graphcore.enumeration import listed
 from graphcore.errors import ConversionError, GraphError, Refusal, unknown_name
-from graphcore.listing import listed
 from tfgraph import framework
 from tfgraph.graphs.frozen import LIMIT
 from tfgraph.graphs.graphdef import import_graph

@@ -7,7 +7,7 @@ from onnx import numpy_helper
 from onnxgraph.model import interface
 from onnxgraph.sizing.batch_axes import Way
 from onnxgraph.sizing.batch_shapes import OTHERS, PROBES, Rows, Shape, given, merged
-from onnxgraph.sizing.draft import Draft
+from onnxgraph.sizing.watched_graph import Draft
 
 
 class Work(Draft):

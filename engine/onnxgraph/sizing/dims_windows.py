@@ -3,7 +3,7 @@
 import onnx
 
 from onnxgraph.model.nodes import attributes
-from onnxgraph.sizing.dims_followed import Followed
+from onnxgraph.sizing.dims_watched_graph import Followed
 
 _FAR = 2**31 - 1
 """A Slice that ends there or later takes everything."""

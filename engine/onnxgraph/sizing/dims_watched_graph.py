@@ -2,7 +2,7 @@
 
 import onnx
 
-from onnxgraph.sizing.draft import Draft
+from onnxgraph.sizing.watched_graph import Draft
 
 
 class Followed(Draft):

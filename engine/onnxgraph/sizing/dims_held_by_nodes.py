@@ -3,8 +3,8 @@
 import onnx
 
 from onnxgraph.model.nodes import attributes
-from onnxgraph.sizing.dims_followed import Followed
-from onnxgraph.sizing.dims_shares import pool, slice_
+from onnxgraph.sizing.dims_watched_graph import Followed
+from onnxgraph.sizing.dims_windows import pool, slice_
 
 _INDEXED = ("GatherND", "GatherElements", "ScatterND", "ScatterElements")
 

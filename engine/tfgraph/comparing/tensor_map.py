@@ -22,7 +22,7 @@ from graphcore.progress import stage
 from graphcore.reading import read_json, reading
 from onnxgraph.comparing.layouts import layouts, to_onnx
 from onnxgraph.comparing.scopes import module_path
-from onnxgraph.model.checked import checked
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.precision import tensor_precisions
 from tfgraph.graphs.graphdef import GraphView
 from tfgraph.graphs.run import run_view

@@ -9,13 +9,13 @@ import onnx
 
 from graphcore import parity
 from graphcore.copies import copy_of
-from onnxgraph.editing.edit import note_shapes
+from onnxgraph.editing.finishing import note_shapes
 from onnxgraph.editing.proof import same
 from onnxgraph.editing.rewire import sort_nodes
 from onnxgraph.editing.value_info import renew_notes
 from onnxgraph.model.anatomy import op_histogram
-from onnxgraph.model.excerpt import side_by_side
 from onnxgraph.model.files import check
+from onnxgraph.model.graph_picture import side_by_side
 from onnxgraph.model.sparse import dense_model
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from graphcore.errors import GraphError
-from graphcore.memory import largest_tensor
+from graphcore.tensor_limit import largest_tensor
 from tfgraph import framework
 from tfgraph.graphs.order import every_node, ordered
 

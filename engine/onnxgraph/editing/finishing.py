@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 
 from graphcore.copies import copy_of
-from onnxgraph.model.checked import checked
 from onnxgraph.model.dataflow import needed_for
+from onnxgraph.model.entry_check import checked
 from onnxgraph.model.files import check
 from onnxgraph.model.names import Names, used_names
 from onnxgraph.model.sparse import dense_model

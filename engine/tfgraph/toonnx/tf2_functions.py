@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from graphcore.errors import GraphError, first_line
+from tfgraph.graphs.cut import check_size, named
 from tfgraph.graphs.order import every_node
-from tfgraph.graphs.parts import check_size, named
 from tfgraph.toonnx import tables
-from tfgraph.toonnx.updates import writers
+from tfgraph.toonnx.variable_writes import writers
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

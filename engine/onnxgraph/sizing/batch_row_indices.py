@@ -7,10 +7,10 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from onnxgraph.sizing.batch_count import row_numbers
 from onnxgraph.sizing.batch_rows import repeat
 from onnxgraph.sizing.batch_shapes import counts, rows_axis
-from onnxgraph.sizing.batch_work import Work
+from onnxgraph.sizing.batch_size_at_run_time import row_numbers
+from onnxgraph.sizing.batch_state import Work
 
 
 def scatter(work: Work, node: onnx.NodeProto) -> None:

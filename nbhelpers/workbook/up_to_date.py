@@ -8,7 +8,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from graphcore.durable import describe, edited_name
+from graphcore.atomic_files import describe, edited_name
 from graphcore.spec import parse_checkpoint
 from nbhelpers.handoff import Handoff
 from nbhelpers.workbook.plan import ROOT, Notebook, Settings, interpreter
