@@ -1,10 +1,10 @@
 """Build real architectures with seeded weights and export them: `python export.py folder [names]`.
 
-Every network gets sensible statistics of its normalisation layers by seeing a few seeded batches,
-and is exported twice: by the TorchScript exporter at opset 13 (`name.onnx`) and by the dynamo
-exporter (`name.dynamo.onnx`), with a dynamic batch. `networks.py` has those that no package builds;
-they are what the tests use, and what `names` = "own" means. The others need torchvision and
-transformers, which the environment `architectures` has.
+Every network runs a few seeded batches, which give its normalisation layers sensible statistics.
+Then it is exported twice with a dynamic batch: by the TorchScript exporter at opset 13
+(`name.onnx`) and by the dynamo exporter (`name.dynamo.onnx`). `networks.py` has the networks that
+no package builds. The tests use these, and `names` = "own" selects them. The others need
+torchvision and transformers, which the environment `architectures` has.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ torch.backends.mha.set_fastpath_enabled(False)  # its fused op has no ONNX count
 
 @functools.cache
 def torchvision():
-    """Import torchvision's models beside a torch for which its compiled ops were not built."""
+    """Import torchvision's models with a torch for which its compiled ops were not built."""
     library = torch.library.Library("torchvision", "DEF")
     for _ in range(50):
         try:
@@ -43,7 +43,7 @@ def torchvision():
             for name in [name for name in sys.modules if name.startswith("torchvision")]:
                 del sys.modules[name]
         else:
-            return models, library  # the ops are gone with the library
+            return models, library  # the ops disappear with the library
     raise RuntimeError("torchvision cannot be imported")
 
 
@@ -53,7 +53,7 @@ def vision(name, *arguments, **options):
 
 
 def segmentation(name):
-    """Return a function that builds a segmentation model of torchvision and takes its output."""
+    """Return a function that builds a segmentation model of torchvision and selects its output."""
 
     def build():
         models = torchvision()[0]
@@ -63,8 +63,8 @@ def segmentation(name):
 
 
 def transformer(kind, **options):
-    """Return a model of transformers, built from a configuration, that gives one tensor."""
-    torchvision()  # transformers imports it by itself, where it is installed
+    """Return a model of transformers, built from a configuration, that returns one tensor."""
+    torchvision()  # transformers imports it by itself, if it is installed
     import transformers
 
     config = getattr(transformers, f"{kind}Config")(
@@ -79,7 +79,7 @@ def transformer(kind, **options):
 
 
 class First(nn.Module):
-    """The first output of a model that gives several by name."""
+    """The first output of a model that returns several by name."""
 
     def __init__(self, model, key=None):
         super().__init__()
@@ -145,28 +145,28 @@ MODELS = {
 
 
 OWN = list(MODELS)[list(MODELS).index("detector") :]
-"""Those of `networks.py`."""
+"""The names of the networks of `networks.py`."""
 
 NOT_EXPORTED = "not_exported.json"
-"""What an exporter refused, by file, beside the files."""
+"""The name of the file with the refusals of the exporters, beside the exported files."""
 
 OPSETS = {"spatial_transformer": 20, "vit": 14}
-"""The oldest that can say it, where 13 cannot."""
+"""The oldest opset that supports the network, where 13 does not."""
 
 
 def build(factory, example):
-    """Return a module of a factory, seeded and in eval mode; `example` is batch → input."""
+    """Return the module of a factory, seeded and in eval mode. `example` is batch → input."""
     torch.manual_seed(0)
     module = factory()
     for parameter in module.parameters():
-        if not parameter.any():  # a head that would give zeros, biases that would vanish
+        if not parameter.any():  # else a head would give zeros, and biases would vanish
             nn.init.normal_(parameter, std=0.1)
     calibrate(module, example)
     return module.eval()
 
 
 def calibrate(module, example, rounds=3):
-    """Let normalisation layers see seeded batches, so that no layer drowns or explodes."""
+    """Run seeded batches through normalisation layers, so that no layer vanishes or explodes."""
     norms = [
         layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)
     ]
@@ -182,7 +182,7 @@ def calibrate(module, example, rounds=3):
 
 
 def export(name, folder):
-    """Write both files of one network; return what went wrong by file."""
+    """Write both files of one network, and return the errors by file."""
     factory, example = MODELS[name]
     module = build(factory, example)
     failed = {}

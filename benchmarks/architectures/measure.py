@@ -2,8 +2,8 @@
 
     .envs/tf/bin/python benchmarks/architectures/measure.py folder [--only swin,lstm]
 
-`export.py` writes the folder. Each artefact is compared with onnxruntime at two batch sizes; the
-table holds the largest difference as a share of the largest output, or why it was refused.
+`export.py` writes the folder. Each artefact is compared with onnxruntime at two batch sizes. The
+table holds the largest difference relative to the largest output, or the reason of a refusal.
 """
 
 import argparse
@@ -34,7 +34,7 @@ onnxruntime at batch 1 and 3, as a share of the largest output, on each target's
 
 
 def row(path, targets):
-    """Return {"file", "opset", "nodes", target: what became of it} for one ONNX file."""
+    """Return {"file", "opset", "nodes", target: outcome} for one ONNX file."""
     model = onnxgraph.load(path)
     runs = reference_runs(model, batches=(1, 3))
     cells = {"file": path.name, "opset": onnxgraph.opset(model), "nodes": len(model.graph.node)}
@@ -52,7 +52,7 @@ def row(path, targets):
 
 
 def judged(made, target, runs):
-    """Return the largest relative difference on the target's own runtime, or what went wrong."""
+    """Return the largest relative difference on the target's own runtime, or the error."""
     if target == NEWEST.name:
         seen = [convert.run_conversion(made, feeds) for _, feeds, _ in runs]
     else:
@@ -88,7 +88,7 @@ def main():
 
 
 def not_exported(folder):
-    """Return a list of the files that PyTorch's exporters did not write, with their reason."""
+    """Return a list of the files that PyTorch's exporters did not write, with the reasons."""
     path = folder / "not_exported.json"
     failed = json.loads(path.read_text()) if path.exists() else {}
     if failed:

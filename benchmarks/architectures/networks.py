@@ -1,4 +1,4 @@
-"""Small networks of the kinds that no package here builds, written plainly for the benchmarks."""
+"""Small networks of kinds that no package here builds, written plainly for the benchmarks."""
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ def conv(inputs, outputs, kernel=3, stride=1, groups=1):
 
 
 class CrossStage(nn.Module):
-    """Half of the channels go through residual blocks, half go around them."""
+    """Half of the channels go through residual blocks, and half bypass them."""
 
     def __init__(self, inputs, outputs, depth=1, residual=True):
         super().__init__()
@@ -34,7 +34,7 @@ class CrossStage(nn.Module):
 
 
 class PoolPyramid(nn.Module):
-    """Max pools of several sizes side by side, with padding and stride one."""
+    """Parallel max pools of several sizes, with padding and stride one."""
 
     def __init__(self, channels, sizes=(5, 9, 13)):
         super().__init__()
@@ -91,14 +91,14 @@ class Detector(nn.Module):
         return torch.cat([self.boxes(head(s)) for head, s in zip(self.heads, scales)], 1)
 
     def boxes(self, x):
-        """Return batch, cells times anchors, values."""
+        """Return (batch, cells times anchors, values)."""
         n, _, h, w = x.shape
         x = x.view(n, self.anchors, self.per_anchor, h, w).permute(0, 1, 3, 4, 2)
         return x.sigmoid().reshape(n, -1, self.per_anchor)
 
 
 class FeaturePyramidDetector(nn.Module):
-    """A detector with a feature pyramid and heads that all levels share; two classes."""
+    """A detector for two classes, with a feature pyramid and heads that all levels share."""
 
     def __init__(self, width=16, classes=2, anchors=3):
         super().__init__()
@@ -132,7 +132,7 @@ class FeaturePyramidDetector(nn.Module):
         return flat[0].sigmoid(), flat[1]
 
     def flat(self, x, size):
-        """Return batch, cells times anchors, `size`."""
+        """Return (batch, cells times anchors, `size`)."""
         return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, size)
 
 
@@ -184,7 +184,7 @@ class UNet(nn.Module):
 
 
 class Tagger(nn.Module):
-    """Words to tags through a recurrent layer, any number of words."""
+    """Words to tags through a recurrent layer, for any number of words."""
 
     def __init__(self, layer=nn.LSTM, words=50, width=16, tags=5):
         super().__init__()
@@ -197,7 +197,7 @@ class Tagger(nn.Module):
 
 
 class SuperResolution(nn.Module):
-    """Convolutions, then channels to pixels."""
+    """Convolutions, followed by a step from channels to pixels."""
 
     def __init__(self, factor=3):
         super().__init__()
@@ -228,7 +228,7 @@ class Decoder(nn.Module):
 
 
 class SpatialTransformer(nn.Module):
-    """A predicted affine map, and the image sampled through it."""
+    """A predicted affine map, and the image sampled through this map."""
 
     def __init__(self):
         super().__init__()

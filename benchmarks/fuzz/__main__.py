@@ -1,12 +1,12 @@
-"""Give damaged files to every verb that reads files; write down what is neither right nor refused.
+"""Give damaged files to every verb that reads files; record results neither right nor refused.
 
     .envs/tf/bin/python benchmarks/fuzz --cases 40000 [--seed 0] [--first 0] [--only cost,onnx2tf]
     .envs/tf/bin/python benchmarks/fuzz --seed 0 --case 1234
 
-A case is drawn from the seed and its own number, so that it can be run again alone. Each kind of
-failure is written once to build/fuzz/findings, with the files that show it. `--write` puts the
-figures into README.md. With `--journal FILE` a run that was stopped goes on, and one whose findings
-were mended runs those cases again.
+A case is drawn from the seed and its own number, so it can be run again alone. Each kind of failure
+is written once to build/fuzz/findings, with the files that show it. `--write` puts the figures into
+README.md. With `--journal FILE` a stopped run continues, and cases that failed before are run
+again.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from hunt import Hunt
 from record import Record
 
 FINDINGS = ROOT / "build" / "fuzz" / "findings"
-"""Where findings go, unless --findings names another folder."""
+"""The folder of findings, unless --findings names another one."""
 
 MARK = "<!-- measured -->\n"
 
@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--journal", type=Path, help="a file of verdicts, to go on with a run")
     parser.add_argument("--write", action="store_true", help="write the figures into README.md")
     options = parser.parse_args()
-    sys.stdout.reconfigure(errors="backslashreplace")  # names of any script, on any terminal
+    sys.stdout.reconfigure(errors="backslashreplace")  # some terminals lack characters
     only = set(filter(None, options.only.split(",")))
     known = PLANTED if options.planted else ENTRIES
     entries = tuple(

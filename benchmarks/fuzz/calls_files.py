@@ -1,4 +1,4 @@
-"""What reads the files of a handoff, called on some that may be damaged."""
+"""Calls of the functions that read the files of a handoff, on files that may be damaged."""
 
 import random
 from pathlib import Path
@@ -17,7 +17,7 @@ from nbhelpers.ui.report_data import report_data
 
 
 def call(name: str, path: Path, rng: random.Random) -> None:
-    """Call what reads the file at a path.
+    """Call the function that reads the file at a path.
 
     Raises:
         Wrong: the result is wrong.
@@ -50,7 +50,7 @@ def _handoff(path: Path) -> None:
 
 
 def _report(path: Path) -> None:
-    """Make of a record what notebook 06 does: the receiver's scripts and his page."""
+    """Make the receiver's scripts and page from a record, as notebook 06 does."""
     handoff = Handoff(path)
     facts = {stage: handoff.require(stage)["facts"] for stage in STAGES}
     found = artefacts(

@@ -1,7 +1,7 @@
-"""Every verb of `nbhelpers.onnxgraph`, called on a model that may be damaged, and judged.
+"""Calls of every verb of `nbhelpers.onnxgraph` on a model that may be damaged, with a verdict.
 
-A verb is given what `load` returns or, three times of four, a model that was only parsed. A result
-that must compute the same is run beside the model that came in, in processes of their own.
+In three of four cases a verb gets a model that was only parsed, otherwise the result of `load`. If
+the result must compute the same, it is run beside the given model, in processes of their own.
 """
 
 import random
@@ -52,7 +52,10 @@ def call(name: str, path: Path, rng: random.Random) -> None:
 
 
 def parsed(path: Path) -> Model:
-    """Return the model without any check; what protobuf does not read is left to `load`."""
+    """Return the model without any check.
+
+    `load` handles a file that protobuf cannot parse.
+    """
     try:
         return Model.FromString(path.read_bytes())
     except DecodeError:
@@ -60,10 +63,10 @@ def parsed(path: Path) -> Model:
 
 
 def agree(before: Model, after: Model) -> None:
-    """Run both models on drawn inputs, where the first one runs at all.
+    """Run both models on drawn inputs, and compare them if the first one runs.
 
     Raises:
-        Wrong: the second one gives something else.
+        Wrong: the second model gives other outputs.
     """
     try:
         feeds = drawn_feeds(before)
@@ -80,7 +83,7 @@ def compare(expected: Mapping[str, np.ndarray], seen: Mapping[str, np.ndarray]) 
     """Compare outputs by name.
 
     Raises:
-        Wrong: they differ.
+        Wrong: the outputs differ.
     """
     report = parity.compare(expected, seen, title="fuzz")
     if not report.ok:
@@ -88,7 +91,7 @@ def compare(expected: Mapping[str, np.ndarray], seen: Mapping[str, np.ndarray]) 
 
 
 def drawn_feeds(model: Model) -> dict[str, np.ndarray]:
-    """Return inputs of size 2 wherever a size is open."""
+    """Return seeded inputs, with size 2 for every size that is not fixed."""
     rng = np.random.default_rng(0)
     feeds = {}
     for spec in onnxgraph.inputs(model):
@@ -212,4 +215,4 @@ _SAME = {
     *("make_batch_dynamic", "lower_opset", "remove_dropout", "remove_shape_casts"),
     "fold_reshapes",
 }
-"""Verbs that do not change what is computed, nor the names of the outputs."""
+"""Verbs that change neither the outputs' values nor their names."""

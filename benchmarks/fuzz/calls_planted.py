@@ -1,4 +1,4 @@
-"""Faults on purpose, one for each verdict, to see that the harness sees them (`--planted`)."""
+"""Planted faults, one for each verdict, to test that the harness detects them (`--planted`)."""
 
 import ctypes
 import random
@@ -11,7 +11,7 @@ from graphcore.errors import GraphError
 
 
 def call(name: str, path: Path, rng: random.Random) -> None:
-    """Do what the name says, whatever the file is."""
+    """Cause the fault of that name, whatever the file is."""
     if name == "planted foreign":
         raise KeyError("x")
     if name == "planted long":

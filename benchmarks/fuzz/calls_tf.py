@@ -1,4 +1,4 @@
-"""Every verb of `nbhelpers.convert` that takes a file, called on one that may be damaged."""
+"""Calls of every verb of `nbhelpers.convert` that takes a file, on files that may be damaged."""
 
 import random
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The verbs of `nbhelpers.train` that take a file, and the simplifier, on damaged ones."""
+"""Calls of the verbs of `nbhelpers.train` that take a file, and of the simplifier."""
 
 import random
 from pathlib import Path

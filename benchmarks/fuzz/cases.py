@@ -8,19 +8,22 @@ from pathlib import Path
 from entries import ENTRIES, Entry
 
 Files = dict[str, bytes]
-"""Relative path to content; "" is no name, the first one is what the verb is given."""
+"""Relative path to content.
+
+The path "" is no name. The first path is given to the verb.
+"""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What an entry point is given: files, one or several of them damaged."""
+    """The files for an entry point, at least one of them damaged."""
 
     model: str
     damage: str
     files: Files
 
     def write(self, folder: Path) -> Path:
-        """Write the files below a folder and return the path that the verb is given."""
+        """Write the files below a folder and return the path for the verb."""
         for name, content in self.files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +38,7 @@ def drawn(seed: int, number: int, entries: tuple[Entry, ...] = ENTRIES) -> Entry
 
 
 def made(seed: int, number: int, entry: Entry) -> tuple[Case, random.Random]:
-    """Return the files of a case, and what draws whatever else it needs."""
+    """Return the files of a case, and the random generator for its further choices."""
     rng = random.Random(f"{seed}/{number}/{entry.name}")
     seeds, damaged = _FORMATS[entry.format]
     models = _module(seeds[0], seeds[1])
@@ -43,7 +46,7 @@ def made(seed: int, number: int, entry: Entry) -> tuple[Case, random.Random]:
     damage_it = getattr(importlib.import_module(damaged[0]), damaged[1])
     try:
         damage, files = damage_it(rng, models[model])
-    except Exception:  # damaged in a way that cannot be damaged further
+    except Exception:  # the damage cannot be done to this file
         damage, files = "none", models[model]
     return Case(model, damage, files), rng
 
@@ -60,7 +63,7 @@ _FORMATS = {
     "sums": (("seeds_files", "sealed"), ("damage_files", "damaged_sums")),
     "torch": (("seeds_torch", "checkpoints"), ("damage_torch", "damaged_checkpoint")),
 }
-"""Format to what makes whole files, name to files, and what damages one."""
+"""Format to the function that makes whole files (name to files), and the one that damages them."""
 
 _made: dict[tuple[str, str], dict[str, Files]] = {}
 

@@ -1,4 +1,4 @@
-"""Damage to bytes of any kind: cut, flipped, spliced, repeated, of another file."""
+"""Damage to bytes of any kind: they are cut, flipped, spliced, repeated, or of another file."""
 
 import random
 
@@ -6,7 +6,7 @@ _ODD = (b"\0", b"\xff", b"\x80", b"\n", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x
 
 
 def damaged_bytes(rng: random.Random, content: bytes) -> tuple[str, bytes]:
-    """Return what was done, and the damaged bytes."""
+    """Return a description of the damage, and the damaged bytes."""
     how = rng.choice(_WAYS)
     return how.__name__.strip("_"), how(rng, content)
 

@@ -19,14 +19,14 @@ ODD: tuple[Any, ...] = (
     *([], {}, [[]], [None], {"": None}, "x" * 3000, [1] * 300, "handoff.json", 2**63, 1e308),
     *("<script>", "2026", "tf2", "float32", {"x": 1}, [{}], "/etc/passwd", "\n", False),
 )
-"""Values of every kind, some of which are plausible."""
+"""Values of every kind. Some of them are plausible."""
 
 KEYS = ("", "x", "tf2", "tf9", "../x", "/x", "a\0", "‮", "X" * 300, "exported.onnx", "EXPORTED.ONNX")
 RECORD = "model/handoff.json"
 
 
 def damaged_json(rng: random.Random, files: Files) -> tuple[str, Files]:
-    """Return what was done to the first file, and the files."""
+    """Return a description of the damage to the first file, and the files."""
     name = next(each for each in files if each.endswith(".json"))
     draw = rng.random()
     if draw < 0.3:
@@ -40,7 +40,7 @@ def damaged_json(rng: random.Random, files: Files) -> tuple[str, Files]:
 
 
 def changed_json(rng: random.Random, content: Any) -> str:
-    """Set values anywhere in parsed JSON to odd ones, in place; return which."""
+    """Set values anywhere in parsed JSON to odd ones, in place, and return which."""
     known = list(places(content))
     done = []
     for _ in range(rng.choice((1, 1, 2))):
@@ -56,7 +56,7 @@ def changed_json(rng: random.Random, content: Any) -> str:
 
 
 def places(content: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield every object or list inside parsed JSON with each of its keys or numbers."""
+    """Yield every object or list inside parsed JSON with each of its keys or indices."""
     pairs = content.items() if isinstance(content, dict) else enumerate(content)
     for key, value in list(pairs):
         yield content, key
@@ -65,9 +65,9 @@ def places(content: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def damaged_handoff(rng: random.Random, files: Files) -> tuple[str, Files]:
-    """Return what was done to the record or to a recorded file, and the files.
+    """Return a description of the damage to the record or to a recorded file, and the files.
 
-    Most often the record is sealed again, so that what reads it next sees the damage.
+    Most often the record is sealed again, so that readers see the damage, not a wrong checksum.
     """
     draw = rng.random()
     if draw < 0.2:
@@ -95,7 +95,7 @@ def _damaged(rng: random.Random, files: Files) -> tuple[str, Files]:
 
 
 def _record(record: dict, name: str, content: bytes) -> None:
-    """Record a file as it is now."""
+    """Record a file in its present state."""
     for entry in record["stages"].values():
         seen = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         entry["files"] |= {name: seen} if name in entry["files"] else {}
@@ -107,7 +107,7 @@ def _sealed(record: dict) -> bytes:
 
 
 def damaged_sums(rng: random.Random, files: Files) -> tuple[str, Files]:
-    """Return what was done to the sums, and the files."""
+    """Return a description of the damage to the sums, and the files."""
     name = "model/SHA256SUMS"
     if rng.random() < 0.4:
         how, content = damaged_bytes(rng, files[name])

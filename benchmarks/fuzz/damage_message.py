@@ -1,4 +1,4 @@
-"""Damage to a protobuf message of any kind: one field of it, anywhere, gets another value."""
+"""Damage to a protobuf message of any kind: one field, anywhere, gets another value."""
 
 import contextlib
 import random
@@ -31,7 +31,7 @@ def change(rng: random.Random, root: Any) -> str:
         others = _same_kind(root, field.message_type)
         getattr(message, field.name).CopyFrom(rng.choice(others))
         return f"another {name}"
-    with contextlib.suppress(ValueError):  # some enumerations take no number of their own
+    with contextlib.suppress(ValueError):  # some enumerations do not accept unknown numbers
         setattr(message, field.name, _value(rng, root, field))
     return f"value of {name}"
 
@@ -82,7 +82,7 @@ def _change_map(rng: random.Random, values: Any) -> str:
 
 
 def _value(rng: random.Random, root: Any, field: Any) -> Any:
-    """Return another value of a field's type: an odd one, or one that the message has elsewhere."""
+    """Return another value of a field's type: an odd one, or one from elsewhere in the message."""
     if field.type == Field.TYPE_STRING:
         return rng.choice(_texts(root)) if rng.random() < 0.5 else rng.choice(_TEXT)
     if field.type == Field.TYPE_BYTES:
@@ -111,7 +111,7 @@ _RANGES = {
 
 
 def messages(root: Any) -> Iterator[Any]:
-    """Yield a message and all those inside it."""
+    """Yield a message and all messages inside it."""
     yield root
     for field, value in root.ListFields():
         if field.type != Field.TYPE_MESSAGE:

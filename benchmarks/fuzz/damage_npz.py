@@ -1,4 +1,4 @@
-"""Damage to arrays in .npz files: heads that contradict what follows, objects, bombs, names."""
+"""Damage to arrays in .npz files: wrong headers, objects, zip bombs, names."""
 
 import io
 import math
@@ -27,7 +27,7 @@ _VERSIONS = (b"\1\0", b"\1\0", b"\1\0", b"\2\0", b"\3\0", b"\0\0", b"\xff\xff")
 
 
 def damaged_npz(rng: random.Random, files: Files) -> tuple[str, Files]:
-    """Return what was done to the arrays, and the files."""
+    """Return a description of the damage to the arrays, and the files."""
     name, content = next(iter(files.items()))
     draw = rng.random()
     if draw < 0.5:
@@ -41,7 +41,10 @@ def damaged_npz(rng: random.Random, files: Files) -> tuple[str, Files]:
 
 
 def _head(rng: random.Random, arrays: Files, name: str) -> str:
-    """Give an array the head of another; three times of four, as many bytes as that one needs."""
+    """Give an array another header.
+
+    In three of four cases the content gets the size that this header needs.
+    """
     dtype, shape, order = rng.choice(_DTYPES), rng.choice(_SHAPES), rng.choice(_ORDERS)
     more = rng.choice(("", "", "", "", "'x': 1, "))
     head = f"{{'descr': {dtype}, 'fortran_order': {order}, {more}'shape': {shape}}}"
@@ -53,7 +56,7 @@ def _head(rng: random.Random, arrays: Files, name: str) -> str:
 
 
 def _size(dtype: str, shape: str) -> int | None:
-    """Return the bytes of such an array, None if there cannot be one, or a large one alone."""
+    """Return the bytes of such an array, or None if it is impossible or too large."""
     try:
         size = math.prod(eval(shape)) * np.dtype(eval(dtype)).itemsize
     except (TypeError, ValueError, NameError, SyntaxError):

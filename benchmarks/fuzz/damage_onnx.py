@@ -1,4 +1,4 @@
-"""Damage to ONNX models: what programs that write them get wrong, and what an enemy would write."""
+"""Damage to ONNX models: errors of programs that write them, and attacks."""
 
 import contextlib
 import random
@@ -13,7 +13,7 @@ _CODES = (0, 1, 2, 5, 6, 7, 8, 9, 10, 14, 16, 17, 21, 22, 23, 24, 99, 2**31 - 1)
 
 
 def damaged(rng: random.Random, files: dict[str, bytes]) -> tuple[str, dict[str, bytes]]:
-    """Return what was done, and the files."""
+    """Return a description of the damage, and the files."""
     draw = rng.random()
     if draw < 0.15:
         name = rng.choice(list(files))
@@ -30,7 +30,7 @@ def _change(rng: random.Random, model: ModelProto) -> str:
     if rng.random() < 0.45:
         return change(rng, model)
     how = rng.choice(_WAYS)
-    with contextlib.suppress(LookupError, TypeError, ValueError):  # it is damaged already
+    with contextlib.suppress(LookupError, TypeError, ValueError):  # the file is damaged already
         how(rng, model)
     return how.__name__.strip("_")
 
@@ -54,7 +54,7 @@ def _declared(rng: random.Random, model: ModelProto) -> None:
 
 
 def _noted(rng: random.Random, model: ModelProto) -> None:
-    """Note a shape of an inner tensor that contradicts the graph."""
+    """State a shape of an inner tensor that contradicts the graph."""
     name = rng.choice(_tensors(model))
     shape = [rng.choice((*_DIMS[1:8], "N", "M")) for _ in range(rng.randrange(6))]
     model.graph.value_info.append(helper.make_tensor_value_info(name, rng.choice((1, 7)), shape))
@@ -91,7 +91,7 @@ def _number(rng: random.Random, model: ModelProto) -> None:
 
 
 def _outside(rng: random.Random, model: ModelProto) -> None:
-    """Say that a weight lies in another file: none, one outside, or beyond its end."""
+    """State that a weight is in another file: a missing one, one outside, or beyond its end."""
     tensor = rng.choice(_weights(model) or [model.graph.initializer.add(name="w", data_type=1)])
     del tensor.external_data[:]
     tensor.data_location = TensorProto.EXTERNAL
@@ -111,7 +111,7 @@ def _outside(rng: random.Random, model: ModelProto) -> None:
 
 
 def _sparse(rng: random.Random, model: ModelProto) -> None:
-    """Give the model a sparse weight whose sizes or places cannot be."""
+    """Give the model a sparse weight with impossible sizes or places."""
     values = helper.make_tensor("sparse_w", rng.choice((1, 7)), [2], [1, 2])
     places = [rng.choice((0, 1, 5, -1, 2**40, 2**62)) for _ in range(rng.choice((1, 2, 4)))]
     shape = rng.choice(([len(places)], [len(places), 1], [max(1, len(places) // 2), 2], []))
@@ -128,7 +128,7 @@ def _sparse(rng: random.Random, model: ModelProto) -> None:
 
 
 def _function(rng: random.Random, model: ModelProto) -> None:
-    """Add functions that call themselves, each other, or each twice the next."""
+    """Add functions that call themselves, each other, or each the next one twice."""
     way, opset = (
         rng.choice(("itself", "each other", "doubled", "deep", "nothing")),
         model.opset_import,
@@ -153,7 +153,7 @@ def _function(rng: random.Random, model: ModelProto) -> None:
 
 
 def _opset(rng: random.Random, model: ModelProto) -> None:
-    """Ask for opsets that are not there, twice, or of the future."""
+    """Import opsets that do not exist, twice, or of the future."""
     way = rng.randrange(4)
     if way == 0:
         del model.opset_import[:]
@@ -189,7 +189,7 @@ def _attribute(rng: random.Random, model: ModelProto) -> None:
 
 
 def _operator(rng: random.Random, model: ModelProto) -> None:
-    """Let a node ask for an op that does not exist, or that is another one."""
+    """Let a node use an op that does not exist, or another op."""
     node = rng.choice(_nodes(model))
     if rng.random() < 0.4:
         node.domain = rng.choice(("", "ai.onnx", "ai.onnx.ml", "com.microsoft", "nowhere", "own"))
@@ -205,7 +205,7 @@ _OPS = (
 
 
 def _wires(rng: random.Random, model: ModelProto) -> None:
-    """Connect nodes otherwise: to nothing, to a later node, to themselves, with too few or many."""
+    """Connect nodes wrongly: to nothing, to a later node, to themselves, or too few or many."""
     node, names = rng.choice(_nodes(model)), [*_tensors(model), "", "nowhere"]
     ends = rng.choice((node.input, node.output))
     way = rng.randrange(4)
@@ -223,7 +223,7 @@ def _wires(rng: random.Random, model: ModelProto) -> None:
 
 
 def _name(rng: random.Random, model: ModelProto) -> None:
-    """Give something the name of something else, or one that is odd."""
+    """Rename something to the name of something else, or to an odd name."""
     graph = model.graph
     things = [*graph.input, *graph.output, *graph.initializer, *graph.node, graph]
     odd = ("", " ", "\0", "a\nb", "‮", "x" * 3000, "../x", "<b>", "入力", "%s {}")
@@ -231,7 +231,7 @@ def _name(rng: random.Random, model: ModelProto) -> None:
 
 
 def _body(rng: random.Random, model: ModelProto) -> None:
-    """Put the whole graph into a branch of itself, or a branch into the place of another."""
+    """Put the whole graph into a branch of itself, or a branch in the place of another."""
     copy = onnx.GraphProto.FromString(model.graph.SerializeToString())
     kind = rng.choice(("If", "Loop", "Scan"))
     node = helper.make_node(kind, [rng.choice(_tensors(model))], ["made"], name="wrapped")
@@ -247,7 +247,7 @@ def _reads(rng: random.Random, model: ModelProto, name: str) -> None:
 
 
 def _nested(depth: int) -> bytes:
-    """Return a model whose graphs lie in each other, deeper than protobuf itself would write."""
+    """Return a model with nested graphs, deeper than protobuf itself would write."""
     relu, made = helper.make_node("Relu", ["x"], ["y"]), helper.make_tensor_value_info("y", 1, [1])
     graph = leaf = helper.make_graph([relu], "g", [], [made]).SerializeToString()
     for _ in range(depth):

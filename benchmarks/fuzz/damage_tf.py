@@ -17,14 +17,14 @@ _SIZES = (-1, -2, 0, 1, 2, 7, 2**31, 2**40, 2**62, 2**63 - 1)
 
 
 def damaged_graph(rng: random.Random, files: Files) -> tuple[str, Files]:
-    """Return what was done, and the files."""
+    """Return a description of the damage to a graph, and the files."""
     if rng.random() < 0.2:
         return _bytes(rng, files)
     return _message(rng, files, "graph.pb", graph_pb2.GraphDef, lambda message: message)
 
 
 def damaged_text(rng: random.Random, files: Files) -> tuple[str, Files]:
-    """Return what was done, and the files."""
+    """Return a description of the damage to a graph as text, and the files."""
     if rng.random() < 0.5:
         return _bytes(rng, files)
     graph = text_format.Parse(files["graph.pbtxt"], graph_pb2.GraphDef())
@@ -33,7 +33,7 @@ def damaged_text(rng: random.Random, files: Files) -> tuple[str, Files]:
 
 
 def damaged_saved_model(rng: random.Random, files: Files) -> tuple[str, Files]:
-    """Return what was done, and the files."""
+    """Return a description of the damage to a SavedModel, and the files."""
     if done := _files(rng, files, until=0.5):
         return done
     name = next(name for name in files if name.endswith("saved_model.pb"))
@@ -41,7 +41,7 @@ def damaged_saved_model(rng: random.Random, files: Files) -> tuple[str, Files]:
 
 
 def damaged_checkpoint(rng: random.Random, files: Files) -> tuple[str, Files]:
-    """Return what was done, and the files."""
+    """Return a description of the damage to a checkpoint, and the files."""
     if done := _files(rng, files, until=0.6):
         return done
     name = next(name for name in files if name.endswith(".meta"))
@@ -49,7 +49,7 @@ def damaged_checkpoint(rng: random.Random, files: Files) -> tuple[str, Files]:
 
 
 def _files(rng: random.Random, files: Files, *, until: float) -> tuple[str, Files] | None:
-    """Take a file away or damage its bytes, in a share `until` of all cases; else None."""
+    """Remove a file or damage its bytes in a share `until` of all cases, else return None."""
     draw = rng.random()
     if draw < 0.15:
         return _without(rng, files)
@@ -84,7 +84,7 @@ def _change(rng: random.Random, message) -> str:
     if not graph.node:
         return change(rng, message)
     how = rng.choice(_WAYS)
-    with contextlib.suppress(LookupError, TypeError, ValueError):  # it is damaged already
+    with contextlib.suppress(LookupError, TypeError, ValueError):  # the file is damaged already
         how(rng, graph)
     return how.__name__.strip("_")
 
@@ -121,7 +121,7 @@ def _constant(rng: random.Random, graph) -> None:
 
 
 def _attribute(rng: random.Random, graph) -> None:
-    """Remove an attribute, give it the kind of another, or a new one."""
+    """Remove an attribute, change its kind, or add one."""
     found = [node for node in _nodes(graph) if node.attr]
     if not found:
         return
@@ -137,7 +137,7 @@ def _attribute(rng: random.Random, graph) -> None:
 
 
 def _operator(rng: random.Random, graph) -> None:
-    """Let a node ask for an op that does not exist, or that is another one."""
+    """Let a node use an op that does not exist, or another op."""
     rng.choice(_nodes(graph)).op = rng.choice(_OPS)
 
 
@@ -149,7 +149,7 @@ _OPS = (
 
 
 def _wires(rng: random.Random, graph) -> None:
-    """Connect nodes otherwise: to nothing, to themselves, to an output that is not there."""
+    """Connect nodes wrongly: to nothing, to themselves, or to an output that does not exist."""
     node = rng.choice(_nodes(graph))
     names = [each.name for each in graph.node]
     made = rng.choice((*names, "nowhere", "", "^", ":0", "a:b", f"{names[0]}:7", f"{names[0]}:-1"))
@@ -165,13 +165,13 @@ def _wires(rng: random.Random, graph) -> None:
 
 
 def _name(rng: random.Random, graph) -> None:
-    """Give a node the name of another one, or one that is odd."""
+    """Rename a node to the name of another one, or to an odd name."""
     odd = ("", "a b", "/", "_x", "\0", "\n", "x" * 3000, "a:0", "^a", "入力")
     rng.choice(_nodes(graph)).name = rng.choice((*odd, *(each.name for each in graph.node)))
 
 
 def _function(rng: random.Random, graph) -> None:
-    """Let a function call itself, or be called by a node that is no call."""
+    """Let a function call itself, or let a node that is not a call call it."""
     functions = graph.library.function
     if not functions:
         node = rng.choice(graph.node)
@@ -198,7 +198,7 @@ def _placeholder(rng: random.Random, graph) -> None:
 
 
 def _version(rng: random.Random, graph) -> None:
-    """Say that the graph needs a TensorFlow of the future, or is of none."""
+    """State that the graph needs a TensorFlow of the future, or state no version."""
     graph.versions.min_consumer = rng.choice((0, -1, 1, 10**6))
     graph.versions.producer = rng.choice((0, -1, 8, 26, 10**6, 2**31 - 1))
 

@@ -36,7 +36,7 @@ _BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "BF16": 16}
 
 
 def damaged_checkpoint(rng: random.Random, files: Files) -> tuple[str, Files]:
-    """Return what was done to a checkpoint of PyTorch, and the files."""
+    """Return a description of the damage to a checkpoint of PyTorch, and the files."""
     name, content = next(iter(files.items()))
     draw = rng.random()
     if draw < 0.2:
@@ -53,7 +53,7 @@ def damaged_checkpoint(rng: random.Random, files: Files) -> tuple[str, Files]:
 
 
 def _member(rng: random.Random, content: bytes, draw: float) -> tuple[str, bytes]:
-    """Damage a member of the archive; most often it is the pickle."""
+    """Damage a member of the archive, most often the pickle."""
     found = members(content)
     key = next(each for each in found if each.endswith("data.pkl"))
     member = rng.choice([*found, key])
@@ -96,16 +96,16 @@ def _opcodes(rng: random.Random, content: bytes) -> bytes:
 
 
 def _starts(content: bytes) -> list[int]:
-    """Return where the opcodes of all pickles begin that follow each other in a file."""
+    """Return the positions of the opcodes of all pickles at the start of a file."""
     file, starts = io.BytesIO(content), list[int]()
-    with contextlib.suppress(ValueError):  # the weights begin
+    with contextlib.suppress(ValueError):  # the weights begin here
         while file.tell() < len(content):
             starts += [begin for _, _, begin in pickletools.genops(file)]
     return starts
 
 
 def _header(rng: random.Random, content: bytes) -> tuple[str, bytes]:
-    """Set a value of the header of safetensors, or its length."""
+    """Set a value of the header of safetensors, or the header's length."""
     table, data = _table(content)
     holder, key = rng.choice(list(places(table)))
     holder[key] = rng.choice(ODD)
@@ -115,7 +115,7 @@ def _header(rng: random.Random, content: bytes) -> tuple[str, bytes]:
 
 
 def _dtype(rng: random.Random, content: bytes) -> tuple[str, bytes]:
-    """Give a tensor of safetensors another dtype; most often, a shape that fits its bytes, too."""
+    """Give a tensor of safetensors another dtype, most often with a shape that fits its bytes."""
     table, data = _table(content)
     entry = table[rng.choice([each for each in table if each != "__metadata__"])]
     entry["dtype"] = dtype = rng.choice(_DTYPES)

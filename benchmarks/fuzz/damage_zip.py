@@ -1,6 +1,6 @@
-"""Damage to zip archives: a field of a record, and members that lie on top of each other.
+"""Damage to zip archives: a field of a record, and members that overlap.
 
-Source of the layout: PKWARE's APPNOTE.TXT, 4.3.7 (head of a member), 4.3.12 (directory), 4.3.16.
+Source of the layout: PKWARE's APPNOTE.TXT, 4.3.7 (header of a member), 4.3.12 (directory), 4.3.16.
 """
 
 import io
@@ -27,7 +27,7 @@ _FIELDS = {
     },
     b"PK\5\6": {"disk": 4, "here": 8, "members": 10, "length": 12, "offset": 16, "comment": 20},
 }
-"""Record → field → where it begins in it."""
+"""Record → field → the position where it begins in the record."""
 
 _WIDE = ("crc", "packed", "size", "offset", "length")
 _VALUES = (0, 1, 0x7FFF, 0xFFFF)
@@ -35,7 +35,7 @@ _ENTRY = b"PK\1\2"
 
 
 def damaged_zip(rng: random.Random, content: bytes) -> tuple[str, bytes]:
-    """Return what was done to the records of an archive, and the archive."""
+    """Return a description of the damage to the records of an archive, and the archive."""
     if rng.random() < 0.25:
         return "overlapping", _overlapping(rng, content)
     record = rng.choice(sorted(_FIELDS))
@@ -48,7 +48,7 @@ def damaged_zip(rng: random.Random, content: bytes) -> tuple[str, bytes]:
 
 
 def _overlapping(rng: random.Random, content: bytes) -> bytes:
-    """Let an entry of the directory lead to the member of another, or into its middle."""
+    """Let an entry of the directory point to the member of another, or into its middle."""
     one, other = rng.sample(_places(content, _ENTRY), 2)
     fields = _FIELDS[_ENTRY]
     result = bytearray(content)

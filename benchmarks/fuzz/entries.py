@@ -1,13 +1,13 @@
-"""The entry points that are tried: every public verb that takes a file which may be damaged."""
+"""The entry points to try: every public verb that takes a file which may be damaged."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A verb, the format of the file that it is given, and how often it is drawn.
+    """A verb, the format of its file, and how often it is drawn.
 
-    `environment` is the one in which it runs, `module` the one here that calls it.
+    The verb runs in `environment`. The module `module` of this folder calls it.
     """
 
     name: str
@@ -54,10 +54,10 @@ ENTRIES = (
     Entry("verify.py (SHA256SUMS)", "sums", "tf", "calls_files", 2),
     Entry("load_checkpoint", "torch", "th", "calls_torch", 8),
 )
-"""Those whose weight is higher are drawn more often."""
+"""Entry points with a higher weight are drawn more often."""
 
 PLANTED = tuple(
     Entry(f"planted {verdict}", "onnx", "th", "calls_planted", 1)
     for verdict in ("foreign", "long", "wrong", "dead", "memory", "hang")
 )
-"""Faults on purpose, which the harness must see."""
+"""Planted faults, which the harness must detect."""

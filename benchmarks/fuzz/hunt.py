@@ -1,4 +1,4 @@
-"""The driver: each case in the worker of its environment, which is replaced when a case ends it."""
+"""The driver: run each case in a worker of its environment, and replace a worker that ended."""
 
 import json
 import os
@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
 START = 120
-"""Seconds more for the first case of a worker, which waits for the frameworks."""
+"""Additional seconds for the first case of a worker, which waits for the frameworks."""
 
 _QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -29,15 +29,21 @@ _QUIET = {
 
 
 class Hunt:
-    """Runs cases, each of at most `limit` seconds; its files are in a folder below `folder`."""
+    """Runs cases, each for at most `limit` seconds.
+
+    The files of a case are in a folder below `folder`.
+    """
 
     def __init__(self, folder: Path, *, seed: int, limit: float) -> None:
-        """Prepare the workers; they are started when they are first needed."""
+        """Prepare the workers. Each starts when it is first needed."""
         self.folder, self.seed, self.limit = folder, seed, limit
         self._workers: dict[str, WorkerProcess] = {}
 
     def case(self, number: int, entries: tuple[Entry, ...]) -> Seen:
-        """Run one case and return what was seen; its files are left in the folder of `Seen`."""
+        """Run one case and return the result.
+
+        Its files stay in the folder that `Seen` names.
+        """
         entry = drawn(self.seed, number, entries)
         home = self.folder / entry.environment
         shutil.rmtree(home, ignore_errors=True)
@@ -64,7 +70,7 @@ class Hunt:
 
 
 def _ended(home: Path, end: Ended) -> dict:
-    """Return the verdict on a case that ended the worker, from what it has left."""
+    """Return the verdict on a case that ended the worker, from the files that the case left."""
     about = home / "about.json"
     made = json.loads(about.read_text()) if about.is_file() else {"model": "", "damage": ""}
     printed = home.with_suffix(".txt")

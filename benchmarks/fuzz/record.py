@@ -1,4 +1,4 @@
-"""What was seen: verdicts counted for each entry point, and each kind of failure kept once."""
+"""The results: verdicts counted for each entry point, and each kind of failure kept once."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from verdicts import BAD, GOOD
 
 @dataclass(frozen=True)
 class Seen:
-    """What became of a case."""
+    """The outcome of a case."""
 
     number: int
     entry: str
@@ -26,21 +26,21 @@ class Seen:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What failures of one kind share."""
+        """The common part of failures of one kind."""
         return self.entry, self.verdict, self.kind, re.sub(r":\d+ ", " ", self.place)
 
 
 class Record:
     """Counts verdicts and keeps the first case of each kind of failure in a folder.
 
-    With a journal, what was seen is kept from run to run: a case that was good is not run again,
-    one that failed is.
+    With a journal, results are kept from run to run. A case that was good is not run again. A case
+    that failed is.
     """
 
     def __init__(
         self, folder: Path, *, seed: int, numbers: range, journal: Path | None = None
     ) -> None:
-        """Take where findings go, what counts, and the journal of [case, entry, verdict]."""
+        """Take the folder of findings, what counts, and the journal of [case, entry, verdict]."""
         self.folder, self.seed, self.journal = folder, seed, journal
         self.counts: defaultdict[str, Counter] = defaultdict(Counter)
         self.found: dict[tuple, Seen] = {}
@@ -64,7 +64,10 @@ class Record:
             self._keep(seen)
 
     def _count(self, number: int, entry: str, verdict: str, *, again: bool = False) -> None:
-        """Count a verdict; `again` if the case is run again unless it was good."""
+        """Count a verdict.
+
+        `again` means that this run repeats the case unless its verdict is good.
+        """
         if verdict in GOOD:
             self.done.add(number)
             self.mended |= {number} & self.failed
@@ -114,6 +117,6 @@ def _lines(journal: Path | None) -> list[tuple[int, str, str]]:
 
 
 def _told(seen: Seen) -> str:
-    """Return a failure in a line."""
+    """Return a failure as one line."""
     where = f" at {seen.place}" if seen.place else ""
     return f"{seen.entry}: {seen.verdict} {seen.kind}{where} ({seen.model}: {seen.damage})"

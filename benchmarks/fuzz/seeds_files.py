@@ -23,7 +23,7 @@ _CASES = [
 
 
 def golden() -> dict[str, Files]:
-    """Return files of golden cases, and of plain arrays by name."""
+    """Return files of golden cases, and of plain arrays, by name."""
     with TemporaryDirectory() as folder:
         cases = save_golden(Path(folder, "golden.npz"), _CASES).read_bytes()
         np.savez(f"{folder}/plain.npz", x=np.ones((2, 4), np.float32), s=np.array(["a"]))
@@ -32,7 +32,7 @@ def golden() -> dict[str, Files]:
 
 
 def handoffs() -> dict[str, Files]:
-    """Return a handoff folder in which "export" is done, and one in which all stages are."""
+    """Return a handoff folder with the stage "export" done, and one with all stages done."""
     with TemporaryDirectory() as folder:
         handoff = Handoff(Path(folder, "model"))
         with handoff.stage("export") as stage:
@@ -84,7 +84,7 @@ _STAGES: dict[str, tuple[str, dict]] = {
         },
     ),
 }
-"""Stage → a file that it writes, and its facts."""
+"""Stage → a file that it writes, and the facts that it records."""
 
 
 def _files(handoff: Handoff) -> Files:

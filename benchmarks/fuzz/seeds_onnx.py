@@ -1,4 +1,4 @@
-"""Whole ONNX models, small and of several kinds: what the damaged ones are made from."""
+"""Whole ONNX models, small and of several kinds, from which the damaged ones are made."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -111,7 +111,7 @@ g (string[N] x, seq(float[N]) s) => (string[N] y, int64 n) {
 
 
 def models() -> dict[str, dict[str, bytes]]:
-    """Return name to files; the model is the first of them."""
+    """Return name to files. The model is the first file."""
     found = {name: _parsed(_HEAD + text) for name, text in _TEXTS.items()}
     found |= {"functions": _parsed(_FUNCTIONS), "new": _parsed(_NEW), "text": _parsed(_TEXT)}
     weights = {
@@ -149,7 +149,7 @@ def _sparse() -> onnx.ModelProto:
 
 
 def _external(model: onnx.ModelProto) -> dict[str, bytes]:
-    """Return a model whose weights lie in a second file."""
+    """Return a model whose weights are in a second file."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
         options = {"all_tensors_to_one_file": True, "location": "weights.bin"}

@@ -1,4 +1,4 @@
-"""Whole TensorFlow files, small and of several kinds: what the damaged ones are made from."""
+"""Whole TensorFlow files, small and of several kinds, from which the damaged ones are made."""
 
 import json
 import os
@@ -19,7 +19,7 @@ Files = dict[str, bytes]
 
 
 def graphs() -> dict[str, Files]:
-    """Return frozen graphs: of TensorFlow 1, of a converted model, with functions."""
+    """Return frozen graphs: of TensorFlow 1, of a converted model, and with functions."""
     found = {name: {"graph.pb": each.SerializeToString()} for name, each in _graph_defs().items()}
     with TemporaryDirectory() as folder:
         for name in ("convolutions", "branches", "quantised"):
@@ -37,7 +37,7 @@ def texts() -> dict[str, Files]:
 
 
 def saved_models() -> dict[str, Files]:
-    """Return SavedModels of TensorFlow 1 and 2, with variables, and a table with its asset."""
+    """Return SavedModels of TensorFlow 1 and 2, with variables, and with a table and its asset."""
     with TemporaryDirectory() as folder:
         tf.saved_model.save(_Module(folder), f"{folder}/two")
         _save_version_1(f"{folder}/one")
@@ -56,7 +56,7 @@ def checkpoints() -> dict[str, Files]:
 
 
 def named() -> dict[str, Files]:
-    """Return a graph with the table of its tensors' names beside it."""
+    """Return a graph with the table of its tensors' names."""
     model = seeds_onnx.models()["sizes"]["model.onnx"]
     with TemporaryDirectory() as folder:
         Path(folder, "model.onnx").write_bytes(model)

@@ -1,4 +1,4 @@
-"""Checkpoints of PyTorch, in every format in which weights come."""
+"""Checkpoints of PyTorch, in every format of weights."""
 
 import io
 

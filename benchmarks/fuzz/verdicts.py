@@ -1,4 +1,4 @@
-"""What a call of a verb came to: right, refused, or one of the ways in which it must not end."""
+"""The outcome of a call of a verb: right, refused, or one of the forbidden kinds."""
 
 import traceback
 from pathlib import Path
@@ -6,21 +6,21 @@ from pathlib import Path
 from graphcore.errors import Refusal
 
 LONGEST = 2000
-"""Characters that a message may have."""
+"""The most characters that a message may have."""
 
 OWN = ("nbhelpers", "graphcore", "onnxgraph", "tfgraph", "torchgraph")
-"""The packages whose lines a traceback is searched for."""
+"""The packages whose lines are searched for in a traceback."""
 
 GOOD = ("right", "refused")
 BAD = ("foreign", "long", "wrong", "dead", "hang", "memory")
 
 
 class Wrong(Exception):
-    """A verb gave a result that does not agree with what it was given."""
+    """A verb gave a result that does not agree with its input."""
 
 
 def judged(error: BaseException | None) -> tuple[str, str, str, str]:
-    """Return the verdict on a call, the type of what was raised, where, and its words."""
+    """Return the verdict on a call, the error's type, its place, and its words."""
     if error is None:
         return "right", "", "", ""
     words, kind = str(error), type(error).__name__
@@ -33,7 +33,7 @@ def judged(error: BaseException | None) -> tuple[str, str, str, str]:
 
 
 def _place(error: BaseException) -> str:
-    """Return the last line of this package in a traceback, and the last line of all."""
+    """Return the last line of our packages in a traceback, and the last line of all."""
     frames = traceback.extract_tb(error.__traceback__)[-2000:]
     own = [frame for frame in frames if _package(frame)]
     found = dict.fromkeys(_line(frame) for frame in (*own[-1:], *frames[-1:]))
@@ -48,5 +48,5 @@ def _line(frame: traceback.FrameSummary) -> str:
 
 
 def _package(frame: traceback.FrameSummary) -> str:
-    """Return which of our packages a frame is in, "" if in none."""
+    """Return which of our packages a frame is in, or "" if it is in none of them."""
     return next((part for part in Path(frame.filename).parts if part in OWN), "")

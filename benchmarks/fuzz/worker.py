@@ -1,7 +1,7 @@
-"""A worker that makes and runs cases; `hunt.py` asks (see `graphcore.worker_messages`).
+"""A worker that makes and runs cases for `hunt.py` (see `graphcore.worker_messages`).
 
-A request has the seed, the number and the name of the entry point. The files of the case and what
-native code prints go into the folder that it names; memory is limited, and time by the other side.
+A request has the seed, the number and the name of the entry point. The files of the case go into
+the folder that the request names. This process limits its memory, and `hunt.py` limits the time.
 """
 
 import faulthandler
@@ -24,11 +24,11 @@ from entries import ENTRIES, PLANTED
 from verdicts import judged
 
 ROOM = 4 << 30
-"""Bytes of address space that a case may add to what the verbs took when they were imported."""
+"""Bytes of address space that a case may use, in addition to those of the imported verbs."""
 
 
 def answering() -> Callable[[dict], dict]:
-    """Return what makes and runs the case of a request."""
+    """Return the function that makes and runs the case of a request."""
     printed = os.open(os.environ["NBHELPERS_FUZZ_PRINTED"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(printed, 1)
     os.dup2(printed, 2)
@@ -36,7 +36,7 @@ def answering() -> Callable[[dict], dict]:
     modules: dict[str, ModuleType] = {}
 
     def answer(request: dict) -> dict:
-        os.chdir(request["folder"])  # the last one is gone, and libraries look where they are
+        os.chdir(request["folder"])  # the last folder is gone
         entry = entries[request["entry"]]
         if entry.module not in modules:
             modules[entry.module] = _imported(entry.module)
@@ -47,7 +47,10 @@ def answering() -> Callable[[dict], dict]:
 
 
 def _imported(name: str) -> ModuleType:
-    """Import what calls verbs; then limit the memory of this process and of those it starts."""
+    """Import the module that calls verbs.
+
+    Then limit the memory of this process and of those it starts.
+    """
     most = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     module = importlib.import_module(name)

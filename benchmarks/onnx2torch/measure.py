@@ -1,11 +1,12 @@
-"""Converters from ONNX to PyTorch, on onnx's own cases and on the models of `models.py`.
+"""Compare converters from ONNX to PyTorch on onnx's own cases and the models of `models.py`.
 
     .envs/th/bin/python benchmarks/onnx2torch/measure.py
 
-writes both tables of README.md. `onnx2torch` has to lie beside the environment (see README.md).
-Every converter gets each file as it comes; the two of other makers get an architecture simplified,
-too, if they fail on it. `import_onnx` simplifies those by itself, and is given the inputs of onnx's
-cases to compare on. It takes about eight minutes of an idle machine.
+writes both tables of README.md. `onnx2torch` must be in a folder beside the environment (see
+README.md). Every converter gets each file unchanged. If one of the two third-party converters fails
+on an architecture, it also gets the simplified file. `import_onnx` simplifies architectures by
+itself, and gets the inputs of onnx's cases for its comparison. The script takes about eight minutes
+on an idle machine.
 """
 
 import argparse
@@ -38,11 +39,11 @@ from torchgraph.importing import converter
 README = Path(__file__).with_name("README.md")
 CONVERTERS = ("onnx2pytorch", "onnx2torch", "import_onnx")
 LARGEST = 1e-7
-"""Mean squared error above which a model counts as wrong."""
+"""A model with a mean squared error above this counts as wrong."""
 
 
 def convert(name, model, examples=(), *, simplify=True):
-    """Return a module made by a converter."""
+    """Return the module that a converter makes."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     if name == "import_onnx":
@@ -92,7 +93,7 @@ def agree(seen, wanted):
 
 
 def suite():
-    """Return how many cases of each suite are right, wrong and refused, as a table."""
+    """Return a table of how many cases of each suite are right, wrong and refused."""
     counts = collections.defaultdict(collections.Counter)
     for case in load_cases():
         if case.suite != "light" and not case.excluded:
@@ -108,7 +109,7 @@ def suite():
 
 
 def architectures(only=()):
-    """Return the mean squared error of each model, at batch 1 and 3, as a table."""
+    """Return a table of the mean squared error of each model, at batch 1 and 3."""
     yield ("Model", "variance", *CONVERTERS)
     for title in only or models.NAMES:
         model = models.model(title)
@@ -118,7 +119,10 @@ def architectures(only=()):
 
 
 def best_error(name, model, runs):
-    """Return a converter's error in words; if it fails, also that on the simplified file."""
+    """Return a converter's error in words.
+
+    If the converter fails, the result for the simplified file is added.
+    """
     said = error(name, model, runs)
     if re.match(r"\d", said) or name == "import_onnx":
         return said
@@ -148,7 +152,7 @@ def markdown(rows):
 
 
 def put(title, table):
-    """Put a table into README.md, in the place of the one that follows a heading."""
+    """Put a table into README.md, in place of the one after a heading."""
     text = README.read_text(encoding="utf-8")
     place = re.compile(rf"(## {re.escape(title)}\n.*?\n\n)\|.*?(?=\n\n)", re.S)
     changed, count = place.subn(lambda found: found[1] + table, text)

@@ -1,7 +1,8 @@
-"""The models that every ONNX → PyTorch conversion is judged by: `model(name)` gives an ONNX model.
+"""The models for every ONNX → PyTorch conversion: `model(name)` returns an ONNX model.
 
-onnx's wheel has nine real graphs without their weights (all are 0.02); they get seeded ones here.
-The other architectures are exported by the workbook, with seeded weights and calibrated norms.
+onnx's wheel has nine real graphs without their weights (all values are 0.02). They get seeded
+weights here. The workbook exports the other architectures, with seeded weights and calibrated
+norms.
 """
 
 import sys
@@ -51,7 +52,7 @@ NAMES = [*FILES, *EXPORTS]
 
 
 def model(name):
-    """Return an ONNX model with a dynamic batch and outputs that mean something."""
+    """Return an ONNX model with a dynamic batch and meaningful outputs."""
     if name in FILES:
         return onnxgraph.make_batch_dynamic(filled(FILES[name])).model
     factory, size = EXPORTS[name]
@@ -64,7 +65,7 @@ def model(name):
 
 
 def calibrated(module, size):
-    """Return the module in eval mode after its batch norms have seen seeded images."""
+    """Return the module in eval mode after its batch norms have processed seeded images."""
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = 0.5
@@ -101,7 +102,10 @@ def filled(name):
 
 
 def _seeded(shape, name, readers, random):
-    """Return what a weight of this shape and place may be: He's scale, or about 1, or about 0."""
+    """Return seeded values for a weight by its shape and place.
+
+    They have He's scale, or are about 1 or about 0.
+    """
     if len(shape) > 1:
         fan_in = np.prod(shape[1:])
         return (random.standard_normal(shape) * np.sqrt(2 / fan_in)).astype(np.float32)
@@ -116,13 +120,13 @@ def _seeded(shape, name, readers, random):
 
 
 def _tempered(found):
-    """Return the model with its last layer scaled, so that no class takes all of the softmax."""
+    """Return the model with its last layer scaled, so that no class dominates the softmax."""
     weights = {each.name: each for each in found.graph.initializer}
     last = [node for node in found.graph.node if node.op_type in ("Conv", "Gemm")][-1]
     (fed,) = onnxgraph.inputs(found)
     seen = onnxgraph.run_onnx(found, {fed.name: fed.random(1)}, fetch=last.output)
     for name in last.input[1:]:
-        made = [node for node in found.graph.node if name in node.output]  # a reshaped weight
+        made = [node for node in found.graph.node if name in node.output]  # reshapes the weight
         name = made[0].input[0] if made else name
         value = numpy_helper.to_array(weights[name]) / seen[last.output[0]].std()
         weights[name].CopyFrom(numpy_helper.from_array(value, name))

@@ -1,4 +1,4 @@
-"""Architectures that onnx ships no light file of, written plainly and seeded."""
+"""Architectures for which onnx has no light file, written plainly and seeded."""
 
 import torch
 from torch import nn
@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 def conv(inputs, outputs, kernel=3, stride=1, groups=1, active=True):
-    """Return convolution, batch normalisation and perhaps ReLU6."""
+    """Return convolution, batch normalisation and, if requested, ReLU6."""
     layers = [
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
@@ -15,7 +15,7 @@ def conv(inputs, outputs, kernel=3, stride=1, groups=1, active=True):
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter each channel by itself, narrow."""
+    """Widen the channels, filter each one by itself, and narrow them."""
 
     def __init__(self, inputs, outputs, stride, widen):
         super().__init__()
@@ -52,7 +52,7 @@ class MobileNetV2(nn.Module):
 
 
 class ShuffleUnit(nn.Module):
-    """Half of the channels pass (or both are strided), then the halves are shuffled."""
+    """Half of the channels pass (or both halves are strided), then the halves are shuffled."""
 
     def __init__(self, inputs, outputs, stride):
         super().__init__()
@@ -75,7 +75,7 @@ class ShuffleUnit(nn.Module):
 
 
 class ShuffleNetV2(nn.Module):
-    """The network of width 1."""
+    """ShuffleNet V2 of width 1."""
 
     def __init__(self, classes=1000):
         super().__init__()
@@ -93,7 +93,7 @@ class ShuffleNetV2(nn.Module):
 
 
 class PreActivation(nn.Module):
-    """Normalise and activate before each convolution; the sum itself stays as it is."""
+    """Normalise and activate before each convolution, but not after the sum."""
 
     def __init__(self, inputs, outputs, stride):
         super().__init__()
@@ -139,7 +139,7 @@ class ResNet50V2(nn.Module):
 
 
 class Branches(nn.Module):
-    """1×1, 3×3 and 5×5 convolutions and a pool, side by side."""
+    """Parallel 1×1, 3×3 and 5×5 convolutions and a pool."""
 
     def __init__(self, inputs, one, three_in, three, five_in, five, pooled):
         super().__init__()
@@ -159,7 +159,10 @@ class Branches(nn.Module):
 
 
 class Normalisation(nn.Module):
-    """Local response normalisation over five channels; torch's own exports with a branch."""
+    """Local response normalisation over five channels.
+
+    Torch's own exports with a branch.
+    """
 
     def forward(self, x):
         squares = F.pad(x.square().unsqueeze(1), (0, 0, 0, 0, 2, 2))
@@ -168,7 +171,7 @@ class Normalisation(nn.Module):
 
 
 class GoogLeNet(nn.Module):
-    """The network of 2014: local response normalisation, pools that round up, no batch norm."""
+    """GoogLeNet of 2014: local response normalisation, pools that round up, no batch norm."""
 
     PLAN = (
         (192, 64, 96, 128, 16, 32, 32), (256, 128, 128, 192, 32, 96, 64), None,
@@ -195,7 +198,7 @@ class GoogLeNet(nn.Module):
 
 
 class RCNN(nn.Module):
-    """The R-CNN of ILSVRC 2013: CaffeNet on a cut-out region, and a score for each of 200 kinds."""
+    """The R-CNN of ILSVRC 2013: CaffeNet on a cropped region, with scores for 200 classes."""
 
     def __init__(self, classes=200):
         super().__init__()

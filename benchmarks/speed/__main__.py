@@ -1,8 +1,8 @@
 """Measure conversion and graphs against others: `python benchmarks/speed [parts] [--only names]`.
 
-Parts are export, conversion, latency, without_onednn, answer, legacy, growth and report. All are
-run if none is named, and then benchmarks/RESULTS.md is written. With some parts, or some networks,
-the results of the others are kept, and the report goes to build/bench.
+The parts are export, conversion, latency, without_onednn, answer, legacy, growth and report. If no
+part is named, all of them run, and then benchmarks/RESULTS.md is written. If some parts or networks
+are named, the results of the others are kept, and the report goes to build/bench.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main():
 
 
 def run(part, names, path):
-    """Carry out one part."""
+    """Run one part."""
     import conversion
     import first_answer
     import growth
@@ -77,13 +77,13 @@ def run(part, names, path):
 
 
 def export(names):
-    """Export the networks whose files are not there."""
+    """Export the networks whose files are missing."""
     processes.MODELS.mkdir(parents=True, exist_ok=True)
     missing = [name for name in names if not (processes.MODELS / f"{name}.done").exists()]
     if missing:
         script = processes.HERE / "networks_to_measure.py"
         command = [processes.python("architectures"), script, processes.MODELS, *missing]
-        with (OUT / "export.log").open("w") as log:  # the exporter's refusals are long
+        with (OUT / "export.log").open("w") as log:  # the exporter's error messages are long
             subprocess.run(
                 [str(part) for part in command], env=processes.environ(), stdout=log, check=True
             )

@@ -1,9 +1,13 @@
-"""Make what is run of what was converted: `python artefacts.py WHAT arguments`, in `tf`.
+"""Make the artefacts to run from converted files: `python artefacts.py WHAT arguments`, in `tf`.
 
-`saved_model frozen.pb folder`, `constants frozen.pb folder` (no variables), `twin ResNet50 folder
-C H W` (of keras.applications), `ours model.onnx target out.pb`, `old folder target out.pb`
-(onnx-tf's SavedModel, retargeted by our rules alone), and `ops folder-or-pb`, which prints op →
-number of nodes.
+The commands are:
+
+    saved_model frozen.pb folder
+    constants frozen.pb folder         no variables
+    twin ResNet50 folder C H W         of keras.applications
+    ours model.onnx target out.pb
+    old folder target out.pb           onnx-tf's SavedModel, retargeted by our rules only
+    ops folder-or-pb                   prints op → number of nodes
 """
 
 import json
@@ -57,7 +61,7 @@ def ops(path):
 def main():
     what, *arguments = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what TensorFlow prints is no answer
+    os.dup2(2, 1)  # the output of TensorFlow is not the answer
     try:
         said = globals()[what](*arguments) or {}
     except Refusal as error:

@@ -1,4 +1,4 @@
-"""What is measured: networks, the size of their inputs, and their twins in keras.applications."""
+"""The subjects of the measurements: networks, their input sizes, twins in keras.applications."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ ON_OLD_RUNTIMES = (
     "resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0", "densenet121", "squeezenet",
     "vit", "bert",
 )  # fmt: skip
-"""The networks that are measured on the old runtimes too."""
+"""The networks that are also measured on the old runtimes."""
 
 
 @dataclass(frozen=True)
 class Model:
     """A network: its input without the batch, and the twin in keras.applications, if it has one.
 
-    `twin_differs` says where the twin is another network than the one that is converted.
+    `twin_differs` describes how the twin differs from the converted network.
     """
 
     shape: tuple[int, ...]
@@ -25,7 +25,7 @@ class Model:
 
     @property
     def image(self) -> bool:
-        """Whether the input has channels first, so that NHWC runtimes want it turned."""
+        """Whether the input has channels first, so that it must be transposed for NHWC runtimes."""
         return len(self.shape) == 3
 
 

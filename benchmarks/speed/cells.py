@@ -6,10 +6,10 @@ import results
 from catalogue import MODELS
 
 SAME = 1e-3
-"""A difference from onnxruntime, as a share of the largest output, that is no rounding."""
+"""A larger difference from onnxruntime, relative to the largest output, is not rounding."""
 
 MOST = 200
-"""Characters of a reason that are shown, cut between two words."""
+"""The most characters of a reason that are shown. It is cut between two words."""
 
 
 def in_order(part):
@@ -19,7 +19,7 @@ def in_order(part):
 
 
 def baseline():
-    """Return the MB that importing takes."""
+    """Return the memory in MB that importing takes."""
     return results.load("conversion").get("", {}).get("megabytes", 0)
 
 
@@ -44,7 +44,7 @@ def seconds(run):
 
 
 def milliseconds(each, share=None):
-    """Return a latency and, in brackets, our share of it."""
+    """Return a latency and, in brackets, our latency relative to it."""
     if "ms" not in each:
         return "failed" if each else "–"
     text = f"{each['ms']:.1f}" + (f" ({share:.2f})" if share else "")
@@ -52,26 +52,26 @@ def milliseconds(each, share=None):
 
 
 def verdict(met):
-    """Return whether a limit is met."""
+    """Return in words whether a limit is met."""
     return "met" if met else "**not met**"
 
 
 def ran(seen, title):
-    """Whether a graph ran, and computed what the model says."""
+    """Whether a graph ran, and gave the outputs of the model."""
     each = seen.get(title, {})
     return "ms" in each and not wrong(each)
 
 
 def wrong(each):
-    """Whether a graph computes something else."""
+    """Whether a graph gives other outputs."""
     difference = each.get("difference", 0)
     return isinstance(difference, str) or not difference <= SAME
 
 
 def notes(rows):
-    """Return a line for each thing that failed, was wrong, or needed another file.
+    """Return a line for each graph that failed, was wrong, or needed another file.
 
-    `rows` has (name, title → what was measured).
+    `rows` has (name, title → measurement).
     """
     found = {}
     for name, row in rows:

@@ -1,8 +1,8 @@
-"""Hold one graph in one runtime and time it when asked: `python contender.py KIND WHAT THREADS`.
+"""Hold one graph in one runtime and time it on request: `python contender.py KIND WHAT THREADS`.
 
-Each line of standard input is a request in JSON: {"input": file.npy, "calls": n} is answered with a
-list of milliseconds; {"input": file.npy, "save": file.npy} writes the first output. Runs on Python
-3.6 and TensorFlow 1.4 too; a runtime is imported only when it is the one.
+Each line of standard input is a request in JSON. The answer to {"input": file.npy, "calls": n} is a
+list of milliseconds. {"input": file.npy, "save": file.npy} writes the first output. The script also
+runs on Python 3.6 and TensorFlow 1.4, because it imports only the runtime that it uses.
 """
 
 import json
@@ -29,7 +29,7 @@ def saved_model(folder, threads):
         given = {name: tf.constant(array.astype(spec.dtype.as_numpy_dtype, copy=False))}
         return [output.numpy() for output in signature(**given).values()]
 
-    call.loaded = loaded  # its variables go with it
+    call.loaded = loaded  # keeps its variables alive
     return call
 
 
@@ -64,7 +64,7 @@ def onnxruntime(path, threads):
 
 
 def torch(name, threads):
-    """Return a function that calls the PyTorch network that the files were exported from."""
+    """Return a function that calls the PyTorch network from which the files were exported."""
     import networks_to_measure
     import torch
 
@@ -80,7 +80,7 @@ def torch(name, threads):
 
 
 def timed(call, array, calls):
-    """Return the milliseconds of each of some calls."""
+    """Return the milliseconds of each of several calls."""
     seen = []
     for _ in range(calls):
         begin = time.perf_counter()
@@ -90,7 +90,7 @@ def timed(call, array, calls):
 
 
 def answer(call, request):
-    """Return what a request asks for."""
+    """Return the answer to a request."""
     array = np.load(request["input"])
     if "save" in request:
         np.save(request["save"], call(array)[0])
@@ -101,7 +101,7 @@ def answer(call, request):
 def main():
     kind, what, threads = sys.argv[1:4]
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what native code prints is no answer
+    os.dup2(2, 1)  # the output of native code is not an answer
     call = None
     for line in sys.stdin:
         try:

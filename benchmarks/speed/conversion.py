@@ -1,4 +1,4 @@
-"""How long a conversion takes, and how much memory: ours, onnx-tf's and onnx2tf's side by side."""
+"""Time and memory of a conversion: ours, onnx-tf's and onnx2tf's side by side."""
 
 import shutil
 import statistics
@@ -8,19 +8,19 @@ import results
 from processes import MODELS, OUT
 
 RUNS = {"ours": 3, "ours, verified": 2, "onnx-tf": 2, "onnx2tf": 1}
-"""How often each converts a model: onnx2tf takes minutes."""
+"""How often each converter converts a model (onnx2tf takes minutes)."""
 
 TIMEOUT = 120
-"""Seconds after which a conversion is given up."""
+"""Seconds after which a conversion is stopped."""
 
 FILES = {"onnx-tf": ("{}.onnx", "{}.opset11.onnx"), "onnx2tf": ("{}.batch{}.onnx",)}
-"""The files that a converter is given, one after the other until it takes one."""
+"""The files for a converter. They are tried in order until it accepts one."""
 
 ENVIRONMENT = {"onnx2tf": "peers"}
 
 
 def measure(name):
-    """Measure the conversions of one model, in alternation, and keep the converted graphs."""
+    """Measure the conversions of one model in alternation, and keep the converted graphs."""
     runs = {which: [] for which in RUNS}
     for turn in range(max(RUNS.values())):
         for which, seen in runs.items():
@@ -32,23 +32,23 @@ def measure(name):
 
 
 def baseline():
-    """Measure what TensorFlow alone takes, in two processes as in a conversion of ours."""
+    """Measure TensorFlow alone, in two processes as in one of our conversions."""
     runs = [processes.task("tf", "converters.py", "nothing", "", "") for _ in range(3)]
     results.store("conversion", "", {"megabytes": statistics.median(r.megabytes for r in runs)})
 
 
 def converted_by(which, name, batch=None):
-    """Return where a converter leaves its result."""
+    """Return the path of a converter's result."""
     suffix = f".batch{batch}" if batch else ""
     return OUT / "converted" / which.replace(", ", "-") / f"{name}{suffix}"
 
 
 def converted(which, name, batch=1):
-    """Convert once and return {"seconds", …} or {"failed": reason}; `batch` is for fixed files."""
+    """Convert once and return {"seconds", …} or {"failed": reason}. `batch` is for fixed files."""
     fixed = which == "onnx2tf"
     out = converted_by(which, name, batch if fixed else None)
     out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(out, ignore_errors=True)  # what an earlier run left is not this one's
+    shutil.rmtree(out, ignore_errors=True)  # the result of an earlier run must not count
     out.with_name(f"{name}.pb").unlink(missing_ok=True)
     said = []
     for file in FILES.get(which, ("{}.onnx",)):

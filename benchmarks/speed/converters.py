@@ -1,7 +1,7 @@
-"""One conversion in this process: `python converters.py WHICH model.onnx out`; prints JSON.
+"""One conversion in this process: `python converters.py WHICH model.onnx out`, which prints JSON.
 
-What is imported before the clock starts is timed too, as "import". Runs in the environment `tf`,
-and `onnx2tf` in `peers`.
+Imports before the conversion are timed separately, as "import". The script runs in the environment
+`tf`, and for `onnx2tf` in `peers`.
 """
 
 import json
@@ -43,10 +43,10 @@ def onnx_tf():
 
 
 def onnx2tf():
-    """Return a function that converts as onnx2tf does when nothing is chosen, to a SavedModel.
+    """Return a function that converts as onnx2tf does by default, to a SavedModel.
 
-    It compares the outputs of each op with onnxruntime's by itself, on pictures that it would
-    download: some noise lies in their place.
+    onnx2tf compares the outputs of each op with onnxruntime's by itself, on pictures that it would
+    download. A file of noise replaces these pictures.
     """
     picture = Path("calibration_image_sample_data_20x128x128x3_float32.npy")
     if not picture.exists():
@@ -62,9 +62,9 @@ def onnx2tf():
 
 
 def nothing():
-    """Return a function that imports TensorFlow and does nothing with it.
+    """Return a function that only imports TensorFlow.
 
-    Twice, as each of our conversions: a second process holds TensorFlow's graph optimiser.
+    A second process starts TensorFlow's graph optimiser, as in each of our conversions.
     """
     import tensorflow  # noqa: F401
 
@@ -73,7 +73,7 @@ def nothing():
 
     def work(model, out):
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as held:
-            held.stdin.write(bytes(8))  # a frame of no bytes, a request that is refused
+            held.stdin.write(bytes(8))  # an empty message, which the worker refuses
             held.stdin.flush()
             held.stdout.read(8)
 
@@ -94,7 +94,7 @@ CONVERTERS = {
 def main():
     which, model, out = sys.argv[1:4]
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the converters print is no answer
+    os.dup2(2, 1)  # the output of the converters is not the answer
     begin = time.perf_counter()
     convert = CONVERTERS[which]()
     ready = time.perf_counter()
@@ -108,7 +108,10 @@ def main():
 
 
 def reason(error):
-    """Return what an exception says, in a line: the first one, but AutoGraph puts that last."""
+    """Return an exception's message as one line.
+
+    It is the first line, but AutoGraph puts it last.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     said = lines[-1 if "in user code:" in lines[0] else 0]
     name = type(error).__name__

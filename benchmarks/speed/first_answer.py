@@ -1,7 +1,8 @@
-"""How long it takes, and how much memory, until a SavedModel has answered for the first time.
+"""Time and memory of a process until a SavedModel has answered for the first time.
 
-Each in a process that does nothing else and has to import its runtime, one after another. Ours
-stands there twice: as it is written, its large matrices being variables, and with constants only.
+Each SavedModel has a process of its own, which must import its runtime. The processes run one after
+another. Ours is measured twice: with its large matrices as variables, as it is written, and with
+constants only.
 """
 
 import time
@@ -13,7 +14,7 @@ from latency import Contender, graphs_for, inputs, older
 from processes import OUT
 
 NETWORKS = ("resnet50", "vgg16", "vit")
-"""Networks with weights enough to wait for."""
+"""Networks with enough weights to make the first answer slow."""
 
 TITLES = ("ours", "constants", "onnx-tf", "keras")
 RUNS = 2

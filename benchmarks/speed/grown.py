@@ -9,11 +9,11 @@ from onnx import TensorProto, helper, numpy_helper
 CHANNELS = 8
 WIDTH = 1024
 INLINE = 1900
-"""Megabytes that fit into one file; larger weights stand beside it."""
+"""The megabytes that fit into one file. Larger weights are in a file beside it."""
 
 
 def residual_chain(nodes):
-    """Return blocks of Conv, Relu, Add and Clip, four nodes each, with few weights."""
+    """Return blocks of Conv, Relu, Add and Clip, which have four nodes each and few weights."""
     random = np.random.default_rng(0)
     shape = (CHANNELS, CHANNELS, 3, 3)
     weights = [0.1 * random.standard_normal(shape, dtype=np.float32) for _ in range(4)]
@@ -34,7 +34,7 @@ def residual_chain(nodes):
 
 
 def layers(megabytes):
-    """Return matrix products with so many megabytes of weights."""
+    """Return matrix products with that many megabytes of weights."""
     random = np.random.default_rng(0)
     weights = random.standard_normal((WIDTH, WIDTH), dtype=np.float32) * (2 / WIDTH) ** 0.5
     count = max(1, round(megabytes * 1e6 / weights.nbytes))

@@ -1,4 +1,4 @@
-"""How time and memory of our conversion grow with nodes and with weights."""
+"""The growth of our conversion's time and memory with nodes and with weights."""
 
 import math
 
@@ -9,13 +9,13 @@ from processes import OUT
 NODES = (100, 300, 1000, 3000, 10_000, 20_000)
 MEGABYTES = (10, 30, 100, 300, 1000, 1800, 2500)
 TOO_LARGE = 2**31 / 1e6
-"""Megabytes that no frozen graph can hold: a SavedModel with variables is written instead."""
+"""No frozen graph can hold more megabytes, so a SavedModel with variables is written instead."""
 
 VERIFIED = "ours, verified"
 
 
 def measure():
-    """Measure every size, each conversion in a process of its own, the smallest first."""
+    """Measure every size, the smallest first, each conversion in a process of its own."""
     for kind, sizes in (("nodes", NODES), ("weights", MEGABYTES)):
         for size in sizes:
             results.store("growth", f"{kind} {size}", one(kind, size))
@@ -44,7 +44,7 @@ def one(kind, size):
 
 
 def points(kind, which, key):
-    """Return (sizes, values) that were measured."""
+    """Return (sizes, values) of the measurements that succeeded."""
     found = {
         int(name.split()[1]): row[which][key]
         for name, row in results.load("growth").items()
@@ -54,7 +54,7 @@ def points(kind, which, key):
 
 
 def exponent(sizes, values, *, least=0):
-    """Return the slope of a line through the logarithms, from a smallest size on."""
+    """Return the slope of a line through the logarithms, for sizes of at least `least`."""
     pairs = [(math.log(s), math.log(v)) for s, v in zip(sizes, values) if s >= least]
     if len(pairs) < 2:
         return math.nan

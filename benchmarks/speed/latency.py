@@ -1,10 +1,11 @@
-"""How long the converted graphs take to compute, all of one network in alternation.
+"""The latency of the converted graphs, with all graphs of one network measured in alternation.
 
-Every contender runs in a process of its own with the same number of threads, and in a new one
-several times: where a process finds its memory is good for a few percent. TensorFlow's graphs are
-all SavedModels and called through their signature; PyTorch and onnxruntime stand beside them as the
-limit of what the machine can do. What differs from onnxruntime is said. TensorFlow is told whether
-to use oneDNN, so that the processor does not decide what is measured.
+Every contender runs in a process of its own with the same number of threads. It runs in several
+such processes, because the place of a process's memory changes the latency by a few percent.
+TensorFlow's graphs are all SavedModels, called through their signature. PyTorch and onnxruntime are
+measured too, because they show what the machine can do. The report names every graph whose outputs
+differ from onnxruntime's. A setting tells TensorFlow whether to use oneDNN, so that the processor
+does not decide this.
 """
 
 import contextlib
@@ -23,18 +24,18 @@ from conversion import converted, converted_by
 from processes import OUT
 
 PROCESSES = 3
-"""How many processes a contender has, one after another; the median of their medians counts."""
+"""The number of processes of a contender, one after another; the median of medians counts."""
 
 ROUNDS = 4
 SECONDS = 0.2
-"""How long a contender is measured in each round, about."""
+"""The approximate time in seconds for which a contender is measured in each round."""
 
 MOST_CALLS = 20
 THREADS = os.cpu_count()
 
 
 class Contender:
-    """A graph in a process that times it on request; see contender.py."""
+    """A graph in a process that times it on request (see contender.py)."""
 
     def __init__(self, environment, kind, what, channels_last=False, *, onednn=True):
         command = [
@@ -58,7 +59,7 @@ class Contender:
         self.process.stdin.flush()
 
     def receive(self):
-        """Return the answer; {"error": …} if there is none."""
+        """Return the answer, or {"error": …} if there is no answer."""
         line = self.process.stdout.readline()
         if line:
             return json.loads(line)
@@ -68,7 +69,7 @@ class Contender:
         return {"error": f"ended with status {status}{said and f'; it said last: {said}'}"}
 
     def ask(self, **request):
-        """Return the answer to a request; {"error": …} if it failed."""
+        """Send a request and return its answer, or {"error": …} if it failed."""
         with contextlib.suppress(BrokenPipeError):
             self.send(**request)
         return self.receive()
@@ -82,7 +83,7 @@ class Contender:
 
 
 def measure(name, *, onednn=True):
-    """Measure one network at every batch size, TensorFlow with oneDNN or without it."""
+    """Measure one network at every batch size, with or without oneDNN in TensorFlow."""
     graphs, failed = {}, {}
     for batch in BATCHES:
         graphs[batch], failed[batch] = graphs_for(name, batch)
@@ -117,11 +118,13 @@ def graphs_for(name, batch):
 
 
 def measured(graphs, arrays, *, onednn=True):
-    """Return batch → title → {"ms": median, "each": [median of each process], "difference": …}, or
-    {"failed": reason}.
+    """Return batch → title → result.
+
+    A result is {"ms": median, "each": [median of each process], "difference": …}, or {"failed":
+    reason}.
 
     `graphs` has the arguments of `Contender` by batch and title, and `arrays` has what `inputs`
-    returns by batch. A graph that takes every batch is one process for all of them.
+    returns by batch. A graph that takes every batch uses one process for all batches.
     """
     runs, shuffled = {batch: [] for batch in graphs}, random.Random(0)
     for _ in range(PROCESSES):
@@ -140,7 +143,7 @@ def measured(graphs, arrays, *, onednn=True):
 
 
 def _summary(runs):
-    """Return what the processes of one contender say, or how the first of them failed."""
+    """Return the summary of a contender's processes, or the error of the first that failed."""
     for run in runs:
         if "failed" in run:
             return run
@@ -149,7 +152,7 @@ def _summary(runs):
 
 
 def compared(contenders, arrays, shuffled):
-    """Return title → what `measured` returns, of one process each and one batch."""
+    """Return title → result as in `measured`, for one process each and one batch."""
     row, calls = {}, {}
     files = {title: arrays[c.channels_last] for title, c in contenders.items()}
     outputs = {title: OUT / f"output-{title}.npy" for title in contenders}
@@ -165,23 +168,26 @@ def compared(contenders, arrays, shuffled):
             calls[title] = max(1, min(MOST_CALLS, round(1000 * SECONDS / answer[-1])))
     seen = {title: [] for title in calls}
     for _ in range(ROUNDS):
-        # Threads of the one before may still spin: nobody comes behind the same one every time.
+        # Threads of the previous contender may still be busy, so the order changes at random.
         for title in shuffled.sample(list(calls), len(calls)):
             answer = contenders[title].ask(input=str(files[title]), calls=calls[title] + 1)
             if "error" in answer:
                 row[title] = {"failed": answer["error"]}
                 del calls[title]
             else:
-                seen[title] += answer[1:]  # the first call of a round finds cold caches
+                seen[title] += answer[1:]  # caches are cold in the first call of a round
     for title in calls:
         row[title] = {"ms": statistics.median(seen[title])}
-        if title != "keras":  # it has other weights
+        if title != "keras":  # its weights are different
             row[title]["difference"] = difference(outputs["onnxruntime"], outputs[title])
     return row
 
 
 def inputs(name, batch):
-    """Write the seeded input; return its files: as PyTorch has it, and with channels last."""
+    """Write the seeded input.
+
+    Return its files: in PyTorch's order of axes, and with channels last.
+    """
     model = MODELS[name]
     random = np.random.default_rng(0)
     if model.dtype == "int64":
@@ -196,7 +202,7 @@ def inputs(name, batch):
 
 
 def difference(expected, seen):
-    """Return the largest difference of two files, as a share of the largest value."""
+    """Return the largest difference of two files, relative to the largest value."""
     want, got = np.load(expected), np.load(seen)
     if got.shape != want.shape and got.ndim > 2:
         got = np.moveaxis(got, -1, 1)
@@ -213,7 +219,7 @@ def _saved_model(name):
 
 
 def older(made, source):
-    """Whether what is made of a file is older than that, or not there."""
+    """Whether a file made from another one is missing or older than that one."""
     return not made.exists() or made.stat().st_mtime < source.stat().st_mtime
 
 
@@ -225,7 +231,7 @@ def _twin(name):
 
 
 def _onnx2tf(name, batch):
-    """Convert for another batch than the one whose conversion was measured: once, if that went."""
+    """Convert for a batch that was not measured, once, if the measured conversion succeeded."""
     first, out = (converted_by("onnx2tf", name, each) for each in (BATCHES[0], batch))
     model = processes.MODELS / f"{name}.batch{batch}.onnx"
     if older(out, model) and (first / "saved_model.pb").exists():

@@ -1,4 +1,4 @@
-"""What the results were measured on: the machine, the versions, the command."""
+"""The circumstances of the results: the machine, the versions, the command."""
 
 import json
 import os
@@ -29,7 +29,7 @@ print(json.dumps([platform.python_version(), found]))
 
 
 def lines():
-    """Return a list, a line each."""
+    """Return these circumstances as a list, one line each."""
     found = [
         f"- {processor()}, {os.cpu_count()} cores, {memory()}, {platform.system()} "
         f"{platform.machine()}; {os.cpu_count()} threads within an op"
@@ -42,7 +42,7 @@ def lines():
 
 
 def processor():
-    """Return the name of the processor, where the system tells it."""
+    """Return the name of the processor, if the system tells it."""
     try:
         with open("/proc/cpuinfo") as file:
             names = [line.partition(":")[2].strip() for line in file if "model name" in line]

@@ -1,8 +1,8 @@
 """Build the networks of the catalogue and export them: `networks_to_measure.py folder names`.
 
-Runs in the environment `architectures`. Of each network four files: `name.onnx` (opset 13, dynamic
-batch), `name.opset11.onnx` for converters that stop there, and `name.batch1.onnx`,
-`name.batch8.onnx` with a fixed batch for those that want one.
+The script runs in the environment `architectures`. It writes four files for each network:
+`name.onnx` (opset 13, dynamic batch), `name.opset11.onnx` for converters without newer opsets, and
+`name.batch1.onnx`, `name.batch8.onnx` with a fixed batch for converters that need one.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ OPSET = 13
 
 
 def example(name):
-    """Return a function batch → input of a network."""
+    """Return a function that maps a batch to the input of a network."""
     model = MODELS[name]
     if model.dtype == "int64":
         return lambda batch: torch.randint(0, 50, (batch, *model.shape))
@@ -39,7 +39,7 @@ def module(name):
 
 
 def write(network, name, path, *, opset, batch=None):
-    """Export one file; its batch is dynamic if none is given."""
+    """Export one file. Its batch is dynamic if no batch is given."""
     axes = {"x": {0: "batch"}, "y": {0: "batch"}} if batch is None else None
     quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
     with quiet[0], quiet[1]:

@@ -1,4 +1,7 @@
-"""The same graphs on the real old TensorFlows; onnx-tf's is retargeted by our rules alone."""
+"""The same graphs on the real old TensorFlows.
+
+Our rules alone retarget onnx-tf's graph.
+"""
 
 import processes
 import results

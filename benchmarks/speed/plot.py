@@ -1,4 +1,4 @@
-"""Draw how time and memory grow: writes growth.svg beside the results."""
+"""Plot the growth of time and memory into growth.svg beside the results."""
 
 import matplotlib
 
@@ -13,7 +13,7 @@ KEYS = {"seconds": "seconds", "megabytes": "peak memory, MB"}
 
 
 def draw(path, baseline):
-    """Write the plot; `baseline` is the memory that importing takes."""
+    """Write the plot. `baseline` is the memory that importing takes."""
     plt.rcParams |= {"svg.hashsalt": "growth", "svg.fonttype": "none", "font.size": 9}
     figure, grid = plt.subplots(2, 2, figsize=(9, 6), layout="constrained")
     for column, (kind, label) in enumerate(AXES.items()):

@@ -1,4 +1,4 @@
-"""Run the Pythons of the environments, one task a process, and watch how much memory they take."""
+"""Run the Pythons of the environments, one task a process, and watch their memory."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def python(environment):
     """Return the interpreter of an environment under `.envs`.
 
     Raises:
-        SystemExit: it is not there.
+        SystemExit: the environment does not exist.
     """
     path = ROOT / ".envs" / environment / "bin" / "python"
     if not path.exists():
@@ -34,7 +34,7 @@ def python(environment):
 
 @dataclass(frozen=True)
 class Done:
-    """What a task printed last, as JSON, or the last words of its failure; and its peak memory."""
+    """The last line of a task as JSON, or the last words of its failure, and its peak memory."""
 
     said: dict
     megabytes: float
@@ -44,8 +44,8 @@ class Done:
 def task(environment, script, *arguments, timeout=1800, cwd=None):
     """Run `script` in a process of its own until it ends.
 
-    The memory is the largest sum, over the process and its children, of what each has for itself,
-    and of the libraries that they share, once.
+    The memory is the largest sum, over time, of the private memory of the process and its children,
+    and of their shared libraries, counted once.
     """
     command = [python(environment), HERE / script, *arguments]
     process = subprocess.Popen(
@@ -70,14 +70,14 @@ def task(environment, script, *arguments, timeout=1800, cwd=None):
 
 
 def environ():
-    """Return the variables for a task: nothing that leads another Python astray."""
+    """Return the variables for a task, without those that would mislead another Python."""
     drop = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "MPLBACKEND"}
     kept = {name: value for name, value in os.environ.items() if name not in drop}
     return kept | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def last_words(text):
-    """Return the line of a traceback that says what happened."""
+    """Return the line of a traceback that holds the error."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.split(":")[0].endswith(("Error", "Exception"))]
     return next(reversed(errors or lines), "")[:300]
@@ -103,7 +103,7 @@ class Watch:
 
 
 def megabytes(pid):
-    """Return the memory of a process and its children; 0 where there is no /proc."""
+    """Return the memory of a process and its children, or 0 on systems without /proc."""
     sizes = [_resident(each) for each in _family(pid)]
     return (sum(own for own, _ in sizes) + max((files for _, files in sizes), default=0)) / 1e3
 
@@ -114,7 +114,7 @@ def _family(pid):
     except OSError:
         return [pid]
     children = [int(child) for child in text.split()]
-    # Until it starts its own program, a child shows its parent's memory once more.
+    # Until a child starts its own program, it shows its parent's memory once more.
     others = [child for child in children if _program(child) != _program(pid)]
     return [pid, *(each for child in others for each in _family(child))]
 
@@ -127,7 +127,7 @@ def _program(pid):
 
 
 def _resident(pid):
-    """Return (own, of files) in kB."""
+    """Return the memory in kB, as (private, of files)."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Write RESULTS.md from the results in `build/bench`, the limits beside what was measured."""
+"""Write RESULTS.md from the results in `build/bench`, with the limits beside the measurements."""
 
 import machine
 import plot
@@ -24,7 +24,7 @@ SECTIONS = {
 
 
 def write(path):
-    """Write the report, and the plot beside it; parts that were not measured are left out."""
+    """Write the report, and the plot beside it. Parts that were not measured are left out."""
     lines = [HEAD, *machine.lines()]
     for part, section in SECTIONS.items():
         if results.load(part):

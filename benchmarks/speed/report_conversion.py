@@ -6,7 +6,7 @@ from results import geometric_mean
 
 OURS, VERIFIED = "ours", "ours, verified"
 SLOWER = 5
-"""How many times slower others must convert, at least, in geometric mean."""
+"""The least factor by which other converters must be slower, in geometric mean."""
 
 PER_WEIGHT = 4
 
@@ -85,7 +85,7 @@ def _memory_lines():
 
 
 def memory_limit(weights):
-    """Return the MB that converting so many MB of weights may take."""
+    """Return the limit of memory in MB for converting a number of MB of weights."""
     return baseline() + PER_WEIGHT * weights
 
 

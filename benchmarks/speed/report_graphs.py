@@ -1,4 +1,4 @@
-"""The parts of the report about the graphs: on this TensorFlow, and on old ones."""
+"""The parts of the report about the graphs, on this TensorFlow and on old ones."""
 
 import first_answer
 from catalogue import BATCHES, LEGACY, MODELS
@@ -7,10 +7,10 @@ from latency import PROCESSES
 from results import geometric_mean
 
 ON_EVERY_ONE = {"onnx2tf": 1.0, "keras": 1.0}
-"""Our latency as a share of the other's, at most, for each network."""
+"""The largest ratio allowed of our latency to the other one, for each network."""
 
 IN_THE_MEAN = {"onnx-tf": 0.6}
-"""The same, in geometric mean."""
+"""The same limit for the geometric mean."""
 
 TITLES = ("ours", "onnx-tf", "onnx2tf", "keras", "onnxruntime", "torch")
 
@@ -98,14 +98,16 @@ def _table(rows, batch):
 
 
 def _spread(seen, title):
-    """Return how far our share of the other's latency is apart from process to process."""
+    """Return the range of our latency relative to the other one, over the processes."""
     each = [ours / other for ours, other in zip(seen["ours"]["each"], seen[title]["each"])]
     return f"{min(each):.2f} to {max(each):.2f}"
 
 
 def _limit(title, limit, shares, above=None):
-    """Return what the mean is beside its limit; with `above`, the spread of each network that is
-    above it, what the worst one is.
+    """Return the mean beside its limit.
+
+    With `above`, the worst network is compared with the limit, and the networks above the limit are
+    listed with their ranges.
     """
     if not shares:
         return f"- {title}: nothing to compare with."
@@ -139,7 +141,7 @@ def _first(run):
 
 
 def legacy_lines():
-    """Return the tables of the old runtimes, and the notes on what cannot run there."""
+    """Return the tables of the old runtimes, with notes on graphs that cannot run there."""
     rows, found = in_order("legacy"), []
     titles = ("ours", "onnx-tf", "onnxruntime")
     lines = [OLD]

@@ -6,14 +6,14 @@ from cells import head, line, number, seconds, verdict
 from report_conversion import OURS, VERIFIED, memory_limit
 
 LINEAR = 1.1
-"""A power of the size that still counts as linear: a tenth of it is noise."""
+"""A power of the size that still counts as linear, because a tenth of it is noise."""
 
 LARGER = 1000
-"""Nodes from which on the power is fitted: below, what a conversion costs in any case prevails."""
+"""The power is fitted from this number of nodes on, because fixed costs dominate below it."""
 
 
 def growth_lines():
-    """Return the tables of growth, and how steep it is."""
+    """Return the tables of growth, and its powers."""
     lines = [
         "## Growth",
         "",

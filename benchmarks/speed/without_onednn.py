@@ -1,9 +1,9 @@
-"""The latency of some networks on processors where TensorFlow computes without oneDNN."""
+"""The latency of some networks where TensorFlow computes without oneDNN."""
 
 import latency
 
 NETWORKS = ("resnet50", "resnext50", "mobilenet_v2", "shufflenet_v2")
-"""Plain, grouped and depthwise convolutions, and many small ops between them."""
+"""Networks with plain, grouped and depthwise convolutions, and many small ops between them."""
 
 
 def measure(name):
