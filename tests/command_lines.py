@@ -1,4 +1,4 @@
-"""Small files that the command lines work on, and a way to call them in this process."""
+"""Small files for the command lines, and a function that runs a command in this process."""
 
 import json
 import shlex
@@ -32,7 +32,7 @@ square (float[batch, 3, 8, 8] images) => (float[batch, 3, 1, 1] means) {
 
 @dataclass(frozen=True)
 class Called:
-    """What a command did: its exit code, and what it wrote."""
+    """The result of a command: its exit code and its output."""
 
     code: int
     out: str

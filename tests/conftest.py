@@ -1,4 +1,4 @@
-"""What tests of every environment share."""
+"""Fixtures for the tests of every environment."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A real file system of 256 KiB, where one may be mounted."""
+    """A real file system of 256 KiB, where the test may mount one."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if os.geteuid() or not shutil.which("mount"):

@@ -53,7 +53,7 @@ class Program:
 
     @contextlib.contextmanager
     def watched(self, limit: float, progress: Progress = lambda: None) -> Iterator[None]:
-        """Watch the program, and kill it when `limit` seconds are used up (see `patience`).
+        """Watch the program, and kill it when `limit` seconds are used up (see `time_limits`).
 
         The limit starts again whenever `progress` returns something else.
         """

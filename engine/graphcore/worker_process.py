@@ -48,7 +48,7 @@ class Ended(Exception):
 
 
 class WorkerProcess:
-    """A script that answers requests in its own process. `messages` describes its form."""
+    """A script that answers requests in its own process. `worker_messages` describes its form."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ def writing(path: str | Path, *, error: type[Refusal]) -> Iterator[None]:
 
     The error is about a file or folder, or about a place beside it.
 
-    The body must leave the old file or folder unchanged (see `durable`).
+    The body must leave the old file or folder unchanged (see `atomic_files`).
 
     Raises:
         Refusal: of the kind `error`, if the path cannot be written. Other errors pass unchanged.

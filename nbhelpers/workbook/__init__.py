@@ -1,7 +1,7 @@
 """The runner behind `make handoff`: it runs notebooks 01 to 06 headless, each on its own kernel.
 
-`plan` reads the settings and the notebooks, `fresh` finds the notebooks that are up to date, and
-`run` runs the others. `progress` and `summary` print the progress and the result.
+`plan` reads the settings and the notebooks, `up_to_date` finds those that need no run, and `run`
+runs the others. `progress` and `summary` print the progress and the result.
 """
 
 from nbhelpers.workbook.plan import Settings

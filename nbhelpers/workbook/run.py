@@ -31,7 +31,7 @@ from nbhelpers.workbook.up_to_date import KEY, changed_by_hand, fingerprint, is_
 from nbhelpers.workbook.watching import Stuck, Watch, WatchedClient
 
 CELL_TIMEOUT = 900
-"""Seconds without progress after which a cell is stopped (see `patience`)."""
+"""Seconds without progress after which a cell is stopped (see `time_limits`)."""
 
 KERNEL_TIMEOUT = 180
 """Seconds in which a kernel must start."""

@@ -1,8 +1,8 @@
 """Convert ONNX files for every target and compare on its runtime: `python agree.py folder`.
 
-Needs `benchmarks/coverage` on the module path.
-Prints a line for each file and target: the largest difference as a share of the largest output, at
-two batch sizes and, where sizes are symbolic, an even and an odd one; or what went wrong.
+The script needs `benchmarks/coverage` on the module path. It prints a line for each file and
+target: the largest difference relative to the largest output, or the error. The comparison uses two
+batch sizes and, where sizes are symbolic, an even and an odd one.
 """
 
 import sys
@@ -19,7 +19,10 @@ from onnxgraph.examples.reference import reference_runs
 
 
 def converted(model, target):
-    """Return the conversion, or what went wrong; it is compared later, with all the others."""
+    """Return the conversion, or the error.
+
+    The conversion is compared later, with all the others.
+    """
     try:
         return convert.onnx2tf(model, None, target=target, verify=False)
     except Refusal as error:
@@ -27,7 +30,7 @@ def converted(model, target):
 
 
 def seen_by(target, jobs):
-    """Return the outputs of each (conversion, [inputs]), or what went wrong."""
+    """Return the outputs of each (conversion, [inputs]), or the error."""
     if target == NEWEST.name:
         return [[convert.run_conversion(made, each) for each in fed] for made, fed in jobs]
     with tempfile.TemporaryDirectory() as folder:
@@ -35,7 +38,7 @@ def seen_by(target, jobs):
 
 
 def verdict(runs, seen):
-    """Return the largest difference, or what is wrong."""
+    """Return the largest difference, or the error."""
     if isinstance(seen, str):
         return seen
     reports = [parity.compare(run[2], found) for run, found in zip(runs, seen, strict=True)]
@@ -44,7 +47,7 @@ def verdict(runs, seen):
 
 
 def main(folder):
-    """Take the targets one by one, so that each old runtime starts once."""
+    """Take one target after the other, so that each old runtime starts once."""
     models = {path.name: onnxgraph.load(path) for path in sorted(folder.glob("*.onnx"))}
     runs = {name: reference_runs(model, batches=(1, 3)) for name, model in models.items()}
     for target in convert.TARGETS:

@@ -1,8 +1,8 @@
 """Small networks of the ops whose form changed from opset to opset: `python forms.py folder`.
 
-Each is exported by the TorchScript exporter at several opsets and by the dynamo exporter at its
-lowest and its newest, with dynamic batch and sizes. What an exporter cannot say at an opset is
-printed.
+Each is exported with dynamic batch and sizes: by the TorchScript exporter at several opsets, and by
+the dynamo exporter at its lowest and its newest. If an exporter refuses a network at an opset, the
+reason is printed.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ from torch import nn
 from torch.nn import functional as F
 
 OPSETS = (9, 11, 13, 15, 17)
-"""Of the TorchScript exporter."""
+"""The opsets of the TorchScript exporter."""
 
 DYNAMO = (18, 25)
-"""Of the dynamo exporter: the oldest and the newest that it writes (above, it calls them 18)."""
+"""The oldest and the newest opset of the dynamo exporter (it labels newer ones 18)."""
 
 
 class Layers(nn.Module):
-    """Pools, normalisations and activations, padding, upsampling; any size of image."""
+    """Pools, normalisations and activations, padding, upsampling, for any size of image."""
 
     oldest = 9
 
@@ -72,7 +72,7 @@ class Shapes(nn.Module):
 
 
 class Picking(nn.Module):
-    """Top, maxima, gathers, one-hot, masks and scatters."""
+    """TopK, maxima, gathers, one-hot, masks and scatters."""
 
     oldest = 9
 
@@ -86,7 +86,7 @@ class Picking(nn.Module):
 
 
 class Newer(nn.Module):
-    """What came with opset 11 and 12: sums so far, sorting, scattering, einsum, resizing."""
+    """New ops of opset 11 and 12: cumulative sums, sorting, scattering, einsum, resizing."""
 
     oldest = 13
 
@@ -126,7 +126,7 @@ class Recurrent(nn.Module):
 
 
 class Attention(nn.Module):
-    """Scaled products with a mask, and an image sampled where it says."""
+    """Scaled products with a mask, and an image sampled at computed places."""
 
     oldest = 17
 
@@ -166,7 +166,7 @@ def script(module, x, axes, path, opset):
 
 
 def dynamo(module, x, axes, path, opset):
-    """Export the program that torch.export finds."""
+    """Export the program that torch.export captures."""
     shapes = {axis: torch.export.Dim(symbol, min=2) for axis, symbol in axes.items()}
     torch.onnx.export(
         module, (x,), path, dynamo=True, opset_version=opset, input_names=["x"],
@@ -175,7 +175,7 @@ def dynamo(module, x, axes, path, opset):
 
 
 def main():
-    """Write every file that can be written."""
+    """Write every file that the exporters can write."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.CRITICAL)
     torch.backends.mha.set_fastpath_enabled(False)  # its fused op has no ONNX counterpart
@@ -189,7 +189,7 @@ def main():
             quiet = io.StringIO()
             try:
                 with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-                    # At opset 9 a pool with ceil_mode takes known sizes only.
+                    # At opset 9 a pool with ceil_mode needs known sizes.
                     export(module, x, {0: "batch", **(axes if opset > 9 else {})}, path, opset)
             except Exception as error:  # noqa: BLE001 (the exporters raise what they like)
                 said = (str(error).splitlines() or [""])[0]

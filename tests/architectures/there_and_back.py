@@ -1,7 +1,8 @@
 """ONNX → TensorFlow → ONNX for files of a folder: `python there_and_back.py folder`.
 
-`name.onnx` becomes `name.<target>.pb` and then `name.<target>.back.onnx`, for each target; files of
-`light_…` for the oldest only. Each step is compared before it is written.
+`name.onnx` becomes `name.<target>.pb` and then `name.<target>.back.onnx`, for each target. Files
+named `light_…` are converted for the oldest target only. Each step is compared before it is
+written.
 """
 
 import sys
@@ -16,7 +17,7 @@ def main(folder):
         for target in convert.TARGETS[:1] if oldest_only else convert.TARGETS:
             graph = folder / f"{path.stem}.{target}.pb"
             there = convert.onnx2tf(path, graph, target=target)
-            # From the file, as somebody else would have it; the names are what the map says.
+            # Read the file as another user would. The map gives the names.
             convert.tf2onnx(
                 graph,
                 folder / f"{path.stem}.{target}.back.onnx",

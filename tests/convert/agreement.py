@@ -1,4 +1,4 @@
-"""A conversion beside onnxruntime: converted once, run on every set of inputs."""
+"""Compare a conversion with onnxruntime: convert once, and run every set of inputs."""
 
 from graphcore.parity import compare
 from nbhelpers import convert, onnxgraph
@@ -6,10 +6,10 @@ from tests.convert.models import seeded
 
 
 def agree(model, *runs, target="tf2", tolerance=1e-5):
-    """Return the conversion for a target, which computes in every run what onnxruntime does.
+    """Return the conversion for a target after checking that every run agrees with onnxruntime.
 
-    A run holds arrays by the names of the inputs, or in their order. The conversion itself does
-    not compare, so that these runs alone decide.
+    A run holds arrays by the names of the inputs, or in their order. The conversion itself does not
+    compare, so only these runs decide.
     """
     conversion = convert.onnx2tf(model, None, target=target, verify=False)
     for run in runs:
@@ -25,7 +25,10 @@ def fed(model, *arrays):
 
 
 def drawn(*shapes):
-    """Return a run of seeded numbers for each shape; a list has the shapes of several inputs."""
+    """Return a run of seeded numbers for each shape.
+
+    A list has the shapes of several inputs.
+    """
     several = [shape if isinstance(shape, list) else [shape] for shape in shapes]
     return [[seeded(*size, seed=seed) for size in each] for seed, each in enumerate(several)]
 

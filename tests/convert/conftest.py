@@ -1,4 +1,4 @@
-"""What the tests of `convert` share: a small network, and the legacy runtimes."""
+"""Fixtures for the tests of `convert`: a small network, and the legacy runtimes."""
 
 import os
 
@@ -10,7 +10,7 @@ from tfgraph.runtimes import runtimes
 
 @pytest.fixture(scope="session")
 def legacy():
-    """The three legacy runtimes, oldest first; a machine without them fails in CI."""
+    """The three legacy runtimes, oldest first. A machine without them fails in CI."""
     missing = runtimes.missing()
     if missing:
         sentence = f"The runtimes {', '.join(missing)} are not installed: run `make legacy`."

@@ -12,10 +12,10 @@ RUNTIMES = {
     "tf2 without oneDNN": ("tf2", {"TF_ENABLE_ONEDNN_OPTS": "0"}),
     "tf2 with oneDNN": ("tf2", {"TF_ENABLE_ONEDNN_OPTS": "1"}),
 }
-"""What a runtime is called, its environment, and the variables that are set in it."""
+"""The name of a runtime, its environment, and the variables that are set in it."""
 
 TOLERANCES = {"float16": 4e-3, "float64": 1e-6}
-"""How far apart results may be, as a share; 1e-5 for the other types."""
+"""The largest relative difference between results. For the other types it is 1e-5."""
 
 
 def run_there(runtime, conversion, feeds, folder):
@@ -26,7 +26,7 @@ def run_there(runtime, conversion, feeds, folder):
 
 
 def everywhere(models, folder, *, targets=TARGETS, later=True):
-    """Return (model, target, runtime) → outputs by name for each feeds, or what went wrong.
+    """Return (model, target, runtime) → outputs by name for each of the feeds, or the error.
 
     `models` maps names to (model, [feeds, …]). Each is converted for each target, and each result
     is run by the target's runtime and, if asked, by all later ones.
@@ -47,7 +47,7 @@ def everywhere(models, folder, *, targets=TARGETS, later=True):
 
 
 def disagreements(name, models, seen):
-    """Return a line for each result that is neither onnxruntime's nor the reference's."""
+    """Return a line for each result that agrees with neither onnxruntime nor the reference."""
     model, feeds = models[name]
     with np.errstate(all="ignore"):
         answers = referees.answers(model.SerializeToString(), feeds)
@@ -68,7 +68,7 @@ def disagreements(name, models, seen):
 
 
 def unlike(want, got):
-    """Return how an array differs from what is expected, or ""; NaN equals NaN."""
+    """Return how an array differs from the expected one, or "". NaN equals NaN."""
     if want.shape != got.shape or want.dtype != got.dtype:
         return f"{got.dtype}{list(got.shape)}, not {want.dtype}{list(want.shape)}"
     share = TOLERANCES.get(want.dtype.name, 1e-5) if want.dtype.kind == "f" else 0

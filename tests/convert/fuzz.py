@@ -1,7 +1,7 @@
-"""Flip bits of small files and take what is left: `python fuzz.py folder trials seed`.
+"""Flip bits of small files and read the results: `python fuzz.py folder trials seed`.
 
-A process of its own, so that a crash of native code is seen. The number of each trial goes to
-standard error; what was neither refused nor right goes to standard output.
+The script is a process of its own, so that the test sees a crash of native code. The number of each
+trial goes to standard error. A trial that was neither refused nor right goes to standard output.
 """
 
 import math
@@ -19,10 +19,13 @@ from tests.convert.models import parse, seeded
 from tfgraph.graphs.graphdef import GraphView
 
 LONGEST = 3000
-"""Characters that an error message may have."""
+"""The most characters that an error message may have."""
 
 LARGEST = 2**22
-"""Values of a tensor; a graph that makes more is valid, but costs the memory that it says."""
+"""The most values of a tensor.
+
+A graph that makes more is valid, but costs the memory that it states.
+"""
 
 CONVOLUTIONS = parse(
     """
@@ -80,14 +83,14 @@ MODELS = {"convolutions": CONVOLUTIONS, "shapes": SHAPES, "control": CONTROL}
 
 
 def convert_onnx(path):
-    """Convert a file, which compares the result with onnxruntime before it is written."""
+    """Convert a file. The result is compared with onnxruntime before it is written."""
     made = convert.onnx2tf(path, path.with_name("written.pb"))
     assert made.proven
     made.pb_path.unlink()
 
 
 def run_frozen(path):
-    """Look into a frozen graph, run it and build a SavedModel of it."""
+    """Look into a frozen graph, run it, and build a SavedModel from it."""
     view = GraphView(convert.load_graph_def(path))
     repr(view)
     if max(math.prod(_sizes(tensor)) for tensor in view.tensors.values()) < LARGEST:
@@ -108,7 +111,7 @@ def read_saved(path):
 
 
 def files(model, folder):
-    """Write a model in every form; return each path with the function that takes it."""
+    """Write a model in every form, and return each path with the function that reads it."""
     made = convert.onnx2tf(model, folder / "m.pb")
     (folder / "m.onnx").write_bytes(model.SerializeToString())
     saved = convert.build_saved_model(made.pb_path, folder / "whole").path / "saved_model.pb"
@@ -125,7 +128,7 @@ def damaged(content, draw):
 
 
 def trial(work, path):
-    """Return what is wrong about the way in which a file was taken, or ""."""
+    """Return what is wrong with the way in which a file was handled, or ""."""
     beside = {each.name for each in path.parent.iterdir()}
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

@@ -1,8 +1,8 @@
-"""Triton's own reading of `config.pbtxt`: protobuf's parser on its messages, and what it checks.
+"""Triton's reading of `config.pbtxt`: protobuf's parser on its messages, and Triton's checks.
 
-The messages are those of `model_config.proto`, as far as such a file uses them. The checks are
-those of Triton's core (`ValidateModelConfig`) and of its TensorFlow backend for both kinds
-(`ValidateTRITONTFModel`, and how a SavedModel is found by one tag and one signature).
+The messages are those of `model_config.proto` that such a file uses. The checks are those of
+Triton's core (`ValidateModelConfig`) and of its TensorFlow backend for both kinds
+(`ValidateTRITONTFModel`, and the choice of a SavedModel by one tag and one signature).
 """
 
 import functools
@@ -22,7 +22,7 @@ MESSAGES = {
     "output:Output* parameters:Config.ParametersEntry*",
 }
 ENTRY = "key:string value:Parameter"
-"""Of the map `parameters`."""
+"""The message of an entry in the map `parameters`."""
 
 TENSORFLOW = {"BOOL": "bool", "FP16": "float16", "FP32": "float32", "FP64": "float64"}
 TENSORFLOW |= {name: name.lower() for name in TYPES if "INT" in name}
@@ -68,7 +68,7 @@ def kind(tensor):
 
 
 def core_problems(config):
-    """Yield what Triton's core objects to, whatever the model is."""
+    """Yield what Triton's core objects to, for any model."""
     if not config.name:
         yield "must specify 'name'"
     if config.platform not in ("tensorflow_savedmodel", "tensorflow_graphdef"):

@@ -1,4 +1,7 @@
-"""What the tests of the core share. They run in both environments: no torch, no tensorflow."""
+"""Fixtures for the tests of the core.
+
+They run in both environments, so they need no torch and no tensorflow.
+"""
 
 import os
 import subprocess
@@ -17,13 +20,13 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def handoff(tmp_path: Path) -> Handoff:
-    """A handoff on which nothing was done yet."""
+    """A handoff with no stage done yet."""
     return Handoff(tmp_path / "model")
 
 
 @pytest.fixture
 def export():
-    """Do the stage "export" of a handoff, with bytes of one's own."""
+    """Do the stage "export" of a handoff, with bytes of the test's own."""
     return write_export
 
 
@@ -41,7 +44,7 @@ def write_export(handoff: Handoff, content: bytes = b"onnx") -> None:
 
 @pytest.fixture
 def surgery():
-    """Do the stage "surgery" of a handoff, from what "export" wrote."""
+    """Do the stage "surgery" of a handoff, from the files that "export" wrote."""
     return write_surgery
 
 
@@ -55,7 +58,10 @@ def write_surgery(handoff: Handoff) -> None:
 
 @pytest.fixture
 def python():
-    """Start a Python process that has this package; it is killed at the end of the test."""
+    """Start a Python process that has this package.
+
+    It is killed at the end of the test.
+    """
     started: list[subprocess.Popen] = []
 
     def start(code: str, *arguments: object, **options) -> subprocess.Popen:
@@ -78,7 +84,7 @@ def python():
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    """Return every file below `folder` but the locks, with its bytes."""
+    """Return every file below `folder` except the locks, with its bytes."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -88,5 +94,5 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(name="snapshot")
 def _snapshot():
-    """Every file below a folder but the locks, with its bytes."""
+    """Every file below a folder except the locks, with its bytes."""
     return snapshot

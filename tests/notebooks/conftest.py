@@ -1,4 +1,4 @@
-"""What the tests of the notebooks and of their runner share. They run in the environment `th`."""
+"""Fixtures for the tests of the notebooks and of their runner, run in the environment `th`."""
 
 import json
 import os
@@ -62,12 +62,15 @@ TINY = {
         '    s.facts["clients"] = [tried, wrong, absent]',
     ),
 }
-"""Stage to the kernel and the one cell of a notebook that does it without any model."""
+"""Stage to the kernel and the one cell of a notebook that does the stage without any model."""
 
 
 @pytest.fixture
 def tiny(tmp_path: Path):
-    """Write six notebooks without any model into a folder; some cells or kernels may be others."""
+    """Write six notebooks without any model into a folder.
+
+    A test may replace some cells or kernels.
+    """
 
     def write(
         cells: Mapping[str, str] | None = None, kernels: Mapping[str, str] | None = None
@@ -99,11 +102,14 @@ def write_notebook(path: Path, kernel: str, cell: str) -> None:
 
 @pytest.fixture
 def workbook():
-    """Start `python -m nbhelpers.workbook` with arguments; it is ended with the test."""
+    """Start `python -m nbhelpers.workbook` with arguments.
+
+    The process is killed at the end of the test.
+    """
     started: list[subprocess.Popen] = []
 
     def start(*arguments: object, **options: object) -> subprocess.Popen:
-        # A shell lets what runs in its background ignore an interrupt, and children would too.
+        # A shell makes its background processes ignore an interrupt, and children inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             [sys.executable, "-m", "nbhelpers.workbook", *map(str, arguments)],
@@ -124,7 +130,7 @@ def workbook():
 
 @pytest.fixture
 def outputs():
-    """Return everything that an executed notebook shows, as one text."""
+    """Return all outputs that an executed notebook shows, as one text."""
 
     def read(path: Path) -> str:
         return "\n".join(
@@ -138,14 +144,17 @@ def outputs():
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Handoff:
-    """The default sample, handed off by the six real notebooks. Read it; copy it to change it."""
+    """The default sample, handed off by the six real notebooks.
+
+    A test may read it, and must copy it to change it.
+    """
     settings = Settings(handoffs=tmp_path_factory.mktemp("workbook") / "handoffs")
     return run(settings, progress=Progress(sys.stdout))
 
 
 @pytest.fixture
 def copy_of(sample: Handoff, tmp_path: Path):
-    """Copy what some stages of the sample wrote into a handoff of the test's own."""
+    """Copy the files of some stages of the sample into a handoff of the test's own."""
 
     def make(*stages: str) -> Handoff:
         other = Handoff(tmp_path / "handoffs" / sample.name)

@@ -6,7 +6,7 @@ import pytest
 
 
 def parse(text: str, *, opset: int = 13) -> onnx.ModelProto:
-    """Return a checked model with shapes; `text` is one graph."""
+    """Return a checked model with shapes. `text` is one graph."""
     model = onnx.parser.parse_model(f'<ir_version: 7, opset_import: ["" : {opset}]>\n{text}')
     onnx.checker.check_model(model)
     return model

@@ -9,7 +9,7 @@ EACH = WIDTH // HEADS
 
 
 class Builder:
-    """Adds nodes; names the tensors."""
+    """Adds nodes, and names their tensors."""
 
     def __init__(self):
         self.nodes, self.weights = [], {}

@@ -1,4 +1,4 @@
-"""Random small valid models for property tests: what real files hold, in a few nodes.
+"""Random small valid models for property tests, with the variety of real files in a few nodes.
 
 Every tensor of the main graph has the shape of the input, so that any op may read any tensor.
 """
@@ -19,7 +19,7 @@ LAYERS = ("norm", "matrix", "split", "if", "loop", "reshape", "lrn")
 
 @dataclass
 class Sketch:
-    """A graph that grows: its nodes, weights and tensors."""
+    """A growing graph: its nodes, weights and tensors."""
 
     dtype: np.dtype
     shape: tuple[int | str, ...]
@@ -41,7 +41,7 @@ class Sketch:
         return made
 
     def weight(self, draw, shape: tuple[int, ...], *, positive: bool = False) -> str:
-        """Return a weight: a new initializer, one that is there, or a Constant node."""
+        """Return a weight: a new initializer, an existing one, or a Constant node."""
         how = draw(st.sampled_from(("raw", "numbers", "shared", "Constant")))
         if how == "shared" and (shape, positive) in self.shared:
             return self.shared[shape, positive]
@@ -84,7 +84,7 @@ def models(draw) -> onnx.ModelProto:
 
 
 def _step(draw, sketch: Sketch) -> None:
-    """Add one op or layer that reads tensors which are there."""
+    """Add one op or layer that reads existing tensors."""
     kind = draw(st.sampled_from(UNARY + PAIRS * 2 + LAYERS))
     x = draw(st.sampled_from(sketch.tensors))
     channels, rank = sketch.shape[1], len(sketch.shape)
@@ -136,7 +136,7 @@ def _attributes(kind: str) -> dict:
 
 
 def _if(draw, sketch: Sketch, x: str) -> list[str]:
-    """Choose between two branches that read tensors and weights from outside."""
+    """Add an If with two branches that read outer tensors and weights."""
     condition = sketch.constant(np.array(draw(st.booleans())), draw(st.sampled_from(HOW)))
     outside = [x, sketch.weight(draw, (1,)), draw(st.sampled_from(sketch.tensors))]
     number, branches = len(sketch.nodes), {}
@@ -154,7 +154,7 @@ def _if(draw, sketch: Sketch, x: str) -> list[str]:
 
 
 def _loop(draw, sketch: Sketch, x: str) -> list[str]:
-    """Go round twice with a weight from outside and one of the body."""
+    """Add a Loop of two iterations with an outer weight and one of the body."""
     number = len(sketch.nodes)
     count, yes = sketch.constant(np.array(2)), sketch.constant(np.array(True))
     outer = sketch.weight(draw, (1,))
@@ -165,7 +165,7 @@ def _loop(draw, sketch: Sketch, x: str) -> list[str]:
         helper.make_node("Add", [names["s"], names["own"]], [names["r"]]),
     ]
     own = numpy_helper.from_array(np.full(1, 0.5, sketch.dtype), names["own"])
-    inner = sketch.ir_version > 3  # before, a body's weights would have to be its inputs
+    inner = sketch.ir_version > 3  # older versions need a body's weights as inputs
     if not inner:
         nodes.insert(0, helper.make_node("Constant", [], [own.name], value=own))
     body = helper.make_graph(
@@ -192,7 +192,10 @@ def _unknown(name: str, sketch: Sketch) -> onnx.ValueInfoProto:
 
 
 def _model(draw, sketch: Sketch) -> onnx.ModelProto:
-    """Return the model, its weights listed as inputs as its IR version wants (or allows)."""
+    """Return the model.
+
+    Its weights are listed as inputs if its IR version requires or allows it.
+    """
     made = sketch.tensors[1:]
     chosen = draw(st.lists(st.sampled_from(made), min_size=0, max_size=2, unique=True))
     outputs = list(dict.fromkeys([*chosen, made[-1]]))

@@ -1,4 +1,4 @@
-"""A checkout to break: the set-up copied somewhere else, and Pythons that only pretend."""
+"""A checkout for destructive tests: a copy of the set-up, and fake Pythons."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "environments"))
 
-# Answers what the set-up asks of a Python, writes down every other call, and installs nothing.
+# Answers the questions of the set-up, records every other call, and installs nothing.
 PRETENDER = """#!{python}
 import json, os, pathlib, shutil, sys, time
 
@@ -49,23 +49,23 @@ if "pip" in asked and mood.startswith("sleep"):
 
 @dataclass
 class Checkout:
-    """A copy of the set-up's files in a folder of its own, with Pythons that pretend."""
+    """A copy of the set-up's files in a folder of its own, with fake Pythons."""
 
     root: Path
     variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def calls(self) -> list[str]:
-        """What the pretended Pythons were asked to do, in order."""
+        """The calls that the fake Pythons received, in order."""
         path = self.root / "calls"
         return path.read_text().splitlines() if path.exists() else []
 
     def mood(self, mood: str) -> None:
-        """Say how pip behaves from now on: "", "fail" or "sleep SECONDS"."""
+        """Set the behaviour of pip from now on: "", "fail" or "sleep SECONDS"."""
         (self.root / "mood").write_text(mood)
 
     def pretend(self, release: str) -> Path:
-        """Put a pretended Python of that release on PATH."""
+        """Put a fake Python of that release on PATH."""
         path = self.root / "bin" / f"python{release}"
         path.parent.mkdir(exist_ok=True)
         names = {"python": sys.executable, "release": release}
@@ -77,7 +77,7 @@ class Checkout:
 
     def start(self, *verbs: str) -> subprocess.Popen:
         """Start `setup.py` with these verbs."""
-        # A shell lets what runs in its background ignore an interrupt, and children would too.
+        # A shell makes its background processes ignore an interrupt, and children inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         return subprocess.Popen(
             [sys.executable, "environments/setup.py", *verbs],
@@ -97,7 +97,7 @@ class Checkout:
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A bare machine: nothing on PATH, an empty home; only what a test adds is there."""
+    """A bare machine: PATH and home are empty, except for what a test adds."""
     root = tmp_path / "a checkout"
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "environments", root / "environments", ignore=ignore)

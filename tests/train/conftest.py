@@ -1,4 +1,4 @@
-"""Small modules for the tests of nbhelpers.train. They run in the environment `th`."""
+"""Small modules for the tests of nbhelpers.train, which run in the environment `th`."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 
 
 class Small(nn.Module):
-    """Two outputs, batch normalisation and dropout: what eval mode changes is all there."""
+    """A module with two outputs, batch normalisation and dropout, which eval mode changes."""
 
     def __init__(self):
         super().__init__()

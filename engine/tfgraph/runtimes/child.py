@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
 TIMEOUT = 900.0
-"""Seconds after which a request to a legacy TensorFlow times out (see `patience`)."""
+"""Seconds after which a request to a legacy TensorFlow times out (see `time_limits`)."""
 
 Feeds = Mapping[str, np.ndarray]
 

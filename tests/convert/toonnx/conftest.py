@@ -1,4 +1,4 @@
-"""What old TensorFlow releases left behind, made once by the releases themselves."""
+"""Files that old TensorFlow releases write, made once by the releases themselves."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("train_with_tf1.py")
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """Return the folder of what a TensorFlow ("tf1.4", "tf1.15", "tf2") left, and its outputs."""
+    """Return the folder that a TensorFlow ("tf1.4", "tf1.15", "tf2") wrote, and its outputs."""
     known = {each.name: each for each in runtimes.runtimes()}
     made = {}
 

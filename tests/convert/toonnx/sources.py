@@ -26,7 +26,7 @@ def two_heads(**options):
 
 
 def graph(make):
-    """Return the GraphDef of what a function builds."""
+    """Return the GraphDef that a function builds."""
     with tf.Graph().as_default() as made:
         make()
     return made.as_graph_def()

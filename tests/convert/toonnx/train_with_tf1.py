@@ -1,7 +1,7 @@
-"""Train a little with TensorFlow 1 and leave what such training leaves: `python … folder`.
+"""Train a little with TensorFlow 1 and write the usual files of a training: `python … folder`.
 
-A checkpoint with its graph, a SavedModel with two signatures, and TensorFlow's own outputs.
-Runs on TensorFlow 1.4 and Python 3.6, and on anything newer.
+They are a checkpoint with its graph, a SavedModel with two signatures, and TensorFlow's own
+outputs. The script runs on TensorFlow 1.4 and Python 3.6, and on newer ones.
 """
 
 import os
@@ -15,7 +15,7 @@ tf = tensorflow if tensorflow.__version__.startswith("1.") else tensorflow.compa
 
 
 def network(jpeg):
-    """Old habits: decoding in front, batch norm with a switch, dropout with a keep probability."""
+    """Old habits: image decoding in the graph, batch norm with a switch, dropout with keep_prob."""
     picture = tf.cast(tf.image.decode_jpeg(jpeg, channels=3), tf.float32)
     decoded = tf.expand_dims(tf.image.resize_bilinear([picture], [24, 20])[0] / 255.0, 0)
     images = tf.placeholder_with_default(decoded, [None, 24, 20, 3], name="images")
@@ -60,7 +60,7 @@ def main(folder):
     given = draw.standard_normal([5, 24, 20, 3]).astype(np.float32)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        # TensorFlow 1.15 wants it fed even where nothing reads it.
+        # TensorFlow 1.15 requires this feed even if nothing reads it.
         fed = {jpeg: session.run(tf.image.encode_jpeg(tf.zeros([8, 8, 3], tf.uint8)))}
         fed[images] = given
         for _ in range(3):

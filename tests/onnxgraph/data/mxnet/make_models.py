@@ -1,7 +1,7 @@
 """Export networks of MXNet's own Gluon zoo, narrowed, and record what MXNet computes.
 
-Run once with each of the two environments that README.md describes; the files land in the current
-folder. Weights are seeded: gammas and variances around one, as training leaves them.
+Run it once with each of the two environments that README.md describes. It writes the files to the
+current folder. Weights are seeded. Gammas and variances are around one, as after training.
 """
 
 import mxnet
@@ -22,7 +22,7 @@ def resnet18_v2():
 
 
 def vgg11_bn():
-    """Take its convolutions and its Dense layers as they are; only the Dense ones lose width."""
+    """Build a VGG from Gluon's own layers, with narrower Dense layers."""
     network = vgg.VGG([1, 1, 2, 2, 2], [4, 4, 8, 8, 8], classes=10, batch_norm=True)
     for layer in network.features:
         if isinstance(layer, mxnet.gluon.nn.Dense):
@@ -44,7 +44,7 @@ MADE = {
 
 
 def fill(network, random):
-    """Give every parameter values, the gammas that MXNet does not use (fix_gamma) among them."""
+    """Give every parameter values, including the gammas that MXNet does not use (fix_gamma)."""
     for name, parameter in network.collect_params().items():
         shape = parameter.shape
         if name.endswith(("gamma", "running_var")):
