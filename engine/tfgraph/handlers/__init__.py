@@ -1,7 +1,7 @@
-"""ONNX ops as TensorFlow ops: a handler for each, which gets a node and its inputs and returns its
-outputs.
+"""ONNX ops as TensorFlow ops: each has a handler, which takes a node and returns its outputs.
 
-Importing this package fills the table (`registry.HANDLERS`): each module registers its own ops.
+Importing this package fills the table (`registry.HANDLERS`), because each module registers its own
+ops.
 """
 
 from tfgraph import framework

@@ -1,4 +1,4 @@
-"""Activation functions as ONNX has them as ops."""
+"""The activation functions that are ONNX ops."""
 
 from collections.abc import Callable, Collection
 
@@ -43,7 +43,7 @@ for _op, _entry in _PLAIN.items():
 
 
 def _two_sided(data: tf.Tensor, below: Callable) -> tf.Tensor:
-    """Keep what is above zero and add a function of what is below, which is 0 at 0."""
+    """Return relu(x) plus a function of the negative values, which must be 0 at 0."""
 
     def compute(values: tf.Tensor) -> tf.Tensor:
         return tf.nn.relu(values) + below(tf.minimum(values, scalar(0, values.dtype)))
@@ -53,9 +53,9 @@ def _two_sided(data: tf.Tensor, below: Callable) -> tf.Tensor:
 
 @register("LeakyRelu")
 def leaky_relu(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Multiply what is below zero by `alpha`.
+    """Multiply negative values by `alpha`.
 
-    TensorFlow's own op was max(x, alpha·x) until 2.x, which is another function beyond 0 to 1.
+    TensorFlow's own op was max(x, alpha·x) until 2.x, which differs unless `alpha` is from 0 to 1.
     """
     alpha = node.attrs.get("alpha", 0.01)
     if 0 <= alpha <= 1:
@@ -65,7 +65,7 @@ def leaky_relu(node: Node, data: tf.Tensor) -> tf.Tensor:
 
 @register("Elu")
 def elu(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Compute alpha·(eˣ − 1) below zero."""
+    """Compute alpha·(eˣ − 1) for negative values."""
     alpha = node.attrs.get("alpha", 1.0)
     if alpha == 1.0:
         return widened(tf.nn.elu, FLOATS, data)
@@ -74,7 +74,7 @@ def elu(node: Node, data: tf.Tensor) -> tf.Tensor:
 
 @register("Celu")
 def celu(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Compute alpha·(e^(x/alpha) − 1) below zero."""
+    """Compute alpha·(e^(x/alpha) − 1) for negative values."""
     alpha = node.attrs.get("alpha", 1.0)
     if alpha == 1.0:
         return widened(tf.nn.elu, FLOATS, data)
@@ -88,7 +88,7 @@ def celu(node: Node, data: tf.Tensor) -> tf.Tensor:
 
 @register("Selu")
 def selu(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Compute gamma times an Elu; TensorFlow's own op has the numbers of ONNX's default."""
+    """Compute gamma times an Elu. TensorFlow's own op only has the numbers of ONNX's default."""
     first = node.since < 6
     alpha = node.attrs.get("alpha", 1.6732 if first else 1.67326319217681884765625)
     gamma = node.attrs.get("gamma", 1.0507 if first else 1.05070102214813232421875)
@@ -100,7 +100,7 @@ def selu(node: Node, data: tf.Tensor) -> tf.Tensor:
 
 @register("HardSigmoid")
 def hard_sigmoid(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Compute alpha·x + beta between 0 and 1; PyTorch's is a Relu6."""
+    """Compute alpha·x + beta, clipped to [0, 1]. PyTorch's version is a Relu6."""
     alpha, beta = node.attrs.get("alpha", 0.2), node.attrs.get("beta", 0.5)
 
     def compute(values: tf.Tensor) -> tf.Tensor:
@@ -126,28 +126,28 @@ def swish(node: Node, data: tf.Tensor) -> tf.Tensor:
 
 @register("SwiGLU")
 def swiglu(node: Node, gate: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    """Compute a Swish of the gate, times the value."""
+    """Multiply the value by a Swish of the gate."""
     alpha = node.attrs.get("alpha", 1.0)
     return widened(lambda a, b: _swish(a, alpha) * b, FLOATS, gate, value)
 
 
 @register("Gelu")
 def gelu(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Compute x·Φ(x), or its approximation by tanh, as TensorFlow writes it itself."""
+    """Compute x·Φ(x), or its approximation by tanh, with the same ops as TensorFlow itself."""
     approximate = node.attrs.get("approximate", "none") == "tanh"
     return widened(lambda values: tf.nn.gelu(values, approximate), FLOATS, data)
 
 
 @register("ThresholdedRelu")
 def thresholded_relu(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Keep what is above `alpha`."""
+    """Keep values above `alpha`, and replace the others by zero."""
     above = data > scalar(node.attrs.get("alpha", 1.0), data.dtype)
     return tf.where(above, data, tf.zeros_like(data))
 
 
 @register("Shrink")
 def shrink(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Move numbers towards zero by `bias`, and those within ±`lambd` to zero."""
+    """Move numbers towards zero by `bias`, and set those within ±`lambd` to zero."""
     if data.dtype in (tf.int64, tf.uint64):
         raise refusal(
             node,
@@ -163,7 +163,7 @@ def shrink(node: Node, data: tf.Tensor) -> tf.Tensor:
 
 @register("PRelu")
 def prelu(node: Node, data: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
-    """Multiply what is below zero by a slope, which is broadcast; up to opset 6 over channels."""
+    """Multiply negative values by a slope, which is broadcast (up to opset 6 over channels)."""
     if data.dtype.is_unsigned:
         return tf.identity(data)
     if node.since < 7 and slope.shape.rank == 1 and slope.shape[0] != 1:
@@ -182,7 +182,7 @@ def prelu(node: Node, data: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
 
 @register("Softmax", "LogSoftmax", "Hardmax")
 def softmax(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Normalise over one axis from opset 13 on, and over all axes from `axis` on before."""
+    """Normalise over one axis, or before opset 13 over all axes from `axis` on."""
     rank, flat = data.shape.rank, node.since < 13
     function = _OVER_LAST[node.op_type]
     axis = node.attrs.get("axis", 1 if flat else -1)
@@ -206,7 +206,7 @@ def _two_axes(data: tf.Tensor, axis: int) -> tf.Tensor:
 
 
 def _hardmax(data: tf.Tensor) -> tf.Tensor:
-    """Put one where the largest number of the last axis is (the first of equal ones)."""
+    """Put one at the largest number of the last axis (the first of equal ones), zero elsewhere."""
     size = data.shape[-1] if data.shape[-1] is not None else tf.shape(data)[-1]
     return tf.one_hot(tf.argmax(data, -1), size, dtype=data.dtype)
 

@@ -1,4 +1,4 @@
-"""Attention: two batched products, in which grouped query heads share their keys unrepeated."""
+"""Attention: two batched matmuls, in which grouped query heads share their keys without copies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from tfgraph.handlers.registry import Node, refusal, register
 from tfgraph.handlers.sizes import Size, inferable, product, size_of, sizes_of, vector
 
 RAW, CAPPED, BIASED, SOFTMAX = range(4)
-"""What the fourth output of the op may be."""
+"""The kinds of scores that the fourth output of the op may contain."""
 
 _HALVES = (tf.float16, tf.bfloat16)
 
 
 @dataclass(frozen=True)
 class Bias:
-    """What is added to the scores; `empty` are the queries (..., queries, 1) that see no key."""
+    """The tensor to add to the scores. `empty` marks queries (..., queries, 1) without any key."""
 
     added: tf.Tensor
     empty: tf.Tensor | None
@@ -76,7 +76,7 @@ def _heads(packed: tf.Tensor, heads: int) -> tf.Tensor:
 
 
 def _scores(node: Node, q: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
-    """Return Q·Kᵀ scaled; both by the root where the product of half floats could overflow."""
+    """Return Q·Kᵀ scaled. For half floats scale both factors by the root, to avoid overflow."""
     if q.shape[1] is None or k.shape[1] is None:
         raise refusal(
             node, "has an unknown number of heads; fix dim 1 of its inputs, or give them packed."
@@ -92,12 +92,12 @@ def _scores(node: Node, q: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
 
 
 def _by_group(left: tf.Tensor, right: tf.Tensor, *, transposed: bool) -> tf.Tensor:
-    """Multiply batch × heads × queries × n by batch × groups × ..., some heads for each group.
+    """Multiply batch × heads × queries × n by batch × groups × ..., several heads for each group.
 
-    The heads of a group are rows of one product, so that nothing is repeated or broadcast.
+    The heads of a group are rows of one product, so nothing is repeated or broadcast.
     """
     heads, groups = left.shape[1], right.shape[1]
-    if left.dtype in _HALVES:  # which TensorFlow would also add up in half precision
+    if left.dtype in _HALVES:  # TensorFlow would accumulate in half precision too
         wide = [tf.cast(each, tf.float32) for each in (left, right)]
         return tf.cast(_by_group(*wide, transposed=transposed), left.dtype)
     if heads == groups:
@@ -117,7 +117,7 @@ def _bias(
     filled: tf.Tensor | None,
     offset: Size,
 ) -> Bias | None:
-    """Return the sum of all masks: -inf at what a query may not see."""
+    """Return the sum of all masks, with -inf at the keys that a query must not see."""
     queries, keys = size_of(scores, 2), size_of(scores, 3)
     left = node.attrs.get("left_window_size", -1)
     right = node.attrs.get("right_window_size", -1)
@@ -147,7 +147,7 @@ def _bias(
 
 
 def _safe(scores: tf.Tensor, bias: Bias | None) -> tf.Tensor:
-    """Add the bias, but for queries that see no key: softmax would make them NaN."""
+    """Add the bias, except for queries that see no key, because softmax would make them NaN."""
     if bias is None:
         return scores
     if bias.empty is None:
@@ -162,7 +162,7 @@ def _minus_infinity(seen: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
 
 def _padded_mask(mask: tf.Tensor, keys: Size) -> tf.Tensor:
-    """Pad a mask that ends before the keys do: what is beyond is not seen."""
+    """Extend a mask that is shorter than the keys. The additional keys are not seen."""
     missing = keys - size_of(mask, -1)
     if isinstance(missing, int) and missing == 0:
         return mask
@@ -193,7 +193,7 @@ def _precision(node: Node, dtype: tf.DType) -> tf.DType:
 
 
 def _softmax(logits: tf.Tensor) -> tf.Tensor:
-    """Softmax; that of half floats is rounded after each step, but adds up in float32."""
+    """Compute softmax. For half floats round after each step, but accumulate in float32."""
     if logits.dtype not in _HALVES:
         return tf.nn.softmax(logits)
     shifted = logits - tf.reduce_max(logits, -1, keepdims=True)

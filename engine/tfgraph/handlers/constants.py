@@ -1,4 +1,4 @@
-"""Tensors that come from nothing, or from a size."""
+"""Tensors that are made without an input, or from a size."""
 
 import numpy as np
 import onnx
@@ -9,7 +9,7 @@ from tfgraph.handlers.registry import Node, constant, refusal, register
 from tfgraph.handlers.sizes import all_elements, size_of, vector
 
 LARGEST = 1024
-"""Filled constants of up to this many elements are written out; others are left to a Fill."""
+"""Filled constants of up to this many elements are written out. Others become a Fill."""
 
 _DTYPES: dict[str, type[np.generic]] = {
     "value_float": np.float32,
@@ -21,7 +21,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 
 @register("Constant")
 def make_constant(node: Node) -> list[tf.Tensor]:
-    """Keep the value among the weights: it enters the graph when some handler asks for it."""
+    """Keep the value among the weights. It enters the graph when a handler first asks for it."""
     ((kind, value),) = node.attrs.items()
     if kind == "value":
         array = onnx.numpy_helper.to_array(value)
@@ -37,7 +37,7 @@ def make_constant(node: Node) -> list[tf.Tensor]:
 
 @register("ConstantOfShape")
 def constant_of_shape(node: Node, shape: tf.Tensor) -> tf.Tensor:
-    """Fill a shape with one value, a float zero if none is given."""
+    """Fill a shape with one value, by default a float zero."""
     given = node.attrs.get("value")
     value = np.float32(0) if given is None else onnx.numpy_helper.to_array(given).reshape(())
     if shape.shape[0] is None:
@@ -53,7 +53,7 @@ def constant_of_shape(node: Node, shape: tf.Tensor) -> tf.Tensor:
 
 @register("EyeLike")
 def eye_like(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Return ones on the k-th diagonal, of the data's shape, and its dtype unless one is given."""
+    """Return ones on the k-th diagonal, with the data's shape, and by default its dtype."""
     code = node.attrs.get("dtype")
     dtype = data.dtype if code is None else tf.as_dtype(onnx.helper.tensor_dtype_to_np_dtype(code))
     k = node.attrs.get("k", 0)
@@ -69,14 +69,14 @@ _COUNTABLE = {tf.int32, tf.int64}
 
 @register("Range")
 def make_range(node: Node, start: tf.Tensor, limit: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
-    """Count from `start` to `limit`; a float is start + i·delta, without summing up errors."""
+    """Count from `start` to `limit`. A float is start + i·delta, so that no errors add up."""
     start, limit, delta = (tf.reshape(value, []) for value in (start, limit, delta))
     if start.dtype in _COUNTABLE:
         known = [constant(value) for value in (start, limit, delta)]
         limits = [int(value) for value in known if value is not None]
         if len(limits) == 3 and len(range(*limits)) <= LARGEST:
             return tf.constant(np.arange(*limits, dtype=start.dtype.as_numpy_dtype))
-        if known[2] is not None:  # behind the start, TensorFlow refuses what ONNX leaves empty
+        if known[2] is not None:  # TensorFlow refuses a limit before the start, ONNX does not
             nearest = tf.maximum if int(known[2]) > 0 else tf.minimum
             return tf.range(start, nearest(start, limit), delta)
     dtype = start.dtype

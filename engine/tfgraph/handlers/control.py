@@ -1,4 +1,4 @@
-"""If, Loop and Scan: written out where they are known, else Switch, Merge and TensorFlow 1's loops.
+"""If, Loop and Scan: unrolled where the steps are known, else TensorFlow 1's Switch and loops.
 
 A subgraph may use any tensor of the graphs around it.
 """
@@ -15,12 +15,12 @@ from tfgraph.handlers.loops import LONGEST_UNROLLED, Kind, Round, over_steps, tr
 from tfgraph.handlers.registry import Node, constant, refusal, register
 
 MOST_UNROLLED = 256
-"""Loops of up to this many steps are written out if they carry a sequence, which they must be."""
+"""Loops that carry a sequence are unrolled up to this many steps, because they must be."""
 
 
 @register("If")
 def if_(node: Node, condition: tf.Tensor) -> list:
-    """Only the branch that is taken, if that is known; else both, of which one runs."""
+    """Build only the branch that is taken if that is known, else both, of which one runs."""
     then_branch, else_branch = node.attrs["then_branch"], node.attrs["else_branch"]
     known = constant(condition)
     if known is not None:
@@ -81,7 +81,7 @@ def _looped(
     *,
     lists: int = 0,
 ) -> list:
-    """Run the body in a loop of TensorFlow; the last so many outputs make `lists`."""
+    """Run the body in a loop of TensorFlow. The last `lists` outputs are returned as `Steps`."""
     body = node.attrs["body"]
     endless = _endless(condition, body)
     if trips is not None:
@@ -117,7 +117,7 @@ def _looped(
 def _appending(
     node: Node, trips: tf.Tensor | None, condition: tf.Tensor | None, carried: Sequence
 ) -> list:
-    """Run a loop that appends to sequences: what each step appends is an output of it."""
+    """Run a loop that appends to sequences, with the appended tensors as outputs of the steps."""
     places = [i for i, value in enumerate(carried) if isinstance(value, list | Stacked)]
     body = with_elements_as_outputs(node.attrs["body"], places)
     if body is None:
@@ -156,7 +156,7 @@ def _endless(condition: tf.Tensor | None, body: onnx.GraphProto) -> bool:
 
 
 def _always(body: onnx.GraphProto) -> bool:
-    """Whether the body's condition is the one that it was given, or is always true."""
+    """Whether the body's condition is the one that it gets, or is always true."""
     makers = {node.output[0]: node for node in body.node}
     weights = {weight.name: weight for weight in body.initializer}
     name = body.output[0].name
@@ -172,7 +172,7 @@ def _always(body: onnx.GraphProto) -> bool:
 
 
 def _settled(node: Node, body: Round, states: list) -> tuple[list[Kind], list[Kind]]:
-    """Return the types and shapes that the states keep through all steps, and the outputs'."""
+    """Return the types and shapes that the states keep in all steps, and those of the outputs."""
     kinds = [(state.dtype, state.shape) for state in states]
     while True:
         after, outputs = trial(body, kinds)

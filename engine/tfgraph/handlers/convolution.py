@@ -13,7 +13,7 @@ from tfgraph.handlers.windows import Window, pad, undilated, windows
 
 @register("Conv", as_arrays=[1])
 def conv(node: Node, data: tf.Tensor, weights: Value, bias: Value | None = None) -> list[tf.Tensor]:
-    """Convolve over one, two or three axes; groups become depthwise where they are."""
+    """Convolve over one, two or three axes. Groups of one channel become depthwise convolutions."""
     rank = data.shape.rank - 2
     if rank not in (1, 2, 3):
         raise refusal(
@@ -26,7 +26,7 @@ def conv(node: Node, data: tf.Tensor, weights: Value, bias: Value | None = None)
     plain = max(dilations) == 1 and len(set(strides)) == 1
     depthwise = group > 1 and weights.shape[1] == 1
     data, padding = _padded(node, data, axes, same=plain or not depthwise)
-    if rank == 1:  # TensorFlow's conv1d is the same detour
+    if rank == 1:  # TensorFlow's conv1d does the same
         data, weights = tf.expand_dims(data, 2), weights[:, :, None]
         kernel, strides, dilations = [1, *kernel], [1, *strides], [1, *dilations]
     result = _convolve(data, weights, group, strides, dilations, padding)
@@ -43,7 +43,7 @@ def causal_conv(
     bias: tf.Tensor | None = None,
     past: tf.Tensor | None = None,
 ) -> list[tf.Tensor]:
-    """Convolve each channel over what went before; also return the end of it, for the next call."""
+    """Convolve each channel over past values, and also return the last ones, for the next call."""
     (kernel,), dtype = kernel_sizes(node, weights), data.dtype
     if past is None:
         padded = tf.pad(data, [[0, 0], [0, 0], [kernel - 1, 0]])
@@ -69,7 +69,8 @@ def kernel_sizes(node: Node, weights: Value) -> list[int]:
     """Return the spatial sizes of the weights.
 
     Raises:
-        ConversionError: they are computed while the graph runs, and the node does not say either.
+        ConversionError: the sizes are computed while the graph runs, and the node does not state
+            them.
     """
     kernel = list(weights.shape)[2:]
     if None in kernel:
@@ -88,9 +89,9 @@ def _padded(
 ) -> tuple[tf.Tensor, str]:
     """Return the data to convolve and TensorFlow's padding word for it.
 
-    SAME pads half of `reach - 1` on each side whatever the size, if the stride is one and the reach
-    is odd, and is ONNX's SAME_UPPER; everywhere else the padding is made an op of its own, and so
-    it is where TensorFlow's op does not do what it says (`same` is false).
+    If the stride is one and the reach is odd, SAME pads half of `reach - 1` on each side for every
+    size. So SAME is used there, and for ONNX's SAME_UPPER. Everywhere else the padding is a
+    separate op, and also where TensorFlow's op does not pad as it should (`same` is false).
     """
     amounts = [(axis.begin, axis.end) for axis in axes]
     if not any(isinstance(each, tf.Tensor) or each for pair in amounts for each in pair):
@@ -106,7 +107,7 @@ def _padded(
 def _convolve(
     data: tf.Tensor, weights: Value, group: int, strides: list, dilations: list, padding: str
 ) -> tf.Tensor:
-    """Convolve in NCHW or NCDHW; `weights` are M×C/group×kernel as ONNX stores them."""
+    """Convolve in NCHW or NCDHW. `weights` are M×C/group×kernel, as ONNX stores them."""
     rank = len(strides)
     if group > 1 and rank == 2 and weights.shape[1] == 1:
         return _depthwise(data, weights, group, strides, dilations, padding)
@@ -118,7 +119,7 @@ def _convolve(
         "padding": padding,
         "data_format": "NCHW" if rank == 2 else "NCDHW",
     }
-    if group == 1 or rank == 2:  # a filter that takes fewer channels than there are means groups
+    if group == 1 or rank == 2:  # a filter with fewer channels than the data means groups
         return _noted(convolve(data, filters, **options), group)
     parts = zip(tf.split(data, group, axis=1), tf.split(filters, group, axis=-1), strict=True)
     results = [_noted(convolve(part, part_filters, **options), 1) for part, part_filters in parts]
@@ -126,10 +127,10 @@ def _convolve(
 
 
 def _noted(result: tf.Tensor, group: int) -> tf.Tensor:
-    """Note the groups of a convolution in its node.
+    """Record the number of groups in the node of a convolution.
 
-    TensorFlow counts them by the channels of the data, which it cannot always infer; ONNX's weights
-    have them always.
+    TensorFlow computes it from the channels of the data, which it cannot always infer. ONNX's
+    weights always state it.
     """
     result.op._set_attr(GROUPS, tf.compat.v1.AttrValue(i=group))
     return result
@@ -138,7 +139,7 @@ def _noted(result: tf.Tensor, group: int) -> tf.Tensor:
 def _depthwise(
     data: tf.Tensor, weights: Value, group: int, strides: list, dilations: list, padding: str
 ) -> tf.Tensor:
-    """Convolve each channel by itself; TensorFlow's op knows equal strides and no dilations."""
+    """Convolve each channel by itself. TensorFlow's op has only equal strides and no dilations."""
     height, width = list(weights.shape)[2:]
     # M×1×kH×kW, with M = C·multiplier, becomes kH×kW×C×multiplier.
     filters = permuted(weights, [2, 3, 0, 1], [height, width, group, -1])
@@ -167,7 +168,7 @@ def single(weights: Value) -> Value:
 
 
 def permuted(weights: Value, permutation: list[int], shape: list[int] | None = None) -> tf.Tensor:
-    """Transpose (and reshape) weights now where they are constant: folding later costs more."""
+    """Transpose (and reshape) constant weights now, because folding later costs more."""
     value = constant(weights)
     if value is None:
         result = tf.transpose(weights, permutation)

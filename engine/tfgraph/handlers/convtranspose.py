@@ -17,7 +17,7 @@ from tfgraph.handlers.windows import larger, pad
 def conv_transpose(
     node: Node, data: tf.Tensor, weights: Value, bias: tf.Tensor | None = None
 ) -> list[tf.Tensor]:
-    """Add the kernels up, then cut off the padding; what no kernel reaches is zero."""
+    """Add the kernels up, then cut off the padding. Cells that no kernel reaches are zero."""
     rank = data.shape.rank - 2
     if rank not in (1, 2, 3):
         raise refusal(node, f"works on {rank} axes; TensorFlow knows one, two and three.")
@@ -41,7 +41,7 @@ def conv_transpose(
 def col2im(
     node: Node, data: tf.Tensor, image_shape: tf.Tensor, block_shape: tf.Tensor
 ) -> list[tf.Tensor]:
-    """Add blocks up to an image: cells are scattered, those in the padding to nowhere."""
+    """Add blocks up to an image. Cells in the padding go to an extra row, which is dropped."""
     rank = image_shape.shape[0] or block_shape.shape[0]
     image, block = (
         [tf.cast(each, tf.int32) if isinstance(each, tf.Tensor) else each for each in vector]
@@ -69,7 +69,7 @@ def col2im(
 
 
 def _along(count: Size, axis: int, rank: int) -> Array:
-    """Return 0, 1, … along one of many axes."""
+    """Return 0, 1, … along one axis of `rank` axes."""
     shape = [1] * axis + [-1] + [1] * (rank - axis - 1)
     if isinstance(count, tf.Tensor):
         return tf.reshape(tf.range(count), shape)
@@ -79,9 +79,9 @@ def _along(count: Size, axis: int, rank: int) -> Array:
 def _crops(
     node: Node, data: tf.Tensor, reach: list[int], strides: list[int]
 ) -> list[tuple[Size, Size]]:
-    """Return what to cut off the kernels' sum at both ends of each axis; less than none is zeros.
+    """Return what to cut off the kernels' sum at both ends of each axis. A negative one adds zeros.
 
-    `output_padding` puts zeros behind the sum; `output_shape` and `auto_pad` say how long it is.
+    `output_padding` appends zeros to the sum. `output_shape` and `auto_pad` set its length.
     """
     rank = len(reach)
     extra = [int(each) for each in node.attrs.get("output_padding") or [0] * rank]
@@ -93,7 +93,7 @@ def _crops(
         return [(pads[axis], pads[rank + axis] - extra[axis]) for axis in range(rank)]
     result = []
     for axis, size in enumerate(sizes_of(data)[2:]):
-        # What there is beyond the output, with the zeros behind the sum counted in.
+        # The excess over the output's size, with the appended zeros included.
         if wanted:
             over = (size - 1) * strides[axis] + reach[axis] + extra[axis] - int(wanted[axis])
             total = larger(over, 0)
@@ -105,7 +105,7 @@ def _crops(
 
 
 def _spread(weights: Value, dilations: list[int]) -> Value:
-    """Put zeros between the cells of a kernel: no TensorFlow dilates this op everywhere."""
+    """Put zeros between the cells of a kernel, because no TensorFlow dilates this op everywhere."""
     for axis, dilation in enumerate(dilations, start=2):
         if dilation == 1:
             continue
@@ -128,9 +128,9 @@ def _added(
     reach: list[int],
     crops: Sequence[tuple[Size, Size]],
 ) -> tf.Tensor:
-    """Return the sum of the kernels less `crops`; `weights` are C×M/group×kernel."""
+    """Return the sum of the kernels less `crops`. `weights` are C×M/group×kernel."""
     rank, spatial = len(reach), sizes_of(data)[2:]
-    # TensorFlow's SAME pads by just so much if there are as many outputs as strides in the input.
+    # TensorFlow's SAME pads by exactly this amount if the output has stride times the input's size.
     same = all(
         isinstance(begin, int)
         and isinstance(end, int)
@@ -172,7 +172,7 @@ def _added(
 def _backwards(
     data: tf.Tensor, kernel: tf.Tensor, shape: list[Size], strides: list[int], padding: str
 ) -> tf.Tensor:
-    """The gradient of a convolution by its input is what ONNX calls a transposed convolution."""
+    """Compute it as the gradient of a convolution with respect to its input, which is the same."""
     if len(strides) == 2:
         return tf.raw_ops.Conv2DBackpropInput(
             input_sizes=shape,
@@ -194,7 +194,7 @@ def _backwards(
 
 
 def _cut(data: tf.Tensor, full: Sequence[Size], crops: Sequence[tuple[Size, Size]]) -> tf.Tensor:
-    """Cut off what `crops` says at both ends; a negative number puts zeros there."""
+    """Cut off `crops` at both ends. A negative number appends zeros there."""
     where, zeros = [slice(None)] * 2, []
     for size, (begin, end) in zip(full, crops, strict=True):
         whole = isinstance(begin, int) and isinstance(end, int) and begin == 0 >= end

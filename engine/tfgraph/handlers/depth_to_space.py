@@ -1,4 +1,4 @@
-"""Blocks of pixels to channels and back."""
+"""Move blocks of pixels to channels and back."""
 
 import tensorflow as tf
 
@@ -8,14 +8,14 @@ from tfgraph.handlers.sizes import size_of, vector
 
 @register("DepthToSpace")
 def depth_to_space(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Move channels to blocks; the block comes before the channels (DCR) or after them (CRD)."""
+    """Move channels to blocks. The block comes before the channels (DCR) or after them (CRD)."""
     block = int(node.attrs["blocksize"])
     if block == 1:
         return tf.identity(data)
     if node.attrs.get("mode", "DCR") == "DCR":
         return tf.nn.depth_to_space(data, block, data_format="NCHW")
-    # One permutation in NHWC is faster than TensorFlow's op after a gather of channels. The
-    # transposes around it cancel those that the layout optimiser leaves beside convolutions.
+    # One permutation in NHWC is faster than TensorFlow's op after a gather of channels. Its
+    # transposes cancel those that the layout optimiser leaves beside convolutions.
     height, width = size_of(data, 2), size_of(data, 3)
     last = tf.transpose(data, [0, 2, 3, 1])
     channels = size_of(data, 1) // (block * block)
@@ -27,7 +27,7 @@ def depth_to_space(node: Node, data: tf.Tensor) -> tf.Tensor:
 
 @register("SpaceToDepth")
 def space_to_depth(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Move blocks to channels; the block comes before the channels (DCR) or after them (CRD)."""
+    """Move blocks to channels. The block comes before the channels (DCR) or after them (CRD)."""
     block = int(node.attrs["blocksize"])
     if block == 1:
         return tf.identity(data)

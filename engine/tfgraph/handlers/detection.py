@@ -17,9 +17,9 @@ def non_max_suppression(
     overlap: tf.Tensor | None = None,
     lowest: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Return (batch, class, box) of the boxes kept, one class of one image after the other.
+    """Return (batch, class, box) of the boxes that are kept, ordered by image and then by class.
 
-    Boxes without a finite area overlap nothing; a score that is not a number is the lowest.
+    Boxes without a finite area overlap nothing. A NaN score counts as the lowest.
     """
     if largest is None:
         return tf.zeros([0, 3], tf.int64)
@@ -35,7 +35,7 @@ def non_max_suppression(
         if lowest is not None:
             above = tf.greater(each, tf.reshape(lowest, []))
             count = tf.reduce_sum(tf.cast(above, tf.int32))
-        # Ranked by us: equal scores have no fixed order in old TensorFlows.
+        # We rank the boxes, because equal scores have no fixed order in old TensorFlows.
         order = tf.math.top_k(each, count).indices
         ranks = -tf.cast(tf.range(count), tf.float32)
         chosen = tf.raw_ops.NonMaxSuppressionV2(
@@ -66,7 +66,7 @@ def non_max_suppression(
 def _corners(boxes: tf.Tensor) -> tf.Tensor:
     """Turn (x centre, y centre, width, height) into (y, x) of two corners.
 
-    A box with a negative width or height overlaps nothing: it becomes one without an area.
+    A box with a negative width or height becomes one without an area, which overlaps nothing.
     """
     x, y, width, height = tf.unstack(boxes, num=4, axis=-1)
     half_width, half_height = (tf.maximum(side, 0) / 2 for side in (width, height))
@@ -74,5 +74,5 @@ def _corners(boxes: tf.Tensor) -> tf.Tensor:
 
 
 def _without_nan(scores: tf.Tensor) -> tf.Tensor:
-    """Return the scores with −inf for each that is not a number, which may be sorted high."""
+    """Return the scores with −inf for NaN, which might otherwise be sorted as high."""
     return tf.compat.v1.where(tf.math.is_nan(scores), tf.fill(tf.shape(scores), -np.inf), scores)

@@ -1,4 +1,4 @@
-"""Einsum, as transpositions and one matrix product for each operand after the first.
+"""Einsum, as transpositions and one batched matmul for each operand after the first.
 
 So no TensorFlow needs an Einsum op, and attention's equations become one BatchMatMul.
 """
@@ -14,7 +14,7 @@ from tfgraph.handlers.registry import Node, refusal, register
 from tfgraph.handlers.sizes import Size, inferable, product, sizes_of, vector
 
 ELLIPSIS = "0123456789"
-"""What the axes of an ellipsis are called, the last one "9"."""
+"""The letters for the axes of an ellipsis, where the last axis gets "9"."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class _Term:
         return _Term(tf.transpose(self.tensor, order), letters)
 
     def summed(self, letters: Collection[str]) -> "_Term":
-        """Return the term with some axes summed up."""
+        """Return the term summed over some axes."""
         axes = [axis for axis, letter in enumerate(self.letters) if letter in letters]
         if not axes:
             return self
@@ -48,7 +48,7 @@ class _Term:
 
 @register("Einsum")
 def einsum(node: Node, *operands: tf.Tensor) -> tf.Tensor:
-    """Multiply operands pair by pair; an axis is summed as soon as nothing else needs it."""
+    """Multiply operands pair by pair, and sum over an axis as soon as nothing else needs it."""
     terms, output = _parsed(node, operands)
     dtype = operands[0].dtype
     narrow = dtype.is_integer and dtype not in (tf.int32, tf.int64)
@@ -88,7 +88,7 @@ def _parsed(node: Node, operands: tuple[tf.Tensor, ...]) -> tuple[list[_Term], s
 
 
 def _diagonal(term: _Term) -> _Term:
-    """Keep one of several axes with the same letter, along the diagonal."""
+    """Keep only one of several axes with the same letter, by taking the diagonal."""
     for letter, count in Counter(term.letters).items():
         for _ in range(count - 1):
             axes = [axis for axis, each in enumerate(term.letters) if each == letter][:2]
@@ -100,7 +100,7 @@ def _diagonal(term: _Term) -> _Term:
 
 
 def _without_ones(terms: list[_Term]) -> list[_Term]:
-    """Drop axes of size one where another operand has more: they are repeated."""
+    """Drop axes of size one where another operand has a larger size, because they broadcast."""
     largest: dict[str, bool] = {}
     for term in terms:
         for letter in term.letters:
@@ -114,7 +114,7 @@ def _without_ones(terms: list[_Term]) -> list[_Term]:
 
 
 def _multiplied(left: _Term, right: _Term, needed: Collection[str]) -> _Term:
-    """Multiply two terms and sum up what both have and nothing else needs."""
+    """Multiply two terms, and sum over the axes that both have and nothing else needs."""
     common = [letter for letter in left.letters if letter in right.letters]
     summed = "".join(letter for letter in common if letter not in needed)
     batch = "".join(letter for letter in common if letter in needed)
@@ -149,7 +149,7 @@ def _as_matrices(term: _Term, batch: str, free: str, summed: str) -> tuple[tf.Te
 
 
 def _aligned(term: _Term, letters: str) -> tf.Tensor:
-    """Return the term with axes of size one for the letters that it lacks."""
+    """Return the term with axes of size one for its missing letters."""
     own = "".join(letter for letter in letters if letter in term.letters)
     tensor = term.ordered(own).tensor
     if own == letters or letters.endswith(own):

@@ -1,4 +1,4 @@
-"""Arithmetic, number by number, with numpy's broadcasting."""
+"""Elementwise arithmetic, with numpy's broadcasting."""
 
 import functools
 from collections.abc import Callable, Collection
@@ -40,7 +40,7 @@ _UNARY: dict[str, tuple[Callable, Collection[tf.DType]]] = {
     "Acosh": (tf.math.acosh, SINGLES),
     "Atanh": (tf.math.atanh, SINGLES),
 }
-"""ONNX op → function, and the dtypes that it has a kernel for in every TensorFlow."""
+"""ONNX op → function, and the dtypes for which every TensorFlow has a kernel."""
 
 
 def _register_unary(op: str, function: Callable, native: Collection[tf.DType]) -> None:
@@ -57,7 +57,7 @@ for _op, (_function, _native) in _UNARY.items():
 
 @register("Abs")
 def absolute(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Take the magnitude; unsigned integers stay as they are."""
+    """Compute the absolute value. Unsigned integers stay as they are."""
     return tf.identity(data) if data.dtype.is_unsigned else widened(tf.math.abs, WIDE, data)
 
 
@@ -77,16 +77,16 @@ def sign(node: Node, data: tf.Tensor) -> tf.Tensor:
 
 @register("Erf")
 def erf(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Compute the error function; integers, which ONNX allows, go through float64."""
+    """Compute the error function. Integers, which ONNX allows, are computed in float64."""
     if data.dtype.is_floating:
         return widened(tf.math.erf, FLOATS, data)
     return tf.cast(tf.math.erf(tf.cast(data, tf.float64)), data.dtype)
 
 
 def operands(node: Node, left: tf.Tensor, right: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return both sides as numpy broadcasts them.
+    """Return both sides, ready for numpy's broadcasting.
 
-    Up to opset 6 the attribute `axis` says where the right one's axes begin in the left one.
+    Up to opset 6 the attribute `axis` says at which axis of the left side the right side's begin.
     """
     if node.since < 7 and "axis" in node.attrs and right.shape.rank:
         axis, rank = node.attrs["axis"], left.shape.rank
@@ -98,25 +98,25 @@ def operands(node: Node, left: tf.Tensor, right: tf.Tensor) -> tuple[tf.Tensor, 
 
 @register("Add")
 def add(node: Node, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Add; integers wrap."""
+    """Add. Integers wrap."""
     return widened(tf.add, SIGNED, *operands(node, left, right))
 
 
 @register("Sub")
 def subtract(node: Node, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Subtract; integers wrap."""
+    """Subtract. Integers wrap."""
     return widened(tf.subtract, ARITHMETIC, *operands(node, left, right))
 
 
 @register("Mul")
 def multiply(node: Node, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Multiply; integers wrap."""
+    """Multiply. Integers wrap."""
     return widened(tf.multiply, ARITHMETIC, *operands(node, left, right))
 
 
 @register("Div")
 def divide(node: Node, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Divide; the quotient of integers is cut off towards zero."""
+    """Divide. The quotient of integers is rounded towards zero."""
     left, right = operands(node, left, right)
     if left.dtype.is_floating:
         return widened(tf.realdiv, BRAINS, left, right)
@@ -125,7 +125,7 @@ def divide(node: Node, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
 
 @register("Mod")
 def modulo(node: Node, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Return the remainder with the divisor's sign, or with the dividend's (`fmod`), as C does."""
+    """Return the remainder with the divisor's sign or, as in C, with the dividend's (`fmod`)."""
     if node.attrs.get("fmod", 0) and left.dtype != tf.uint64:
         return widened(tf.truncatemod, WIDE - {tf.float16}, left, right)
     if not left.dtype.is_floating:
@@ -136,8 +136,8 @@ def modulo(node: Node, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
 def _floored(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     """Return the floats' remainder with the divisor's sign.
 
-    TensorFlow's own differs between versions at infinities and zeros: a remainder of zero takes the
-    divisor's sign here, as numpy's does.
+    TensorFlow's own op differs between versions at infinities and zeros. Here a remainder of zero
+    gets the divisor's sign, as in numpy.
     """
     rest = tf.truncatemod(left, right)
     zero = tf.zeros_like(rest)
@@ -148,7 +148,7 @@ def _floored(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
 
 @register("Pow")
 def power(node: Node, base: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
-    """Raise to a power, in the base's dtype; the exponent may have another one."""
+    """Raise to a power, in the base's dtype. The exponent may have another dtype."""
     base, exponent = operands(node, base, exponent)
     result, numbers = base.dtype, constant(exponent)
     if result.is_floating or exponent.dtype.is_floating:
@@ -165,7 +165,7 @@ def power(node: Node, base: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
 
 
 def _holds(dtype: tf.DType, other: tf.DType, numbers: np.ndarray | None) -> bool:
-    """Whether a float dtype holds exponents of another dtype, or these ones, without rounding."""
+    """Whether a float dtype represents another dtype's exponents, or these, without rounding."""
     if dtype == other or other.size < dtype.size:
         return True
     if numbers is None:
@@ -175,7 +175,7 @@ def _holds(dtype: tf.DType, other: tf.DType, numbers: np.ndarray | None) -> bool
 
 
 def _integer_power(base: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
-    """Raise integers to any power: below zero only ±1 leave something."""
+    """Raise integers to any power. Negative powers are zero, except those of ±1."""
     zero, one = (tf.constant(number, base.dtype) for number in (0, 1))
     raised = tf.pow(base, tf.maximum(exponent, zero))
     # (±1)^n is (±1)^(n mod 2).
@@ -214,7 +214,7 @@ def mean(node: Node, *values: tf.Tensor) -> tf.Tensor:
 def clip(
     node: Node, data: tf.Tensor, low: tf.Tensor | None = None, high: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """Keep numbers between bounds, either of which may be missing; the upper one wins."""
+    """Clip numbers to bounds, either of which may be missing. If they cross, the upper one wins."""
     if low is None and "min" in node.attrs:
         low = scalar(node.attrs["min"], data.dtype)
     if high is None and "max" in node.attrs:
@@ -235,7 +235,7 @@ def clip(
 
 
 def _bound(bound: tf.Tensor | None, endless: float) -> tf.Tensor | None:
-    """Return a bound as a scalar, or None where it bounds nothing."""
+    """Return a bound as a scalar, or None if it limits nothing."""
     known = constant(bound)
     if known is None:
         return bound if bound is None or not bound.shape.rank else tf.reshape(bound, [])
@@ -254,7 +254,7 @@ def cumulate(node: Node, data: tf.Tensor, axis: tf.Tensor) -> tf.Tensor:
 
 @register("Identity")
 def identity(node: Node, data: tf.Tensor) -> list:
-    """Return the input; a sequence too."""
+    """Return the input, which may be a sequence."""
     return [tf.identity(data) if isinstance(data, tf.Tensor) else data]
 
 
@@ -265,7 +265,7 @@ def dropout(
     ratio: tf.Tensor | None = None,
     training: tf.Tensor | None = None,
 ) -> list[tf.Tensor]:
-    """Return the input: nothing is dropped at inference."""
+    """Return the input, because nothing is dropped at inference."""
     chance: Any = node.attrs.get("ratio", 0.5) if ratio is None else constant(ratio)
     trains: Any = node.since < 7 and not node.attrs.get("is_test", 0)
     if training is not None:
@@ -278,7 +278,7 @@ def dropout(
         )
     outputs = [tf.identity(data)]
     if node.wants(1):
-        # Nothing was said of the mask until opset 12; onnxruntime fills it with zeros.
+        # ONNX did not define the mask until opset 12. onnxruntime fills it with zeros there.
         kept, dtype = node.since >= 12, tf.bool if node.since >= 10 else data.dtype
         outputs.append(tf.fill(tf.shape(data), scalar(kept, dtype)))
     return outputs

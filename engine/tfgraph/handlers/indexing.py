@@ -1,6 +1,6 @@
-"""Gathers: elements picked by their positions. Negative positions count from the end.
+"""Gather elements by their indices, where negative indices count from the end.
 
-TensorFlow's gathers fail on those, so the size is added to them; positions that are out of range
+TensorFlow's gathers fail on negative indices, so the size is added to them. Indices out of range
 stay so, and fail as they do in onnxruntime.
 """
 
@@ -15,7 +15,7 @@ from tfgraph.handlers.sizes import Size, as_tensor, elements, product, size_of, 
 
 @register("Gather")
 def gather(node: Node, data: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-    """Gather slices along an axis; one slice at a known position is a StridedSlice."""
+    """Gather slices along an axis. One slice at a known index becomes a StridedSlice."""
     axis = int(node.attrs.get("axis", 0)) % data.shape.rank
     known = constant(indices)
     if known is not None and data.shape.rank == 1 and known.ndim <= 1:
@@ -29,7 +29,7 @@ def gather(node: Node, data: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
 
 
 def in_range(indices: tf.Tensor, size: Size) -> tf.Tensor:
-    """Return positions with the negative ones counted from the end."""
+    """Return indices with the axis's size added to the negative ones."""
     known = constant(indices)
     if known is not None and (known.size == 0 or known.min() >= 0):
         return indices
@@ -49,9 +49,9 @@ def gather_elements(node: Node, data: tf.Tensor, indices: tf.Tensor) -> tf.Tenso
 
 
 def flat_places(data: tf.Tensor, indices: tf.Tensor, axis: int) -> tf.Tensor:
-    """Return where in the flattened data the elements lie that `indices` name along an axis.
+    """Return the flat positions of the elements that `indices` select along an axis.
 
-    Along every other axis an element is where its index is.
+    Along every other axis an element has the position of its index.
     """
     rank = data.shape.rank
     sizes: list[Size] = sizes_of(data, tf.int64)
@@ -68,8 +68,10 @@ def flat_places(data: tf.Tensor, indices: tf.Tensor, axis: int) -> tf.Tensor:
 
 
 def behind_if_outside(places: tf.Tensor, along: tf.Tensor, size: Size, count: Size) -> tf.Tensor:
-    """Return flat places, of `count`, with those behind the last whose position `along` an axis of
-    `size` is out of range: they would hit a neighbour, and so are an error.
+    """Return flat positions, with `count` for those whose index `along` an axis is out of range.
+
+    `size` is the size of the axis. `count` is that of the flat data, so such a position causes an
+    error. Unchanged it would select another element.
     """
     known = constant(along)
     if known is not None and isinstance(size, int) and np.all((known >= 0) & (known < size)):
@@ -80,7 +82,7 @@ def behind_if_outside(places: tf.Tensor, along: tf.Tensor, size: Size, count: Si
 
 @register("GatherND")
 def gather_nd(node: Node, data: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-    """Gather elements or slices; the first `batch_dims` axes of both run together."""
+    """Gather elements or slices. The first `batch_dims` axes of both inputs are paired."""
     batch = int(node.attrs.get("batch_dims", 0))
     depth = indices.shape[-1]
     if depth is None:
@@ -96,7 +98,7 @@ def gather_nd(node: Node, data: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
 
 
 def nd_in_range(indices: tf.Tensor, sizes: Sequence[Size]) -> tf.Tensor:
-    """Do what `in_range` does, for positions along several axes."""
+    """Do the same as `in_range`, for indices along several axes."""
     known = constant(indices)
     if known is not None and (known.size == 0 or known.min() >= 0):
         return indices
@@ -106,7 +108,7 @@ def nd_in_range(indices: tf.Tensor, sizes: Sequence[Size]) -> tf.Tensor:
 
 
 def _batch_places(indices: tf.Tensor, sizes: Sequence[Size]) -> list[tf.Tensor]:
-    """Return for each of the first axes its own position, shaped like `indices` with depth one."""
+    """Return for each of the first axes its own index, shaped like `indices` with depth one."""
     rank = indices.shape.rank
     nothing = tf.zeros_like(indices[..., :1])
     return [
@@ -118,7 +120,7 @@ def _batch_places(indices: tf.Tensor, sizes: Sequence[Size]) -> list[tf.Tensor]:
 
 @register("OneHot")
 def one_hot(node: Node, indices: tf.Tensor, depth: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """Put the second of `values` at each position and the first elsewhere, all along an axis."""
+    """Put the second of `values` at each index along an axis, and the first one elsewhere."""
     if indices.dtype not in (tf.int32, tf.int64):
         indices = tf.cast(indices, tf.int64)
     depth = tf.cast(tf.reshape(depth, []), tf.int32)
@@ -133,7 +135,7 @@ def one_hot(node: Node, indices: tf.Tensor, depth: tf.Tensor, values: tf.Tensor)
 
 @register("NonZero")
 def non_zero(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Return the positions of what is not zero, a row for each axis."""
+    """Return the indices of the values that are not zero, with one row per axis."""
     flags = data if data.dtype == tf.bool else tf.cast(data, tf.bool)
     if data.shape.rank == 0:
         return tf.transpose(tf.where(tf.reshape(flags, [1]))[:, :0])
@@ -143,7 +145,7 @@ def non_zero(node: Node, data: tf.Tensor) -> tf.Tensor:
 
 @register("Compress")
 def compress(node: Node, data: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
-    """Keep the slices along an axis whose flag is set, or the elements if there is no axis."""
+    """Keep the slices along an axis whose flag is set, or the elements if no axis is given."""
     places = tf.reshape(tf.where(condition), [-1])
     axis = node.attrs.get("axis")
     if axis is None:

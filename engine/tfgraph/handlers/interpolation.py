@@ -1,7 +1,7 @@
-"""Where the cells of a resized axis come from, and with which weights.
+"""Which cells make up each cell of a resized axis, and with which weights.
 
-All is computed in float32, as onnxruntime does: with numpy where the sizes are known, else by the
-same steps in the graph.
+Everything is computed in float32, as in onnxruntime. Where the sizes are known, numpy computes it
+now. Elsewhere the graph does it in the same steps.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Number: TypeAlias = float | tf.Tensor
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis that is resized from `size` to `target` cells; `roi` for tf_crop_and_resize."""
+    """One axis that is resized from `size` to `target` cells, with `roi` for tf_crop_and_resize."""
 
     axis: int
     size: Size
@@ -28,18 +28,18 @@ class Axis:
 
     @property
     def known(self) -> bool:
-        """Whether all is known while the graph is being built."""
+        """Whether all sizes are known while the graph is being built."""
         numbers = (self.size, self.target, self.scale, *self.roi)
         return not any(isinstance(each, tf.Tensor) for each in numbers)
 
 
 def single(value: Any) -> Any:
-    """Return a float32."""
+    """Return a value in float32."""
     return tf.cast(value, tf.float32) if isinstance(value, tf.Tensor) else np.float32(value)
 
 
 def coordinates(axis: Axis, mode: str) -> Array:
-    """Return, for each cell of the result, the coordinate in the original that ONNX gives it."""
+    """Return for each cell of the result its coordinate in the original, as ONNX defines it."""
     size, target, scale = single(axis.size), single(axis.target), single(axis.scale)
     if axis.known:
         index: Array = np.arange(axis.target, dtype=np.float32)
@@ -49,9 +49,10 @@ def coordinates(axis: Axis, mode: str) -> Array:
     if mode == "asymmetric":
         return divided(index, scale)
     if mode == "tf_half_pixel_for_nn":
-        return (index + half) * (np.float32(1) / scale)  # as onnxruntime rounds this one
+        return (index + half) * (np.float32(1) / scale)  # onnxruntime rounds this one so
     if mode == "align_corners":
-        # ONNX means the length before it is rounded; both are the same where they are known.
+        # ONNX takes the length before it is rounded. Known lengths are whole, so both are equal
+        # there.
         length = target if axis.known else scale * size
         return index * (size - 1) / maximum(length - 1, np.float32(1e-6))
     if mode == "tf_crop_and_resize":
@@ -81,11 +82,11 @@ MODES = (
     "half_pixel_symmetric",
     "pytorch_half_pixel",
 )
-"""The coordinate transformations that ONNX knows."""
+"""The coordinate transformations that ONNX defines."""
 
 
 def nearest(where: Array, mode: str, size: Size) -> Array:
-    """Return the index of the cell that is nearest to each coordinate."""
+    """Return the index of the cell nearest to each coordinate."""
     low = floor(where)
     beyond = where - low
     if mode == "round_prefer_floor":
@@ -125,9 +126,9 @@ def antialiased(
     *,
     exclude_outside: bool,
 ) -> tuple[Array, Array]:
-    """Return indices and weights of a filter that is as wide as a smaller scale makes it.
+    """Return indices and weights of an antialiasing filter, which is wider for a smaller scale.
 
-    It is linear without a `coefficient`, else cubic.
+    Without a `coefficient` the filter is linear, with one it is cubic.
     """
     scale = minimum(single(scale), np.float32(1))
     width = integers(-floor(-(1 if coefficient is None else 2) / scale))
@@ -142,7 +143,7 @@ def antialiased(
 
 
 def matrix(indices: Array, weights: Array, size: Size) -> Array:
-    """Return the matrix (cells of the result × cells of the original) of all weights."""
+    """Return all weights as a matrix (cells of the result × cells of the original)."""
     if isinstance(indices, np.ndarray) and isinstance(size, int):
         result = np.zeros((len(indices), size), np.float32)
         np.add.at(result, (np.arange(len(indices))[:, None], indices), weights)
@@ -152,7 +153,7 @@ def matrix(indices: Array, weights: Array, size: Size) -> Array:
 
 
 def weighted(data: tf.Tensor, axis: Axis, indices: Array, weights: Array) -> tf.Tensor:
-    """Return the weighted sums along an axis: two gathers, or a product with a matrix."""
+    """Return the weighted sums along an axis, by two gathers or by a product with a matrix."""
     rank, number = data.shape.rank, axis.axis
     if indices.shape[1] == 2:
         shape = [1] * number + [-1] + [1] * (rank - number - 1)
@@ -190,7 +191,7 @@ def keys(away: Array, a: float) -> Array:
 def _within(
     near: Array, weights: Array, size: Size, *, exclude_outside: bool
 ) -> tuple[Array, Array]:
-    """Move indices into the axis: what lies outside is its border, or counts for nothing."""
+    """Move indices into the axis. Cells outside count as the border, or get no weight."""
     if exclude_outside:
         weights = weights * as_single(near >= 0) * as_single(near < size)
         weights = weights / total(weights)
@@ -205,7 +206,7 @@ def total(weights: Array) -> Array:
 
 
 def divided(value: Array, by: Number) -> Array:
-    """Divide float32 numbers; the optimiser would multiply by a reciprocal, which rounds twice."""
+    """Divide float32 numbers. The optimiser would use a reciprocal instead, which rounds twice."""
     if isinstance(value, np.ndarray):
         return value / by
     exact = tf.cast(value, tf.float64) / tf.cast(by, tf.float64)
@@ -213,7 +214,7 @@ def divided(value: Array, by: Number) -> Array:
 
 
 def absolute(value: Array) -> Array:
-    """Return what is left without the sign."""
+    """Return the absolute value."""
     return tf.abs(value) if isinstance(value, tf.Tensor) else np.abs(value)
 
 
@@ -223,14 +224,14 @@ def floor(value: Array) -> Array:
 
 
 def integers(value: Array) -> Array:
-    """Return an int32."""
+    """Return a value in int32."""
     if isinstance(value, tf.Tensor):
         return tf.cast(value, tf.int32)
     return np.asarray(value).astype(np.int32)
 
 
 def as_single(value: Array) -> Array:
-    """Return a float32; one for true and zero for false."""
+    """Return a value in float32, with one for true and zero for false."""
     if isinstance(value, tf.Tensor):
         return tf.cast(value, tf.float32)
     return np.asarray(value).astype(np.float32)
@@ -249,5 +250,5 @@ def minimum(first: Any, second: Any) -> Any:
 
 
 def clipped(index: Array, size: Size) -> Array:
-    """Return indices that lie within an axis."""
+    """Return indices clipped to an axis."""
     return maximum(minimum(index, size - 1), 0)

@@ -1,7 +1,8 @@
-"""Kernels: which dtypes every TensorFlow computes in, and how the others are computed exactly.
+"""Which dtypes every TensorFlow computes in, and how the others are computed exactly.
 
 No TensorFlow has a kernel for every dtype that ONNX allows, and the old ones have few. Integers are
-computed in wider ones and cast back, which wraps as the narrow ones do; half floats in float32.
+computed in wider ones and cast back, which wraps as the narrow ones do. Half floats are computed in
+float32.
 """
 
 from collections.abc import Callable, Collection
@@ -39,8 +40,9 @@ def widened(
 ) -> tf.Tensor:
     """Apply a function in the values' own dtype if it is `native`, or else in a wider one.
 
-    The widest unsigned integers become signed ones of the same bits; for a function that compares
-    (`ordered`) they are moved to keep their order. Without `keep` the result is not cast back.
+    The widest unsigned integers become signed ones with the same bits. For a function that compares
+    (`ordered`) their sign bit is flipped, which keeps their order. Without `keep` the result is not
+    cast back.
     """
     dtype = values[0].dtype
     if dtype in native:
@@ -53,15 +55,15 @@ def widened(
 
 
 def _moved(value: tf.Tensor, move: bool) -> tf.Tensor:
-    """Flip the sign bit: adding the lowest number does, since integers wrap."""
+    """Flip the sign bit by adding the lowest number, because integers wrap."""
     return value + tf.constant(tf.int64.min, tf.int64) if move else value
 
 
 def spread(value: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-    """Return a value with ones before its axes if it is a constant and `other` has more axes.
+    """Return a constant with ones before its axes if `other` has more axes. Other values stay.
 
-    The layout optimiser moves an op between NCHW and NHWC if both sides have all axes; a constant
-    of shape (C, 1, 1) would keep a transposition on either side.
+    The layout optimiser moves an op between NCHW and NHWC only if both sides have all axes. A
+    constant of shape (C, 1, 1) would keep a transposition on either side.
     """
     missing = other.shape.rank - value.shape.rank
     if missing > 0 and value.shape.rank > 0 and other.shape.rank >= 4:
@@ -72,6 +74,6 @@ def spread(value: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
 
 
 def scalar(number: float | np.ndarray, dtype: tf.DType) -> tf.Tensor:
-    """Return a constant of a dtype; a float becomes an integer by cutting it off."""
+    """Return a constant of a dtype. For an integer dtype a float is truncated."""
     with np.errstate(over="ignore"):
         return tf.constant(np.asarray(number).astype(dtype.as_numpy_dtype))

@@ -1,4 +1,4 @@
-"""LabelEncoder of ONNX's machine-learning ops: a table of keys and values, looked up exactly."""
+"""LabelEncoder of ONNX's machine-learning ops: an exact lookup in a table of keys and values."""
 
 import numpy as np
 import onnx
@@ -13,13 +13,13 @@ _DEFAULTS = {"strings": ("string", "_Unused"), "int64s": ("int64", -1), "floats"
 
 @register("LabelEncoder", domain="ai.onnx.ml")
 def class_labels(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Replace each class by its place in the list of classes, or each place by its class."""
+    """Replace each class by its index in the list of classes, or each index by its class."""
     return _looked_up(node, data, *_classes(node, data))
 
 
 @register("LabelEncoder", domain="ai.onnx.ml", since=2)
 def label_encoder(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Replace each key by its value, whatever is no key by the default."""
+    """Replace each key by its value, and everything else by the default."""
     keys, values = _listed(node, "keys"), _listed(node, "values")
     return _looked_up(node, data, keys, values, _default(node, values))
 
@@ -29,7 +29,7 @@ def _looked_up(
 ) -> tf.Tensor:
     if len(keys) != len(values):
         raise refusal(node, f"has {len(keys)} keys and {len(values)} values; fix the model.")
-    # A key that is repeated counts as it stands last; NaN is a key like any other.
+    # The last one of equal keys counts. NaN is a key like any other.
     last = {"nan" if key != key else key: place for place, key in enumerate(keys.tolist())}
     keys, values = (each[list(last.values())] for each in (keys, values))
     hits = widened(
@@ -48,7 +48,7 @@ def _looked_up(
 
 
 def _classes(node: Node, data: tf.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return keys, values and default of the first version: a list of texts, by place or back."""
+    """Return keys, values and default of the first version: from strings to indices or back."""
     texts = np.array(node.attrs.get("classes_strings", []), object)
     places = np.arange(len(texts), dtype=np.int64)
     if data.dtype == tf.string:
@@ -57,7 +57,7 @@ def _classes(node: Node, data: tf.Tensor) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def _listed(node: Node, role: str) -> np.ndarray:
-    """Return the keys or the values."""
+    """Return the list of keys or of values."""
     if f"{role}_tensor" in node.attrs:
         return onnx.numpy_helper.to_array(node.attrs[f"{role}_tensor"]).reshape(-1)
     for kind, dtype in _KINDS.items():
@@ -67,7 +67,7 @@ def _listed(node: Node, role: str) -> np.ndarray:
 
 
 def _default(node: Node, values: np.ndarray) -> np.ndarray:
-    """Return what is given for a key that is not there."""
+    """Return the value for a missing key."""
     if "default_tensor" in node.attrs:
         return onnx.numpy_helper.to_array(node.attrs["default_tensor"])
     kind = {"O": "strings", "f": "floats"}.get(values.dtype.kind, "int64s")

@@ -1,4 +1,4 @@
-"""Comparisons, choices and bits."""
+"""Comparisons, selection and bits."""
 
 from collections.abc import Callable, Collection
 
@@ -71,13 +71,13 @@ def bitwise_not(node: Node, data: tf.Tensor) -> tf.Tensor:
 
 @register("BitShift")
 def bit_shift(node: Node, data: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
-    """Shift bits; nothing is left of a number that is shifted by all of its bits or more."""
+    """Shift bits. A shift by all bits or more leaves nothing of a number."""
     left = node.attrs["direction"] == "LEFT"
     shift = tf.bitwise.left_shift if left else tf.bitwise.right_shift
     bits, known = data.dtype.size * 8, constant(amount)
     if known is not None and (known < bits).all() and (known >= 0).all():
         return shift(data, amount)
-    # TensorFlow shifts by all bits but one at most, and a negative amount by none.
+    # TensorFlow shifts by at most all bits but one, and does not shift by a negative amount.
     none, all_of_them = scalar(0, data.dtype), scalar(bits, data.dtype)
     inside = widened(tf.less, SIGNED, amount, all_of_them, ordered=True, keep=False)
     if data.dtype.is_unsigned:
@@ -89,13 +89,13 @@ def bit_shift(node: Node, data: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
 
 @register("Where")
 def where(node: Node, condition: tf.Tensor, yes: tf.Tensor, no: tf.Tensor) -> tf.Tensor:
-    """Choose number by number; all three are broadcast."""
+    """Select elementwise. All three inputs are broadcast."""
     largest = max(condition, yes, no, key=lambda value: value.shape.rank)
     return choose(*(spread(value, largest) for value in (condition, yes, no)))
 
 
 def choose(condition: tf.Tensor, yes: tf.Tensor, no: tf.Tensor) -> tf.Tensor:
-    """Choose between two tensors of one dtype; old kernels lack the widest unsigned integers."""
+    """Select from two tensors of one dtype. Old kernels lack the widest unsigned integers."""
     dtype = yes.dtype
     if dtype not in (tf.uint32, tf.uint64):
         return tf.where(condition, yes, no)
@@ -104,13 +104,13 @@ def choose(condition: tf.Tensor, yes: tf.Tensor, no: tf.Tensor) -> tf.Tensor:
 
 @register("IsNaN")
 def is_nan(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Tell which numbers are none."""
+    """Return where the numbers are NaN."""
     return widened(tf.math.is_nan, BRAINS, data, keep=False)
 
 
 @register("IsInf")
 def is_inf(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Tell which numbers are infinite, or infinite with one sign."""
+    """Return where the numbers are infinite, or infinite with one sign."""
     below = node.attrs.get("detect_negative", 1)
     above = node.attrs.get("detect_positive", 1)
     if below and above:

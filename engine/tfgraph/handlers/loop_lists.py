@@ -1,4 +1,4 @@
-"""Lists to which each step of a loop appends one tensor: they are outputs of the steps, stacked."""
+"""Lists to which each step of a loop appends one tensor, written as stacked outputs of the loop."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from graphcore.copies import copy_of
 from tfgraph.handlers.loops import Steps
 
 Part: TypeAlias = list[tf.Tensor] | Steps | tf.Tensor
-"""Tensors of a sequence: one by one, of the steps of a loop, or stacked along the first axis."""
+"""Tensors of a sequence: a list, the steps of a loop, or a stack along the first axis."""
 
 
 @dataclass(frozen=True)
 class Stacked:
-    """A sequence whose length is known only while the graph runs, in parts.
+    """A sequence, in parts, whose length is known only while the graph runs.
 
-    Its tensors are of one shape, unless they are concatenated along their first axes.
+    Its tensors have one shape, unless they are concatenated along their first axes.
     """
 
     parts: tuple[Part, ...]
@@ -35,7 +35,7 @@ class Stacked:
         return tf.add_n([tf.cast(_count(part), tf.int64) for part in self.parts])
 
     def at(self, position: tf.Tensor) -> tf.Tensor:
-        """Return the tensor at a position, which may count from the end."""
+        """Return the tensor at a position, where a negative one counts from the end."""
         return tf.gather(self.stack, self._from_begin(position))
 
     def without(self, position: tf.Tensor) -> "Stacked":
@@ -65,7 +65,7 @@ class Stacked:
 
 
 def joined(before: list[tf.Tensor] | Stacked, steps: Steps) -> Stacked:
-    """Return a sequence with what the steps of a loop append to it."""
+    """Return a sequence followed by the tensors that the steps of a loop append."""
     if isinstance(before, Stacked):
         return before.followed_by(steps)
     return Stacked((before, steps) if before else (steps,))
@@ -90,7 +90,7 @@ def _rows(part: Part) -> tf.Tensor:
 
 
 def _merged(data: tf.Tensor, axis: int) -> tf.Tensor:
-    """Return data with an axis and the next one as one axis."""
+    """Return data with an axis and the next one merged."""
     sizes = tf.shape(data)
     merged = sizes[axis : axis + 1] * sizes[axis + 1 : axis + 2]
     result = tf.reshape(data, tf.concat([sizes[:axis], merged, sizes[axis + 2 :]], 0))
@@ -100,14 +100,14 @@ def _merged(data: tf.Tensor, axis: int) -> tf.Tensor:
 
 
 def with_elements_as_outputs(body: onnx.GraphProto, places: list[int]) -> onnx.GraphProto | None:
-    """Return a loop's body that gives what it appends to carried sequences as further outputs.
+    """Return a loop's body with the tensors that it appends to sequences as additional outputs.
 
     Args:
         body: the body of a Loop.
-        places: which of the carried values are sequences.
+        places: the positions of the carried values that are sequences.
 
     Returns:
-        None if it does anything to one of them but to append one tensor in each step.
+        None if the body does more with a sequence than append one tensor per step.
     """
     result = copy_of(body)
     makers = {name: node for node in result.node for name in node.output}
@@ -129,7 +129,7 @@ def with_elements_as_outputs(body: onnx.GraphProto, places: list[int]) -> onnx.G
 
 
 def _read(graph: onnx.GraphProto) -> Iterator[str]:
-    """Yield every name that is read, as often as it is, in the graphs inside too."""
+    """Yield every name that is read, once per use, also in the graphs inside."""
     yield from (value.name for value in graph.output)
     for node in graph.node:
         yield from node.input

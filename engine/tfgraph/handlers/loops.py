@@ -1,4 +1,4 @@
-"""Loops over steps: written out where they are few and known, loops of TensorFlow 1 elsewhere."""
+"""Loops over steps: unrolled where the steps are few and known, loops of TensorFlow 1 elsewhere."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TypeAlias
 import tensorflow as tf
 
 LONGEST_UNROLLED = 8
-"""Loops of up to this many steps are written out."""
+"""Loops of up to this many steps are unrolled."""
 
 Body: TypeAlias = Callable[
     [tf.Tensor | int, list[tf.Tensor], list[tf.Tensor]],
@@ -31,16 +31,16 @@ def over_steps(
     backwards_out: Sequence[bool] = (),
     outputs: Sequence[Kind] | None = None,
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-    """Run `body` over the first axis of `sequences`; return the last states and stacked outputs.
+    """Run `body` over the first axis of `sequences`. Return the last states and stacked outputs.
 
     Args:
-        body: is given the step (an int, or an int32 scalar), the states and one element of each
-            sequence. The states keep their shapes.
-        states: what the first step gets.
+        body: a function of the step (an int, or an int32 scalar), the states and one element of
+            each sequence. The states keep their shapes.
+        states: the states before the first step.
         sequences: tensors of equal length along the first axis.
         backwards: which sequences are read from their end.
         backwards_out: which outputs are written from their end.
-        outputs: types and shapes of a step's outputs; found by a trial of the body if left out.
+        outputs: types and shapes of a step's outputs. If left out, a trial of the body finds them.
     """
     reverse = list(backwards or [False] * len(sequences))
     length = next((s.shape[0] for s in sequences if s.shape[0] is not None), None)
@@ -117,17 +117,17 @@ def while_true(
     outputs: Sequence[Kind] | None = None,
     apart: int = 0,
 ) -> tuple[list[tf.Tensor], list]:
-    """Loop while `proceed`; return the last states and the outputs of all steps, stacked.
+    """Loop while `proceed`. Return the last states and the outputs of all steps, stacked.
 
     Args:
         proceed: (step, states) → whether to go on.
         body: (step, states) → (states, outputs of the step).
-        states: what the first step gets.
+        states: the states before the first step.
         size: the number of steps, if it is known when the loop begins.
-        places: for each output, step → where it is written; by step if left out.
+        places: for each output, step → the index to write it to. If left out, the step itself.
         shapes: of the states, where they change from step to step.
-        outputs: types and shapes of a step's outputs; found by a trial of the body if left out.
-        apart: the last so many outputs are returned as `Steps` instead.
+        outputs: types and shapes of a step's outputs. If left out, a trial of the body finds them.
+        apart: how many of the last outputs are returned as `Steps` instead.
     """
     if shapes is None:
         shapes = [state.shape for state in states]
@@ -141,7 +141,7 @@ def while_true(
             0 if size is None else size,
             dynamic_size=size is None,
             element_shape=shape,
-            infer_shape=False,  # it would ask every element for one shape by a newer attribute
+            infer_shape=False,  # it would require one shape, by an attribute that old releases lack
             clear_after_read=not apart,
         )
         for dtype, shape in outputs
@@ -173,7 +173,7 @@ def while_true(
 
 
 def trial(body: Round, states: Sequence[Kind]) -> tuple[list[Kind], list[Kind]]:
-    """Return types and shapes of the states and outputs after one step, which leaves no trace."""
+    """Return types and shapes of the states and outputs after one step, built in another graph."""
     from tensorflow.python.framework.func_graph import FuncGraph
 
     with FuncGraph("trial").as_default():
@@ -196,7 +196,7 @@ def array_of(sequence: tf.Tensor, length: tf.Tensor) -> tf.TensorArray:
 
 @dataclass(frozen=True)
 class Steps:
-    """What the steps of a loop gave, one tensor each, in an array; `shape` is that of one."""
+    """The outputs of a loop's steps, one tensor each of the same `shape`, in an array."""
 
     array: tf.TensorArray
     count: tf.Tensor
@@ -204,9 +204,10 @@ class Steps:
     shape: tf.TensorShape
 
     def stacked(self) -> tf.Tensor:
-        """Return the elements along a new first axis, none at all too.
+        """Return the elements along a new first axis, even if there are none.
 
-        An array without elements knows just the sizes that were known before; the others are zero.
+        An array without elements only knows the sizes that were known before. The others become
+        zero.
         """
         if self.shape.is_fully_defined():
             stack = self.array.stack()
@@ -216,7 +217,7 @@ class Steps:
         return stack
 
     def concatenated(self) -> tf.Tensor:
-        """Return the elements one after the other; their first axes may be of different sizes."""
+        """Return the elements concatenated. Their first axes may have different sizes."""
         rows = self._unless_empty(self.array.concat, [0, *self._least()[1:]])
         rows.set_shape([None, *self.shape.as_list()[1:]])
         return rows

@@ -10,7 +10,7 @@ from tfgraph.handlers.sizes import product, sizes_of, vector
 def nll_loss(
     node: Node, scores: tf.Tensor, target: tf.Tensor, weight: tf.Tensor | None = None
 ) -> list[tf.Tensor]:
-    """Pick the score of each target class, negated and weighted; sum, mean or none."""
+    """Take the negative, weighted score of each target class, and reduce by sum, mean or not."""
     return [_loss(node, scores, target, weight)]
 
 
@@ -18,7 +18,7 @@ def nll_loss(
 def softmax_cross_entropy_loss(
     node: Node, scores: tf.Tensor, target: tf.Tensor, weight: tf.Tensor | None = None
 ) -> list[tf.Tensor]:
-    """Return the loss of the logarithms of softmax, and these."""
+    """Return the loss of the log-softmax, and the log-softmax itself."""
     shifted = scores - tf.reduce_max(scores, 1, keepdims=True)
     logarithms = shifted - tf.math.log(tf.reduce_sum(tf.exp(shifted), 1, keepdims=True))
     return [_loss(node, logarithms, target, weight), logarithms]
@@ -50,7 +50,7 @@ def _loss(node: Node, scores: tf.Tensor, target: tf.Tensor, weight: tf.Tensor | 
 
 
 def _picked(scores: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """Return scores[n, target[n, ...], ...]: one gather from the scores as they lie in memory."""
+    """Return scores[n, target[n, ...], ...] by one gather from the scores in their memory order."""
     batch, classes, *inner = sizes_of(scores, tf.int64)
     size = product(inner)
     rows = tf.expand_dims(tf.range(tf.cast(batch, tf.int64), dtype=tf.int64), 1)

@@ -1,4 +1,4 @@
-"""Normalisation: by stored statistics, over images, groups or layers, or by the neighbours."""
+"""Normalisation: by stored statistics, over images, groups or layers, or by neighbour channels."""
 
 from collections.abc import Sequence
 
@@ -52,9 +52,9 @@ def batch_normalisation(
 
 
 def _trains(node: Node) -> bool:
-    """Whether a node normalises by the batch: up to opset 13, its number of outputs says so.
+    """Whether a node normalises by the batch. Up to opset 13 its number of outputs decides.
 
-    Standardised convolutions do it for good, with their weights as the batch.
+    Standardised convolutions do so even at inference, with their weights as the batch.
     """
     if node.since >= 14:
         return bool(node.attrs.get("training_mode", 0))
@@ -71,10 +71,10 @@ def _trains(node: Node) -> bool:
 def _trained(
     node: Node, data: tf.Tensor, scale: Value, bias: Value, mean: Value, variance: Value
 ) -> list[tf.Tensor]:
-    """Normalise by the batch itself; also return the stored statistics, moved towards it.
+    """Normalise by the batch itself. Also return the stored statistics, moved towards the batch's.
 
-    Up to opset 13 those of the batch follow: its mean, and what onnxruntime saves of its variance,
-    the factor that it is divided by.
+    Up to opset 13 two more outputs follow: the mean of the batch, and onnxruntime's form of its
+    variance, which is one over the root of it.
     """
     if not node.attrs.get("spatial", 1):
         raise refusal(node, "trains, with spatial = 0; set it to 1, or export it in eval mode.")
@@ -107,7 +107,7 @@ def instance_normalisation(
 
 @register("GroupNormalization", as_arrays=[1, 2])
 def group_normalisation(node: Node, data: tf.Tensor, scale: Value, bias: Value) -> list[tf.Tensor]:
-    """Normalise groups of channels; version 18 scales groups, version 21 scales channels."""
+    """Normalise groups of channels. Version 18 scales groups, and version 21 scales channels."""
     rank, groups = data.shape.rank, int(node.attrs["num_groups"])
     size = sizes_of(data)
     grouped = tf.reshape(data, [size[0], groups, size[1] // groups, -1])
@@ -122,7 +122,7 @@ def group_normalisation(node: Node, data: tf.Tensor, scale: Value, bias: Value) 
 def layer_normalisation(
     node: Node, data: tf.Tensor, scale: Value, bias: Value | None = None
 ) -> list[tf.Tensor]:
-    """Normalise over the last axes; the statistics are float32 for half floats."""
+    """Normalise over the last axes. For half floats the statistics are float32."""
     axes = _last_axes(node, data)
     single = tf.cast(data, tf.float32) if data.dtype in HALVES else data
     epsilon = tf.cast(float(node.attrs.get("epsilon", 1e-5)), single.dtype)
@@ -143,7 +143,7 @@ def rms_normalisation(node: Node, data: tf.Tensor, scale: Value) -> list[tf.Tens
     epsilon = tf.cast(float(node.attrs.get("epsilon", 1e-5)), single.dtype)
     inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(single), axes, keepdims=True) + epsilon)
     normal = tf.cast(single * inverse, data.dtype)
-    dtype = tf.as_dtype(scale.dtype)  # which may be another one, and is the result's
+    dtype = tf.as_dtype(scale.dtype)  # it may differ from the data's, and is the result's dtype
     return [tf.cast(normal, dtype) * scale]
 
 
@@ -157,7 +157,7 @@ def mean_variance_normalisation(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
 
 @register("LpNormalization")
 def lp_normalisation(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
-    """Divide by the norm along an axis; what has none stays zero."""
+    """Divide by the norm along an axis. Vectors with a norm of zero stay zero."""
     axis, power = int(node.attrs.get("axis", -1)), int(node.attrs.get("p", 2))
     if power == 1:
         norm = tf.reduce_sum(tf.abs(data), axis, keepdims=True)
@@ -170,13 +170,13 @@ def lp_normalisation(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
 
 @register("LRN")
 def local_response_normalisation(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
-    """Divide by what the channels around have; an even window has one more behind than before."""
+    """Divide by a sum over neighbour channels. An even window has one more after than before."""
     size = int(node.attrs["size"])
     alpha = float(node.attrs.get("alpha", 1e-4)) / size
     beta, bias = float(node.attrs.get("beta", 0.75)), float(node.attrs.get("bias", 1.0))
     rank = data.shape.rank
     if size % 2 and rank == 4 and data.dtype == tf.float32:
-        # TensorFlow's op wants NHWC; next to convolutions the transpositions cancel each other.
+        # TensorFlow's op needs NHWC. Next to convolutions the transpositions cancel each other.
         result = tf.nn.local_response_normalization(
             tf.transpose(data, [0, 2, 3, 1]), (size - 1) // 2, bias, alpha, beta
         )
@@ -192,14 +192,14 @@ def local_response_normalisation(node: Node, data: tf.Tensor) -> list[tf.Tensor]
 
 
 def _normal(data: tf.Tensor, axes: Sequence[int], epsilon: float) -> tf.Tensor:
-    """Return data less its mean by its deviation over some axes; float32 for half floats."""
+    """Return (data − mean) / deviation over some axes, computed in float32 for half floats."""
     single = tf.cast(data, tf.float32) if data.dtype in HALVES else data
     centre, spread = _moments(single, axes)
     return (single - centre) * tf.math.rsqrt(spread + tf.cast(epsilon, single.dtype))
 
 
 def _moments(data: tf.Tensor, axes: Sequence[int]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return mean and variance over some axes, which stay with size one."""
+    """Return mean and variance over some axes, which are kept with size one."""
     mean = tf.reduce_mean(data, axes, keepdims=True)
     return mean, tf.reduce_mean(tf.math.squared_difference(data, mean), axes, keepdims=True)
 
@@ -213,7 +213,7 @@ def _affine(
 
 
 def _shaped(value: Value, shape: list[int], dtype: tf.DType) -> tf.Tensor:
-    """Return a value in another shape and dtype, as a constant if it is one."""
+    """Return a value in another shape and dtype. A constant stays one."""
     known = constant(value)
     if known is None or any(isinstance(size, tf.Tensor) for size in shape):
         return tf.reshape(tf.cast(value, dtype), shape)

@@ -11,7 +11,7 @@ from tfgraph.handlers.slicing import FAR, sliced, spread
 from tfgraph.handlers.strings import by_index
 
 Amounts: TypeAlias = list[tuple[Size, Size]]
-"""For each axis how much is added before and after it; negative amounts crop."""
+"""The amounts to add before and after each axis. Negative amounts crop."""
 
 MODES = ("constant", "reflect", "edge", "wrap")
 
@@ -24,7 +24,7 @@ def pad(
     value: tf.Tensor | None = None,
     axes: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Pad with a constant, the edge, a reflection or the other end; negative padding crops."""
+    """Pad with a constant, the edge, a reflection or the other end. Negative amounts crop."""
     mode = node.attrs.get("mode", "constant")
     if mode not in MODES:
         raise refusal(node, f"has the mode {mode!r}; there are {', '.join(MODES)}.")
@@ -69,7 +69,7 @@ def _amounts(
 
 
 def _cropped(data: tf.Tensor, amounts: Amounts) -> tf.Tensor:
-    """Cut off what is negative; nothing is said of amounts that may turn out to be."""
+    """Cut off where amounts are negative. Computed amounts are clipped, as they may be positive."""
     limits: dict[int, tuple[Size, Size, Size]] = {}
     for axis, (before, after) in enumerate(amounts):
         if isinstance(before, int) and isinstance(after, int):
@@ -107,7 +107,7 @@ def _filled(data: tf.Tensor, amounts: Amounts, fill: float | tf.Tensor) -> tf.Te
 
 
 def _carried(data: tf.Tensor, axis: int, before: Size, after: Size) -> tuple[Size, Size]:
-    """Let one end that is cut off by more than there is take the rest from what the other adds."""
+    """Where one end is cut off by more than the size, cut the rest off the other end's padding."""
     known = isinstance(before, int) and isinstance(after, int)
     if known and not min(before, after) < 0 < max(before, after):
         return before, after
@@ -122,7 +122,7 @@ def _beyond(amount: Size, size: Size) -> Size:
 
 
 def _filled_texts(data: tf.Tensor, added: list[list[Size]], fill: float | tf.Tensor) -> tf.Tensor:
-    """Pad texts by their indices; 0 is that of the text to fill with."""
+    """Pad strings by their indices, where index 0 is the string to fill with."""
     text = tf.reshape(fill, [1]) if isinstance(fill, tf.Tensor) else tf.constant([""])
     paddings = tf.stack([vector(pair) for pair in added])
     both = tf.concat([text, tf.reshape(data, [-1])], 0)
@@ -134,7 +134,7 @@ def _filled_texts(data: tf.Tensor, added: list[list[Size]], fill: float | tf.Ten
 
 
 def _with_edges(data: tf.Tensor, added: list[list[Size]]) -> tf.Tensor:
-    """Join slices, which the layout optimiser knows how to move to NHWC."""
+    """Join slices, because the layout optimiser can move these to NHWC."""
     for axis, (before, after) in enumerate(added):
         assert isinstance(before, int) and isinstance(after, int)
         first = [sliced(data, {axis: (0, 1, 1)})] * before if before else []
@@ -144,9 +144,9 @@ def _with_edges(data: tf.Tensor, added: list[list[Size]]) -> tf.Tensor:
 
 
 def _is_inside(data: tf.Tensor, amounts: Amounts) -> bool:
-    """Whether a reflection needs no second one; an unknown size is taken to be large enough.
+    """Whether one reflection is enough, where an unknown size is assumed to be large enough.
 
-    TensorFlow fails while it runs where it is not.
+    If it is not, TensorFlow fails while it runs.
     """
     return all(
         isinstance(each, int) and each >= 0 and (size is None or each < size)
@@ -156,7 +156,7 @@ def _is_inside(data: tf.Tensor, amounts: Amounts) -> bool:
 
 
 def _picked(data: tf.Tensor, axis: int, pair: tuple[Size, Size], mode: str) -> tf.Tensor:
-    """Gather along an axis, from positions that lie outside, brought inside."""
+    """Gather along an axis, with the indices outside mapped into it."""
     before, after = pair
     size = size_of(data, axis)
     if all(isinstance(each, int) for each in (before, after, size)):

@@ -1,4 +1,4 @@
-"""Pools over the spatial axes; padding is an op of its own, never TensorFlow's guess."""
+"""Pools over the spatial axes, with padding as a separate op unless TensorFlow's SAME is exact."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ def global_lp_pool(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
 
 @register("MaxPool")
 def max_pool(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
-    """Pool; the second output counts cells in the flat NCHW tensor, padding left out."""
+    """Take the largest of each window. The second output is its index in the unpadded NCHW data."""
     if node.wants(1):
         return _with_indices(node, data)
     axes = _windows(node, data)
@@ -47,7 +47,7 @@ def max_pool(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
 
 @register("AveragePool")
 def average_pool(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
-    """Pool; a window at the border is divided by the number of cells that count."""
+    """Average each window. At the border, divide by the number of cells that count."""
     axes = _windows(node, data)
     include = bool(node.attrs.get("count_include_pad", 0))
     if _padded_as_same(node, data, axes) and not include:
@@ -57,7 +57,7 @@ def average_pool(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
     mean = _pool(padded, axes, "AVG", "VALID")
     if padded is data or (include and all(isinstance(w.extra, int) and not w.extra for w in axes)):
         return [mean]
-    # The share of each window that counts: what the same pool makes of ones.
+    # The share of each window that counts, computed by the same pool from ones.
     spatial = sizes_of(data)[2:]
     ones = tf.ones([1, 1, *spatial], data.dtype)
     if include:
@@ -68,7 +68,7 @@ def average_pool(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
 
 @register("LpPool")
 def lp_pool(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
-    """Take the p-norm of each window: the average of the powers, times its cells."""
+    """Take the p-norm of each window, from the average of the powers times its number of cells."""
     axes, power = _windows(node, data), float(node.attrs.get("p", 2))
     padded = pad(_powered(data, power), [(w.begin, w.end + w.extra) for w in axes])
     cells = int(np.prod([w.kernel for w in axes]))
@@ -79,11 +79,11 @@ def lp_pool(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
 def max_unpool(
     node: Node, data: tf.Tensor, indices: tf.Tensor, output_shape: tf.Tensor | None = None
 ) -> list[tf.Tensor]:
-    """Put each number where its index says, zeros elsewhere.
+    """Put each number at its index, and zeros elsewhere.
 
-    The indices of a MaxPool count in what it pooled, which is of the output's shape. Others count
-    in the smallest tensor that is pooled to such a size, as those of ONNX's own test do; a larger
-    output gets zeros behind.
+    The indices of a MaxPool refer to its input, which has the output's shape. Other indices refer
+    to the smallest tensor that is pooled to such a size, as in ONNX's own test. A larger output
+    gets zeros at the end.
     """
     kernel = [int(size) for size in node.attrs["kernel_shape"]]
     rank = len(kernel)
@@ -101,7 +101,7 @@ def max_unpool(
     flat, where = tf.reshape(data, [-1]), tf.reshape(indices, [-1, 1])
     result = tf.scatter_nd(where, flat, tf.expand_dims(whole, 0))
     if any(stride < size for stride, size in zip(strides, kernel, strict=True)):
-        # Windows that overlap may have one largest cell, which then was added more than once.
+        # Overlapping windows may share a largest cell, which was then added more than once.
         count = tf.scatter_nd(where, tf.ones_like(flat), tf.expand_dims(whole, 0))
         result = result / tf.maximum(count, tf.ones([], data.dtype))
     result = tf.reshape(result, vector(shape))
@@ -112,7 +112,7 @@ def max_unpool(
 
 
 _INDICES = "nbhelpers/pooled_indices"
-"""A graph's collection of the names of indices that a MaxPool made."""
+"""A graph's collection for the names of indices that a MaxPool made."""
 
 
 def _made_by_pool(indices: tf.Tensor) -> bool:
@@ -136,35 +136,35 @@ def _windows(node: Node, data: tf.Tensor) -> list[Window]:
 
 
 def _padded_as_same(node: Node, data: tf.Tensor, axes: Sequence[Window]) -> bool:
-    """Whether TensorFlow's SAME, in which padding never counts, pads just like this."""
+    """Whether TensorFlow's SAME, in which padding never counts, pads by the same amounts."""
     dynamic = any(isinstance(each, tf.Tensor) for w in axes for each in (w.begin, w.end))
     upper = node.attrs.get("auto_pad") == "SAME_UPPER"
     return dynamic and upper and not _by_slices(data, axes)
 
 
 def _by_slices(data: tf.Tensor, axes: Sequence[Window]) -> bool:
-    """Whether no TensorFlow has a pool for this."""
+    """Whether no TensorFlow has a kernel for this pool."""
     deep = len(axes) == 3 and data.dtype != tf.float32
     return any(window.dilation > 1 for window in axes) or len(axes) > 3 or deep
 
 
 def _pool(data: tf.Tensor, axes: Sequence[Window], kind: str, padding: str) -> tf.Tensor:
-    """Pool data that is padded already, or that SAME pads."""
+    """Pool data that is already padded, or that SAME pads."""
     rank = len(axes)
     if _by_slices(data, axes):
         return _pooled_by_slices(data, axes, kind)
     if rank == 3:
-        # The layout optimiser leaves 3-D pools as they are; old runtimes know them in NDHWC only.
+        # The layout optimiser does not move 3-D pools, and old runtimes know them only in NDHWC.
         data = tf.transpose(data, [0, 2, 3, 4, 1])
     layout = ("NCW", "NCHW", "NDHWC")[rank - 1]
     window, strides = [axis.kernel for axis in axes], [axis.stride for axis in axes]
-    # Not tf.nn.pool, which refuses windows that are smaller than their stride.
+    # tf.nn.pool is not used, because it refuses windows that are smaller than their stride.
     pooled = _POOLS[kind, rank](data, window, strides, padding, data_format=layout)
     return tf.transpose(pooled, [0, 4, 1, 2, 3]) if rank == 3 else pooled
 
 
 def _pooled_by_slices(data: tf.Tensor, axes: Sequence[Window], kind: str) -> tf.Tensor:
-    """Pool one axis after the other: a strided slice for each cell of the window."""
+    """Pool one axis after the other, with a strided slice for each cell of the window."""
     for axis, window in enumerate(axes, start=2):
         parts = [seen(data, {axis: window}, [cell]) for cell in range(window.kernel)]
         total = parts[0]
@@ -175,9 +175,9 @@ def _pooled_by_slices(data: tf.Tensor, axes: Sequence[Window], kind: str) -> tf.
 
 
 def _with_indices(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
-    """Return the largest numbers and where they are; the first of equal ones counts.
+    """Return the largest numbers and their indices. The first of equal ones counts.
 
-    TensorFlow's op for it counts in NHWC, takes padding for cells and knows no dilations.
+    TensorFlow's own op counts in NHWC, takes padding for cells, and does not support dilations.
     """
     axes, dtype = _windows(node, data), data.dtype
     batch, channels, *spatial = sizes_of(data)

@@ -7,12 +7,12 @@ from tfgraph.handlers.registry import Node, register
 from tfgraph.handlers.sizes import inferable, sizes_of, vector
 
 NATIVE = SINGLES | {tf.float16, tf.bfloat16, tf.int32, tf.int64, tf.complex64, tf.complex128}
-"""What TensorFlow multiplies matrices in."""
+"""The dtypes in which TensorFlow multiplies matrices."""
 
 
 @register("Gemm")
 def gemm(node: Node, a: tf.Tensor, b: tf.Tensor, c: tf.Tensor | None = None) -> list[tf.Tensor]:
-    """Compute alpha·A·B + beta·C in the inputs' dtype, without scaling by one."""
+    """Compute alpha·A·B + beta·C in the inputs' dtype, without a scaling by one."""
     alpha, beta = node.attrs.get("alpha", 1.0), node.attrs.get("beta", 1.0)
     result = multiplied(
         a,
@@ -29,7 +29,7 @@ def gemm(node: Node, a: tf.Tensor, b: tf.Tensor, c: tf.Tensor | None = None) -> 
 
 @register("MatMul")
 def mat_mul(node: Node, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Multiply matrices as numpy does: a vector is a row on the left, a column on the right."""
+    """Multiply matrices as numpy does: a vector is a row on the left and a column on the right."""
     left = tf.expand_dims(a, 0) if a.shape.rank == 1 else a
     right = tf.expand_dims(b, 1) if b.shape.rank == 1 else b
     result = multiplied(left, right)
@@ -40,9 +40,10 @@ def mat_mul(node: Node, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 def multiplied(
     a: tf.Tensor, b: tf.Tensor, *, transpose_a: bool = False, transpose_b: bool = False
 ) -> tf.Tensor:
-    """Multiply matrices in any dtype; the axes before the last two are broadcast.
+    """Multiply matrices in any dtype. The axes before the last two are broadcast.
 
-    Many matrices times one are one large product, which is faster, and old TensorFlows know it.
+    Many matrices times one matrix become one large product, which is faster, and which old
+    TensorFlows support.
     """
     if a.dtype not in NATIVE:
         return widened(

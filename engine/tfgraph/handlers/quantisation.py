@@ -1,7 +1,7 @@
 """Quantised numbers: integers with a scale and a zero point.
 
-Products are computed in floats that hold every sum exactly: old TensorFlow has no integer
-convolution, and no TensorFlow has a fast one.
+Products are computed in floats that represent every sum exactly, because old TensorFlow has no
+integer convolution, and no TensorFlow has a fast one.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def quantize(
         dtype = dtype_of(node, code) if code else tf.uint8
     if dtype not in _INTEGERS:
         raise refusal(node, f"makes {dtype.name}; integers of 8 and 16 bits can be converted to.")
-    # The scale's dtype is the division's; integers are divided as float32.
+    # Division happens in the scale's dtype. Integers are divided as float32.
     code = node.attrs.get("precision", 0)
     precision = dtype_of(node, code) if code else scale.dtype
     precision = precision if precision.is_floating else tf.float32
@@ -63,7 +63,7 @@ def dynamic_quantize(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
     low = tf.minimum(tf.reduce_min(data, axes), 0.0)
     high = tf.maximum(tf.reduce_max(data, axes), 0.0)
     scale = (high - low) / 255.0
-    # Only zeros: onnxruntime's scale is one then, the formula's would divide by zero.
+    # If all numbers are zero, onnxruntime's scale is one, and the formula would divide by zero.
     scale = scale + tf.cast(tf.equal(scale, 0.0), tf.float32)
     zero = tf.minimum(tf.maximum(tf.round((0.0 - low) / scale), 0.0), 255.0)
     quantised = _saturated(data / scale, zero, tf.uint8)
@@ -71,7 +71,7 @@ def dynamic_quantize(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
 
 
 def _saturated(quotient: tf.Tensor, zero: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
-    """Round float32, add the zero point and cut off what the dtype cannot hold."""
+    """Round float32, add the zero point, and clip to the dtype's range."""
     rounded = tf.round(quotient)
     rounded = rounded if zero is None else rounded + zero
     bounded = tf.minimum(tf.maximum(rounded, float(dtype.min)), float(dtype.max))
@@ -86,7 +86,7 @@ def _is_zero(zero: tf.Tensor | None) -> bool:
 def _laid_out(node: Node, values: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
     """Return scales or zero points in a shape that broadcasts with the data.
 
-    They are one number, one for each slice of `axis`, or one for each block of `axis`.
+    They are one number, one per slice of `axis`, or one per block of `axis`.
     """
     rank = data.shape.rank
     axis = node.attrs.get("axis", 1)
@@ -120,10 +120,10 @@ def _exact(
     weights_zero: tf.Tensor | None,
     axes: tuple[int, ...],
 ) -> tf.DType:
-    """Return a float dtype that holds every sum of products over the weights' `axes`.
+    """Return a float dtype that represents every sum of products over the weights' `axes`.
 
-    float32 counts to 2²⁴. Weights that are known are seldom all at their limits, so their own sum
-    says how far it goes.
+    float32 counts to 2²⁴. If the weights are known, the limit is computed from their own sum,
+    because few of them are at the dtype's limits.
     """
     known, zero = constant(weights), 0 if weights_zero is None else constant(weights_zero)
     if known is not None and zero is not None:
@@ -137,7 +137,7 @@ def _exact(
 
 
 def _farthest(values: tf.Tensor, zero: tf.Tensor | None) -> int:
-    """Return how far integers of a dtype can be from their zero point."""
+    """Return the largest distance of a dtype's integers from their zero point."""
     known = np.zeros(1, np.int64) if zero is None else constant(zero)
     if known is None:
         return values.dtype.max - values.dtype.min
@@ -146,7 +146,7 @@ def _farthest(values: tf.Tensor, zero: tf.Tensor | None) -> int:
 
 
 def _rows(zero: tf.Tensor | None) -> tf.Tensor | None:
-    """Turn numbers for each row into a column; others broadcast as they are."""
+    """Turn one number per row into a column. Other zero points already broadcast."""
     if zero is None or zero.shape.rank != 1 or zero.shape[0] == 1:
         return zero
     return tf.expand_dims(zero, 1)
@@ -172,7 +172,7 @@ def integer_product(
     left_zero: tf.Tensor | None = None,
     right_zero: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Multiply matrices of integers less their zero points; the sums are int32."""
+    """Multiply matrices of integers less their zero points. The sums are int32."""
     return tf.cast(_product(node, left, right, left_zero, right_zero), tf.int32)
 
 
@@ -197,7 +197,7 @@ def _convolved(
     data_zero: tf.Tensor | None,
     weights_zero: tf.Tensor | None,
 ) -> tf.Tensor:
-    """Convolve integers less their zero points: so the padding is zero, as it should be."""
+    """Convolve integers less their zero points. So a padding with zeros means the zero point."""
     rank = weights.shape.rank
     if weights_zero is not None and weights_zero.shape.rank == 1:
         weights_zero = tf.reshape(weights_zero, [-1] + [1] * (rank - 1))
@@ -217,7 +217,7 @@ def integer_convolution(
     data_zero: tf.Tensor | None = None,
     weights_zero: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Convolve integers less their zero points; the sums are int32."""
+    """Convolve integers less their zero points. The sums are int32."""
     return tf.cast(_convolved(node, data, weights, data_zero, weights_zero), tf.int32)
 
 

@@ -1,4 +1,4 @@
-"""Ops that draw numbers at random: no values can be promised or compared, so they are refused."""
+"""Ops that draw random numbers. They are refused, because their values cannot be compared."""
 
 import tensorflow as tf
 
@@ -8,7 +8,7 @@ from tfgraph.handlers.registry import Node, refusal, register
 
 @register(*RANDOM_OPS)
 def draw(node: Node, *inputs: tf.Tensor) -> tf.Tensor:
-    """Refuse to draw: TensorFlow has other generators, and other numbers for the same seed."""
+    """Refuse to draw, because TensorFlow's generators give other numbers for the same seed."""
     raise refusal(
         node,
         "draws random numbers, of which TensorFlow has others; export the model with these numbers "

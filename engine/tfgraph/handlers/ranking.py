@@ -7,11 +7,11 @@ from tfgraph.handlers.registry import Node, constant, register
 from tfgraph.handlers.sizes import as_tensor, product, size_of, sizes_of, vector
 
 _RANKED = {tf.float16, tf.float32, tf.float64, tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8}
-"""What every TensorFlow can order and compare; others are mapped to wider ones in their order."""
+"""Dtypes that every TensorFlow can order and compare. Others are mapped to wider ones in order."""
 
 
 def _ordered(data: tf.Tensor) -> tf.Tensor:
-    """Return numbers in the same order that TensorFlow can compare."""
+    """Return numbers in the same order, in a dtype that TensorFlow can compare."""
     if data.dtype in _RANKED:
         return data
     if data.dtype == tf.bool:
@@ -23,13 +23,13 @@ def _ordered(data: tf.Tensor) -> tf.Tensor:
 
 
 def _reversed(data: tf.Tensor) -> tf.Tensor:
-    """Return numbers in the opposite order; of integers the complement, which cannot overflow."""
+    """Return numbers in the opposite order. Integers are complemented, which cannot overflow."""
     return tf.bitwise.invert(data) if data.dtype.is_integer else -data
 
 
 @register("TopK")
 def top_k(node: Node, data: tf.Tensor, k: tf.Tensor | None = None) -> list[tf.Tensor]:
-    """Return the k largest or smallest along an axis and their positions, first ones first."""
+    """Return the k largest or smallest along an axis and their indices. First ones come first."""
     count = node.attrs["k"] if k is None else tf.cast(tf.reshape(k, []), tf.int32)
     known = count if k is None else constant(count)
     count = count if known is None else int(known)
@@ -52,7 +52,7 @@ def top_k(node: Node, data: tf.Tensor, k: tf.Tensor | None = None) -> list[tf.Te
 
 @register("ArgMax", "ArgMin")
 def arg_max(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Return where the largest (smallest) lies along an axis, the first or the last of equals."""
+    """Return the index of the largest (smallest) along an axis, the first or last of equal ones."""
     axis = int(node.attrs.get("axis", 0)) % data.shape.rank
     last = bool(node.attrs.get("select_last_index", 0))
     keys = _ordered(data)
@@ -65,11 +65,11 @@ def arg_max(node: Node, data: tf.Tensor) -> tf.Tensor:
 
 @register("Unique")
 def unique(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
-    """Return distinct slices, where each is found first, which each slice is, and how often.
+    """Return distinct slices, the first index of each, each slice's group, and the counts.
 
-    Slices are sorted by their last element, then by the one before and so on; sorting keeps equal
-    ones in order, so that each run begins with its first. TensorFlow's own op knows vectors only,
-    and the old ones no counts along an axis.
+    Slices are sorted by their last element, then by the one before and so on. Each sorting keeps
+    equal slices in order, so each run begins with its first one. TensorFlow's own op takes only
+    vectors, and in old releases it has no counts along an axis.
     """
     axis = node.attrs.get("axis")
     if axis is None:
@@ -105,7 +105,7 @@ def _to_front(rank: int, axis: int) -> list[int]:
 
 
 def _sorting(table: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """Return the order that sorts the rows of a table, by its first column before the others."""
+    """Return the order that sorts the rows of a table, with the first column as the first key."""
     width = table.shape[1]
     keys = tf.transpose(_reversed(table))
 

@@ -1,8 +1,8 @@
-"""RNN, GRU and LSTM: one product with the input for all steps, then a loop for each direction.
+"""RNN, GRU and LSTM: one matmul with the input for all steps, then a loop for each direction.
 
-A sequence that has ended keeps its state and gives zeros. So the steps of a reversed direction,
-which run from the last to the first, need no reversal of each sequence: where one has not begun
-yet, its state is still the initial one.
+A sequence that has ended keeps its state and returns zeros. So a reversed direction, which runs
+from the last step to the first, needs no reversal of each sequence: before a sequence begins there,
+its state is still the initial one.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ from tfgraph.handlers.recurrent_activations import Activation, activations
 from tfgraph.handlers.registry import Node, Value, constant, refusal, register
 
 Step: TypeAlias = Callable[[tf.Tensor, list[tf.Tensor]], list[tf.Tensor]]
-"""(the input's part of the gates, states) → states, the hidden state first."""
+"""(the input's part of the gates, states) → states, with the hidden state first."""
 
 
 @dataclass(frozen=True)
 class Direction:
-    """What one direction is made of: R transposed, its bias, P and the activations."""
+    """The parameters of one direction: R transposed, its bias, P and the activations."""
 
     recurrence: tf.Tensor
     bias: tf.Tensor | None
@@ -60,7 +60,7 @@ def gru(
     lengths: tf.Tensor | None = None,
     initial_h: tf.Tensor | None = None,
 ) -> list[tf.Tensor]:
-    """H = (1 - z)·h + z·H; the reset gate before or after the product (linear_before_reset)."""
+    """H = (1 - z)·h + z·H, with the reset gate before or after the matmul (linear_before_reset)."""
     linear = bool(node.attrs.get("linear_before_reset", 0))
 
     def step_of(direction: Direction) -> Step:
@@ -84,7 +84,7 @@ def gru(
 
         return step
 
-    # Only the last gate's bias on the state stays inside the loop, and only for this variant.
+    # Only for this variant does a bias on the state stay inside the loop: that of the last gate.
     inside = slice(-1, None) if linear else None
     weights = (w, r, b, None)
     states = [initial_h]
@@ -136,7 +136,7 @@ def _recurrent(
     step_of: Callable[[Direction], Step],
     inside: slice | None = None,
 ) -> list[tf.Tensor]:
-    """Return Y and the last states; `inside` are the gates whose state bias the step adds."""
+    """Return Y and the last states. `inside` selects the gates whose state bias the step adds."""
     w, r, b, p = weights
     hidden = int(r.shape[-1])
     gates = int(r.shape[1]) // hidden
@@ -147,7 +147,7 @@ def _recurrent(
     batch_first = bool(node.attrs.get("layout", 0))
     if batch_first:
         x = tf.transpose(x, [1, 0, 2])
-    # onnxruntime clips the gates, and not what the last activation of an LSTM gets.
+    # onnxruntime clips the inputs of the gates, but not that of an LSTM's last activation.
     functions = activations(node, defaults, len(backwards), clipped=2)
     of_x, of_state = _biases(b, gates, hidden, inside)
     products = _input_products(x, w, of_x, len(backwards), gates * hidden)
@@ -189,7 +189,7 @@ def _one_way(
         if lengths is None:
             return after, after[:1]
         place = total - 1 - number if backwards else number
-        running = place < tf.cast(lengths, tf.int32)  # one for each row, as TensorFlow 1 takes it
+        running = place < tf.cast(lengths, tf.int32)  # one per row, as TensorFlow 1 requires
         output = tf.compat.v1.where(running, after[0], zeros)
         return [
             tf.compat.v1.where(running, new, old) for new, old in zip(after, states, strict=True)
@@ -231,8 +231,10 @@ def _input_products(
 def _biases(
     b: Value | None, gates: int, hidden: int, inside: slice | None
 ) -> tuple[Value | None, Value | None]:
-    """Return the biases on the input, with those on the state where they can be added up, and
-    those that the step adds itself (zero for the other gates).
+    """Return the biases on the input, and those that the step adds itself.
+
+    The biases on the state are added to the first where possible. The second are zero for the other
+    gates.
     """
     if b is None:
         return None, None
@@ -259,7 +261,7 @@ def _start(state: tf.Tensor, index: int, batch_first: bool) -> tf.Tensor:
 
 
 def _share_batch(product: tf.Tensor, starts: list[tf.Tensor]) -> None:
-    """Give all of them what one knows of the batch: a loop may not learn more, or forget it."""
+    """Set the batch size on all tensors if one knows it, because a loop must not change shapes."""
     known = [product.shape[1], *(start.shape[0] for start in starts)]
     batch = next((size for size in known if size is not None), None)
     product.set_shape([None, batch, None])
@@ -272,7 +274,7 @@ def _thirds(p: Value, hidden: int) -> list[Value]:
 
 
 def _tensor(value: Value, permutation: list[int] | None = None) -> tf.Tensor:
-    """Return weights as a tensor, transposed now where they are constant."""
+    """Return weights as a tensor. Constant weights are transposed now."""
     known = constant(value)
     if known is None:
         return value if permutation is None else tf.transpose(value, permutation)

@@ -17,7 +17,7 @@ _NUMBERS: dict[str, list[float | None]] = {
     "hardsigmoid": [0.2, 0.5],
     "elu": [1.0],
 }
-"""The defaults of alpha, and of beta, for those that take them; None where runtimes disagree."""
+"""The defaults of alpha, and of beta, for activations with them. None where runtimes disagree."""
 
 _FUNCTIONS: dict[str, Callable[..., tf.Tensor]] = {
     "Relu": tf.nn.relu,
@@ -39,9 +39,9 @@ _BY_LOWER_NAME = {name.lower(): function for name, function in _FUNCTIONS.items(
 def activations(
     node: Node, defaults: Sequence[str], directions: int, *, clipped: int
 ) -> list[list[Activation]]:
-    """Return the activations of each direction; the first `clipped` of them clip what they get.
+    """Return the activations of each direction. The first `clipped` of them clip their input.
 
-    The numbers of `activation_alpha` and `activation_beta` belong, in order, to those activations
+    The numbers of `activation_alpha` and `activation_beta` belong, in order, to the activations
     that take one.
     """
     given = node.attrs.get("activations", [])

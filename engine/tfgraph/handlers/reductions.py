@@ -1,4 +1,4 @@
-"""Reductions over axes that are an attribute or, in newer opsets, an input; and Det."""
+"""Reductions over axes that are an attribute or, in newer opsets, an input, and Det."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def _prod(data: tf.Tensor, axes: list[int] | tf.Tensor, keep: bool) -> tf.Tensor
 
 
 def _mean(data: tf.Tensor, axes: list[int] | tf.Tensor, keep: bool) -> tf.Tensor:
-    if data.dtype == tf.uint64:  # as int64 a mean, unlike a sum, would be another one
+    if data.dtype == tf.uint64:  # a mean, unlike a sum, would be wrong in int64
         return tf.reduce_mean(data, axes, keep)
     return widened(lambda x: tf.reduce_mean(x, axes, keep), ARITHMETIC, data)
 
@@ -61,7 +61,7 @@ def _in_floats(function: Reduce) -> Reduce:
 
 
 def _l2(data: tf.Tensor, axes: list[int] | tf.Tensor, keep: bool) -> tf.Tensor:
-    if data.dtype.is_integer:  # squared and summed up as integers, as ONNX defines it
+    if data.dtype.is_integer:  # squared and summed in integers, as ONNX defines it
         root = tf.sqrt(tf.cast(_sum_square(data, axes, keep), tf.float32))
         return tf.cast(root, data.dtype)
     return widened(lambda x: tf.sqrt(tf.reduce_sum(x * x, axes, keep)), SINGLES, data)
@@ -72,7 +72,7 @@ def _log_sum(data: tf.Tensor, axes: list[int] | tf.Tensor, keep: bool) -> tf.Ten
 
 
 def _log_sum_exp(data: tf.Tensor, axes: list[int] | tf.Tensor, keep: bool) -> tf.Tensor:
-    """Take out the largest value, so that nothing overflows; an infinite one stays in."""
+    """Subtract the largest value first, unless it is infinite, so that nothing overflows."""
 
     def reduce(x: tf.Tensor) -> tf.Tensor:
         largest = tf.reduce_max(x, axes, True)
@@ -85,7 +85,7 @@ def _log_sum_exp(data: tf.Tensor, axes: list[int] | tf.Tensor, keep: bool) -> tf
 
 
 def _dropped(result: tf.Tensor, axes: list[int] | tf.Tensor, data: tf.Tensor) -> tf.Tensor:
-    """Drop axes of size one that were reduced over."""
+    """Drop the axes of size one over which was reduced."""
     if isinstance(axes, list):
         return tf.squeeze(result, axes) if axes else result
     return tf.reduce_sum(result, axes)
@@ -107,7 +107,7 @@ _REDUCTIONS: dict[str, Reduce] = {
 
 @register(*_REDUCTIONS)
 def reduce(node: Node, data: tf.Tensor, axes: tf.Tensor | None = None) -> tf.Tensor:
-    """Reduce over the axes given; over all if there are none, unless the node says otherwise."""
+    """Reduce over the given axes, or over all if none are given, unless the node says otherwise."""
     rank, keep = data.shape.rank, bool(node.attrs.get("keepdims", 1))
     nothing = bool(node.attrs.get("noop_with_empty_axes", 0))
     function = _REDUCTIONS[node.op_type]
@@ -126,7 +126,7 @@ def reduce(node: Node, data: tf.Tensor, axes: tf.Tensor | None = None) -> tf.Ten
             "result is not known. Set keepdims to 1, or give the axes a fixed length.",
         )
     chosen = tf.cast(axes, tf.int32)
-    if count is None:  # perhaps some twice, which TensorFlow does not take
+    if count is None:  # an axis may be repeated, which TensorFlow refuses
         chosen = tf.unique(tf.math.floormod(chosen, rank))[0]
     if count is None and not nothing:
         none = tf.cast(tf.equal(tf.size(chosen), 0), tf.int32)

@@ -1,4 +1,4 @@
-"""The table of handlers, how one is registered, and what it is given: a node and its inputs."""
+"""The table of handlers, how to register one, and its arguments: a node and the node's inputs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ Value: TypeAlias = tf.Tensor | np.ndarray
 
 
 class Lost(Exception):
-    """A tensor was asked for that is not there because its node was refused."""
+    """A tensor was asked for that does not exist because its node was refused."""
 
 
 class Tensors(dict):
-    """ONNX tensor name to TensorFlow tensor; weights become constants when they are asked for.
+    """ONNX tensor name to TensorFlow tensor, where weights become constants when first asked for.
 
-    Our handlers take weights as arrays and write them in the layout that TensorFlow wants; an array
+    Our handlers take weights as arrays and write them in the layout that TensorFlow needs. An array
     that no other handler asks for never enters the graph.
     """
 
@@ -39,9 +39,9 @@ class Tensors(dict):
         outer: "Tensors | None" = None,
         subgraph: "Callable[[onnx.GraphProto, Tensors, Sequence[tf.Tensor]], list] | None" = None,
     ) -> None:
-        """Start with the model's `weights`; `named` notes the node of each that becomes a constant.
-
-        A subgraph (the branch of an If, say) sees the tensors of the graph around it, `outer`.
+        """Start with the model's `weights`. `named` records the nodes of their constants.
+        A subgraph (for example the branch of an If) sees the tensors of the graph around it,
+        `outer`.
         """
         super().__init__()
         self.weights = weights
@@ -53,7 +53,7 @@ class Tensors(dict):
         self._context = self._graph._get_control_flow_context()
 
     def __contains__(self, name: object) -> bool:
-        """Whether a node made `name`, or it is a weight, here or in the graph around this one."""
+        """Whether `name` is a made tensor or a weight, here or in the graph around this one."""
         return (
             super().__contains__(name)
             or name in self.weights
@@ -63,7 +63,8 @@ class Tensors(dict):
     def __missing__(self, name: str) -> tf.Tensor:
         """Make the constant for a weight, outside any name scope.
 
-        It is made where this store was: a loop or a branch that asks for it first may not own it.
+        It belongs to the graph of this store, even if a loop or a branch is the first to ask for
+        it.
         """
         if name in self.lost:
             raise Lost(name)
@@ -78,11 +79,11 @@ class Tensors(dict):
         return made
 
     def get(self, name: str, default: object = None) -> object:
-        """Return the tensor, as `dict.get` does (which would not see the weights)."""
+        """Return the tensor, as `dict.get` does, which would not see the weights."""
         return self[name] if name in self else default  # noqa: SIM401 (it would call itself)
 
     def array(self, name: str) -> Value:
-        """Return a weight as it is, outside the graph, or else the tensor."""
+        """Return a weight as an array outside the graph, or else the tensor."""
         if name in self.weights:
             return self._weight(name)
         if not super().__contains__(name) and self._outer is not None:
@@ -107,8 +108,8 @@ class Tensors(dict):
 class Node:
     """An ONNX node as a handler sees it.
 
-    `attrs` maps attribute names to values (text as str); `since` is the version of the op, the
-    newest that is not newer than the model's opset; `tensors` are those made so far.
+    `attrs` maps attribute names to values (strings as str). `since` is the op's version, which is
+    the newest that is not newer than the model's opset. `tensors` are those made so far.
     """
 
     proto: onnx.NodeProto
@@ -128,19 +129,19 @@ class Node:
 
     @property
     def outputs(self) -> list[str]:
-        """The names of the outputs; "" for one that is left out at the end or in between."""
+        """The names of the outputs, with "" for one that is left out."""
         return list(self.proto.output)
 
     def wants(self, index: int) -> bool:
-        """Whether an output is asked for."""
+        """Whether the model uses an output."""
         return len(self.proto.output) > index and bool(self.proto.output[index])
 
 
 @dataclass(frozen=True)
 class Handler:
-    """What turns the nodes of one op into TensorFlow ops.
+    """The function that turns the nodes of one op into TensorFlow ops.
 
-    `convert` gets the node and its inputs; those whose positions are in `as_arrays` are numpy
+    `convert` takes the node and its inputs. Those whose positions are in `as_arrays` are numpy
     arrays if they are weights.
     """
 
@@ -148,7 +149,7 @@ class Handler:
     as_arrays: tuple[int, ...]
 
     def handle(self, proto: onnx.NodeProto, since: int, tensors: Tensors) -> list:
-        """Add the TensorFlow ops of a node to the current graph and return its outputs."""
+        """Add the TensorFlow ops of a node to the current graph, and return its outputs."""
         inputs = [
             None if not name else tensors.array(name) if place in self.as_arrays else tensors[name]
             for place, name in enumerate(proto.input)
@@ -158,11 +159,13 @@ class Handler:
 
 
 HANDLERS: dict[tuple[str, str, int], Handler] = {}
-"""(domain, op, first version of the op) → its handler, which serves later versions too, up to the
-next that is listed."""
+"""(domain, op, first version of the op) → its handler.
+
+It also serves later versions, up to the next one in the table.
+"""
 
 SMALL = 64
-"""Integers computed from constants are evaluated while the graph is built if there are so few."""
+"""Integers are evaluated while the graph is built if there are at most this many elements."""
 
 
 def constant(value: Value | None) -> np.ndarray | None:
@@ -174,15 +177,15 @@ def constant(value: Value | None) -> np.ndarray | None:
     small = value.dtype.is_integer or value.dtype.is_bool
     if known is not None or not small or (value.shape.num_elements() or SMALL + 1) > SMALL:
         return known
-    with value.graph._c_graph.get() as graph:  # what is computed from sizes, say
+    with value.graph._c_graph.get() as graph:  # for example, computed from sizes
         return TF_TryEvaluateConstant_wrapper(graph, value._as_tf_output())
 
 
 def refusal(node: Node, reason: str) -> Unconvertible:
     """Return the error to raise for a node.
 
-    `reason` goes on after its name: why it is refused and, after a semicolon or a full stop, what
-    would help.
+    `reason` continues the sentence after the node's name. It says why the node is refused and,
+    after a semicolon or a full stop, what would help.
     """
     return Unconvertible([Obstacle(node.name, node.op_type, node.since, *split_reason(reason))])
 
@@ -192,16 +195,16 @@ def register(
 ) -> Callable[[Callable], Callable]:
     """Make a function the handler of some ONNX ops.
 
-    The function gets the node and its inputs (None for one that is left out) and returns a tensor,
-    or one for each output. Inputs are tensors; those whose positions are in `as_arrays` are numpy
+    The function takes the node and its inputs (None for one that is left out). It returns a tensor,
+    or one for each output. Inputs are tensors. Those whose positions are in `as_arrays` are numpy
     arrays if they are weights, so that the handler can write them in another layout.
 
     Args:
         ops: the ops, which are named in `node.op_type`.
-        since: the first version of the ops that the function serves. It serves all later ones too,
+        since: the first version of the ops that the function serves. It also serves all later ones,
             up to the first for which another function is registered.
         as_arrays: positions of inputs.
-        domain: the domain of the ops; ONNX's own if left out.
+        domain: the domain of the ops, by default ONNX's own.
     """
 
     def decorate(convert: Callable) -> Callable:
@@ -221,7 +224,7 @@ def find(domain: str, op: str, version: int) -> Handler | None:
 def version_of(domain: str, op: str, opset: int) -> int:
     """Return the newest version of an op that is not newer than the opset.
 
-    It is 1 for an op that ONNX does not describe.
+    It is 1 for an op that ONNX does not define.
     """
     try:
         return onnx.defs.get_schema(op, opset, domain).since_version

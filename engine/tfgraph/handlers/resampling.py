@@ -1,4 +1,4 @@
-"""Axes resized by slices, gathers or TensorFlow's own ops, where these take the same cells."""
+"""Resize axes by slices, gathers or TensorFlow's own ops, where these select the same cells."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,11 +10,11 @@ from tfgraph.handlers.interpolation import Array, Axis
 from tfgraph.handlers.sizes import sizes_of
 
 LONGEST = 4096
-"""An axis on which two ways to compute an index are compared before one stands for the other."""
+"""The size of a test axis, on which two ways to compute an index must agree."""
 
 
 def nearest(data: tf.Tensor, axes: Sequence[Axis], coordinates: str, rounding: str) -> tf.Tensor:
-    """Gather the nearest cells, by the cheapest op that takes the same ones."""
+    """Gather the nearest cells, by the cheapest op that selects the same ones."""
     indices = [_nearest_index(axis, coordinates, rounding) for axis in axes]
     if _is_repeated(axes, indices, coordinates, rounding) and _spatial(data, axes):
         return _by_image_op(data, axes, tf.raw_ops.ResizeNearestNeighbor)
@@ -29,7 +29,7 @@ def nearest(data: tf.Tensor, axes: Sequence[Axis], coordinates: str, rounding: s
 
 def _nearest_index(axis: Axis, coordinates: str, rounding: str) -> Array:
     where = interpolation.coordinates(axis, coordinates)
-    if rounding == "first":  # before opset 11: down if it grows, up if it shrinks
+    if rounding == "first":  # before opset 11: rounded down if it grows, up if it shrinks
         up = interpolation.nearest(where, "ceil", axis.size)
         down = interpolation.nearest(where, "floor", axis.size)
         if not isinstance(axis.scale, tf.Tensor):
@@ -42,7 +42,7 @@ def _nearest_index(axis: Axis, coordinates: str, rounding: str) -> Array:
 def _is_repeated(
     axes: Sequence[Axis], indices: Sequence[Array], coordinates: str, rounding: str
 ) -> bool:
-    """Whether each cell is repeated, and TensorFlow's op rounds just so in float32."""
+    """Whether each cell is repeated, and TensorFlow's op rounds equally in float32."""
     for axis, index in zip(axes, indices, strict=True):
         if isinstance(axis.scale, tf.Tensor) or not float(axis.scale).is_integer():
             return False
@@ -60,7 +60,7 @@ def _is_repeated(
 
 
 def _stepped(index: Array) -> slice | None:
-    """Return the slice that takes the same cells, if there is one."""
+    """Return the slice that selects the same cells, or None."""
     if isinstance(index, tf.Tensor) or len(index) == 0:
         return None
     step = int(index[1] - index[0]) if len(index) > 1 else 1
@@ -76,7 +76,7 @@ def _spatial(data: tf.Tensor, axes: Sequence[Axis]) -> bool:
 
 
 def _by_image_op(data: tf.Tensor, axes: Sequence[Axis], op: Callable, **options: bool) -> tf.Tensor:
-    """Resize by an op that wants NHWC; transpositions next to convolutions cancel each other."""
+    """Resize by an op that needs NHWC. Transpositions next to convolutions cancel each other."""
     channels_last = all(axis.axis < 3 for axis in axes) and any(axis.axis == 1 for axis in axes)
     first = 1 if channels_last else 2
     target = sizes_of(data)[first : first + 2]
@@ -90,9 +90,9 @@ def _by_image_op(data: tf.Tensor, axes: Sequence[Axis], op: Callable, **options:
 def is_bilinear(
     data: tf.Tensor, axes: Sequence[Axis], coordinates: str, *, stretched: bool
 ) -> bool:
-    """Whether TensorFlow's op takes the same coordinates.
+    """Whether TensorFlow's op uses the same coordinates.
 
-    `stretched` says that each scale is the ratio of the sizes, as it is in that op.
+    `stretched` says that each scale is the ratio of the sizes, as in that op.
     """
     if not _spatial(data, axes) or data.dtype != tf.float32:
         return False
@@ -115,7 +115,7 @@ def is_bilinear(
 
 
 def bilinear(data: tf.Tensor, axes: Sequence[Axis], coordinates: str) -> tf.Tensor:
-    """Interpolate by TensorFlow's op; see `is_bilinear`."""
+    """Interpolate by TensorFlow's op (see `is_bilinear`)."""
     return _by_image_op(
         data,
         axes,

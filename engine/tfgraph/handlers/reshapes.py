@@ -1,4 +1,4 @@
-"""Ops that change how many axes a tensor has, and which: Reshape, Flatten, Squeeze, Unsqueeze."""
+"""Ops that change the number of axes: Reshape, Flatten, Squeeze, Unsqueeze."""
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,7 @@ _REDUCTIONS = {"Mean": tf.reduce_mean, "Max": tf.reduce_max, "Sum": tf.reduce_su
 
 @register("Reshape")
 def reshape(node: Node, data: tf.Tensor, shape: tf.Tensor | None = None) -> tf.Tensor:
-    """Reshape to a constant where at most one size is unknown."""
+    """Reshape to a constant shape where at most one size is unknown."""
     copies = not node.attrs.get("allowzero", 0)
     wanted = node.attrs.get("shape") if shape is None else elements(shape)
     if wanted is None:
@@ -29,7 +29,7 @@ def reshape(node: Node, data: tf.Tensor, shape: tf.Tensor | None = None) -> tf.T
 
 
 def _infer_rest(data: tf.Tensor, sizes: list[Size], copied: list[int]) -> None:
-    """Replace a -1 by its size, in place, if all that is not known of the data is copied."""
+    """Replace a -1 by its size, in place, if all unknown sizes of the data are copied."""
     known = [size for axis, size in enumerate(data.shape.as_list()) if axis not in copied]
     others = [size for axis, size in enumerate(sizes) if axis not in copied and not _is_rest(size)]
     if len(others) + len(copied) < len(sizes) and all(
@@ -56,9 +56,9 @@ def _zeros_copied(data: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
 
 
 def _without_ones(data: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
-    """Return `result`; if it only drops axes that a reduction kept, that reduction without them.
+    """Return `result`, or the reduction alone if the reshape only drops the axes that it kept.
 
-    The layout of the images need then not be restored first.
+    Then the layout of the images need not be restored first.
     """
     reduce = _REDUCTIONS.get(data.op.type)
     if reduce is None or not data.op.get_attr("keep_dims"):
@@ -75,7 +75,7 @@ def _without_ones(data: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
 
 @register("Flatten")
 def flatten(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Flatten to two axes; a constant shape where all but the batch is known."""
+    """Flatten to two axes, with a constant shape where all sizes but the batch are known."""
     axis = node.attrs.get("axis", 1)
     axis = axis + data.shape.rank if axis < 0 else axis
     known = data.shape.as_list()
@@ -92,7 +92,7 @@ def flatten(node: Node, data: tf.Tensor) -> tf.Tensor:
 
 @register("Squeeze")
 def squeeze(node: Node, data: tf.Tensor, axes: tf.Tensor | None = None) -> tf.Tensor:
-    """Remove axes; they are an attribute up to opset 12, an input from 13."""
+    """Remove axes, which are an attribute up to opset 12 and an input from 13."""
     given = node.attrs.get("axes") if axes is None else constant(axes)
     if given is None and axes is not None:
         marked = _marked(node, axes, data.shape.rank)
@@ -108,7 +108,7 @@ def squeeze(node: Node, data: tf.Tensor, axes: tf.Tensor | None = None) -> tf.Te
 
 @register("Unsqueeze")
 def unsqueeze(node: Node, data: tf.Tensor, axes: tf.Tensor | None = None) -> tf.Tensor:
-    """Insert axes of size one; they are an attribute up to opset 12, an input from 13."""
+    """Insert axes of size one, which are an attribute up to opset 12 and an input from 13."""
     given = node.attrs["axes"] if axes is None else constant(axes)
     if given is None:
         assert axes is not None
@@ -133,7 +133,7 @@ def unsqueeze(node: Node, data: tf.Tensor, axes: tf.Tensor | None = None) -> tf.
 
 
 def _refolded(data: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
-    """Return a constant if a small integer was one; shapes are computed from these."""
+    """Fold a small constant integer now, because shapes are computed from these."""
     known = constant(result) if data.dtype.is_integer and data.shape.rank in (0, 1) else None
     return result if known is None else tf.constant(known)
 

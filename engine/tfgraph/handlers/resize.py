@@ -1,4 +1,4 @@
-"""Resize and Upsample: gathers and products with what is known, computed when the graph is made."""
+"""Resize and Upsample: gathers and products, whose known parts are computed with the graph."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tfgraph.handlers.sizes import Size, sizes_of
 
 @register("Upsample", "Resize")
 def upsample(node: Node, data: tf.Tensor, scales: tf.Tensor | None = None) -> list[tf.Tensor]:
-    """Resize as the first versions did: cells count from the corner."""
+    """Resize as the first versions did, with coordinates that start at the corner."""
     return [_resize(node, data, _Wish(scales=_given(node, scales)), "asymmetric", "first")]
 
 
@@ -40,7 +40,7 @@ def resize(
 
 @dataclass(frozen=True)
 class _Wish:
-    """How large the result shall be: by scales, or else by sizes."""
+    """The wanted size, by scales or else by sizes."""
 
     scales: tf.Tensor | None = None
     target: tf.Tensor | None = None
@@ -116,8 +116,9 @@ def _axes(node: Node, data: tf.Tensor, wish: _Wish, coordinates: str) -> list[Ax
 
 
 def _is_exact(axes: Sequence[Axis], coordinates: str) -> bool:
-    """Whether float32 holds each weight of a linear resize: all scales are powers of two, and the
-    coordinates do nothing but divide by them.
+    """Whether float32 represents each weight of a linear resize exactly.
+
+    It does if all scales are powers of two and the coordinates are only divided by them.
     """
     return coordinates in ("half_pixel", "asymmetric") and all(
         not isinstance(axis.scale, tf.Tensor) and float(np.log2(axis.scale)).is_integer()
@@ -126,7 +127,7 @@ def _is_exact(axes: Sequence[Axis], coordinates: str) -> bool:
 
 
 def _stays(axis: Axis) -> bool:
-    """Whether an axis is not resized: nobody resizes a batch, of whatever size it is."""
+    """Whether an axis keeps its size. A batch of unknown size counts as one that does."""
     if axis.roi != (0.0, 1.0):
         return False
     if axis.size is axis.target:
@@ -152,7 +153,7 @@ def _roi(wish: _Wish, count: int) -> list[tuple[Number, Number]]:
 
 
 def _targets(vector: tf.Tensor, size: dict[int, Size]) -> list[Size]:
-    """Return the wanted sizes; that of the batch is what it is if nobody knows better."""
+    """Return the wanted sizes. An unknown size of the batch is assumed not to change."""
     known = tensor_util.constant_value_as_shape(vector).as_list()
     result: list[Size] = []
     for index, axis in enumerate(size):
@@ -183,7 +184,7 @@ def _ratio(target: Size, size: Size) -> Number:
 def _refuse_fractions(node: Node, axes: Sequence[Axis]) -> None:
     for axis in axes:
         if isinstance(axis.scale, tf.Tensor):
-            continue  # what ONNX says
+            continue  # the scale is as ONNX defines it
         whole = float(axis.scale).is_integer()
         if axis.known:
             whole = abs(axis.scale * axis.size - axis.target) < 1e-4
@@ -196,7 +197,7 @@ def _refuse_fractions(node: Node, axes: Sequence[Axis]) -> None:
 
 
 def _taps(node: Node, axis: Axis, coordinates: str, *, cubic: bool) -> tuple[Array, Array]:
-    """Return the cells that each cell of the result is made of, and their weights."""
+    """Return the cells from which each cell of the result is computed, and their weights."""
     where = interpolation.coordinates(axis, coordinates)
     coefficient = float(node.attrs.get("cubic_coeff_a", -0.75))
     outside = bool(node.attrs.get("exclude_outside", 0))
@@ -210,7 +211,7 @@ def _taps(node: Node, axis: Axis, coordinates: str, *, cubic: bool) -> tuple[Arr
 
 
 def _outside(node: Node, data: tf.Tensor, axes: Sequence[Axis], coordinates: str) -> tf.Tensor:
-    """Put the extrapolation value where tf_crop_and_resize looks outside the original."""
+    """Put the extrapolation value where tf_crop_and_resize is outside the original."""
     if coordinates != "tf_crop_and_resize":
         return data
     value = float(node.attrs.get("extrapolation_value", 0.0))

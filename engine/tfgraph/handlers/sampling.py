@@ -1,6 +1,6 @@
-"""Ops that look at an image at coordinates which are computed: grids, regions, deformed kernels.
+"""Ops that sample an image at computed coordinates: grids, regions, deformed kernels.
 
-Images are laid out as rows of channels, so that each sample is one row of a gather.
+Images are stored as rows of channels, so each sample is one row of a gather.
 """
 
 import itertools
@@ -17,14 +17,14 @@ from tfgraph.handlers.sizes import Size, elements, sizes_of
 from tfgraph.handlers.windows import windows
 
 _FAR = 4
-"""Cells beyond the border from where on no kernel reaches into the image."""
+"""The distance from the border, in cells, from which no kernel reaches into the image."""
 
 
 @dataclass(frozen=True)
 class _Tap:
-    """What a coordinate takes along one axis: a cell (of any number, or none) and its weight.
+    """What a sample reads along one axis: the index of a cell, and its weight or None.
 
-    Where a cell is not `inside`, there are zeros.
+    A cell that is not `inside` counts as zero.
     """
 
     index: tf.Tensor
@@ -34,7 +34,7 @@ class _Tap:
 
 @register("GridSample")
 def grid_sample(node: Node, data: tf.Tensor, grid: tf.Tensor) -> list[tf.Tensor]:
-    """Sample where the grid says; ±1 are the borders of the image, or of its outer cells."""
+    """Sample at the grid's coordinates, where ±1 are the image's borders or its outer cells."""
     mode = node.attrs.get("mode", "linear").removeprefix("bi")
     padding = node.attrs.get("padding_mode", "zeros")
     if mode not in _TAPS or padding not in ("zeros", "border", "reflection"):
@@ -48,7 +48,7 @@ def grid_sample(node: Node, data: tf.Tensor, grid: tf.Tensor) -> list[tf.Tensor]
     for axis, size in enumerate(spatial):
         where, length = grid[..., rank - 1 - axis] + 1, _float(size, data.dtype)
         where = where / 2 * (length - 1) if align else (where * length - 1) / 2
-        if padding != "reflection":  # farther away there is nothing else, and no integer reaches
+        if padding != "reflection":  # all cells beyond are equal, and integers overflow far away
             where = tf.minimum(tf.maximum(where, -_FAR), length + _FAR)
         found = _TAPS[mode](where)
         taps.append([_inside(tap, size, padding, align) for tap in found])
@@ -92,8 +92,8 @@ def roi_align(
 ) -> list[tf.Tensor]:
     """Average (or take the largest of) samples in each bin of each region.
 
-    Without a sampling ratio there are as many as cells in a bin: all regions get as many as the
-    largest, and those that are too many count for nothing.
+    Without a sampling ratio there is one sample per cell of a bin. All regions get as many samples
+    as the largest one needs, and the surplus ones do not count.
     """
     half = node.since >= 16 and node.attrs.get("coordinate_transformation_mode") != (
         "output_half_pixel"
@@ -155,7 +155,7 @@ def deformed_convolution(
     bias: tf.Tensor | None = None,
     mask: tf.Tensor | None = None,
 ) -> list[tf.Tensor]:
-    """Convolve over cells that are moved by offsets, which may fall between cells."""
+    """Convolve over cells that are moved by offsets, which may be between cells."""
     if data.shape.rank != 4:
         raise refusal(node, "works on other than two axes; only images can be sampled here.")
     kernel, groups = kernel_sizes(node, weights), int(node.attrs.get("offset_group", 1))
@@ -220,7 +220,7 @@ _TAPS = {"nearest": _nearest, "linear": _linear, "cubic": _cubic}
 
 
 def _inside(tap: _Tap, size: Size, padding: str, align: bool) -> _Tap:
-    """Move a cell into the image, or say that it is not inside where there are zeros around."""
+    """Move a cell into the image or, if the padding is zeros, mark it where it is outside."""
     index, inside = tap.index, None
     if padding == "reflection":
         last = interpolation.maximum(2 * size - 2, 1) if align else 2 * size - 1
@@ -233,7 +233,7 @@ def _inside(tap: _Tap, size: Size, padding: str, align: bool) -> _Tap:
 
 
 def _in_region(where: tf.Tensor, size: Size) -> list[_Tap]:
-    """Return the taps of RoiAlign: one cell beyond the border still is the border."""
+    """Return the taps of RoiAlign, where one cell beyond the border counts as the border."""
     length = _float(size, where.dtype)
     within = tf.cast(tf.logical_and(where >= -1, where <= length), where.dtype)
     where = tf.maximum(tf.minimum(where, length - 1), 0)
@@ -252,9 +252,9 @@ def _shaped(tap: _Tap, shape: Sequence[Size]) -> _Tap:
 def _sampled(
     rows: tf.Tensor, images: tf.Tensor, taps: Sequence[_Tap], spatial: Sequence[Size]
 ) -> tf.Tensor:
-    """Return one cell for each sample, times its weights; channels come last.
+    """Return one cell for each sample, times its weights, with channels last.
 
-    A sample that is not inside is the last of the rows, whatever numbers the others hold.
+    A sample that is not inside reads the last of the rows, which is zeros.
     """
     index, weight, inside = images, None, None
     for tap, size in zip(taps, spatial, strict=True):
@@ -271,14 +271,14 @@ def _sampled(
 
 
 def _rows(data: tf.Tensor) -> tf.Tensor:
-    """Return the cells of all images, a row of channels each."""
+    """Return the cells of all images, one row of channels per cell."""
     rank = data.shape.rank
     last = tf.transpose(data, [0, *range(2, rank), 1])
     return tf.reshape(last, [-1, sizes_of(data)[1]])
 
 
 def _with_zeros(rows: tf.Tensor) -> tf.Tensor:
-    """Return the rows and one of zeros behind them."""
+    """Return the rows, followed by one of zeros."""
     return tf.pad(rows, [[0, 1], [0, 0]])
 
 

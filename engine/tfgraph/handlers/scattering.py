@@ -1,4 +1,4 @@
-"""Scatters: updates written into a tensor at given positions, or combined with what is there."""
+"""Scatters: write updates into a tensor at given indices, or combine them with its values."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ def scatter_elements(
 
 @register("ScatterND")
 def scatter_nd(node: Node, data: tf.Tensor, indices: tf.Tensor, updates: tf.Tensor) -> tf.Tensor:
-    """Scatter elements or slices; every combination but the plain one works on flattened rows."""
+    """Scatter elements or slices, with flattened rows where TensorFlow lacks the reduction."""
     depth = indices.shape[-1]
     if not depth:
         raise refusal(
@@ -47,7 +47,7 @@ def scatter_nd(node: Node, data: tf.Tensor, indices: tf.Tensor, updates: tf.Tens
 
 
 def _rows(data: tf.Tensor, depth: int) -> tf.Tensor:
-    """Return the data with its first `depth` axes as one, and the others as another."""
+    """Return the data with its first `depth` axes merged, and the other axes too."""
     sizes = sizes_of(data)
     return tf.reshape(data, vector(inferable([product(sizes[:depth]), product(sizes[depth:])])))
 
@@ -66,7 +66,7 @@ _NATIVE = {tf.float16, tf.bfloat16, tf.float32, tf.float64, tf.int32, tf.int64}
 
 
 def _scattered(node: Node, rows: tf.Tensor, places: tf.Tensor, updates: tf.Tensor) -> tf.Tensor:
-    """Write or combine `updates` into the rows at `places`, several into one row too."""
+    """Write or combine `updates` into the rows at `places`, which may be repeated."""
     how = node.attrs.get("reduction", "none")
     if how == "none":
         return tf.tensor_scatter_nd_update(rows, places[:, None], updates)
@@ -85,7 +85,7 @@ def _scattered(node: Node, rows: tf.Tensor, places: tf.Tensor, updates: tf.Tenso
 
 
 def _combined(how: str, rows: tf.Tensor, places: tf.Tensor, updates: tf.Tensor) -> tf.Tensor:
-    """Reduce the updates of each row, combine, and write: all for one row write the same."""
+    """Reduce the updates of each row, combine, and write. Repeated rows get equal values."""
     if how == "add":
         return tf.tensor_scatter_nd_add(rows, places[:, None], updates)
     segments, combine = _COMBINED[how]
@@ -111,7 +111,7 @@ def tensor_scatter(
     circular = node.attrs.get("mode", "linear") == "circular"
     if circular:
         places = tf.math.floormod(places, as_tensor(sizes[axis], tf.int64))
-    # Rows of the cache are counted over batch, the axes up to the sequence, and the sequence.
+    # The flat rows of the cache are counted over the batch, the axes before the sequence, and it.
     prefixes = tf.range(as_tensor(product(sizes[:axis]), tf.int64)) * sizes[axis]
     prefixes = tf.reshape(prefixes, vector([sizes[0], -1, 1], tf.int64))
     along = places[:, None, :]

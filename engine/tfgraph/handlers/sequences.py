@@ -1,6 +1,6 @@
-"""Sequences and optional values: known while the graph is built, gone when it is done.
+"""Sequences and optional values, which exist only while the graph is being built.
 
-A sequence is a list of tensors here, or Stacked, and an optional value is what it holds, or ABSENT.
+Here a sequence is a list of tensors, or Stacked. An optional value is its content, or ABSENT.
 """
 
 import numpy as np
@@ -11,12 +11,12 @@ from tfgraph.handlers.registry import Node, constant, refusal, register
 from tfgraph.obstacles import Unconvertible
 
 ABSENT = object()
-"""An optional value that holds nothing."""
+"""An optional value without content."""
 
 
 @register("SequenceEmpty")
 def sequence_empty(node: Node) -> list:
-    """Begin a sequence."""
+    """Begin an empty sequence."""
     return [[]]
 
 
@@ -30,7 +30,7 @@ def sequence_construct(node: Node, *elements: tf.Tensor) -> list:
 def sequence_insert(
     node: Node, sequence: list | Stacked, element: tf.Tensor, position: tf.Tensor | None = None
 ) -> list:
-    """Add a tensor, at the end if no position is given."""
+    """Insert a tensor, by default at the end."""
     if isinstance(sequence, Stacked):
         if position is not None:
             raise _unknown_length(node)
@@ -41,7 +41,7 @@ def sequence_insert(
 
 @register("SequenceErase")
 def sequence_erase(node: Node, sequence: list | Stacked, position: tf.Tensor | None = None) -> list:
-    """Leave out a tensor, the last if no position is given."""
+    """Remove a tensor, by default the last one."""
     if isinstance(sequence, Stacked):
         return [sequence.without(tf.constant(-1) if position is None else position)]
     place = len(sequence) - 1 if position is None else _place(node, position, len(sequence))
@@ -50,7 +50,7 @@ def sequence_erase(node: Node, sequence: list | Stacked, position: tf.Tensor | N
 
 @register("SequenceAt")
 def sequence_at(node: Node, sequence: list | Stacked, position: tf.Tensor) -> list:
-    """Take a tensor out; by a gather where the position is computed and the shapes are equal."""
+    """Return a tensor, by a gather where the position is computed and the shapes are equal."""
     if isinstance(sequence, Stacked):
         return [sequence.at(position)]
     if constant(position) is None and sequence:
@@ -64,7 +64,7 @@ def sequence_at(node: Node, sequence: list | Stacked, position: tf.Tensor) -> li
 
 @register("SequenceLength")
 def sequence_length(node: Node, sequence: list | Stacked) -> list:
-    """Count the tensors."""
+    """Return the number of tensors."""
     if isinstance(sequence, Stacked):
         return [sequence.length]
     return [tf.constant(len(sequence), tf.int64)]
@@ -72,7 +72,7 @@ def sequence_length(node: Node, sequence: list | Stacked) -> list:
 
 @register("SplitToSequence")
 def split_to_sequence(node: Node, data: tf.Tensor, split: tf.Tensor | None = None) -> list:
-    """Split along an axis into chunks of one size, of sizes one by one, or single slices."""
+    """Split along an axis into chunks of one size, chunks of given sizes, or single slices."""
     axis = node.attrs.get("axis", 0) % data.shape.rank
     if split is None and not node.attrs.get("keepdims", 1):
         return [tf.unstack(data, _size(node, data, axis), axis=axis)]
@@ -120,19 +120,19 @@ def sequence_map(node: Node, first: list | Stacked, *others: "list | Stacked | t
 
 @register("Optional")
 def optional(node: Node, value: "tf.Tensor | list | None" = None) -> list:
-    """Hold a value, or nothing."""
+    """Make an optional value, with or without content."""
     return [ABSENT if value is None else value]
 
 
 @register("OptionalHasElement")
 def optional_has_element(node: Node, value: object = None) -> list:
-    """Tell whether there is a value, which is known here."""
+    """Return whether an optional value has content, which is known while the graph is built."""
     return [tf.constant(value is not None and value is not ABSENT)]
 
 
 @register("OptionalGetElement")
 def optional_get_element(node: Node, value: "tf.Tensor | list | None" = None) -> list:
-    """Return what is held."""
+    """Return the content of an optional value."""
     if value is None or value is ABSENT:
         raise refusal(node, "takes the value out of an optional that holds none; fix the model.")
     return [value]
@@ -147,7 +147,7 @@ def _unknown_length(node: Node) -> Unconvertible:
 
 
 def _place(node: Node, position: tf.Tensor, size: int, beyond: int = 0) -> int:
-    """Return a position of a sequence, counted from its begin; it may be so many beyond the end."""
+    """Return a position of a sequence from its start, which may be up to `beyond` after its end."""
     known = constant(position)
     if known is None:
         raise refusal(

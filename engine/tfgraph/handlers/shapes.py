@@ -1,4 +1,4 @@
-"""Ops that ask for a shape, permute axes, and repeat along them."""
+"""Ops that return a shape, permute axes, or repeat along them."""
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,7 @@ from tfgraph.handlers.strings import by_index
 
 @register("Transpose", as_arrays=[0])
 def transpose(node: Node, data: Value) -> tf.Tensor:
-    """Permute the axes; of a weight at once, since folding it later costs much more."""
+    """Permute the axes. A weight is permuted now, because folding later costs much more."""
     permutation = [int(axis) for axis in node.attrs.get("perm", reversed(range(len(data.shape))))]
     if isinstance(data, np.ndarray):
         return tf.constant(np.ascontiguousarray(data.transpose(permutation)))
@@ -23,7 +23,7 @@ def transpose(node: Node, data: Value) -> tf.Tensor:
 
 @register("Shape")
 def shape(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Return the sizes, from `start` to `end`: a constant where they are known."""
+    """Return the sizes from `start` to `end`, as a constant where they are known."""
     rank = data.shape.rank
     begin, end, _ = slice(node.attrs.get("start", 0), node.attrs.get("end")).indices(rank)
     known = data.shape.as_list()[begin:end]
@@ -44,7 +44,7 @@ def size(node: Node, data: tf.Tensor) -> tf.Tensor:
 
 @register("Expand")
 def expand(node: Node, data: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    """Broadcast to a shape, in both directions: a one in it leaves the data's size."""
+    """Broadcast in both directions: where the shape has a one, the data's size stays."""
     count = shape.shape[0]
     if count is None:
         raise refusal(
@@ -59,7 +59,7 @@ def expand(node: Node, data: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     if all(k not in (1, None) or (isinstance(w, int) and w == 1) for k, w in pairs):
         return _with_rank(data, rank)
     sizes = [1] * (rank - data.shape.rank) + sizes_of(data)
-    if data.dtype == tf.string:  # no old TensorFlow broadcasts or multiplies texts
+    if data.dtype == tf.string:  # no old TensorFlow broadcasts or multiplies strings
         return by_index(lambda indices: expand(node, indices, shape), data)
     if any(k is None and not isinstance(w, int) for k, w in pairs):
         result = tf.broadcast_to(
@@ -73,7 +73,7 @@ def expand(node: Node, data: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
 
 
 def _broadcast(known: int | None, size: Size | None, wanted: Size) -> Size | None:
-    """Return the size that the data's size (maybe not known) gives with the wanted one."""
+    """Return the broadcast of the data's size, which may be unknown, and the wanted one."""
     if known not in (1, None):
         return known
     if known is None and (not isinstance(wanted, int) or wanted == 1):
@@ -82,7 +82,7 @@ def _broadcast(known: int | None, size: Size | None, wanted: Size) -> Size | Non
 
 
 def _with_rank(data: tf.Tensor, rank: int) -> tf.Tensor:
-    """Add axes of size one in front."""
+    """Prepend axes of size one."""
     if rank == data.shape.rank:
         return tf.identity(data)
     return tf.reshape(data, vector([1] * (rank - data.shape.rank) + sizes_of(data)))

@@ -1,7 +1,7 @@
-"""Shuffles of channels (ShuffleNet's), written so that their images can stay in NHWC.
+"""Shuffles of channels (as in ShuffleNet), written so that the images can stay in NHWC.
 
-ONNX writes one as three nodes: [N, C, H, W] is reshaped to [N, groups, C / groups, H, W], two axes
-change places, and the shape is restored.
+ONNX writes a shuffle as three nodes: a reshape from [N, C, H, W] to [N, groups, C / groups, H, W],
+a transposition of two axes, and a reshape back.
 """
 
 import tensorflow as tf
@@ -12,10 +12,10 @@ _ORDER = [0, 2, 1, 3, 4]
 
 
 def shuffled(data: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
-    """Return `result`, a reshape of `data`; if it ends a shuffle, one that is done in NHWC.
+    """Return `result`, a reshape of `data`, or the same shuffle in NHWC if it ends one.
 
-    Grappler takes neither of the two reshapes from one layout to the other, and would move the
-    images out of NHWC and back around them.
+    Grappler moves neither of the two reshapes to NHWC. It would move the images out of NHWC before
+    them, and back after them.
     """
     images = _unshuffled(data, result)
     if images is None:
@@ -30,7 +30,7 @@ def shuffled(data: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
 
 
 def _unshuffled(data: tf.Tensor, result: tf.Tensor) -> tf.Tensor | None:
-    """Return the images [N, C, H, W] whose channels are shuffled, if that is what is done."""
+    """Return the images [N, C, H, W] whose channels are shuffled, or None if they are not."""
     if data.op.type != "Transpose" or data.op.inputs[0].op.type != "Reshape":
         return None
     grouped, order = data.op.inputs

@@ -1,6 +1,7 @@
-"""Fourier transforms and the matrix of mel bands; the windows are functions that ONNX defines.
+"""Fourier transforms and the matrix of mel bands. ONNX defines the windows as functions.
 
-A complex number is a last axis of two, as in ONNX: TensorFlow's own is made and taken apart here.
+A complex number is a last axis of two, as in ONNX. TensorFlow's own complex numbers are only used
+inside.
 """
 
 import numpy as np
@@ -18,7 +19,7 @@ LARGEST_MATRIX = 128
 def dft(
     node: Node, data: tf.Tensor, length: tf.Tensor | None = None, axis: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """Transform along an axis; the axis is an attribute up to opset 19, and may be computed."""
+    """Transform along an axis, which is an attribute up to opset 19 and may be computed."""
     place: Size = node.attrs.get("axis", 1) if node.since < 20 else -2
     place = place if axis is None else _number(axis)
     size: Size | None = None if length is None else _number(length)
@@ -33,7 +34,7 @@ def dft(
 def _along_one(
     node: Node, data: tf.Tensor, length: Size | None, chosen: tf.Tensor, axes: list[int]
 ) -> tf.Tensor:
-    """Transform along the axis that is chosen, one of `axes`."""
+    """Transform along the chosen axis, which is one of `axes`."""
     first, *others = axes
     if not others:
         return _along(node, data, length, first)
@@ -46,7 +47,7 @@ def _along_one(
 
 def _along(node: Node, data: tf.Tensor, length: Size | None, axis: int) -> tf.Tensor:
     order = list(range(data.shape.rank))
-    order[axis], order[-2] = order[-2], order[axis]  # and the same again to move it back
+    order[axis], order[-2] = order[-2], order[axis]  # the same order moves it back
     last = axis == data.shape.rank - 2
     result = _transform(
         node,
@@ -66,7 +67,7 @@ def stft(
     window: tf.Tensor | None = None,
     length: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Transform frames of the signal, cut out by one gather and weighted by the window.
+    """Transform frames of the signal, which one gather cuts out and the window weights.
 
     The signal is [batch, samples], as PyTorch writes it, or has a last axis for real or complex.
     """
@@ -96,7 +97,7 @@ def mel_weight_matrix(
     low: tf.Tensor,
     high: tf.Tensor,
 ) -> tf.Tensor:
-    """Compute the matrix now: nobody changes its parameters from run to run."""
+    """Compute the matrix now, because its parameters do not change from run to run."""
     known = [constant(each) for each in (bands, length, rate, low, high)]
     values = [np.reshape(value, ()).item() for value in known if value is not None]
     if len(values) < len(known):
@@ -111,7 +112,7 @@ def mel_weight_matrix(
 def _transform(
     node: Node, data: tf.Tensor, length: Size | None, *, inverse: bool, onesided: bool
 ) -> tf.Tensor:
-    """Transform the last but one axis; `length` crops or pads it."""
+    """Transform the last axis but one. `length` crops or pads it."""
     if data.dtype not in (tf.float32, tf.float64):
         wide = _transform(
             node, tf.cast(data, tf.float32), length, inverse=inverse, onesided=onesided
@@ -146,9 +147,9 @@ def _transform(
 
 
 def _product(data: tf.Tensor, length: int | None, *, inverse: bool, onesided: bool) -> tf.Tensor:
-    """Transform short signals by one product, in double precision: what cancels out is then zero.
+    """Transform short signals by one product, in float64 to keep the error of cancellation small.
 
-    The matrix is what numpy makes of signals that are zero but for one number.
+    numpy computes the matrix, from signals that are zero except for one number.
     """
     *lead, size, parts = sizes_of(data)
     basis = np.eye(size * parts).reshape(-1, size, parts)
@@ -171,7 +172,7 @@ def _parts(values: tf.Tensor) -> tf.Tensor:
 
 
 def _fitted(data: tf.Tensor, length: Size) -> tf.Tensor:
-    """Crop the last but one axis, or pad it with zeros, to `length`."""
+    """Crop the last axis but one, or pad it with zeros, to `length`."""
     size = size_of(data, -2)
     if isinstance(size, int) and isinstance(length, int):
         missing: Size = max(length - size, 0)
@@ -190,7 +191,7 @@ def _number(value: tf.Tensor) -> Size:
 
 
 def _mel_bands(count: int, size: int, rate: float, low: float, high: float) -> np.ndarray:
-    """Return triangles over the bins of a one-sided spectrum, as ONNX defines them."""
+    """Return triangular filters over the bins of a one-sided spectrum, as ONNX defines them."""
     lowest, highest = (2595 * np.log10(1 + hertz / 700) for hertz in (low, high))
     mels = lowest + np.arange(count + 2) * (highest - lowest) / (count + 2)
     edges = ((size + 1) * (700 * (10 ** (mels / 2595) - 1)) // rate).astype(int)

@@ -1,7 +1,7 @@
 """Sizes: numbers where they are known while the graph is being built, scalar tensors elsewhere.
 
 PyTorch writes a shape as Shape → Gather → Unsqueeze → Concat → Reshape. `elements` looks through
-such a chain, so that only what depends on the run is left to it.
+such a chain, so that only the parts that depend on the run stay in it.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from tfgraph.handlers.registry import Value, constant
 Size: TypeAlias = int | tf.Tensor
 
 LONGEST = 64
-"""Vectors of more elements are not looked into."""
+"""Vectors of more elements are not inspected."""
 
 
 def sizes_of(data: tf.Tensor, dtype: tf.DType = tf.int32) -> list[Size]:
@@ -41,7 +41,7 @@ def vector(sizes: Sequence[Size], dtype: tf.DType = tf.int32) -> tf.Tensor:
 
 
 def inferable(sizes: Sequence[Size]) -> list[Size]:
-    """Return the sizes of a reshape with -1 for the unknown one, if it is one and can be found."""
+    """Return a reshape's sizes, with -1 for an unknown one if it is the only one and inferable."""
     known = [size for size in sizes if isinstance(size, int)]
     if len(known) != len(sizes) - 1 or 0 in known or -1 in known:
         return list(sizes)
@@ -70,7 +70,7 @@ def product(sizes: Sequence[Size]) -> Size:
 def elements(value: Value) -> list[Size] | None:
     """Return the elements of a scalar or short vector of integers, or None.
 
-    None too where nothing is known of any of them and taking them apart would gain nothing.
+    It is also None if nothing is known of any element, because then single elements gain nothing.
     """
     if isinstance(value, np.ndarray):
         return [int(each) for each in value.reshape(-1)]
@@ -114,7 +114,7 @@ def _selected(value: tf.Tensor) -> list[Size] | None:
 
 
 def _equal(one: Size, other: Size) -> bool | None:
-    """Whether two sizes are equal, None if it is not known; no size is negative."""
+    """Whether two sizes are equal, or None if that is unknown. No size is negative."""
     if isinstance(one, int) and isinstance(other, int):
         return one == other
     number, size = (one, other) if isinstance(one, int) else (other, one)
@@ -130,7 +130,7 @@ def _is_size(value: Size) -> bool:
 
 
 def all_elements(value: Value, count: int) -> list[Size]:
-    """Return the elements of a vector of integers that has `count`, taken apart if need be."""
+    """Return the `count` elements of a vector of integers, sliced if they are unknown."""
     found = elements(value)
     return found if found is not None else [value[index] for index in range(count)]
 

@@ -1,4 +1,4 @@
-"""Ops that cut tensors and put them together along their axes."""
+"""Ops that slice tensors and join them along their axes."""
 
 from collections.abc import Sequence
 
@@ -17,15 +17,16 @@ from tfgraph.handlers.sizes import (
 )
 
 FAR = 2**31 - 2
-"""Beyond every axis; where a slice begins or ends is clipped to it, and so fits in int32.
+"""A limit beyond every axis. Slice limits are clipped to it, so they fit in int32.
 
-Not the largest int32: backwards, onnxruntime takes that for "to the first element".
+It is not the largest int32, because with a negative step onnxruntime takes that for "to the first
+element".
 """
 
 
 @register("Concat")
 def concat(node: Node, *parts: tf.Tensor) -> tf.Tensor:
-    """Join along an axis; sizes are packed into one vector."""
+    """Join along an axis. Known elements of sizes are packed into one vector."""
     axis = node.attrs.get("axis", 1)
     if len(parts) == 1:
         return tf.identity(parts[0])
@@ -38,7 +39,7 @@ def concat(node: Node, *parts: tf.Tensor) -> tf.Tensor:
 
 @register("Split")
 def split(node: Node, data: tf.Tensor, sizes: tf.Tensor | None = None) -> list[tf.Tensor]:
-    """Cut into given sizes, or into equal ones (the last may be smaller from opset 18)."""
+    """Split into given sizes, or into equal ones (the last may be smaller from opset 18)."""
     axis = node.attrs.get("axis", 0)
     count = len(node.outputs)
     given = node.attrs.get("split") if sizes is None else constant(sizes)
@@ -67,7 +68,7 @@ def slice_(
     axes: tf.Tensor | None = None,
     steps: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Slice by one StridedSlice, which clamps as ONNX does; limits are inputs from opset 10."""
+    """Slice by one StridedSlice, which clips as ONNX does. Limits are inputs from opset 10."""
     if starts is None or ends is None:
         begin, end = list(node.attrs["starts"]), list(node.attrs["ends"])
         chosen = list(node.attrs.get("axes", range(len(begin))))
@@ -97,7 +98,7 @@ def _limits(
 
 
 def sliced(data: tf.Tensor, limits: Limits) -> tf.Tensor:
-    """Slice the axes in `limits` (axis → start, end, step); the other ones stay."""
+    """Slice the axes in `limits` (axis → start, end, step), and keep the others."""
     if data.shape.rank == 1 and all(isinstance(each, int) for each in limits.get(0, ())):
         found = elements(data)
         if found is not None and limits:
@@ -158,7 +159,7 @@ def _sliced_anywhere(
 
 
 def spread(values: tf.Tensor, axes: tf.Tensor, rank: int, default: int) -> tf.Tensor:
-    """Return a value for each axis, int64: those of the `axes` named, `default` for the others."""
+    """Return an int64 value for each axis, which is `default` for axes that are not named."""
     axes = tf.math.floormod(tf.cast(axes, tf.int32), rank)
     named = tf.one_hot(axes, rank, dtype=tf.int64)
     given = tf.reduce_sum(named * tf.cast(values, tf.int64)[:, None], 0)
@@ -168,7 +169,7 @@ def spread(values: tf.Tensor, axes: tf.Tensor, rank: int, default: int) -> tf.Te
 
 @register("CenterCropPad")
 def center_crop_pad(node: Node, data: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    """Crop or pad with zeros on both sides, one more at the end."""
+    """Crop or pad with zeros on both sides. An odd amount takes one more at the end."""
     rank = data.shape.rank
     axes = [int(axis) % rank for axis in node.attrs.get("axes", range(rank))]
     limits: Limits = {}
@@ -192,9 +193,10 @@ def _not_negative(value: Size) -> Size:
 
 @register("Trilu")
 def trilu(node: Node, data: tf.Tensor, k: tf.Tensor | None = None) -> tf.Tensor:
-    """Keep what is on and above (or below) the k-th diagonal: a band that begins at the main one.
+    """Keep what is on and above (or below) the k-th diagonal, if possible by a band.
 
-    Beyond that, zeros are selected (subtracting a band would leave NaN where infinities were).
+    A band begins at the main diagonal. Elsewhere a selection puts zeros, because subtracting a band
+    would give NaN where the data has infinities.
     """
     upper = bool(node.attrs.get("upper", 1))
     known = np.zeros(1, np.int64) if k is None else constant(k)

@@ -1,4 +1,4 @@
-"""Texts: joined, split, matched, normalised, and moved where TensorFlow moves only numbers."""
+"""Strings: join, split, match and normalise them, and move them by their indices."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from tfgraph.handlers.sizes import sizes_of, vector
 
 
 def by_index(move: Callable[[tf.Tensor], tf.Tensor], data: tf.Tensor) -> tf.Tensor:
-    """Apply a function that moves or repeats elements to texts: it moves their indices."""
+    """Apply a function that moves or repeats elements to strings, by moving their indices."""
     count = data.shape.num_elements()
     if count is None:
         indices = tf.range(tf.size(data))
@@ -22,7 +22,7 @@ def by_index(move: Callable[[tf.Tensor], tf.Tensor], data: tf.Tensor) -> tf.Tens
 
 @register("StringConcat")
 def string_concat(node: Node, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """Join texts one by one; both sides are broadcast."""
+    """Join strings elementwise. Both sides are broadcast."""
     known = first.shape.is_fully_defined() and first.shape == second.shape
     if known or 0 in (first.shape.rank, second.shape.rank):
         return tf.strings.join([first, second])
@@ -33,19 +33,19 @@ def string_concat(node: Node, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
 
 @register("RegexFullMatch")
 def regex_full_match(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Match whole texts; TensorFlow's regular expressions are RE2's, as ONNX's are."""
+    """Match whole strings. TensorFlow's regular expressions are RE2's, as ONNX's are."""
     return tf.strings.regex_full_match(data, node.attrs.get("pattern", ""))
 
 
 @register("StringSplit")
 def string_split(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
-    """Split at a delimiter, or at white space; the parts are filled up with empty texts."""
+    """Split at a delimiter, or at white space. Rows are filled up with empty strings."""
     flat, delimiter = tf.reshape(data, [-1]), node.attrs.get("delimiter", "")
     most = int(node.attrs.get("maxsplit", -1))
     if not delimiter:
         flat = tf.strings.regex_replace(flat, r"^\s+", "")
     places, parts, _ = tf.raw_ops.StringSplitV2(input=flat, sep=delimiter, maxsplit=most)
-    if not delimiter:  # TensorFlow may leave an empty part behind the last
+    if not delimiter:  # TensorFlow may leave an empty part after the last
         there = tf.where(tf.not_equal(parts, ""))[:, 0]
         places, parts = tf.gather(places, there), tf.gather(parts, there)
     count = tf.size(flat)
@@ -64,7 +64,7 @@ def string_split(node: Node, data: tf.Tensor) -> list[tf.Tensor]:
 
 @register("StringNormalizer")
 def string_normalizer(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Leave out stop words and change the case; if nothing is left, one empty text is."""
+    """Remove stop words and change the case. If nothing is left, one empty string is returned."""
     words = [each.decode() for each in node.attrs.get("stopwords", [])]
     flat = tf.reshape(data, [-1])
     if words:

@@ -8,7 +8,7 @@ from tfgraph.handlers.registry import Node, refusal, register
 
 @register("TfIdfVectorizer")
 def tf_idf_vectorizer(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Count the n-grams of the pool, with up to so many tokens skipped between two of them."""
+    """Count the n-grams of the pool, with up to `max_skip_count` skipped tokens between two."""
     if ("pool_strings" if data.dtype == tf.string else "pool_int64s") not in node.attrs:
         raise refusal(node, "has a pool of another kind than its input; fix the model.")
     rows = data if data.shape.rank == 2 else tf.expand_dims(data, 0)
@@ -17,7 +17,7 @@ def tf_idf_vectorizer(node: Node, data: tf.Tensor) -> tf.Tensor:
     counts = tf.zeros([columns], tf.float32)
     for length, grams, places in _pools(node):
         found = _counted(rows, grams, length, _skips(node, length))
-        # One column of the output for each n-gram: a product with zeros and ones puts it there.
+        # A product with zeros and ones puts each n-gram into its own column of the output.
         counts = counts + found @ tf.constant(np.eye(columns, dtype=np.float32)[places])
     counts = counts + tf.zeros([1, 1], tf.float32)
     counts = _weighted(node, counts, columns)
@@ -45,7 +45,7 @@ def _skips(node: Node, length: int) -> range:
 
 
 def _counted(rows: tf.Tensor, grams: np.ndarray, length: int, strides: range) -> tf.Tensor:
-    """Return rows × n-grams: how often each occurs at any of the strides."""
+    """Return rows × n-grams: how often each one occurs, summed over the strides."""
     total = tf.zeros([len(grams)], tf.float32)
     for stride in strides:
         reach = stride * (length - 1)

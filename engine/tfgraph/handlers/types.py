@@ -25,7 +25,7 @@ _DTYPES: dict[int, tf.DType] = {
 
 
 def dtype_of(node: Node, code: int | str) -> tf.DType:
-    """Return TensorFlow's dtype for ONNX's; a name is what opsets up to 5 had."""
+    """Return TensorFlow's dtype for ONNX's, which opsets up to 5 give by name."""
     number: int = TensorProto.DataType.Value(code) if isinstance(code, str) else code
     if number not in _DTYPES:
         raise refusal(
@@ -39,7 +39,7 @@ def dtype_of(node: Node, code: int | str) -> tf.DType:
 
 @register("Cast")
 def cast(node: Node, data: tf.Tensor) -> tf.Tensor:
-    """Cast; floats are cut off towards zero, integers that do not fit wrap."""
+    """Cast. Floats are truncated towards zero, and integers that do not fit wrap."""
     if node.attrs["to"] in (TensorProto.STRING, "STRING"):
         return _cast(node, data, tf.string)
     return _cast(node, data, dtype_of(node, node.attrs["to"]))
@@ -60,11 +60,11 @@ def _cast(node: Node, data: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
 
 _READ = {tf.float32, tf.float64, tf.int32, tf.int64}
-"""What TensorFlow reads from a text."""
+"""The dtypes that TensorFlow reads from a string."""
 
 
 def _text_cast(node: Node, data: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Read numbers from texts, or write integers as such."""
+    """Read numbers from strings, or write integers as strings."""
     if data.dtype == dtype:
         return tf.identity(data)
     if dtype in _READ:

@@ -1,7 +1,8 @@
-"""Windows that move over spatial axes: their padding, as numbers or as tensors.
+"""Windows that move over spatial axes, with their padding as numbers or as tensors.
 
-A size that is unknown while the graph is built becomes a scalar tensor, and so does what depends on
-it; everything else stays a number, so that a graph of known sizes has no arithmetic in it.
+A size that is unknown while the graph is built becomes a scalar tensor, and so do values that
+depend on it. Everything else stays a number, so a graph with known sizes contains no such
+arithmetic.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from tfgraph.handlers.sizes import Size, size_of, sizes_of
 
 @dataclass(frozen=True)
 class Window:
-    """One axis of `data`, in elements; `extra` is the padding at the end that ceil_mode adds."""
+    """One axis of `data`, in elements. `extra` is the padding at the end that ceil_mode adds."""
 
     data: tf.Tensor
     axis: int
@@ -34,11 +35,11 @@ class Window:
 
     @property
     def reach(self) -> int:
-        """How many elements the window spans."""
+        """The number of elements that the window spans."""
         return (self.kernel - 1) * self.dilation + 1
 
     def outputs(self) -> Size:
-        """Return how many positions the window takes, padding included."""
+        """Return the number of the window's positions, padding included."""
         return (self.size + self.begin + self.end + self.extra - self.reach) // self.stride + 1
 
 
@@ -50,7 +51,7 @@ def larger(first: Size, second: Size) -> Size:
 
 
 def windows(node: Node, data: tf.Tensor, kernel: Sequence[int]) -> list[Window]:
-    """Return one window an axis, from the attributes of a convolution or a pool."""
+    """Return one window per axis, from the attributes of a convolution or a pool."""
     rank = len(kernel)
     strides = [int(each) for each in node.attrs.get("strides") or [1] * rank]
     dilations = [int(each) for each in node.attrs.get("dilations") or [1] * rank]
@@ -74,14 +75,14 @@ def windows(node: Node, data: tf.Tensor, kernel: Sequence[int]) -> list[Window]:
 def same_padding(
     size: Size, stride: int, reach: int, automatic: str = "SAME_UPPER"
 ) -> tuple[Size, Size]:
-    """Return the padding for as many outputs as there are strides in the size."""
+    """Return the padding for which the output has size / stride elements, rounded up."""
     total = larger((-(-size // stride) - 1) * stride + reach - size, 0) if stride > 1 else reach - 1
     less = total // 2
     return (less, total - less) if automatic == "SAME_UPPER" else (total - less, less)
 
 
 def _past_the_end(size: Size, stride: int, reach: int, begin: int, end: int) -> Size:
-    """Return what ceil_mode adds at the end; a window that would begin there is dropped."""
+    """Return what ceil_mode adds at the end. A window that would begin in it is dropped."""
     padded = size + begin + end
     last = -(-(padded - reach) // stride)
     beyond = last * stride >= size + begin
@@ -105,7 +106,7 @@ def pad(
 
 
 def seen(data: tf.Tensor, axes: Mapping[int, Window], cells: Sequence[int]) -> tf.Tensor:
-    """Return what one cell of a window sees in data that is padded already, at every position."""
+    """Return the elements under one cell of a window at every position, in data already padded."""
     where = [slice(None)] * data.shape.rank
     for (axis, window), cell in zip(axes.items(), cells, strict=True):
         begin = cell * window.dilation
@@ -120,10 +121,10 @@ def undilated(
     dilations: Sequence[int],
     convolve: Callable[[tf.Tensor], tf.Tensor],
 ) -> tf.Tensor:
-    """Convolve with dilations by a function that knows none; data and result have channels last.
+    """Convolve with dilations by a function without them. Data and result have channels last.
 
-    Every dilation-th element goes into a batch of its own, where neighbours are next to each other;
-    `convolve` has stride one and no padding.
+    Every dilation-th element goes into a batch of its own, where they are next to each other.
+    `convolve` must have stride one and no padding.
     """
     spatial = sizes_of(data)[1:-1]
     missing = [-size % dilation for size, dilation in zip(spatial, dilations, strict=True)]
