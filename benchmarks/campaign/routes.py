@@ -184,7 +184,7 @@ def attempt(work, *arguments) -> tuple[object | None, tuple[str, str]]:
 
 
 def judged(name: str, work, runs: list[dict], expected: Expected) -> Outcome:
-    """Wait for the outputs of a result, and compare them with what is expected."""
+    """Wait for the outputs of a result, and compare them with the expected ones."""
     try:
         outputs = work()
     except (Failed, Ended) as error:

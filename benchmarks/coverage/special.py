@@ -61,7 +61,7 @@ def other_values(case, variant):
 
 
 def hidden(case, _):
-    """Return the model with a first input of unknown sizes; the other inputs are constants."""
+    """Return the model with a first input of unknown sizes and the other inputs as constants."""
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
     data, *rest = model.graph.input

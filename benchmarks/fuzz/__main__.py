@@ -1,4 +1,4 @@
-"""Give damaged files to every verb that reads files; record results neither right nor refused.
+"""Give damaged files to every verb that reads files, and record every failure.
 
     .envs/tf/bin/python benchmarks/fuzz --cases 40000 [--seed 0] [--first 0] [--only cost,onnx2tf]
     .envs/tf/bin/python benchmarks/fuzz --seed 0 --case 1234

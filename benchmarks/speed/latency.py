@@ -24,7 +24,7 @@ from conversion import converted, converted_by
 from processes import OUT
 
 PROCESSES = 3
-"""The number of processes of a contender, one after another; the median of medians counts."""
+"""The number of processes of a contender, one after another. The median of medians counts."""
 
 ROUNDS = 4
 SECONDS = 0.2

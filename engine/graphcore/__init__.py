@@ -1,1 +1,1 @@
-"""What the three libraries share: specs, comparison, errors, progress, files and processes."""
+"""The common base of the three libraries: specs, comparison, errors, progress, files, processes."""

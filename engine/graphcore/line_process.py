@@ -16,7 +16,7 @@ from graphcore.worker_process import Ended
 
 
 class LineProcess:
-    """The program, which ends with this object. What it prints on standard error is kept."""
+    """The program, which ends with this object. Its standard error is kept."""
 
     def __init__(self, command: Sequence[str | Path], **options: Any) -> None:
         """Start the program. `options` are those of `subprocess.Popen`.

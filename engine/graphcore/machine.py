@@ -25,7 +25,7 @@ _KILLED = (
 
 @dataclass
 class Usage:
-    """What a process and its descendants use: seconds of processor time, bytes of memory."""
+    """The use of a process and its descendants: seconds of processor time, bytes of memory."""
 
     seconds: float = 0.0
     memory: int = 0

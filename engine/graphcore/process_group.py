@@ -19,6 +19,8 @@ _GUARD = ("/bin/sh", "-c", "read -r _; kill -9 0")
 class ProcessGroup:
     """One program and all that it starts.
 
+    On Windows it is only the program, because Windows has no process groups.
+
     Windows has no groups, so there it is the program alone.
     """
 

@@ -20,7 +20,7 @@ _DATA = {
 """The suffixes of files that a handoff may contain."""
 
 _ASSETS = {"assets", "assets.extra"}
-"""The folders of a SavedModel whose files may have any name. The graph says what it reads there."""
+"""The folders of a SavedModel whose files may have any name. The graph names those it reads."""
 
 
 def check_name(file: str) -> str:

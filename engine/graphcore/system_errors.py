@@ -1,4 +1,4 @@
-"""What an error of the file system means when writing or reading, and what to do about it."""
+"""The meaning of the file system's errors in reading and writing, and advice for each."""
 
 import errno
 

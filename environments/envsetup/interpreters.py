@@ -43,7 +43,9 @@ def variable(version: str) -> str:
 
 
 def release_of(python: Path) -> str:
-    """Ask an interpreter for its release, such as "3.6"; "" means it cannot make environments.
+    """Ask an interpreter for its release, such as "3.6".
+
+    The result is "" if it cannot make environments.
 
     The interpreter must be run, because a pyenv shim for a release that is not selected exists on
     PATH, but only prints an error.

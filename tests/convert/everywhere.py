@@ -29,7 +29,7 @@ def everywhere(models, folder, *, targets=TARGETS, later=True):
     """Return (model, target, runtime) → outputs by name for each of the feeds, or the error.
 
     `models` maps names to (model, [feeds, …]). Each is converted for each target, and each result
-    is run by the target's runtime and, if asked, by all later ones.
+    is run by the target's runtime and, if `later`, by all later ones.
     """
     made = {
         (name, target): convert.onnx2tf(model, None, target=target, verify=False)

@@ -33,7 +33,7 @@ class Sketch:
     named: bool = True
 
     def node(self, op: str, inputs: list[str], outputs: int = 1, **attributes) -> list[str]:
-        """Add a node and return the names of what it writes."""
+        """Add a node and return the names of its outputs."""
         number = len(self.nodes)
         made = [f"t{number}" if outputs == 1 else f"t{number}_{each}" for each in range(outputs)]
         name = f"n{number}" if self.named or number % 2 else ""

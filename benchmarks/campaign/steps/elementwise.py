@@ -62,7 +62,7 @@ def prelu(draw, sketch):
 
 @step("Clip", 11)
 def clip(draw, sketch):
-    """Add a Clip; either bound may be missing."""
+    """Add a Clip, with or without each of its bounds."""
     x = pick(draw, sketch, ("float32", "float64") if sketch.opset < 12 else NUMBERS)
     low, high = draw(st.sampled_from(((0, 6), (1, 1), (-1, 2), (2, -1))))
     if x.dtype == "uint8":
@@ -143,7 +143,7 @@ def classify(draw, sketch):
 
 @step("Where", 9)
 def where(draw, sketch):
-    """Add a Where; either branch may hold values that must not affect the other one."""
+    """Add a Where whose branches may hold values that must not affect the other one."""
     known = ("float32", "int64", "uint8") if sketch.opset < 16 else (*NUMBERS, "bool")
     condition = pick(draw, sketch, ("bool",))
     x = pick(draw, sketch, known, where=lambda t: broadcast(t.shape, condition.shape) is not None)

@@ -82,7 +82,7 @@ def scatter_elements(draw, sketch):
 
 @step("ScatterND", 11)
 def scatter_nd(draw, sketch):
-    """Add a ScatterND that replaces rows; the first axis may be symbolic."""
+    """Add a ScatterND that replaces rows. The first axis may be symbolic."""
     x = pick(draw, sketch, ("float32", "int64"), least=1, most=4)
     if any(isinstance(dim, str) for dim in x.shape[1:]):
         raise Unfit

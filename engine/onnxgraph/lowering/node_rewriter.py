@@ -22,7 +22,7 @@ Operand: TypeAlias = str | float | Sequence[int] | np.ndarray
 
 
 class NotLowered(Exception):
-    """A node cannot be lowered; the message gives the reason and what would help."""
+    """A node cannot be lowered. The message gives the reason and what would help."""
 
 
 def note_for(name: str) -> str:
@@ -140,8 +140,8 @@ class NodeRewriter:
     ) -> None:
         """Emit a node with all outputs of the replaced one, or with the output at one position.
 
-        The node takes the old name. A node for a later output alone, and every further node, gets a
-        new name.
+        The first node that has the first output takes the old name. Every other node gets a new
+        name.
         """
         outputs = list(self.proto.output) if place is None else [self.output(place)]
         is_taken = any(each.name == self.proto.name for each in self.made)

@@ -29,7 +29,7 @@ class Log:
 
 
 def step(model: onnx.ModelProto, version: int, log: Log) -> onnx.ModelProto:
-    """Return the model in opset `version` − 1; this may be the same object, changed.
+    """Return the model in opset `version` − 1, which may be the same object, changed.
 
     A node that cannot be lowered stays unchanged. It is noted in `log` and not tried again.
     """

@@ -52,8 +52,8 @@ def load(
             This is for work that is done at once, because a file that changes meanwhile is refused.
 
     Raises:
-        GraphError: the file does not exist, is cut short or is not ONNX, its weights are not where
-            it says, or its graph is not valid.
+        GraphError: the file does not exist, is cut short or is not ONNX, its weights are not in the
+            places that it states, or its graph is not valid.
     """
     path = Path(path)
     found = lazy_load.read(path) if leave_weights else None
@@ -115,7 +115,7 @@ def _read_external_weights(model: onnx.ModelProto, path: Path, *, keep: bool) ->
 
 
 def _reason(error: Exception) -> str:
-    """Return what an error says, in one line."""
+    """Return the text of an error as one line."""
     said = (isinstance(error, OSError) and error.strerror) or str(error)
     return textwrap.shorten(said, 300, placeholder=" …").rstrip(".")
 

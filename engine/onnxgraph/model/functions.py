@@ -72,7 +72,7 @@ def _inlined_once(
     model: onnx.ModelProto, versions: dict[str, int], keep: Callable[[onnx.NodeProto], bool]
 ) -> onnx.ModelProto:
     """Replace each call by its body, which may contain other calls."""
-    # Types are all that is asked for: a node whose shapes are inconsistent does not matter here.
+    # Only types are needed here, so a node whose shapes are inconsistent does not matter.
     result = infer_shapes(model)
     types = {value.name: value.type for value in _values(result.graph)}
     for number, node in enumerate(nodes(result)):

@@ -69,11 +69,11 @@ def make_batch_dynamic(
     from the shape get constant targets.
 
     Args:
-        model: the model; it is not changed.
+        model: the model. It is not changed.
         symbol: the name of the batch dim in the result.
         axes: the inputs that carry the batch, and its axis in each, such as {"x": 0, "state": 1}.
-            All rows share the other inputs. If `axes` is left out, an input carries the batch where
-            the model works with a separate value for each row. The axis is the first one, or for a
+            All rows share the other inputs. If `axes` is left out, an input carries the batch if
+            the model can take a separate value for each row. The axis is the first one, or for a
             state the one that fits.
 
     Raises:

@@ -1,6 +1,6 @@
 """Which inputs carry the batch, and along which axis: the caller states it, or the proof shows it.
 
-An input carries the batch where the model works with a separate value for each row. So every way to
+An input carries the batch if the model can take a separate value for each row. So every way to
 carry the batch is a hypothesis for the proof. Ways with first axes and with the most inputs come
 first. If two ways are proven, the code does not guess: it raises an error that names both.
 """
@@ -67,7 +67,7 @@ def stated(model: onnx.ModelProto, axes: Mapping[str, int]) -> Way:
 
 
 def sizes(model: onnx.ModelProto) -> list[int]:
-    """Return the fixed sizes of first axes, in order; any of them may be the batch."""
+    """Return the fixed sizes of first axes, in order. Any of them may be the batch."""
     firsts = (spec.shape[0] for spec in interface.inputs(model) if spec.shape)
     return list(dict.fromkeys(dim for dim in firsts if isinstance(dim, int)))
 

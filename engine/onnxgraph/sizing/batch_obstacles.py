@@ -40,7 +40,7 @@ def refusal(
 
     Args:
         model: the original.
-        work: what is known of the tensors of the rewritten model.
+        work: the state of the work on the rewritten model.
         found: the nodes.
         difference: why the proof failed.
     """
@@ -73,7 +73,7 @@ def obstacles(model: onnx.ModelProto, result: onnx.ModelProto, work: Work) -> li
     Args:
         model: the original.
         result: the rewritten model, which failed the proof.
-        work: what is known of its tensors.
+        work: the state of the work on it.
     """
     found: list[Obstacle] = []
     # A run of the original must not hold all rows, because it would mix them as the result does.

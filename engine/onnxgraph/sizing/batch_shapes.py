@@ -16,7 +16,10 @@ PROBES = (5, 7)
 """Two batch sizes that hardly any other dim shares a factor with."""
 
 OTHERS = (96, 160)
-"""Sizes of the other symbolic dims at these batches; they differ, but not as the batch does."""
+"""Sizes of the other symbolic dims at these batches.
+
+They differ, but not as the batch does.
+"""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class Work(Draft):
     """
 
     def __init__(self, model: onnx.ModelProto, way: Way) -> None:
-        """Start with no nodes; `model` is a private copy."""
+        """Start with no nodes. `model` is a private copy."""
         batch = way.batch
         sizes = [*zip(PROBES, OTHERS, strict=True), *([(batch, OTHERS[0])] if batch else [])]
         super().__init__(model, [given(model, way.axes, *each) for each in sizes])

@@ -1,7 +1,7 @@
 """Fixed dims of the inputs, made symbolic.
 
-That is possible where the graph holds no size that was computed from these dims. The error names
-every node that does or may hold such a size.
+A dim follows if it changes with a freed dim. Freeing is possible where the graph holds no size that
+was computed from a freed dim. The error names every node that does or may hold such a size.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,7 +44,7 @@ def free_dims(
     `references`.
 
     Args:
-        model: the model; it is not changed.
+        model: the model. It is not changed.
         axes: input name → axis → symbol, such as {"images": {2: "height", 3: "width"}}.
         references: the same network, exported at other sizes of each of the axes. With references,
             a Resize to a fixed size counts as a scale. A constant that may be a size, and a window
@@ -158,7 +158,7 @@ def _sizes(
 
 
 def _relabelled(model: onnx.ModelProto, followed: Followed) -> onnx.ModelProto:
-    """Return the finished model; an output keeps the dims that do not follow the freed ones."""
+    """Return the finished model. Its outputs keep the dims that do not follow the freed ones."""
     result = followed.finish()
     for original, output in zip(model.graph.output, result.graph.output, strict=True):
         output.CopyFrom(original)

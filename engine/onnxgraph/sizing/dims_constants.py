@@ -202,7 +202,7 @@ def _numbers(values: Iterable[np.ndarray]) -> Iterator[_Number]:
 def _made_of_size(
     number: _Number, sizes: dict[int, str], forms: list[Form], *, twice: bool = True
 ) -> str:
-    """Return how a number derives from a size, or from one or two over it; "" if it does not."""
+    """Return how a number derives from a size, or from one or two over a size, or ""."""
     for (size, shown), (words, form) in itertools.product(sizes.items(), forms):
         made = form(size)
         if made <= 1:

@@ -22,7 +22,7 @@ def fix_dims(model: onnx.ModelProto, sizes: Mapping[str, int]) -> Edited:
     """Return the model with symbolic dims of its inputs fixed, and nothing else changed.
 
     Args:
-        model: the model; it is not changed.
+        model: the model. It is not changed.
         sizes: symbol ("batch", "height") to size. Symbols that are left out stay symbolic.
 
     Raises:

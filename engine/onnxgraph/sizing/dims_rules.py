@@ -161,7 +161,10 @@ def _target(
     target: list[int | None],
     computed: dict[int, tuple[list[int], int]],
 ) -> str:
-    """Return the name of a Reshape's target; a size is a product of axes divided by a number."""
+    """Return the name of a Reshape's target.
+
+    Each size is a product of axes divided by a number.
+    """
     stem = node.output[0]
     shape = followed.make("Shape", [node.input[0]], f"{stem}_shape")
     parts = []

@@ -24,7 +24,7 @@ from onnxgraph.sizing.batch_shapes import Axes, set_batch_dim
 def set_inputs(
     model: onnx.ModelProto, specs: str | Iterable[TensorSpec], *, try_run: bool = True
 ) -> Edited:
-    """Return the model with other dtypes and shapes of inputs; inputs that are not named stay.
+    """Return the model with other dtypes and shapes of the named inputs.
 
     A Cast converts another dtype into the one that the graph works in. Another shape is only a
     label, which nodes may contradict. So the result is run at two batch sizes, and refused if it
@@ -32,7 +32,7 @@ def set_inputs(
     model gives for it alone. `make_batch_dynamic` rewrites the nodes that hold a fixed batch.
 
     Args:
-        model: the model; it is not changed.
+        model: the model. It is not changed.
         specs: a text such as "images:uint8:batch,3,224,224", several separated by spaces, or
             TensorSpecs.
         try_run: False for a model that cannot be run here, or whose first dim is not a batch (the
@@ -84,7 +84,7 @@ def _with_rows(model: onnx.ModelProto, result: Edited, shaped: list[str]) -> Edi
     """Return the result with a proof for each first dim of a fixed size that became a symbol.
 
     Raises:
-        GraphError: a row depends on the others, or one symbol stands for several sizes.
+        GraphError: a row depends on the others, or one symbol would have several sizes.
     """
     was = {v.name: (interface.dims(v) or (None,))[0] for v in interface.fed(model.graph)}
     sizes = {name: size for name, size in was.items() if isinstance(size, int)}

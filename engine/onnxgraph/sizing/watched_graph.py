@@ -22,7 +22,7 @@ from onnxgraph.running.shape_tracker import Sizes
 
 
 class Draft:
-    """The nodes written so far, in order, and what is known about each tensor."""
+    """The nodes written so far, in order, and the known properties of each tensor."""
 
     def __init__(
         self, model: onnx.ModelProto, given: Sequence[Mapping[str, Sequence[int]]]

@@ -47,7 +47,7 @@ def split(node: NodeRewriter) -> None:
 
 
 def split_into(node: NodeRewriter) -> None:
-    """Write `num_outputs` of a Split as sizes; the last of them may be smaller."""
+    """Write `num_outputs` of a Split as sizes. The last of them may be smaller."""
     count = node.attribute("num_outputs")
     if count is None:
         return keep(node)

@@ -1,4 +1,4 @@
-"""DFT: its axis was an attribute; before opset 17 a product with a constant matrix replaces it."""
+"""DFT: its axis was an attribute. Before opset 17 it becomes a product with a constant matrix."""
 
 import numpy as np
 from onnx import helper
@@ -41,7 +41,7 @@ def _check(node: NodeRewriter) -> None:
 
 
 def _matrix(node: NodeRewriter, size: int, parts: int, length: int) -> np.ndarray:
-    """Return the matrix (size · parts) × (frequencies · 2); the parts are real and imaginary."""
+    """Return the matrix (size · parts) × (frequencies · 2). The parts are real and imaginary."""
     identity = np.eye(size * parts).reshape(-1, size, parts)
     signal = identity[..., 0] + (1j * identity[..., 1] if parts == 2 else 0)
     transform = np.fft.ifft if node.attribute("inverse", 0) else np.fft.fft
