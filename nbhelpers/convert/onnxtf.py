@@ -34,7 +34,7 @@ from tfgraph.graphs.frozen import FrozenGraph, split_weights
 
 WORKER = Path(__file__).with_name("onnxtf_worker.py")
 
-LIMIT = 900
+TIMEOUT = 900
 """Seconds that onnx-tf may take for a model."""
 
 
@@ -93,7 +93,7 @@ def saved_model(model: onnx.ModelProto, folder: str | Path) -> None:
         source = onnxgraph.save(model, Path(scratch) / "model.onnx")
         done = processes.run(
             [sys.executable, "-P", WORKER, source, folder, trouble],
-            limit=LIMIT,
+            limit=TIMEOUT,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
             what="onnx-tf",
         )

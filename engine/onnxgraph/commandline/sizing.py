@@ -1,19 +1,16 @@
-"""Commands that change sizes, dtypes of inputs and the opset, and that simplify."""
+"""Commands that change the sizes of a model, and the dtypes of its inputs."""
 
 from pathlib import Path
 
 import click
 
 import onnxgraph
-from graphcore import parity
 from graphcore.command_options import FILE, parsed, whole_numbers
 from graphcore.commandline import Answer
 from graphcore.errors import Refusal
 from graphcore.spec import TensorSpec, parse_axes, parse_specs
 from onnxgraph.commandline import answers, options
 from onnxgraph.commandline.program import program
-from onnxgraph.editing import proof
-from onnxgraph.simplifying.simplify import TIMEOUT
 
 
 def axes_to_free(text: str) -> dict[str, dict[int, str]]:
@@ -30,30 +27,6 @@ def axes_to_free(text: str) -> dict[str, dict[int, str]]:
             raise Refusal(f"Write INPUT:AXIS=SYMBOL, as in images:2=height, not {each!r}.")
         found.setdefault(name, {})[int(axis)] = symbol
     return found
-
-
-@program.command(
-    example="onnxgraph simplify model.onnx -o simple.onnx", needs={"onnxsim": "simplify"}
-)
-@options.model_file
-@options.output_file
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=TIMEOUT,
-    metavar="SECONDS",
-    help="How long the simplifier may take.",
-)
-@options.tolerance(proof.TOLERANCE)
-@options.examples
-def simplify(model: Path, output: Path, timeout: float, tolerance: float) -> Answer:
-    """Fold constants and remove nodes that do nothing.
-
-    The result is compared with the model before. If it differs, the model is written as it came
-    in, and the reason is told.
-    """
-    result = onnxgraph.simplify(options.load(model), timeout=timeout, tolerance=tolerance)
-    return answers.saved(result, output, rolled_back=result.rolled_back, reason=result.reason)
 
 
 @program.command(example="onnxgraph dynamic fixed.onnx -o dynamic.onnx")
@@ -136,22 +109,4 @@ def set_inputs(model: Path, specs: tuple[TensorSpec, ...], output: Path, try_run
     A SPEC is written name:dtype:dims, as in images:uint8:batch,3,224,224.
     """
     result = onnxgraph.set_inputs(options.load(model), specs, try_run=try_run)
-    return answers.saved(result, output)
-
-
-@program.command(example="onnxgraph lower model.onnx --opset 11 -o old.onnx")
-@options.model_file
-@options.output_file
-@click.option("--opset", type=int, required=True, metavar="OPSET", help="The opset, 9 or higher.")
-@options.batches
-@options.tolerance(parity.TOLERANCE)
-@options.examples
-def lower(
-    model: Path, output: Path, opset: int, batches: tuple[int, ...], tolerance: float
-) -> Answer:
-    """Write a model in an older opset.
-
-    It gets the IR version of that time, and is compared with the model before.
-    """
-    result = onnxgraph.lower_opset(options.load(model), opset, batches=batches, tolerance=tolerance)
     return answers.saved(result, output)

@@ -16,7 +16,7 @@ from onnxgraph.model.inference import InferenceFailed
 from onnxgraph.model.value_info import inferred_graph
 from onnxgraph.running.sessions import NoKernel, ReferenceSession, Session, Stopped
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 """Seconds that a run of the reference evaluator may take. It is used only in doubt."""
 
 PLAIN = "onnxruntime without its optimiser"
@@ -75,7 +75,7 @@ def others(model: onnx.ModelProto, feeds: Feeds) -> Iterator[tuple[str, Feeds]]:
             session = (
                 Session(model, few_runs=True, optimise=False)
                 if title == PLAIN
-                else ReferenceSession(model, timeout=PATIENCE)
+                else ReferenceSession(model, timeout=TIMEOUT)
             )
             yield title, dict(zip(names, session.run(names, given), strict=True))
         except (GraphError, Stopped):
