@@ -147,7 +147,7 @@ def verified(
         # One after the other, the referee first, because each needs memory for the weights.
         rounds = judge.rounds(batches)
         for where, each in itertools.product((None, *others), rounds):
-            memory.give_back()  # of the run before
+            memory.give_back()  # memory of the previous run
             title = f"{conversion.target} {where.title if where else here}"
             seen = run_conversion(conversion, each.feeds, where=where)
             report = judge.report(each, seen, title=title)

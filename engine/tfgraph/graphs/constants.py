@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 VARIABLES = ("VariableV2", "Variable", "VarHandleOp")
 
 _INT32 = 3
-"""TensorFlow's number of the type."""
+"""TensorFlow's number for the type."""
 
 _PASSING = ("Identity", "Switch", "Enter", "Merge", "NextIteration", "Exit")
 """Ops that pass a variable on. Those for references have the same name with "Ref" before it."""

@@ -117,7 +117,7 @@ def check_ops(
         given: the tensors that are fed.
         files: tensors with the name of a file that a loader gives (a vocabulary, a checkpoint's
             prefix). Tables and variables may be read from these files.
-        functions: functions that a loader may call besides → the arguments that are such files.
+        functions: other functions that a loader may call → their arguments that are such files.
 
     Raises:
         GraphError: some nodes do more. The error names them and says how to allow them.

@@ -31,8 +31,8 @@ def load_graph_def(path: str | Path) -> "GraphDef":
     """Read a frozen graph from binary (`.pb`) or text (`.pbtxt`).
 
     Raises:
-        GraphError: the file does not exist, it is not a GraphDef (but for example a SavedModel, or
-            cut short), or a node does not have the form of its op.
+        GraphError: the file does not exist, is cut short, is not a GraphDef (for example a
+            SavedModel), or has a node that does not have the form of its op.
     """
     framework.tensorflow()
     from google.protobuf import text_format

@@ -36,8 +36,8 @@ def check_switches(
 
     Args:
         graph_def: a graph.
-        inputs: name → placeholder ("is_training:0"), all that would be offered.
-        who: who would have to feed it.
+        inputs: name → placeholder ("is_training:0"), for all inputs that would be offered.
+        who: the words for the person who would have to feed it.
         any_rank: whether an input of unknown rank counts as a switch, too.
 
     Raises:

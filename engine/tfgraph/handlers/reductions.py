@@ -85,7 +85,7 @@ def _log_sum_exp(data: tf.Tensor, axes: list[int] | tf.Tensor, keep: bool) -> tf
 
 
 def _dropped(result: tf.Tensor, axes: list[int] | tf.Tensor, data: tf.Tensor) -> tf.Tensor:
-    """Drop the axes of size one over which was reduced."""
+    """Drop the reduced axes, which have size one."""
     if isinstance(axes, list):
         return tf.squeeze(result, axes) if axes else result
     return tf.reduce_sum(result, axes)

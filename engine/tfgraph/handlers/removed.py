@@ -1,4 +1,4 @@
-"""Ops that ONNX has removed, and that old files have: ConstantFill and ImageScaler."""
+"""Ops that ONNX has removed but old files contain: ConstantFill and ImageScaler."""
 
 import onnx
 import tensorflow as tf
@@ -8,9 +8,9 @@ from tfgraph.handlers.registry import Node, refusal, register
 
 @register("ConstantFill")
 def constant_fill(node: Node, data: tf.Tensor | None = None) -> tf.Tensor:
-    """Fill a shape with one number, a zero if none is given.
+    """Fill a shape with one number, by default zero.
 
-    The shape is an attribute, that of the input, or the input itself; `extra_shape` is added to it.
+    The shape is an attribute, the input's shape, or the input itself. `extra_shape` is appended.
     """
     if (data is None) != ("shape" in node.attrs):
         raise refusal(node, "needs either the attribute shape or an input; fix the model.")

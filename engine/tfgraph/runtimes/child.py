@@ -26,7 +26,7 @@ Feeds = Mapping[str, np.ndarray]
 
 
 class Runtime(Protocol):
-    """A TensorFlow that holds a graph: `receiver.fetch.Graph` here, or `Child` elsewhere."""
+    """A TensorFlow that holds a graph: `fetch.Graph` in this process, or `Child` in another."""
 
     @property
     def title(self) -> str:

@@ -85,7 +85,7 @@ def compared(
     """Return the reports, and TensorFlow's inputs and outputs in those comparisons.
 
     Raises:
-        ParityError: the model computes something else, or TensorFlow something random.
+        ParityError: the model computes something else, or TensorFlow draws random numbers.
         ConversionError: onnxruntime does not run the model.
     """
     runs = _runs(reference, interface)

@@ -61,7 +61,7 @@ def found(graph: FrozenGraph, shapes: Shapes, forms: Mapping[str, Collection[str
 
 
 def _possible(node: "NodeDef", shapes: Shapes, *, alone: bool) -> list[tuple[str, ...]]:
-    """Return the sets of features of which a node has all.
+    """Return every set of features that a node has.
 
     The number of groups cannot always be inferred. Then a fused op counts as grouped, because
     rewriting it costs nothing there, and an op `alone` does not.
