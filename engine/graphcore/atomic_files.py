@@ -158,8 +158,7 @@ def recover(folder: Path) -> None:
 
 
 def _pair(beside: Path, folder: Path) -> tuple[Path, Path]:
-    """Return the path of the new folder while it is filled, and the path where the old one
-    waits."""
+    """Return the path of the new folder while it is filled, and the old one's path meanwhile."""
     return beside / _NEW / folder.name, beside / _OLD / folder.name
 
 

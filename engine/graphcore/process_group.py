@@ -20,8 +20,6 @@ class ProcessGroup:
     """One program and all that it starts.
 
     On Windows it is only the program, because Windows has no process groups.
-
-    Windows has no groups, so there it is the program alone.
     """
 
     def __init__(self, command: Sequence[str], **options: Any) -> None:
