@@ -25,9 +25,9 @@ def refused(do, words):
 
 
 def test_a_folder_is_no_file(model, tmp_path):
-    refused(lambda: onnxgraph.save(model, tmp_path), r"give the path of the \.onnx file to write")
+    refused(lambda: onnxgraph.save(model, tmp_path), r"Give the path of the \.onnx file to write")
     onnxgraph.save(model, tmp_path / "m.onnx")
-    refused(lambda: onnxgraph.load(tmp_path), r"give the path of the \.onnx file itself")
+    refused(lambda: onnxgraph.load(tmp_path), r"Give the path of the \.onnx file itself")
     assert onnxgraph.load(tmp_path / "m.onnx") == model
 
 
@@ -76,7 +76,7 @@ def test_an_invalid_file_is_mended(model, tmp_path):
     refused(lambda: saved(unshaped), "has no shape. Give it one, with names for unknown sizes")
     refused(
         lambda: saved(lambda other: setattr(other.opset_import[0], "version", 999)),
-        "export it with one of those",
+        "Export it with one of those",
     )
     newest = onnx.defs.onnx_opset_version()
     assert saved(lambda other: setattr(other.opset_import[0], "version", newest))
