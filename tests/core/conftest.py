@@ -4,6 +4,7 @@ They run in both environments, so they need no torch and no tensorflow.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,8 @@ def python():
     started: list[subprocess.Popen] = []
 
     def start(code: str, *arguments: object, **options) -> subprocess.Popen:
+        # A shell makes its background processes ignore an interrupt, and children inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             [sys.executable, "-c", code, *map(str, arguments)],
             stdin=subprocess.PIPE,
