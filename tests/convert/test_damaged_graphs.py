@@ -115,7 +115,7 @@ def test_a_saver_whose_names_are_numbers_is_one_sentence():
     names = next(node for node in found.node if node.name.endswith("RestoreV2/tensor_names"))
     names.attr["value"].tensor.CopyFrom(tf.make_tensor_proto([1]))
     names.attr["dtype"].type = tf.int32.as_datatype_enum
-    with pytest.raises(GraphError, match=r"does not say what .*holds int32, not texts"):
+    with pytest.raises(GraphError, match=r"does not state what .*holds int32, not texts"):
         checkpoint.saved_as(found)
 
 

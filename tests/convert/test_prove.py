@@ -11,9 +11,10 @@ import sys
 import numpy as np
 import pytest
 
+from graphcore import environments
 from graphcore.errors import ConversionError
 from graphcore.golden import Case, save_golden
-from nbhelpers import checkup, convert, onnxgraph
+from nbhelpers import convert, onnxgraph
 from nbhelpers.convert.proving import artefacts, prove, seal
 from nbhelpers.convert.receiver import verify as script
 from nbhelpers.convert.savedmodels import serving
@@ -232,7 +233,7 @@ def test_runtimes_that_are_not_installed_are_named(tmp_path, monkeypatch):
 
 def test_a_runtime_is_found_where_windows_has_it(tmp_path, monkeypatch):
     monkeypatch.setenv("NBHELPERS_ENVS", str(tmp_path))
-    monkeypatch.setattr(checkup, "_EXECUTABLE", "Scripts/python.exe")
+    monkeypatch.setattr(environments, "_EXECUTABLE", "Scripts/python.exe")
     python = tmp_path / "tf1.13" / "Scripts" / "python.exe"
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\necho '\"1.13.2\"'\n")

@@ -122,7 +122,7 @@ def test_wrong_folders_and_tags_are_refused(pb, tmp_path):
 
 @pytest.mark.parametrize("key", ["in", "None", "self"])
 def test_an_input_that_tensorflow_2_cannot_call_is_refused(pb, tmp_path, key):
-    said = f"has an input '{key}': .* Choose another name: inputs={{'{key}_': 'images:0'}}"
+    said = f"has an input '{key}', .* Choose another name: inputs={{'{key}_': 'images:0'}}"
     with pytest.raises(GraphError, match=said):
         convert.build_saved_model(pb, tmp_path / "1", inputs={key: "images:0"})
     assert not (tmp_path / "1").exists()

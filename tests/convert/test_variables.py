@@ -150,7 +150,7 @@ def test_a_weight_below_whose_name_others_stand_stays_a_constant(wide, tmp_path)
 def test_a_copy_without_its_variables_is_refused(wide, tmp_path):
     convert.build_saved_model(convert.onnx2tf(wide, None), tmp_path / "1")
     shutil.rmtree(tmp_path / "1" / "variables")
-    with pytest.raises(GraphError, match=r"1 has weights in variables/, .* copy the whole folder"):
+    with pytest.raises(GraphError, match=r"1 has weights in variables/, .* Copy the whole folder"):
         convert.load_saved_model(tmp_path / "1")
 
 

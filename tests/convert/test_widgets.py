@@ -7,6 +7,7 @@ from graphcore.errors import GraphError
 from nbhelpers import convert
 from nbhelpers.ui.widgets import signature_builder, tensor_explorer
 from nbhelpers.ui.widgets.search import found_tensors
+from tfgraph.graphs.run import run_view
 from tfgraph.savedmodels.writing import signature_text
 
 
@@ -34,7 +35,7 @@ def fed():
 def test_neighbours_are_tensors_of_the_graph_itself(view, fed):
     before = view.neighbours("body/out")
     assert before == (("MatMul:0",), ("scores:0",))
-    convert.graphs.run.run_view(view, {"x": fed}, fetch=["body/out:0"])
+    run_view(view, {"x": fed}, fetch=["body/out:0"])
     assert view.neighbours("body/out:0") == before
     with pytest.raises(KeyError, match="closest are 'body/out:0'"):
         view.neighbours("body/outt")

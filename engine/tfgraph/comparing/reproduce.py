@@ -19,7 +19,7 @@ if __name__ == "__main__":
         return os.path.normcase(os.path.realpath(path)) + os.sep
 
     def _may_be_searched(place, here):
-        """Whether a folder is an environment, or neither this folder, its parent nor inside it."""
+        """Whether a folder is an environment, or not this folder, its parent or inside it."""
         own = _real(sys.prefix)
         environment = own.startswith(here) and place.startswith(own) and place != here
         return environment or not (place.startswith(here) or place == _real(here + os.pardir))
